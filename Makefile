@@ -1,0 +1,46 @@
+# Each target sets up what it needs: `make demo` in a fresh clone is enough.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+SET_UP := $(VENV)/.set-up
+LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+  --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+.PHONY: help setup demo sandbox test check lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(SET_UP) ## Make .venv, and what the sandbox runs functions with
+
+$(SET_UP): requirements-dev.txt functions/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV); this takes about a minute, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(RUN) -m sandbox prepare
+	@touch $@
+
+demo: $(SET_UP) ## Deploy the application and examples/bundle.yaml in the sandbox, and watch
+	@$(RUN) -m sandbox demo
+
+sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, until Ctrl-C
+	@$(RUN) -m sandbox serve
+
+test: $(SET_UP) ## Run all tests
+	@$(RUN) -m pytest --numprocesses 2
+
+check: $(SET_UP) ## Lint, check types, lint the templates, and run all tests
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml
+	@$(MAKE) --no-print-directory test
+
+lock: $(SET_UP) ## Pin anew what pyproject.toml asks for
+	$(LOCK) --extra function --output-file functions/requirements.txt
+	$(LOCK) --extra function --group dev --output-file requirements-dev.txt
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build
