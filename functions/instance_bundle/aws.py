@@ -1,0 +1,102 @@
+"""The AWS clients, each made when it is first needed, and what their errors mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore import exceptions as botocore_errors
+from botocore.config import Config
+
+from instance_bundle.errors import Denied, PassingFault, Throttled
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+_PATIENT = Config(
+    connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
+)
+_ONCE = _PATIENT.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+# The codes that the SDKs' standard retry mode takes for throttling (AWS SDKs and Tools Reference
+# Guide, Retry behavior), and EC2's.
+_THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException"})
+
+
+@cache
+def ec2() -> "EC2Client":
+    """For calls that may be repeated."""
+    return boto3.client("ec2", config=_PATIENT)
+
+
+@cache
+def ec2_once() -> "EC2Client":
+    """For calls that start work: the SDK repeats none of them."""
+    return boto3.client("ec2", config=_ONCE)
+
+
+@cache
+def s3() -> "S3Client":
+    """For looking at manifests."""
+    return boto3.client("s3", config=_PATIENT)
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """For the ledger."""
+    return boto3.client("dynamodb", config=_PATIENT)
+
+
+@cache
+def sqs() -> "SQSClient":
+    """For the poll queue."""
+    return boto3.client("sqs", config=_PATIENT)
+
+
+@contextmanager
+def calling(action: str) -> Iterator[None]:
+    """Translate the errors of the AWS call made inside.
+
+    Args:
+        action: the IAM action of the call, such as `ec2:BundleInstance`.
+
+    Raises:
+        Throttled: AWS asks to come later, and did nothing.
+        PassingFault: no answer, or a server's fault; the call may have had its effect.
+        Denied: AWS refused, for good.
+    """
+    try:
+        yield
+    except botocore_errors.ClientError as error:
+        code = error.response["Error"]["Code"]
+        message = error.response["Error"]["Message"]
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+        if code in _THROTTLED:
+            raise Throttled(f"{action}: {code}") from error
+        if status >= 500 or code in _PASSING:
+            raise PassingFault(f"{action}: {code}") from error
+        raise Denied(action, code, message) from error
+    except (botocore_errors.ConnectionError, botocore_errors.HTTPClientError) as error:
+        raise PassingFault(f"{action}: {type(error).__name__}") from error

@@ -1,0 +1,150 @@
+"""`Method: BundleInstance`, the classic way: Windows with an instance-store root volume."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import ClientError
+
+from instance_bundle import aws
+from instance_bundle.errors import Denied
+from instance_bundle.method import Task
+from instance_bundle.properties import Location, Properties
+from instance_bundle.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import BundleTaskTypeDef, S3StorageTypeDef, StorageTypeDef
+
+FILTER_VALUES = 200
+"""Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
+
+# EC2's clock and ours may differ by this many seconds.
+_CLOCK_SKEW = 5
+
+
+class BundleInstance:
+    """The method that calls EC2 BundleInstance and watches its bundle task."""
+
+    def rehearse(self, properties: Properties, location: Location) -> None:
+        """EC2 answers a rehearsal that would succeed with the error `DryRunOperation`."""
+        try:
+            with aws.calling("ec2:BundleInstance"):
+                aws.ec2_once().bundle_instance(
+                    InstanceId=properties.instance_id,
+                    Storage=_storage(properties, location),
+                    DryRun=True,
+                )
+        except Denied as denied:
+            if denied.code != "DryRunOperation":
+                raise
+
+    def start(self, properties: Properties, location: Location) -> Task:
+        """Call BundleInstance, once."""
+        with aws.calling("ec2:BundleInstance"):
+            response = aws.ec2_once().bundle_instance(
+                InstanceId=properties.instance_id, Storage=_storage(properties, location)
+            )
+        return _task(response["BundleTask"])
+
+    def find(self, properties: Properties, location: Location, since: float) -> Task | None:
+        """Bundle tasks have no tags: instance, location and time of start tell ours."""
+        with aws.calling("ec2:DescribeBundleTasks"):
+            response = aws.ec2().describe_bundle_tasks(
+                Filters=[{"Name": "instance-id", "Values": [properties.instance_id]}]
+            )
+        ours = [
+            task
+            for task in response["BundleTasks"]
+            if _location(task) == location and task["StartTime"].timestamp() >= since - _CLOCK_SKEW
+        ]
+        return _task(max(ours, key=lambda task: task["StartTime"])) if ours else None
+
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
+        """Ask by filter, which does not fail where one of the tasks is no longer listed."""
+        tasks: dict[str, Task] = {}
+        for chunk in _chunks(sorted(task_ids), FILTER_VALUES):
+            with aws.calling("ec2:DescribeBundleTasks"):
+                response = aws.ec2().describe_bundle_tasks(
+                    Filters=[{"Name": "bundle-id", "Values": chunk}]
+                )
+            tasks |= {task["BundleId"]: _task(task) for task in response["BundleTasks"]}
+        return tasks
+
+    def cancel(self, task_id: str) -> None:
+        """Call CancelBundleTask, unless the task has ended or is being cancelled."""
+        task = self.describe([task_id]).get(task_id)
+        if task is None or task.phase != "running" or task.state == "cancelling":
+            return
+        with aws.calling("ec2:CancelBundleTask"):
+            aws.ec2().cancel_bundle_task(BundleId=task_id)
+
+    def is_stored(self, location: Location) -> bool:
+        """Whether the manifest is there: EC2 writes it last.
+
+        S3 answers 403 for a key that is not there where the caller may not list the bucket; what
+        can't be seen is taken as not there, since EC2 and the bucket's policy have the last word.
+        """
+        try:
+            with aws.calling("s3:GetObject"):
+                return _exists(location)
+        except Denied as denied:
+            logger.warning(
+                "The manifest can't be looked at", location=location.s3_uri, code=denied.code
+            )
+            return False
+
+
+def _exists(location: Location) -> bool:
+    try:
+        aws.s3().head_object(Bucket=location.bucket, Key=location.manifest_key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    return True
+
+
+def _storage(properties: Properties, location: Location) -> "StorageTypeDef":
+    s3: S3StorageTypeDef = {"Bucket": location.bucket, "Prefix": location.prefix}
+    if properties.upload_policy is not None:
+        s3["AWSAccessKeyId"] = properties.upload_policy.access_key_id
+        s3["UploadPolicy"] = properties.upload_policy.document
+        s3["UploadPolicySignature"] = properties.upload_policy.signature
+    return {"S3": s3}
+
+
+def _location(task: "BundleTaskTypeDef") -> Location:
+    s3 = task["Storage"]["S3"]
+    return Location(s3.get("Bucket", ""), s3.get("Prefix", ""))
+
+
+def _task(task: "BundleTaskTypeDef") -> Task:
+    error = task.get("BundleTaskError", {})
+    return Task(
+        id=task["BundleId"],
+        phase=_phase(task["State"]),
+        state=task["State"],
+        progress=task.get("Progress", ""),
+        started=_utc(task["StartTime"]),
+        updated=_utc(task["UpdateTime"]),
+        error_code=error.get("Code", ""),
+        error_message=error.get("Message", ""),
+    )
+
+
+def _phase(state: str) -> Literal["running", "complete", "failed"]:
+    match state:
+        case "complete":
+            return "complete"
+        case "failed":
+            return "failed"
+        case _:
+            return "running"
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _chunks(values: list[str], size: int) -> Iterable[list[str]]:
+    return (values[start : start + size] for start in range(0, len(values), size))

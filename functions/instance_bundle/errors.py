@@ -1,0 +1,159 @@
+"""What can go wrong, and how CloudFormation hears of it.
+
+InstanceBundleError
+├── InvalidEvent          not a custom resource event: logged, nobody to answer
+├── PassingFault          cut off, timed out, briefly down: waited out, never an answer
+│   └── Throttled             asked to come later; nothing was done
+└── Refusal               answered FAILED, with `reason` for a person to read
+    ├── InvalidProperties     every problem of ResourceProperties, by its property path
+    ├── LocationTaken         another bundle has, or had, this bucket and prefix
+    ├── Denied                AWS refused a call, for good
+    ├── TaskFailed            EC2 ended the bundle task in `failed`
+    └── DeadlineExceeded      the work would outlast ServiceTimeout
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+USE_STORE_IMAGE = (
+    "Use `Method: StoreImage`, which suits EBS-backed and Linux instances and works on AWS today"
+)
+
+
+class InstanceBundleError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+
+class InvalidEvent(InstanceBundleError):
+    """The event is not one that CloudFormation or the poll queue sends."""
+
+
+class PassingFault(InstanceBundleError):
+    """An AWS call failed in a way that is expected to pass; it may have had its effect."""
+
+
+class Throttled(PassingFault):
+    """AWS asks to come later, and did nothing."""
+
+
+class Refusal(InstanceBundleError):
+    """The request can't be fulfilled; `str()` of it is the Reason that CloudFormation shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with the properties.
+
+    Attributes:
+        path: the property path, such as `Storage.S3.Bucket`.
+        message: what is wrong with it and what would be right.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+class InvalidProperties(Refusal):
+    """ResourceProperties that can't be used; no AWS call was made."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__(f"{count} in the properties. " + "; ".join(map(str, self.problems)))
+
+
+class LocationTaken(Refusal):
+    """The bucket and prefix hold a bundle already, or another resource is writing one there."""
+
+    def __init__(self, s3_uri: str, holder: str) -> None:
+        super().__init__(
+            f"Storage.S3.Prefix: {holder} at {s3_uri}, and it is not overwritten. "
+            "Change Prefix, or omit it to have a unique one made."
+        )
+
+
+class Denied(Refusal):
+    """AWS refused a call, and asking again would not help."""
+
+    def __init__(self, action: str, code: str, message: str) -> None:
+        self.action = action
+        self.code = code
+        advice = _advice(action, code, message)
+        super().__init__(f"{action} was refused. {code}: {message.rstrip('. ')}. {advice}")
+
+
+class TaskFailed(Refusal):
+    """EC2 ended the bundle task in `failed`."""
+
+    def __init__(self, task_id: str, code: str, message: str) -> None:
+        super().__init__(f"Bundle task {task_id} failed. {code}: {message}")
+
+
+class DeadlineExceeded(Refusal):
+    """The request's time is nearly up and the work has not ended."""
+
+    def __init__(self, seconds: int, progress: str) -> None:
+        super().__init__(
+            f"Not complete within ServiceTimeout ({seconds} s): {progress}. "
+            "Raise ServiceTimeout (3600 s at most), or bundle a smaller volume."
+        )
+
+
+_ADVICE = {
+    "InvalidInstanceID.NotFound": (
+        "InstanceId: there is no such instance in the stack's account and region; check the ID."
+    ),
+    "InvalidInstanceID.Malformed": "InstanceId: give an ID such as i-1234567890abcdef0.",
+    "IncorrectInstanceState": (
+        "InstanceId: the instance must be running when it is bundled; wait until it is, "
+        "then create the stack again."
+    ),
+    "BundlingInProgress": (
+        "InstanceId: one bundle task at a time is possible on an instance; "
+        "wait for the other one to end, or cancel it, then create the stack again."
+    ),
+}
+_PERMISSION_CODES = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "Forbidden",
+    "OptInRequired",
+    "UnauthorizedOperation",
+}
+_UNSUPPORTED_CODES = {
+    "InvalidAction",
+    "OperationNotPermitted",
+    "Unsupported",
+    "UnsupportedOperation",
+    "UnsupportedOperationException",
+}
+# EC2 has no code of its own for "wrong kind of instance"; the words tell.
+_UNSUPPORTED_WORDS = (
+    "instance store",
+    "instance-store",
+    "no longer supported",
+    "not supported",
+    "not applicable",
+    "deprecated",
+    "not available",
+)
+
+
+def _advice(action: str, code: str, message: str) -> str:
+    if code in _ADVICE:
+        return _ADVICE[code]
+    if code in _UNSUPPORTED_CODES or any(word in message.lower() for word in _UNSUPPORTED_WORDS):
+        return f"{USE_STORE_IMAGE}."
+    advice = (
+        f"Allow {action} in the role of the function, and in any boundary or SCP above it."
+        if code in _PERMISSION_CODES
+        else "Mend what the message names, then deploy again."
+    )
+    if action != "ec2:BundleInstance":
+        return advice
+    # AWS documents the action as no longer supported but not the error it answers now.
+    return f"{advice} AWS no longer supports BundleInstance everywhere. {USE_STORE_IMAGE}."

@@ -1,0 +1,405 @@
+"""What is known of requests, bundles and locations, in one DynamoDB table.
+
+| `resource` (hash key)     | `item` (range key)     | what it is                                  |
+|---------------------------|------------------------|---------------------------------------------|
+| `<stack ID>|<logical ID>` | `request|<request ID>` | a request: what was asked, done, answered   |
+| `<stack ID>|<logical ID>` | `bundle|<physical ID>` | a finished bundle, until its Delete         |
+| `location|<S3 URI>`       | `claim`                | the request that writes, or wrote, there    |
+
+A request is driven by one process at a time: whoever drives it holds its lease, and the lease
+ends by itself with that process's time. Its generation tells the one poll message that counts.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from instance_bundle import aws
+from instance_bundle.errors import Denied
+from instance_bundle.method import Task
+from instance_bundle.outcome import Answer, Done, Failed
+from instance_bundle.properties import Location, service_timeout
+from instance_bundle.request import Request, RequestKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import UpdateItemOutputTypeDef
+
+FORMAT = 1
+"""Version of the items' format."""
+
+_REQUESTS_KEPT = 7 * 24 * 3600
+"""Seconds that a request's item outlives its deadline: longer than any event is delivered again."""
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request's item.
+
+    Attributes:
+        request: what CloudFormation asked; None once its answer has been delivered.
+        key: the request's key.
+        first_receipt: epoch seconds.
+        deadline: epoch seconds; when the answer must be on its way.
+        generation: the number of the poll message that counts.
+        attempted_at: epoch seconds of the last call that may have started work; None before.
+        task: the work, as it was seen last.
+        answer: what was, or is to be, sent.
+    """
+
+    request: Request | None
+    key: RequestKey
+    first_receipt: float
+    deadline: float
+    generation: int
+    attempted_at: float | None
+    task: Task | None
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A finished bundle that a resource owns.
+
+    Attributes:
+        physical_id: what `Ref` gives.
+        naming: what named it, `Properties.naming`.
+        location: where it lies; None for a dry run.
+        attributes: what `Fn::GetAtt` gives.
+    """
+
+    physical_id: str
+    naming: str
+    location: Location | None
+    attributes: Mapping[str, str]
+
+
+class Busy(Exception):
+    """Another process holds the request's lease."""
+
+
+class Stale(Exception):
+    """The message's generation has passed, or its request is long gone."""
+
+
+class Ledger:
+    """The table. Each call may raise `PassingFault` or `Denied`."""
+
+    def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._clock = clock
+
+    def open(self, request: Request, lease: float) -> tuple[Record, bool]:
+        """Put a request's item, on the condition that it is new, or read the one that is there.
+
+        Args:
+            request: what CloudFormation asks.
+            lease: seconds for which this process will drive it.
+
+        Returns:
+            The record, and whether this process is the one that drives it.
+        """
+        now = self._clock()
+        timeout = service_timeout(request.properties)
+        deadline = now + timeout - min(30, timeout / 5)
+        item = {
+            **_request_key(request.key),
+            "format": FORMAT,
+            "request": json.dumps(request.as_event()),
+            "first_receipt": _millis(now),
+            "deadline": _millis(deadline),
+            "generation": 0,
+            "lease_until": _millis(now + lease),
+            "expires": int(deadline + _REQUESTS_KEPT),
+        }
+        try:
+            with aws.calling("dynamodb:PutItem"):
+                aws.dynamodb().put_item(
+                    TableName=self._table,
+                    Item=_wire(item),
+                    ConditionExpression="attribute_not_exists(#item)",
+                    ExpressionAttributeNames={"#item": "item"},
+                )
+        except Denied as denied:
+            if not _condition_failed(denied):
+                raise
+            stored = self._get(_request_key(request.key))
+            if stored is None:
+                raise
+            return _record(stored), False
+        return _record(item), True
+
+    def read(self, key: RequestKey) -> Record | None:
+        """A request's record, if there is one."""
+        item = self._get(_request_key(key))
+        return _record(item) if item else None
+
+    def take(self, key: RequestKey, generation: int, lease: float) -> Record:
+        """Take the lease of a request, for the poll message of this generation.
+
+        Raises:
+            Busy: another process has it.
+            Stale: the message no longer counts.
+        """
+        now = self._clock()
+        try:
+            updated = self._update(
+                _request_key(key),
+                "SET #lease = :until",
+                "#generation = :generation AND #lease <= :now",
+                {"#lease": "lease_until", "#generation": "generation"},
+                {
+                    ":until": _millis(now + lease),
+                    ":generation": generation,
+                    ":now": _millis(now),
+                },
+            )
+        except Denied as denied:
+            if not _condition_failed(denied):
+                raise
+            record = self.read(key)
+            if record is None or record.generation != generation:
+                raise Stale(f"generation {generation}") from None
+            raise Busy from None
+        return _record({name: _deserialize(value) for name, value in updated["Attributes"].items()})
+
+    def carry_on(self, record: Record, task: Task | None, generation: int) -> None:
+        """Write down how far the work is, let the poll of this generation be next, end the lease.
+
+        Where another process has advanced the request since, nothing is changed: its view is newer.
+        """
+        sets = "SET #generation = :next, #lease = :none"
+        values: dict[str, Any] = {":next": generation, ":none": 0, ":this": record.generation}
+        names = {"#generation": "generation", "#lease": "lease_until"}
+        if task is not None:
+            sets += ", #task = :task"
+            names["#task"] = "task"
+            values[":task"] = json.dumps(asdict(task))
+        try:
+            self._update(_request_key(record.key), sets, "#generation = :this", names, values)
+        except Denied as denied:
+            if not _condition_failed(denied):
+                raise
+
+    def attempt(self, record: Record) -> None:
+        """Write down that a call which may start work is about to be made."""
+        self._set(record.key, "attempted_at", _millis(self._clock()))
+
+    def started(self, record: Record, task: Task) -> None:
+        """Write down the work that a call started."""
+        self._set(record.key, "task", json.dumps(asdict(task)))
+
+    def answer(self, key: RequestKey, answer: Answer) -> Answer:
+        """Store the answer before it is sent.
+
+        Returns:
+            The answer to send: the one stored first, if there was one already.
+        """
+        updated = self._update(
+            _request_key(key),
+            "SET #answer = if_not_exists(#answer, :answer)",
+            "attribute_exists(#item)",
+            {"#answer": "answer", "#item": "item"},
+            {":answer": json.dumps(_answer_json(answer))},
+        )
+        return _answer(json.loads(_deserialize(updated["Attributes"]["answer"])))
+
+    def delivered(self, key: RequestKey) -> None:
+        """Forget the request's text, with its secrets, now that its answer has arrived."""
+        self._update(
+            _request_key(key),
+            "SET #lease = :none REMOVE #request",
+            "attribute_exists(#item)",
+            {"#lease": "lease_until", "#request": "request", "#item": "item"},
+            {":none": 0},
+        )
+
+    def requests(self, key: RequestKey) -> list[Record]:
+        """The records of all requests about the resource that this request is about."""
+        return [_record(item) for item in self._query(key, "request|")]
+
+    def claim(self, location: Location, key: RequestKey) -> bool:
+        """Claim a location for a request; False where another request has it."""
+        owner = f"{key.resource}|{key.request_id}"
+        try:
+            with aws.calling("dynamodb:PutItem"):
+                aws.dynamodb().put_item(
+                    TableName=self._table,
+                    Item=_wire({**_claim_key(location), "format": FORMAT, "owner": owner}),
+                    ConditionExpression="attribute_not_exists(#item) OR #owner = :owner",
+                    ExpressionAttributeNames={"#item": "item", "#owner": "owner"},
+                    ExpressionAttributeValues=_wire({":owner": owner}),
+                )
+        except Denied as denied:
+            if not _condition_failed(denied):
+                raise
+            return False
+        return True
+
+    def release(self, location: Location, key: RequestKey) -> None:
+        """Give a location up, if a request about this resource has it."""
+        try:
+            with aws.calling("dynamodb:DeleteItem"):
+                aws.dynamodb().delete_item(
+                    TableName=self._table,
+                    Key=_wire(_claim_key(location)),
+                    ConditionExpression="begins_with(#owner, :resource)",
+                    ExpressionAttributeNames={"#owner": "owner"},
+                    ExpressionAttributeValues=_wire({":resource": f"{key.resource}|"}),
+                )
+        except Denied as denied:
+            if not _condition_failed(denied):
+                raise
+
+    def keep(self, key: RequestKey, bundle: Bundle) -> None:
+        """Write down a finished bundle; it stays until its Delete."""
+        item = {
+            **_bundle_key(key, bundle.physical_id),
+            "format": FORMAT,
+            "bundle": json.dumps(asdict(bundle)),
+        }
+        with aws.calling("dynamodb:PutItem"):
+            aws.dynamodb().put_item(TableName=self._table, Item=_wire(item))
+
+    def bundles(self, key: RequestKey) -> list[Bundle]:
+        """The finished bundles that the resource owns."""
+        return [
+            _bundle(json.loads(item["bundle"]))
+            for item in self._query(key, "bundle|")
+            if "deleted_at" not in item
+        ]
+
+    def bury(self, key: RequestKey, physical_id: str) -> None:
+        """Leave a tombstone for a bundle that its resource no longer owns."""
+        now = self._clock()
+        item = {
+            **_bundle_key(key, physical_id),
+            "format": FORMAT,
+            "deleted_at": _millis(now),
+            "expires": int(now + _REQUESTS_KEPT),
+        }
+        with aws.calling("dynamodb:PutItem"):
+            aws.dynamodb().put_item(TableName=self._table, Item=_wire(item))
+
+    def _get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
+        with aws.calling("dynamodb:GetItem"):
+            response = aws.dynamodb().get_item(
+                TableName=self._table, Key=_wire(key), ConsistentRead=True
+            )
+        item = response.get("Item")
+        return item and {name: _deserialize(value) for name, value in item.items()}
+
+    def _query(self, key: RequestKey, kind: str) -> list[dict[str, Any]]:
+        with aws.calling("dynamodb:Query"):
+            pages = (
+                aws.dynamodb()
+                .get_paginator("query")
+                .paginate(
+                    TableName=self._table,
+                    ConsistentRead=True,
+                    KeyConditionExpression="#resource = :resource AND begins_with(#item, :kind)",
+                    ExpressionAttributeNames={"#resource": "resource", "#item": "item"},
+                    ExpressionAttributeValues=_wire({":resource": key.resource, ":kind": kind}),
+                )
+            )
+            return [
+                {name: _deserialize(value) for name, value in item.items()}
+                for page in pages
+                for item in page["Items"]
+            ]
+
+    def _set(self, key: RequestKey, name: str, value: Any) -> None:
+        self._update(
+            _request_key(key),
+            "SET #name = :value",
+            "attribute_exists(#item)",
+            {"#name": name, "#item": "item"},
+            {":value": value},
+        )
+
+    def _update(
+        self,
+        key: Mapping[str, str],
+        update: str,
+        condition: str,
+        names: Mapping[str, str],
+        values: Mapping[str, Any],
+    ) -> "UpdateItemOutputTypeDef":
+        with aws.calling("dynamodb:UpdateItem"):
+            return aws.dynamodb().update_item(
+                TableName=self._table,
+                Key=_wire(key),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=_wire(values),
+                ReturnValues="ALL_NEW",
+            )
+
+
+def _condition_failed(denied: Denied) -> bool:
+    return denied.code == "ConditionalCheckFailedException"
+
+
+def _request_key(key: RequestKey) -> dict[str, str]:
+    return {"resource": key.resource, "item": f"request|{key.request_id}"}
+
+
+def _bundle_key(key: RequestKey, physical_id: str) -> dict[str, str]:
+    return {"resource": key.resource, "item": f"bundle|{physical_id}"}
+
+
+def _claim_key(location: Location) -> dict[str, str]:
+    return {"resource": f"location|{location.s3_uri}", "item": "claim"}
+
+
+def _wire(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _serialize(value) for name, value in values.items()}
+
+
+def _millis(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _answer_json(answer: Answer) -> dict[str, Any]:
+    return {"status": "SUCCESS" if isinstance(answer, Done) else "FAILED", **asdict(answer)}
+
+
+def _answer(stored: Mapping[str, Any]) -> Answer:
+    if stored["status"] == "SUCCESS":
+        return Done(stored["physical_id"], stored["attributes"])
+    return Failed(stored["physical_id"], stored["reason"])
+
+
+def _bundle(stored: Mapping[str, Any]) -> Bundle:
+    location = stored["location"]
+    return Bundle(
+        physical_id=stored["physical_id"],
+        naming=stored["naming"],
+        location=location and Location(**location),
+        attributes=stored["attributes"],
+    )
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    stack_and_logical, _, _ = item["resource"].rpartition("|")
+    return Record(
+        request=Request.parse(json.loads(item["request"])) if "request" in item else None,
+        key=RequestKey(
+            stack_id=stack_and_logical,
+            logical_id=item["resource"].rpartition("|")[2],
+            request_id=item["item"].partition("|")[2],
+        ),
+        first_receipt=float(item["first_receipt"]) / 1000,
+        deadline=float(item["deadline"]) / 1000,
+        generation=int(item["generation"]),
+        attempted_at=float(item["attempted_at"]) / 1000 if "attempted_at" in item else None,
+        task=Task(**json.loads(item["task"])) if "task" in item else None,
+        answer=_answer(json.loads(item["answer"])) if "answer" in item else None,
+    )

@@ -1,0 +1,99 @@
+"""A batch of the poll queue's messages: they share one look at EC2."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from instance_bundle import pace, poll_queue
+from instance_bundle.errors import InstanceBundleError
+from instance_bundle.ledger import Busy, Ledger, Record, Stale
+from instance_bundle.method import Method, Task
+from instance_bundle.poll_queue import Poll
+from instance_bundle.protocol import BundleResource
+from instance_bundle.telemetry import logger
+
+
+class Batch:
+    """The messages of one invocation, each a poll of one request."""
+
+    def __init__(
+        self,
+        resource: BundleResource,
+        ledger: Ledger,
+        method: Method,
+        queue_url: str,
+        context: LambdaContext,
+    ) -> None:
+        self._resource = resource
+        self._ledger = ledger
+        self._method = method
+        self._queue_url = queue_url
+        self._context = context
+        self._taken: Mapping[str, Record | Exception] = {}
+        self._look: Callable[[Record], Task | None] = lambda _: None
+
+    def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
+        """Carry on each request of the batch; report the messages that failed, to come again."""
+        self._taken = {
+            message["messageId"]: self._take(message["body"]) for message in event["Records"]
+        }
+        self._look = self._look_at(self._taken.values())
+        return process_partial_response(
+            event=event,
+            record_handler=self._poll,
+            processor=BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False),
+            context=self._context,
+        )
+
+    def _take(self, body: str) -> Record | Exception:
+        """Take the lease of the request that a message is about; what stands in the way is kept."""
+        lease = self._context.get_remaining_time_in_millis() / 1000
+        try:
+            poll = Poll.parse(body)
+            return self._ledger.take(poll.key, poll.generation, lease)
+        except (InstanceBundleError, Busy, Stale) as obstacle:
+            return obstacle
+
+    def _look_at(self, taken: Iterable[Record | Exception]) -> Callable[[Record], Task | None]:
+        """Describe all tasks at once; where that fails, it fails for each that has a task."""
+        task_ids = {item.task.id for item in taken if isinstance(item, Record) and item.task}
+        tasks: Mapping[str, Task] = {}
+        fault: InstanceBundleError | None = None
+        try:
+            tasks = self._method.describe(task_ids)
+        except InstanceBundleError as error:
+            fault = error
+
+        def look(record: Record) -> Task | None:
+            if record.task is None:
+                return None
+            if fault is not None:
+                raise fault
+            return tasks.get(record.task.id)
+
+        return look
+
+    def _poll(self, record: SQSRecord) -> None:
+        try:
+            self._carry_on(self._taken[record.message_id], record)
+        except Exception:
+            logger.exception("A poll failed; its message comes again")
+            raise
+
+    def _carry_on(self, taken: Record | Exception, message: SQSRecord) -> None:
+        match taken:
+            case Record():
+                self._resource.resume(taken, lambda: self._look(taken), self._context)
+            case Stale():
+                logger.info("Dropped a poll that no longer counts", message_id=message.message_id)
+            case Busy():
+                poll_queue.send(self._queue_url, Poll.parse(message.body), pace.SOONEST)
+            case _:
+                raise taken

@@ -1,0 +1,240 @@
+"""The properties of `Custom::InstanceBundle`: read, checked, and made into a frozen value.
+
+`properties.schema.json` is the one source of what is allowed. It is read here at run time, the
+property reference in the README is made from it, and template authors can lint against it.
+"""
+
+import base64
+import binascii
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+
+from instance_bundle.errors import InvalidProperties, Problem
+
+SCHEMA_FILE = Path(__file__).with_name("properties.schema.json")
+DEFAULT_SERVICE_TIMEOUT = 3600
+"""Seconds, where `ServiceTimeout` is absent (AWS::CloudFormation::CustomResource reference)."""
+
+# The prefix stands in three attributes, and an answer has 4,096 bytes for everything.
+_LONGEST_PREFIX = 900
+_BUCKET_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]")
+_RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-")
+_RESERVED_BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_POLICY_MEMBERS = ("AWSAccessKeyId", "UploadPolicy", "UploadPolicySignature")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a bundle lies: in objects `<prefix>.manifest.xml` and `<prefix>.part.<n>`."""
+
+    bucket: str
+    prefix: str
+
+    @property
+    def s3_uri(self) -> str:
+        """`s3://bucket/prefix`."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @property
+    def manifest_key(self) -> str:
+        """The key of the manifest, which EC2 writes last."""
+        return f"{self.prefix}.manifest.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPolicy:
+    """What gives EC2 the right to write into the bucket.
+
+    Attributes:
+        access_key_id: the key that signed.
+        document: the policy itself, in the bytes that were signed after base64.
+        signature: base64 of HMAC-SHA1(secret key, base64(document)).
+    """
+
+    access_key_id: str
+    document: bytes
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """ResourceProperties, valid.
+
+    Attributes:
+        instance_id: the instance to bundle.
+        bucket: the bucket to store the bundle in.
+        prefix: as given, or None where one is to be made.
+        upload_policy: as given, or None.
+        dry_run: ask EC2 only.
+    """
+
+    instance_id: str
+    bucket: str
+    prefix: str | None
+    upload_policy: UploadPolicy | None
+    dry_run: bool
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> "Properties":
+        """Make properties of an event's ResourceProperties.
+
+        Raises:
+            InvalidProperties: with every problem that there is, in the order of their paths.
+        """
+        problems = sorted(set(_problems(raw)), key=lambda problem: problem.path)
+        if problems:
+            raise InvalidProperties(problems)
+        s3 = raw["Storage"]["S3"]
+        return cls(
+            instance_id=raw["InstanceId"],
+            bucket=s3["Bucket"],
+            prefix=s3.get("Prefix"),
+            upload_policy=UploadPolicy(
+                s3["AWSAccessKeyId"],
+                _policy_document(s3["UploadPolicy"]),
+                s3["UploadPolicySignature"],
+            )
+            if "UploadPolicy" in s3
+            else None,
+            dry_run=raw.get("DryRun") in (True, "true"),
+        )
+
+    @property
+    def naming(self) -> str:
+        """What names the bundle, in one comparable text: a change of it is a replacement."""
+        return json.dumps([self.instance_id, self.bucket, self.prefix, self.dry_run])
+
+
+def service_timeout(raw: Any) -> int:
+    """Seconds that CloudFormation waits for the answer, read from ResourceProperties of any shape.
+
+    What can't be read counts as absent: CloudFormation has refused it already, or uses its default.
+    """
+    value = raw.get("ServiceTimeout") if isinstance(raw, Mapping) else None
+    if isinstance(value, int | str) and re.fullmatch(r"[0-9]{1,9}", str(value)):
+        return min(max(int(value), 1), DEFAULT_SERVICE_TIMEOUT)
+    return DEFAULT_SERVICE_TIMEOUT
+
+
+def _problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    try:
+        _validator()(raw)
+    except fastjsonschema.JsonSchemaValuesException as found:
+        for error in found.errors:
+            yield from _explain(error)
+
+
+def _explain(error: fastjsonschema.JsonSchemaValueException) -> Iterator[Problem]:
+    """The problems, each at its own path, that one broken rule of the schema stands for."""
+    path = (error.name or "").removeprefix("data").removeprefix(".")
+    value, rule, definition = error.value, error.rule, error.definition
+    if rule == "required":
+        for name in definition["required"]:
+            if name not in value:
+                yield Problem(_join(path, name), "is required")
+    elif rule == "additionalProperties":
+        allowed = definition["properties"]
+        for name in value:
+            if name not in allowed:
+                known = ", ".join(sorted(allowed))
+                yield Problem(_join(path, name), f"is not a property here; there are {known}")
+    elif rule == "dependencies":
+        missing = re.search(r"missing dependency (\w+) for (\w+)$", error.message)
+        if missing and missing[2] == next(name for name in _POLICY_MEMBERS if name in value):
+            yield Problem(
+                _join(path, missing[1]),
+                "is required with the other members of an upload policy; give "
+                f"{', '.join(_POLICY_MEMBERS)}, or none of them",
+            )
+    else:
+        message = definition.get("errorMessage", "must be an object")
+        shown = "" if definition.get("writeOnly") else f"{_shown(value)} "
+        yield Problem(path or "ResourceProperties", f"{shown}{message}")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+@cache
+def _validator() -> Any:
+    return fastjsonschema.compile(
+        json.loads(SCHEMA_FILE.read_text(encoding="utf-8")),
+        formats={
+            "s3-bucket-name": _is_bucket_name,
+            "s3-key-prefix": _is_key_prefix,
+            "upload-policy": _is_upload_policy,
+        },
+        fast_fail=False,
+    )
+
+
+def _is_bucket_name(value: str) -> bool:
+    """S3 User Guide, General purpose bucket naming rules."""
+    return (
+        _BUCKET_NAME.fullmatch(value) is not None
+        and ".." not in value
+        and not value.startswith(_RESERVED_BUCKET_PREFIXES)
+        and not value.endswith(_RESERVED_BUCKET_SUFFIXES)
+        and not _is_ip_address(value)
+    )
+
+
+def _is_ip_address(value: str) -> bool:
+    try:
+        ipaddress.IPv4Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_key_prefix(value: str) -> bool:
+    """S3 User Guide, Naming Amazon S3 objects."""
+    try:
+        escaped = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return (
+        0 < len(escaped) - len('""') <= _LONGEST_PREFIX
+        and re.search(r"[\x00-\x1f\x7f]", value) is None
+        and not _climbs_out(value)
+    )
+
+
+def _climbs_out(key: str) -> bool:
+    depth = 0
+    for segment in key.split("/")[:-1]:
+        depth += {"..": -1, "": 0, ".": 0}.get(segment, 1)
+        if depth < 0:
+            return True
+    return False
+
+
+def _is_upload_policy(value: str) -> bool:
+    try:
+        return isinstance(json.loads(_policy_document(value)), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _policy_document(value: str) -> bytes:
+    """The policy in the bytes whose base64 was signed: boto3 encodes them again on the wire."""
+    if value.lstrip().startswith("{"):
+        return value.encode()
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise ValueError("neither JSON nor base64") from error

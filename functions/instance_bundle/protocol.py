@@ -1,0 +1,224 @@
+"""crhelper's `CfnResource`, with what is unsafe in it replaced.
+
+crhelper routes Create, Update, Delete and their polls to functions. Here the polls come through an
+SQS queue instead of a rule and a permission for each request, requests are known again by the
+ledger, functions answer with an outcome, and the response goes out through a sender that looks at
+the HTTP status. What is replaced are private methods of the crhelper version that
+`functions/requirements.txt` pins; a contract test holds each.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from crhelper import SUCCESS, CfnResource
+
+from instance_bundle import pace, poll_queue, response
+from instance_bundle.errors import InvalidEvent, PassingFault, Refusal
+from instance_bundle.ledger import Ledger, Record
+from instance_bundle.method import Task
+from instance_bundle.outcome import Answer, Done, Failed, Outcome, Pending
+from instance_bundle.poll_queue import Poll
+from instance_bundle.request import Request
+from instance_bundle.settings import Settings
+from instance_bundle.telemetry import about, count, duration, logger
+
+Event = dict[str, Any]
+
+
+class BundleResource(CfnResource):
+    """The resource's conversation with CloudFormation.
+
+    Args:
+        settings: asked for when a request needs them.
+        ledger: likewise.
+        clock: epoch seconds.
+    """
+
+    _event: Event
+    _context: LambdaContext
+    _request: Request
+    _record: Record | None
+    _outcome: Outcome
+    _look: Callable[[], Task | None]
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        ledger: Callable[[], Ledger],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        with _as_in_a_local_run():
+            super().__init__(
+                log_level=logging.getLevelName(logging.getLogger().level),
+                boto_level="WARNING",
+                sleep_on_delete=0,
+            )
+        self._sam_local = None
+        self._settings = settings
+        self._ledger = ledger
+        self._clock = clock
+        self._begin()
+
+    def __call__(self, event: Any, context: LambdaContext) -> None:
+        """Take an event of CloudFormation's; another's is refused with a log line."""
+        self._begin()
+        try:
+            self._request = Request.parse(event)
+        except InvalidEvent as error:
+            logger.error("Refused what is no custom resource event", error=str(error))
+            return
+        with about(self._request.key):
+            logger.info("Received", request_type=self._request.request_type)
+            super().__call__(self._request.as_event(), context)
+
+    def resume(
+        self, record: Record, look: Callable[[], Task | None], context: LambdaContext
+    ) -> None:
+        """Take up a request whose lease a poll has taken.
+
+        Args:
+            record: the request's record.
+            look: how far its task is now; None where EC2 does not list it.
+            context: of the invocation.
+        """
+        self._begin()
+        if record.request is None:
+            return
+        self._request, self._record, self._look = record.request, record, look
+        with about(record.key):
+            super().__call__({**record.request.as_event(), "CrHelperPoll": True}, context)
+
+    def accept(self, context: LambdaContext, step: Callable[[Record], Outcome]) -> str | None:
+        """Open the request's ledger item and send its first poll; then, and only then, do the step.
+
+        A request that was received before gets its answer again, or is left to its poll.
+
+        Returns:
+            The physical ID once there is an answer, None before: what crhelper expects.
+        """
+        lease = context.get_remaining_time_in_millis() / 1000
+        record, is_new = self._ledger().open(self._request, lease)
+        if record.answer is not None:
+            self._record = record
+            return self._comes_to(record.answer)
+        self._poll_later(record, record.generation, pace.SOONEST)
+        if not is_new:
+            logger.info("Received again; its poll takes it up")
+            return None
+        self._record = record
+        return self._comes_to(step(record))
+
+    def carry_on(self, step: Callable[[Record, Task | None], Outcome]) -> str | None:
+        """Do the step with the request's task as it is now; an answer that stands is repeated.
+
+        Returns:
+            The physical ID once there is an answer, None before: what crhelper expects.
+        """
+        assert self._record is not None  # noqa: S101  resume() has set it
+        return self._comes_to(self._record.answer or step(self._record, self._look()))
+
+    # What follows replaces private methods of crhelper's.
+
+    def _log_setup(self, event: Event, context: LambdaContext) -> None:
+        """Nothing: the logger is set up, and keeps secrets out."""
+
+    def _set_timeout(self) -> None:
+        """Nothing: the Lambda's own time-out hands over to the queue; it is no failure."""
+
+    def _wrap_function(self, func: Callable[[Any, Any], Any]) -> None:
+        try:
+            func(self._event, self._context)
+        except Refusal as refusal:
+            self._outcome = Failed(self._id_of_failure(), str(refusal))
+        except PassingFault as fault:
+            if self._record is None:
+                raise
+            logger.warning("Will try again", fault=str(fault))
+            self._outcome = Pending(pace.AFTER_FAULT)
+
+    def _polling_init(self, event: Event) -> None:
+        if not isinstance(self._outcome, Pending):
+            self._send_response = True
+        elif self._record is not None:
+            is_poll = "CrHelperPoll" in event
+            generation = self._record.generation + is_poll
+            if is_poll:
+                self._poll_later(self._record, generation, self._outcome.look_again)
+            self._ledger().carry_on(self._record, self._outcome.task, generation)
+
+    def _cfn_response(self, event: Event) -> None:
+        self._send()
+
+    def _send(self, status: str | None = None, reason: str = "") -> None:
+        if status is not None:
+            # crhelper would answer FAILED for a crash. Lambda and the queue repeat what crashed,
+            # and the last resort answers what keeps crashing.
+            raise
+        assert not isinstance(self._outcome, Pending)  # noqa: S101  _polling_init has seen to it
+        answer: Answer = self._outcome
+        if self._record is not None:
+            answer = self._ledger().answer(self._record.key, answer)
+            self._measure(self._record, answer)
+        else:
+            count("Failed")
+        self._deliver(answer)
+
+    # End of what is replaced.
+
+    def _begin(self) -> None:
+        """Forget the request before: nothing of it may show in the next one's answer."""
+        self.NoEcho = False
+        self._init_failed = None
+        self._response_url = ""
+        self._record = None
+        self._outcome = Pending(pace.SOONEST)
+        self._look = lambda: None
+
+    def _comes_to(self, outcome: Outcome) -> str | None:
+        self._outcome = outcome
+        return None if isinstance(outcome, Pending) else outcome.physical_id
+
+    def _deliver(self, answer: Answer) -> None:
+        key = self._request.key
+        text = response.body(key, answer)
+        if isinstance(answer, Done):
+            logger.info("Answering", status=SUCCESS, physical_id=answer.physical_id)
+        else:
+            logger.error("Answering", status="FAILED", reason=answer.reason)
+        response.deliver(self._request.response_url, text, self._settings().response_origin)
+        if self._record is not None:
+            self._ledger().delivered(key)
+
+    def _measure(self, record: Record, answer: Answer) -> None:
+        if record.answer is not None:
+            return
+        if self._request.request_type != "Delete":
+            duration(self._clock() - record.first_receipt)
+        count("Completed" if isinstance(answer, Done) else "Failed")
+
+    def _poll_later(self, record: Record, generation: int, delay: int) -> None:
+        poll_queue.send(self._settings().poll_queue_url, Poll(record.key, generation), delay)
+
+    def _id_of_failure(self) -> str:
+        if self._record is not None and self._record.task is not None:
+            return self._record.task.id
+        return self._request.id_of_failure
+
+
+@contextmanager
+def _as_in_a_local_run() -> Iterator[None]:
+    """Keep crhelper from making three clients that a queue does not need: it makes none locally."""
+    before = os.environ.get("AWS_SAM_LOCAL")
+    os.environ["AWS_SAM_LOCAL"] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["AWS_SAM_LOCAL"]
+        else:
+            os.environ["AWS_SAM_LOCAL"] = before

@@ -1,0 +1,107 @@
+"""A custom resource request, as CloudFormation sends it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast, get_args
+
+from instance_bundle.errors import InvalidEvent
+
+RequestType = Literal["Create", "Update", "Delete"]
+
+_REQUIRED = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What a request is known by: the resource it is about, and its own ID."""
+
+    stack_id: str
+    logical_id: str
+    request_id: str
+
+    @property
+    def resource(self) -> str:
+        """The resource's part of the key."""
+        return f"{self.stack_id}|{self.logical_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        request_type: Create, Update or Delete.
+        key: stack ID, logical ID and request ID.
+        response_url: the pre-signed URL that the answer is PUT to; a secret.
+        physical_id: the resource's ID so far; empty in a Create.
+        properties: ResourceProperties as they came, unchecked.
+    """
+
+    request_type: RequestType
+    key: RequestKey
+    response_url: str
+    physical_id: str
+    properties: Any
+
+    @classmethod
+    def parse(cls, event: Any) -> "Request":
+        """Make a request of an event.
+
+        Raises:
+            InvalidEvent: it is not a custom resource event; says which member is missing or wrong.
+        """
+        if not isinstance(event, Mapping):
+            raise InvalidEvent(f"An event is an object, not {type(event).__name__}")
+        for name in _REQUIRED:
+            if not isinstance(event.get(name), str) or not event[name]:
+                raise InvalidEvent(f"{name}: a custom resource event has this, a text")
+        if event["RequestType"] not in get_args(RequestType):
+            raise InvalidEvent(f"RequestType: must be one of {', '.join(get_args(RequestType))}")
+        physical_id = "" if event["RequestType"] == "Create" else event.get("PhysicalResourceId")
+        if not isinstance(physical_id, str):
+            raise InvalidEvent("PhysicalResourceId: an Update or Delete has this, a text")
+        return cls(
+            request_type=cast(RequestType, event["RequestType"]),
+            key=RequestKey(event["StackId"], event["LogicalResourceId"], event["RequestId"]),
+            response_url=event["ResponseURL"],
+            physical_id=physical_id,
+            properties=event.get("ResourceProperties", {}),
+        )
+
+    def as_event(self) -> dict[str, Any]:
+        """The request as CloudFormation spells it, with nothing beside what is read here."""
+        return {
+            "RequestType": self.request_type,
+            "ResponseURL": self.response_url,
+            "StackId": self.stack_id,
+            "LogicalResourceId": self.logical_id,
+            "RequestId": self.request_id,
+            "PhysicalResourceId": self.physical_id,
+            "ResourceProperties": self.properties,
+        }
+
+    @property
+    def stack_id(self) -> str:
+        """The stack's ARN."""
+        return self.key.stack_id
+
+    @property
+    def stack_name(self) -> str:
+        """The name in the stack's ARN, or the whole of an ID that is no ARN."""
+        _, _, name = self.stack_id.partition(":stack/")
+        return name.partition("/")[0] or self.stack_id
+
+    @property
+    def logical_id(self) -> str:
+        """The resource's name in its template."""
+        return self.key.logical_id
+
+    @property
+    def request_id(self) -> str:
+        """What CloudFormation calls this request."""
+        return self.key.request_id
+
+    @property
+    def id_of_failure(self) -> str:
+        """The physical ID to answer where no work of this request has an ID."""
+        return self.physical_id or f"{self.logical_id}-{self.request_id}"

@@ -1,0 +1,79 @@
+"""The answer to CloudFormation: its text, and its way to the ResponseURL."""
+
+import json
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from instance_bundle.errors import PassingFault
+from instance_bundle.outcome import Answer, Done
+from instance_bundle.request import RequestKey
+
+LIMIT = 4096
+"""Bytes that CloudFormation takes as a response (CloudFormation User Guide, Custom resources)."""
+
+_logger = logging.getLogger("instance-bundle")
+_TIMEOUT = urllib3.Timeout(connect=3, read=5)
+_RETRIES = urllib3.Retry(
+    total=4,
+    redirect=False,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods={"PUT"},
+    backoff_factor=0.5,
+    raise_on_status=True,
+)
+
+
+def body(key: RequestKey, answer: Answer) -> bytes:
+    """The response's text: at most 4,096 bytes; a Reason that is too long loses its end."""
+    response: dict[str, Any] = {
+        "Status": "SUCCESS" if isinstance(answer, Done) else "FAILED",
+        "PhysicalResourceId": answer.physical_id,
+        "StackId": key.stack_id,
+        "RequestId": key.request_id,
+        "LogicalResourceId": key.logical_id,
+    }
+    if isinstance(answer, Done):
+        return _encode({**response, "Data": dict(answer.attributes)})
+    reason = answer.reason
+    text = _encode({**response, "Reason": reason})
+    while len(text) > LIMIT:
+        reason = reason[: -max(1, (len(text) - LIMIT) // 6)]
+        text = _encode({**response, "Reason": f"{reason}…"})
+    return text
+
+
+def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
+    """PUT the response to the pre-signed URL, without following redirects or using a proxy.
+
+    A URL that has expired, or that is not one to answer to, is given up with a log line: no
+    repetition would help.
+
+    Args:
+        url: the request's ResponseURL.
+        text: the response's text.
+        allowed_origin: `scheme://host:port` that is answered beside HTTPS, or None.
+
+    Raises:
+        PassingFault: no attempt got through; worth another try later.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" and f"{parts.scheme}://{parts.netloc}" != allowed_origin:
+        _logger.error("The ResponseURL is not HTTPS; nothing is sent there")
+        return
+    try:
+        with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as http:
+            # The URL is signed for a request without a content type.
+            response = http.request("PUT", url, body=text, headers={"Content-Type": ""})
+    except urllib3.exceptions.HTTPError as error:
+        raise PassingFault(f"The response did not arrive: {type(error).__name__}") from None
+    if response.status >= 300:
+        _logger.error(
+            "CloudFormation's bucket refused the response with status %s", response.status
+        )
+
+
+def _encode(response: dict[str, Any]) -> bytes:
+    return json.dumps(response, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -1,0 +1,143 @@
+"""The function's own table and queue, in moto, made from the template's words."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
+
+from instance_bundle import app, aws, last_resort
+from instance_bundle.ledger import Ledger
+from instance_bundle.settings import settings
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+
+@dataclass
+class Clock:
+    """A clock that stands until it is moved; epoch seconds."""
+
+    now: float = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Context:
+    """What Lambda tells a function of its invocation."""
+
+    function_name: str = "InstanceBundleFunction"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:bundle"
+    aws_request_id: str = "b1dd1e4a-4d0c-4f0c-8d0e-000000000001"
+    seconds_left: float = 30
+    log_group_name: str = "logs"
+    log_stream_name: str = "stream"
+    client_context: Any = None
+    identity: Any = field(default=None)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds_left * 1000)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def context() -> Context:
+    return Context()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """moto, with the table and the queue that the template describes."""
+    with mock_aws():
+        table = _resource("LedgerTable")
+        boto3.client("dynamodb").create_table(
+            TableName="ledger",
+            **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
+        )
+        queue = boto3.client("sqs").create_queue(QueueName="polls")
+        monkeypatch.setenv("LEDGER_TABLE", "ledger")
+        monkeypatch.setenv("POLL_QUEUE_URL", queue["QueueUrl"])
+        _forget()
+        yield
+    _forget()
+
+
+@pytest.fixture
+def ledger(cloud: None, clock: Clock) -> Ledger:
+    return Ledger("ledger", clock)
+
+
+def _resource(logical_id: str) -> dict[str, Any]:
+    properties: dict[str, Any] = yaml_parse(TEMPLATE.read_text())["Resources"][logical_id][
+        "Properties"
+    ]
+    return properties
+
+
+def _forget() -> None:
+    for made_once in (
+        *(aws.ec2, aws.ec2_once, aws.s3, aws.dynamodb, aws.sqs),
+        *(settings, app.ledger, app.lifecycle, last_resort.ledger),
+    ):
+        made_once.cache_clear()
+
+
+@dataclass
+class Answers:
+    """A server that takes the place of CloudFormation's bucket.
+
+    Attributes:
+        url: a ResponseURL, with a signature that no log may show.
+        bodies: what arrived, parsed.
+        headers: what came with each.
+        statuses: the statuses to answer with, one after the other; then 200.
+    """
+
+    url: str
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+
+    @property
+    def origin(self) -> str:
+        return self.url.split("/answer", 1)[0]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    class Bucket(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = taken.statuses.pop(0) if taken.statuses else 200
+            taken.bodies.append(json.loads(body))
+            taken.headers.append(dict(self.headers.items()))
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
+    taken = Answers(f"http://127.0.0.1:{server.server_port}/answer?X-Amz-Signature=s3cr3t")
+    monkeypatch.setenv("SANDBOX_RESPONSE_ORIGIN", taken.origin)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield taken
+    server.shutdown()
+    server.server_close()
+    thread.join()

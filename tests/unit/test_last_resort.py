@@ -1,0 +1,143 @@
+"""What fell through is answered FAILED, once."""
+
+import json
+from typing import Any
+
+import pytest
+
+from instance_bundle import last_resort
+from instance_bundle.errors import PassingFault
+from instance_bundle.ledger import Ledger
+from instance_bundle.method import Task
+from instance_bundle.outcome import Done
+from instance_bundle.poll_queue import Poll
+from instance_bundle.request import Request
+
+from .conftest import Answers, Context
+from .test_lifecycle import RUNNING
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+def event(answers: Answers, **others: Any) -> dict[str, Any]:
+    return {
+        "RequestType": "Create",
+        "ResponseURL": answers.url,
+        "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/web/1",
+        "RequestId": "r1",
+        "LogicalResourceId": "Bundle",
+        "ResourceProperties": {},
+    } | others
+
+
+def letter(body: str) -> dict[str, Any]:
+    return {"Records": [{"messageId": "m1", "body": body, "eventSource": "aws:sqs"}]}
+
+
+def crashed(payload: Any) -> str:
+    return json.dumps(
+        {
+            "version": "1.0",
+            "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+            "requestPayload": payload,
+            "responsePayload": {"errorType": "Runtime.ExitError"},
+        }
+    )
+
+
+def poll_of(ledger: Ledger, request: Request, task: Task | None = None) -> str:
+    record, _ = ledger.open(request, lease=0)
+    if task is not None:
+        ledger.started(record, task)
+    return Poll(request.key, 0).body()
+
+
+NOTHING_FAILED: dict[str, list[Any]] = {"batchItemFailures": []}
+
+
+def test_a_poll_that_kept_failing_is_answered_failed_with_the_tasks_id(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    body = poll_of(ledger, Request.parse(event(answers)), RUNNING)
+
+    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
+    assert "its polls kept failing" in answers.bodies[0]["Reason"]
+
+
+def test_an_event_that_kept_crashing_the_function_is_answered_failed(
+    answers: Answers, context: Context
+) -> None:
+    assert last_resort.handler(letter(crashed(event(answers))), context) == NOTHING_FAILED
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert answers.bodies[0]["PhysicalResourceId"] == "Bundle-r1"
+    assert "RetriesExhausted after 3 invocations" in answers.bodies[0]["Reason"]
+
+
+def test_an_update_or_delete_keeps_its_physical_id(answers: Answers, context: Context) -> None:
+    body = crashed(event(answers, RequestType="Delete", PhysicalResourceId="bun-7"))
+
+    last_resort.handler(letter(body), context)
+
+    assert answers.bodies[0]["PhysicalResourceId"] == "bun-7"
+
+
+def test_a_letter_that_comes_twice_is_answered_once(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    body = poll_of(ledger, Request.parse(event(answers)))
+
+    last_resort.handler(letter(body), context)
+    last_resort.handler(letter(body), context)
+
+    assert len(answers.bodies) == 1
+
+
+def test_an_answer_that_stands_is_sent_instead_of_failed(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    request = Request.parse(event(answers))
+    body = poll_of(ledger, request)
+    ledger.answer(request.key, Done("bun-1", {"BundleId": "bun-1"}))
+
+    last_resort.handler(letter(body), context)
+
+    assert answers.bodies[0]["Status"] == "SUCCESS"
+    assert answers.bodies[0]["Data"] == {"BundleId": "bun-1"}
+
+
+@pytest.mark.parametrize("body", ["no json", "[]", "{}", '{"format": 1}', crashed("no event")])
+def test_a_letter_about_nothing_is_dropped_with_a_log_line(
+    answers: Answers, context: Context, body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+
+    assert answers.bodies == []
+    assert "about no request" in caplog.text
+
+
+def test_a_letter_that_can_not_be_answered_now_comes_again(
+    answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: object) -> None:
+        raise PassingFault("The response did not arrive")
+
+    monkeypatch.setattr("instance_bundle.response.deliver", lost)
+
+    response = last_resort.handler(letter(crashed(event(answers))), context)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+
+
+def test_each_answered_letter_is_counted(
+    answers: Answers, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last_resort.handler(letter(crashed(event(answers))), context)
+
+    metrics = [
+        json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line
+    ]
+    assert [line["DeadLettersAnswered"] for line in metrics] == [[1.0]]

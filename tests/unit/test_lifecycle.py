@@ -1,0 +1,413 @@
+"""The lifecycle with a real ledger and a method that does as the test says."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from instance_bundle.errors import Denied, PassingFault, Throttled
+from instance_bundle.ledger import Ledger, Record
+from instance_bundle.lifecycle import Lifecycle
+from instance_bundle.method import Method, Task
+from instance_bundle.outcome import Done, Failed, Pending
+from instance_bundle.properties import Location, Properties
+from instance_bundle.request import Request
+
+from .conftest import Clock
+
+STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
+RUNNING = Task(
+    "bun-1", "running", "bundling", "20%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:05Z"
+)
+
+
+@dataclass
+class Ec2:
+    """A method: starts one task after the other, as far as the test lets it."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    stored: set[Location] = field(default_factory=set)
+    started: list[Location] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    obstacle: Exception | None = None
+    starts_all_the_same: bool = False
+
+    def rehearse(self, properties: Properties, location: Location) -> None:
+        if self.obstacle is not None:
+            raise self.obstacle
+
+    def start(self, properties: Properties, location: Location) -> Task:
+        if self.obstacle is not None and not self.starts_all_the_same:
+            raise self.obstacle
+        self.started.append(location)
+        task = replace(RUNNING, id=f"bun-{len(self.started)}")
+        self.tasks[task.id] = task
+        if self.obstacle is not None:
+            raise self.obstacle
+        return task
+
+    def find(self, properties: Properties, location: Location, since: float) -> Task | None:
+        return next(reversed(self.tasks.values()), None) if location in self.started else None
+
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
+        return {id_: task for id_, task in self.tasks.items() if id_ in task_ids}
+
+    def cancel(self, task_id: str) -> None:
+        self.cancelled.append(task_id)
+
+    def is_stored(self, location: Location) -> bool:
+        return location in self.stored
+
+
+@pytest.fixture
+def ec2() -> Ec2:
+    return Ec2()
+
+
+@pytest.fixture
+def life(ledger: Ledger, ec2: Ec2, clock: Clock) -> Lifecycle:
+    method: Method = ec2
+    return Lifecycle(ledger, method, clock)
+
+
+def request(
+    kind: str = "Create", request_id: str = "r1", physical_id: str = "", **properties: Any
+) -> Request:
+    return Request.parse(
+        {
+            "RequestType": kind,
+            "ResponseURL": "https://cloudformation-custom-resource-response-useast1.s3.amazonaws.com/x",
+            "StackId": STACK,
+            "LogicalResourceId": "Bundle",
+            "RequestId": request_id,
+            "PhysicalResourceId": physical_id,
+            "ResourceProperties": {
+                "InstanceId": "i-1234567890abcdef0",
+                "Storage": {"S3": {"Bucket": "images", "Prefix": "web"}},
+            }
+            | properties,
+        }
+    )
+
+
+def opened(ledger: Ledger, asked: Request) -> Record:
+    record, is_new = ledger.open(asked, lease=30)
+    assert is_new
+    return record
+
+
+def stored_record(ledger: Ledger, record: Record) -> Record:
+    found = ledger.read(record.key)
+    assert found is not None
+    return found
+
+
+def test_a_create_starts_a_task_and_looks_again(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    record = opened(ledger, request())
+
+    outcome = life.create(record)
+
+    assert isinstance(outcome, Pending)
+    assert ec2.started == [Location("images", "web")]
+    assert stored_record(ledger, record).task == ec2.tasks["bun-1"]
+
+
+def test_a_complete_task_answers_every_attribute(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    complete = replace(ec2.tasks["bun-1"], phase="complete", state="complete", progress="100%")
+
+    outcome = life.poll(stored_record(ledger, record), complete)
+
+    assert outcome == Done(
+        "bun-1",
+        {
+            "BundleId": "bun-1",
+            "InstanceId": "i-1234567890abcdef0",
+            "Bucket": "images",
+            "Prefix": "web",
+            "S3Uri": "s3://images/web",
+            "ManifestLocation": "images/web.manifest.xml",
+            "State": "complete",
+            "Progress": "100%",
+            "StartTime": "2027-01-15T08:00:00Z",
+            "UpdateTime": "2027-01-15T08:00:05Z",
+            "ImageId": "",
+        },
+    )
+    assert [bundle.physical_id for bundle in ledger.bundles(record.key)] == ["bun-1"]
+
+
+def test_a_failed_task_is_failed_with_its_own_id_and_ec2s_words(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    failed = replace(
+        RUNNING, phase="failed", error_code="Client.S3Error", error_message="No such bucket"
+    )
+
+    outcome = life.poll(stored_record(ledger, record), failed)
+
+    assert outcome == Failed("bun-1", "Bundle task bun-1 failed. Client.S3Error: No such bucket")
+    assert ledger.claim(Location("images", "web"), request(request_id="r2").key)
+
+
+@pytest.mark.parametrize(
+    "code", ["InvalidInstanceID.NotFound", "IncorrectInstanceState", "BundlingInProgress"]
+)
+def test_a_refusal_is_failed_with_advice_and_gives_the_location_up(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, code: str
+) -> None:
+    ec2.obstacle = Denied("ec2:BundleInstance", code, "EC2 says no.")
+
+    outcome = life.create(opened(ledger, request()))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith(f"ec2:BundleInstance was refused. {code}: EC2 says no. ")
+    assert outcome.physical_id == "Bundle-r1"
+    assert ledger.claim(Location("images", "web"), request(request_id="r2").key)
+
+
+def test_a_location_that_another_resource_has_is_not_overwritten(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    other = replace(request().key, logical_id="Other")
+    assert ledger.claim(Location("images", "web"), other)
+
+    outcome = life.create(opened(ledger, request()))
+
+    assert isinstance(outcome, Failed)
+    assert "Change Prefix, or omit it" in outcome.reason
+    assert ec2.started == []
+
+
+def test_a_location_where_a_bundle_lies_is_not_overwritten(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    ec2.stored.add(Location("images", "web"))
+
+    outcome = life.create(opened(ledger, request()))
+
+    assert isinstance(outcome, Failed)
+    assert "there is a bundle already at s3://images/web" in outcome.reason
+    assert ec2.started == []
+
+
+def test_a_prefix_that_is_not_given_is_made_once_for_each_request(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    asked = request(Storage={"S3": {"Bucket": "images"}})
+
+    life.create(opened(ledger, asked))
+
+    assert ec2.started == [Location("images", "web/Bundle/r1")]
+
+
+def test_work_whose_answer_was_lost_is_found_and_not_started_again(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request())
+    ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
+    with pytest.raises(PassingFault):
+        life.create(record)
+    ec2.obstacle = None
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Pending)
+    assert outcome.task is not None
+    assert outcome.task.id == "bun-1"
+    assert len(ec2.started) == 1
+
+
+def test_a_call_that_was_lost_is_made_again_only_once_it_would_show(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request())
+    ec2.obstacle = PassingFault("cut off")
+    with pytest.raises(PassingFault):
+        life.create(record)
+    ec2.obstacle = None
+
+    assert life.poll(stored_record(ledger, record), None) == Pending(10)
+    assert ec2.started == []
+    clock.now += 31
+    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
+    assert len(ec2.started) == 1
+
+
+def test_throttling_is_waited_out(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    ec2.obstacle = Throttled("RequestLimitExceeded")
+
+    assert life.create(opened(ledger, request())) == Pending(10)
+
+
+def test_a_busy_instance_that_is_busy_with_our_own_task_is_no_refusal(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    ec2.obstacle = Denied("ec2:BundleInstance", "BundlingInProgress", "Busy.")
+
+    outcome = life.create(record)
+
+    assert isinstance(outcome, Pending)
+    assert len(ec2.started) == 1
+
+
+def test_a_task_that_ec2_no_longer_lists_is_complete_where_its_manifest_is(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    ec2.stored.add(Location("images", "web"))
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Done)
+    assert outcome.attributes["State"] == "complete"
+
+
+def test_a_task_that_ec2_does_not_list_is_unknown_not_gone(life: Lifecycle, ledger: Ledger) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+
+    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
+
+
+def test_at_the_deadline_the_task_is_cancelled_and_its_progress_told(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="600"))
+    life.create(record)
+    clock.now += 600 - 30
+
+    outcome = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+
+    assert isinstance(outcome, Failed)
+    assert outcome.physical_id == "bun-1"
+    assert "ServiceTimeout (600 s): task bun-1 is bundling at 20%" in outcome.reason
+    assert ec2.cancelled == ["bun-1"]
+
+
+def test_no_look_is_later_than_the_deadline(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="600"))
+    life.create(record)
+    clock.now += 600 - 30 - 7
+
+    outcome = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+
+    assert isinstance(outcome, Pending)
+    assert outcome.look_again == 7
+
+
+def test_a_dry_run_starts_nothing_and_answers_every_attribute(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    outcome = life.create(opened(ledger, request(DryRun="true")))
+
+    assert isinstance(outcome, Done)
+    assert outcome.physical_id == "dryrun-r1"
+    assert outcome.attributes["S3Uri"] == "s3://images/web"
+    assert ec2.started == []
+
+
+def test_a_dry_run_that_ec2_refuses_is_failed(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    ec2.obstacle = Denied("ec2:BundleInstance", "UnauthorizedOperation", "No.")
+
+    assert isinstance(life.create(opened(ledger, request(DryRun="true"))), Failed)
+
+
+def completed(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> Record:
+    record = opened(ledger, request())
+    life.create(record)
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
+    done = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+    assert isinstance(done, Done)
+    ledger.answer(record.key, done)
+    return record
+
+
+def test_a_delete_lets_go_of_the_bundle_and_its_location(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = completed(life, ledger, ec2)
+
+    outcome = life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+
+    assert outcome == Done("bun-1")
+    assert ledger.bundles(record.key) == []
+    assert ledger.claim(Location("images", "web"), replace(record.key, logical_id="Other"))
+    assert ec2.cancelled == []
+
+
+def test_a_delete_after_a_create_that_started_nothing_is_done_at_once(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    ec2.obstacle = Denied("ec2:BundleInstance", "IncorrectInstanceState", "Stopped.")
+    record = opened(ledger, request())
+    failed = life.create(record)
+    assert isinstance(failed, Failed)
+    ledger.answer(record.key, failed)
+
+    outcome = life.delete(opened(ledger, request("Delete", "r2", failed.physical_id)))
+
+    assert outcome == Done("Bundle-r1")
+
+
+@pytest.mark.parametrize("physical_id", ["bun-1", "web-Bundle-MADEUPBYCFN1"])
+def test_a_delete_cancels_the_running_task_and_waits_for_its_end(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, physical_id: str
+) -> None:
+    life.create(opened(ledger, request()))
+    record = opened(ledger, request("Delete", "r2", physical_id))
+
+    assert isinstance(life.delete(record), Pending)
+    assert ec2.cancelled == ["bun-1"]
+
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="failed", error_code="Client.Cancelled")
+    assert life.poll(record, None) == Done(physical_id)
+
+
+def test_a_delete_finds_work_whose_answer_was_lost(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
+    with pytest.raises(PassingFault):
+        life.create(opened(ledger, request()))
+
+    outcome = life.delete(opened(ledger, request("Delete", "r2", "invented")))
+
+    assert isinstance(outcome, Pending)
+    assert ec2.cancelled == ["bun-1"]
+
+
+def test_an_update_that_names_the_same_bundle_starts_nothing(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+
+    outcome = life.update(
+        opened(ledger, request("Update", "r2", "bun-1", ServiceTimeout="60", DryRun="false"))
+    )
+
+    assert isinstance(outcome, Done)
+    assert outcome.physical_id == "bun-1"
+    assert outcome.attributes["S3Uri"] == "s3://images/web"
+    assert len(ec2.started) == 1
+
+
+def test_an_update_that_names_another_bundle_makes_it(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+    elsewhere = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
+
+    outcome = life.update(opened(ledger, request("Update", "r2", "bun-1", Storage=elsewhere)))
+
+    assert isinstance(outcome, Pending)
+    assert ec2.started == [Location("images", "web"), Location("images", "elsewhere")]

@@ -1,0 +1,402 @@
+"""The resource's conversation: the handler with a real ledger, queue and answering server."""
+
+import inspect
+import json
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import crhelper
+import pytest
+
+from instance_bundle import app
+from instance_bundle.errors import Denied, PassingFault
+from instance_bundle.method import Task
+from instance_bundle.poll_queue import Poll
+from instance_bundle.protocol import BundleResource
+from instance_bundle.settings import settings
+
+from .conftest import Answers, Context
+from .test_lifecycle import RUNNING, Ec2
+
+STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
+
+
+@pytest.fixture
+def ec2(cloud: None, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Ec2:
+    """The handler's own ledger and queue, with a method that does as the test says."""
+    method = Ec2()
+    monkeypatch.setattr(app, "BundleInstance", lambda: method)
+    return method
+
+
+def event(answers: Answers, kind: str = "Create", **others: Any) -> dict[str, Any]:
+    return {
+        "RequestType": kind,
+        "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:bundle",
+        "ResponseURL": answers.url,
+        "StackId": STACK,
+        "RequestId": "r1",
+        "LogicalResourceId": "Bundle",
+        "ResourceType": "Custom::InstanceBundle",
+        "ResourceProperties": {
+            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:bundle",
+            "InstanceId": "i-1234567890abcdef0",
+            "Storage": {"S3": {"Bucket": "images", "Prefix": "web"}},
+        },
+    } | others
+
+
+def polls() -> list[dict[str, Any]]:
+    """Every message of the poll queue, delayed or not, taken off it, as records of a batch."""
+    from moto.sqs.models import sqs_backends
+
+    queue = sqs_backends["123456789012"]["us-east-1"].queues["polls"]
+    messages, queue._messages = queue._messages, []
+    return [
+        {
+            "messageId": f"m{number}",
+            "body": message.body,
+            "eventSource": "aws:sqs",
+            "attributes": {"ApproximateReceiveCount": "1"},
+        }
+        for number, message in enumerate(messages)
+    ]
+
+
+def deliver(records: list[dict[str, Any]], context: Context) -> list[str]:
+    """Hand a batch to the handler; the messages that it reports as failed."""
+    response = app.handler({"Records": records}, context)
+    assert response is not None
+    return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
+
+
+def complete(ec2: Ec2, task_id: str = "bun-1") -> None:
+    ec2.tasks[task_id] = replace(RUNNING, id=task_id, phase="complete", state="complete")
+
+
+def test_a_create_is_answered_by_the_poll_that_sees_it_complete(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers), context)
+    assert answers.bodies == []
+
+    assert deliver(polls(), context) == []
+    assert answers.bodies == []
+
+    complete(ec2)
+    assert deliver(polls(), context) == []
+    assert len(answers.bodies) == 1
+    assert answers.bodies[0]["Status"] == "SUCCESS"
+    assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
+    assert answers.bodies[0]["Data"]["BundleId"] == "bun-1"
+    assert polls() == []
+
+
+def test_invalid_properties_are_answered_at_once_and_no_aws_call_is_made(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_client(*args: object, **options: object) -> None:
+        raise AssertionError("a client was made")
+
+    monkeypatch.setattr(boto3, "client", no_client)
+
+    app.handler(event(answers, ResourceProperties={"InstanceId": "x", "Colour": "red"}), context)
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    for path in ("InstanceId: ", "Storage: ", "Colour: "):
+        assert path in answers.bodies[0]["Reason"]
+
+
+def test_a_refusal_of_ec2_is_answered_at_once(ec2: Ec2, answers: Answers, context: Context) -> None:
+    ec2.obstacle = Denied("ec2:BundleInstance", "IncorrectInstanceState", "It is stopped.")
+
+    app.handler(event(answers), context)
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert "IncorrectInstanceState: It is stopped" in answers.bodies[0]["Reason"]
+
+
+def test_an_event_that_comes_twice_starts_one_bundle_and_is_answered_alike(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers), context)
+    app.handler(event(answers), context)
+    assert len(ec2.started) == 1
+
+    complete(ec2)
+    assert deliver(polls(), context) == []
+    app.handler(event(answers), context)
+
+    assert len(ec2.started) == 1
+    assert len(answers.bodies) == 2
+    assert answers.bodies[0] == answers.bodies[1]
+
+
+def test_polls_that_were_delivered_twice_die_out(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers), context)
+    first = polls()
+
+    deliver(first + [record | {"messageId": "again"} for record in first], context)
+    deliver(first, context)
+    deliver(polls(), context)
+
+    assert len(polls()) == 1
+
+
+def test_a_poll_of_a_request_that_another_process_drives_comes_again_soon(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers), context)
+    [record] = polls()
+    poll = Poll.parse(record["body"])
+    app.ledger().take(poll.key, poll.generation, lease=30)
+
+    assert deliver([record], context) == []
+
+    assert [again["body"] for again in polls()] == [record["body"]]
+    assert answers.bodies == []
+
+
+def test_a_batch_shares_one_describe(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        properties = {
+            "InstanceId": "i-1234567890abcdef0",
+            "Storage": {"S3": {"Bucket": "images", "Prefix": f"web{number}"}},
+        }
+        app.handler(event(answers, RequestId=f"r{number}", ResourceProperties=properties), context)
+    looks: list[set[str]] = []
+    describe = ec2.describe
+
+    def look(task_ids: Collection[str]) -> Mapping[str, Task]:
+        looks.append(set(task_ids))
+        return describe(task_ids)
+
+    monkeypatch.setattr(ec2, "describe", look)
+
+    deliver(polls(), context)
+
+    assert looks == [{f"bun-{number}" for number in range(1, 6)}]
+
+
+def test_a_look_that_is_throttled_is_waited_out(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+
+    def throttled(task_ids: object) -> None:
+        raise PassingFault("ec2:DescribeBundleTasks: RequestLimitExceeded")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ec2, "describe", throttled)
+        assert deliver(polls(), context) == []
+    assert answers.bodies == []
+
+    complete(ec2)
+    deliver(polls(), context)
+    assert answers.bodies[0]["Status"] == "SUCCESS"
+
+
+def test_a_look_that_is_denied_is_failed_with_the_action_and_the_bundles_id(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+
+    def denied(task_ids: object) -> None:
+        raise Denied("ec2:DescribeBundleTasks", "UnauthorizedOperation", "You may not.")
+
+    monkeypatch.setattr(ec2, "describe", denied)
+    deliver(polls(), context)
+
+    assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
+    assert "Allow ec2:DescribeBundleTasks in the role" in answers.bodies[0]["Reason"]
+
+
+def test_a_fault_in_the_create_is_left_to_the_poll(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    ec2.obstacle = PassingFault("ec2:BundleInstance: ReadTimeoutError")
+    app.handler(event(answers), context)
+    assert answers.bodies == []
+
+    ec2.obstacle = None
+    assert deliver(polls(), context) == []
+
+    assert len(polls()) == 1
+    assert answers.bodies == []
+
+
+def test_an_answer_that_did_not_arrive_is_sent_again_by_the_next_poll(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+    complete(ec2)
+    batch = polls()
+
+    def lost(*args: object) -> None:
+        raise PassingFault("The response did not arrive")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("instance_bundle.response.deliver", lost)
+        assert deliver(batch, context) == ["m0"]
+
+    app.ledger()._clock = lambda: 4_000_000_000.0
+    assert deliver(batch, context) == []
+    assert answers.bodies[0]["Data"]["BundleId"] == "bun-1"
+
+
+def test_a_crash_is_no_answer(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ec2, "start", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        app.handler(event(answers), context)
+
+    assert answers.bodies == []
+    assert len(polls()) == 1
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {},
+        {"RequestType": "Upsert"},
+        {"Records": [{"eventSource": "aws:s3"}]},
+        {"Records": []},
+        {"detail-type": "Scheduled Event", "source": "aws.events"},
+        [],
+        "text",
+        None,
+    ],
+)
+def test_an_event_of_another_kind_is_refused_and_does_not_show_in_the_next_answer(
+    ec2: Ec2, answers: Answers, context: Context, strange: Any
+) -> None:
+    app.handler(strange, context)
+    assert answers.bodies == []
+
+    app.handler(event(answers, ResourceProperties={}), context)
+    app.handler(strange, context)
+
+    assert [body["RequestId"] for body in answers.bodies] == ["r1"]
+
+
+def test_members_that_crhelper_would_take_for_its_own_are_dropped(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers, CrHelperPoll=True, CrHelperData={"x": 1}), context)
+
+    assert len(ec2.started) == 1
+
+
+def test_a_poll_that_is_no_poll_of_ours_comes_again_until_it_is_a_dead_letter(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers), context)
+    complete(ec2)
+    poison = {"messageId": "poison", "body": "{}", "eventSource": "aws:sqs", "attributes": {}}
+
+    assert deliver([poison, *polls()], context) == ["poison"]
+    assert answers.bodies[0]["Status"] == "SUCCESS"
+
+
+def test_a_delete_is_answered_at_once_where_nothing_runs(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers, "Delete", PhysicalResourceId="invented"), context)
+
+    assert answers.bodies[0]["Status"] == "SUCCESS"
+    assert answers.bodies[0]["PhysicalResourceId"] == "invented"
+
+
+def test_nothing_secret_is_in_the_queue_or_the_log(
+    ec2: Ec2, answers: Answers, context: Context, capfd: pytest.CaptureFixture[str]
+) -> None:
+    app.handler(event(answers), context)
+    complete(ec2)
+    batch = polls()
+    deliver(batch, context)
+
+    out, err = capfd.readouterr()
+    assert "s3cr3t" not in out + err + json.dumps(batch)
+
+
+def test_the_item_forgets_the_request_once_its_answer_has_arrived(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers), context)
+    complete(ec2)
+    deliver(polls(), context)
+
+    items = boto3.client("dynamodb").scan(TableName="ledger")["Items"]
+    assert "s3cr3t" not in json.dumps(items)
+
+
+def test_each_log_line_tells_stack_resource_and_request(
+    ec2: Ec2, answers: Answers, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = app.logger.registered_handler.stream  # type: ignore[attr-defined]
+    app.logger.registered_handler.stream = __import__("sys").stdout  # type: ignore[attr-defined]
+    try:
+        app.handler(event(answers), context)
+    finally:
+        app.logger.registered_handler.stream = stream  # type: ignore[attr-defined]
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"level"' in line]
+    assert lines
+    for line in lines:
+        assert (line["stack_id"], line["logical_id"], line["request_id"]) == (STACK, "Bundle", "r1")
+
+
+# crhelper's private methods that the subclass replaces, as the pinned version has and calls them.
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["_log_setup", "_set_timeout", "_wrap_function", "_polling_init", "_cfn_response"],
+)
+def test_a_replaced_method_of_crhelper_is_there_with_the_same_parameters(name: str) -> None:
+    theirs = inspect.signature(getattr(crhelper.CfnResource, name)).parameters
+    ours = inspect.signature(getattr(BundleResource, name)).parameters
+
+    assert list(ours) == list(theirs)
+
+
+def test_crhelper_sends_through_send_with_a_status_only_for_what_crashed() -> None:
+    theirs = list(inspect.signature(vars(crhelper.CfnResource)["_send"]).parameters)
+    ours = list(inspect.signature(BundleResource._send).parameters)
+
+    assert theirs[: len(ours)] == ours
+    assert "self._send(FAILED, str(e))" in inspect.getsource(crhelper.CfnResource.__call__)
+
+
+def test_crhelper_calls_what_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = inspect.getsource(crhelper.CfnResource)
+
+    for call in (
+        "self._log_setup(event, context)",
+        "self._set_timeout()",
+        "self._wrap_function(self._get_func())",
+        "self._polling_init(event)",
+        "self._cfn_response(event)",
+    ):
+        assert call in source
+
+
+def test_crhelper_makes_no_clients_and_is_told_of_no_local_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SAM_LOCAL", "true")
+
+    resource = BundleResource(settings, app.ledger)
+
+    assert not hasattr(resource, "_lambda_client")
+    assert resource._sam_local is None
+    assert os.environ["AWS_SAM_LOCAL"] == "true"

@@ -1,0 +1,104 @@
+"""The answer's text, and its way to the ResponseURL."""
+
+import json
+import logging
+
+import pytest
+
+from instance_bundle import response
+from instance_bundle.errors import PassingFault
+from instance_bundle.outcome import Done, Failed
+from instance_bundle.request import RequestKey
+
+from .conftest import Answers
+
+KEY = RequestKey("arn:aws:cloudformation:us-east-1:123456789012:stack/web/1", "Bundle", "r1")
+
+
+@pytest.fixture(autouse=True)
+def _no_pause_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(response, "_RETRIES", response._RETRIES.new(backoff_factor=0))
+
+
+def test_success_carries_id_and_attributes() -> None:
+    assert json.loads(response.body(KEY, Done("bun-1", {"State": "complete"}))) == {
+        "Status": "SUCCESS",
+        "PhysicalResourceId": "bun-1",
+        "StackId": KEY.stack_id,
+        "RequestId": "r1",
+        "LogicalResourceId": "Bundle",
+        "Data": {"State": "complete"},
+    }
+
+
+@pytest.mark.parametrize("letter", ["x", "é", '"', "\N{PERSONAL COMPUTER}", "\ud800"])
+def test_a_reason_that_is_too_long_keeps_its_head(letter: str) -> None:
+    text = response.body(KEY, Failed("bun-1", "Bucket: is wrong. " + letter * 9000))
+
+    assert len(text) <= response.LIMIT
+    assert len(text) > response.LIMIT - 40
+    reason = json.loads(text)["Reason"]
+    assert reason.startswith("Bucket: is wrong. ")
+    assert reason.endswith("…")
+
+
+def test_a_reason_that_fits_is_whole() -> None:
+    assert json.loads(response.body(KEY, Failed("bun-1", "No.")))["Reason"] == "No."
+
+
+def test_the_answer_is_put_without_a_content_type(answers: Answers) -> None:
+    response.deliver(answers.url, b'{"Status": "SUCCESS"}', answers.origin)
+
+    assert answers.bodies == [{"Status": "SUCCESS"}]
+    assert answers.headers[0]["Content-Type"] == ""
+
+
+def test_a_server_fault_is_tried_again(answers: Answers) -> None:
+    answers.statuses += [500, 503]
+
+    response.deliver(answers.url, b"{}", answers.origin)
+
+    assert len(answers.bodies) == 3
+
+
+def test_a_fault_that_stays_is_given_back_after_a_bounded_number_of_attempts(
+    answers: Answers,
+) -> None:
+    answers.statuses += [500] * 100
+
+    with pytest.raises(PassingFault):
+        response.deliver(answers.url, b"{}", answers.origin)
+
+    assert len(answers.bodies) == 5
+
+
+def test_no_answer_at_all_is_a_passing_fault() -> None:
+    with pytest.raises(PassingFault) as raised:
+        response.deliver("http://127.0.0.1:9/a?secret", b"{}", "http://127.0.0.1:9")
+
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [403, 400, 307])
+def test_an_expired_or_moved_url_is_given_up_with_a_log_line(
+    answers: Answers, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.statuses.append(status)
+
+    with caplog.at_level(logging.ERROR):
+        response.deliver(answers.url, b"{}", answers.origin)
+
+    assert len(answers.bodies) == 1
+    assert str(status) in caplog.text
+    assert "s3cr3t" not in caplog.text
+
+
+@pytest.mark.parametrize("origin", [None, "http://127.0.0.1:1"])
+def test_plain_http_is_refused_unless_it_is_the_origin_that_is_set(
+    answers: Answers, origin: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        response.deliver(answers.url, b"{}", origin)
+
+    assert answers.bodies == []
+    assert "not HTTPS" in caplog.text
