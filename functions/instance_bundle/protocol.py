@@ -197,9 +197,11 @@ class BundleResource(CfnResource):
     def _measure(self, record: Record, answer: Answer) -> None:
         if record.answer is not None:
             return
-        if self._request.request_type != "Delete":
+        if isinstance(answer, Failed):
+            count("Failed")
+        elif self._request.request_type != "Delete":
+            count("Completed")
             duration(self._clock() - record.first_receipt)
-        count("Completed" if isinstance(answer, Done) else "Failed")
 
     def _poll_later(self, record: Record, generation: int, delay: int) -> None:
         poll_queue.send(self._settings().poll_queue_url, Poll(record.key, generation), delay)

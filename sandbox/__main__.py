@@ -1,0 +1,49 @@
+"""AWS on this machine: `python -m sandbox serve`, `demo` or `prepare`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from sandbox import artifact, runtime
+from sandbox.demo import demo
+from sandbox.serve import serve
+
+DEFAULT_PORT = 4580
+
+
+def main() -> int:
+    """Run the command that the arguments name; the exit status."""
+    arguments = _parser().parse_args()
+    console = Console()
+    match arguments.command:
+        case "serve":
+            serve(arguments.port, arguments.ready_file, console)
+        case "demo":
+            return demo(console)
+        case "prepare":
+            runtime.prepare_runtime()
+            artifact.build()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser(
+        "serve", help="serve AWS on 127.0.0.1, with the application deployed, until Ctrl-C"
+    )
+    serving.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"0 takes a free one; default {DEFAULT_PORT}"
+    )
+    serving.add_argument(
+        "--ready-file", type=Path, help="a file to write, as JSON, once all is ready"
+    )
+    commands.add_parser("demo", help="deploy examples/bundle.yaml and watch")
+    commands.add_parser("prepare", help="install what functions run with, for a quick start later")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,742 @@
+"""CloudFormation in moto's server: its API on stacks that run as AWS runs them.
+
+`install` puts the backend below in the place of moto's; `Stacks.close` takes it out again. Parsing
+and serialising of requests, stack sets, stack policies and the list of exports stay moto's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from threading import Condition
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+from moto.cloudformation.exceptions import AlreadyExistsException, ValidationError
+from moto.cloudformation.models import CloudFormationBackend, cloudformation_backends
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.cloudformation.urls import url_bases
+from moto.cloudformation.utils import (
+    generate_changeset_id,
+    generate_stack_id,
+    validate_create_change_set,
+)
+from moto.core.responses import ActionResult, EmptyResult
+from moto.s3.models import s3_backends
+from moto.utilities.utils import get_partition
+
+from sandbox.custom_resources import CustomResources
+from sandbox.intrinsics import invalid, text
+from sandbox.stack_operations import Operations
+from sandbox.stacks import Settings, Stack, parameters_shown
+from sandbox.templates import (
+    Template,
+    capabilities,
+    check,
+    parse,
+    pseudo_parameters,
+    read,
+    transforms,
+)
+
+_STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
+_UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+_NO_UPDATES = "No updates are to be performed."
+_NO_CHANGES = (
+    "The submitted information didn't contain changes. "
+    "Submit different information to create a change set."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What the backends of all accounts and regions share."""
+
+    clock: Callable[[], float]
+    changed: Condition
+    custom_resources: CustomResources
+    operations: Operations
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangeSet:
+    """A change set. changes: as DescribeChangeSet gives them. empty: nothing is to be updated."""
+
+    change_set_id: str
+    name: str
+    kind: str
+    description: str | None
+    stack: Stack
+    template: Template
+    settings: Settings
+    changes: list[dict[str, Any]]
+    empty: bool
+    created: datetime
+    executed: bool = False
+
+    def summary(self) -> dict[str, Any]:
+        """As ListChangeSets gives it."""
+        execution = "EXECUTE_COMPLETE" if self.executed else "AVAILABLE"
+        return {
+            "ChangeSetName": self.name,
+            "ChangeSetId": self.change_set_id,
+            "StackId": self.stack.stack_id,
+            "StackName": self.stack.name,
+            "Description": self.description,
+            "CreationTime": self.created,
+            "Status": "FAILED" if self.empty else "CREATE_COMPLETE",
+            "StatusReason": _NO_CHANGES if self.empty else None,
+            "ExecutionStatus": "UNAVAILABLE" if self.empty else execution,
+        }
+
+    def described(self) -> dict[str, Any]:
+        """As DescribeChangeSet gives it."""
+        return {
+            **self.summary(),
+            "Parameters": parameters_shown(self.template),
+            "NotificationARNs": self.settings.topics,
+            "RollbackConfiguration": {},
+            "Capabilities": self.settings.capabilities,
+            "Tags": [{"Key": key, "Value": value} for key, value in self.settings.tags.items()],
+            "Changes": [{"Type": "Resource", "ResourceChange": change} for change in self.changes],
+        }
+
+
+class Backend(CloudFormationBackend):
+    """The stacks of one account and region."""
+
+    def __init__(self, engine: _Engine, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self._engine = engine
+        self._changed = engine.changed
+        self._stacks: dict[str, Stack] = {}
+        self._change_sets: dict[str, _ChangeSet] = {}
+
+    @property
+    def _url_module(self) -> Any:
+        return SimpleNamespace(url_bases=url_bases, url_paths={"{0}/$": Response.dispatch})
+
+    def reset(self) -> None:
+        """Forget all stacks; moto makes a new backend afterwards."""
+        with self._changed:
+            for stack in self._stacks.values():
+                stack.abandoned = True
+            self._changed.notify_all()
+            self._stacks.clear()
+            self._change_sets.clear()
+            self.exports.clear()
+            self.stacksets.clear()
+        self._engine.custom_resources.reset()
+
+    def live_stacks(self) -> list[Stack]:
+        """The stacks that are not deleted, newest first."""
+        return [stack for stack in self.all_stacks() if not stack.deleted]
+
+    def all_stacks(self) -> list[Stack]:
+        """The stacks, newest first, with those that are deleted."""
+        with self._changed:
+            return list(self._stacks.values())[::-1]
+
+    def get_stack(self, name_or_stack_id: str) -> Stack:  # type: ignore[override]
+        """The stack of that ID, or the one of that name that is not deleted.
+
+        Raises ValidationError.
+        """
+        found = self._find(name_or_stack_id)
+        if found is None:
+            raise ValidationError(name_or_stack_id)
+        return found
+
+    def _find(self, name_or_stack_id: str) -> Stack | None:
+        for stack in self.all_stacks():
+            if stack.stack_id == name_or_stack_id:
+                return stack
+            if stack.name == name_or_stack_id and not stack.deleted:
+                return stack
+        return None
+
+    def _new_stack(self, stack_id: str, name: str, settings: Settings) -> Stack:
+        stack = Stack(
+            stack_id=stack_id,
+            name=name,
+            account=self.account_id,
+            region=self.region_name,
+            settings=settings,
+            clock=self._engine.clock,
+            changed=self._changed,
+            exports=self.exports,
+            importer=self._importer,
+        )
+        with self._changed:
+            if self._find(name):
+                raise AlreadyExistsException(f"Stack [{name}] already exists")
+            self._stacks[stack_id] = stack
+        return stack
+
+    def importers(self, export: str) -> list[str]:
+        """The names of the stacks that use the export."""
+        return [stack.name for stack in self.live_stacks() if export in stack.imports]
+
+    def _importer(self, export: str) -> str | None:
+        return " and ".join(self.importers(export)) or None
+
+    def _read(
+        self,
+        body: str | None,
+        given: dict[str, str],
+        settings: Settings,
+        *,
+        stack_id: str,
+        name: str,
+        expand: bool = False,
+        checked: bool = True,
+    ) -> Template:
+        pseudo = pseudo_parameters(
+            stack_id, name, self.region_name, self.account_id, settings.topics
+        )
+        acknowledged = settings.capabilities if checked else None
+        return read(body, given, pseudo, acknowledged=acknowledged, expand=expand)
+
+    def create_stack(  # type: ignore[override]
+        self,
+        name: str,
+        template: str,
+        parameters: dict[str, str],
+        settings: Settings | None = None,
+        stack_policy_body: str | None = None,
+    ) -> Stack:
+        """Begin to create a stack. Without `settings` (moto's stack sets) no capabilities are asked
+        for. Raises ValidationError, InsufficientCapabilities and AlreadyExistsException."""
+        stack_id = generate_stack_id(name, self.region_name, self.account_id)
+        wanted = self._read(
+            template,
+            parameters,
+            settings or Settings(),
+            stack_id=stack_id,
+            name=name,
+            checked=settings is not None,
+        )
+        stack = self._new_stack(stack_id, name, settings or Settings())
+        stack.policy = stack_policy_body or ""
+        self._begin_creation(stack, wanted)
+        return stack
+
+    def _begin_creation(self, stack: Stack, wanted: Template) -> None:
+        stack.template = wanted
+        operation = stack.begin("CREATE_IN_PROGRESS")
+        operations = self._engine.operations
+        operations.start(stack, operation, partial(operations.create, stack, operation, wanted))
+
+    def change_stack(
+        self, stack: Stack, body: str | None, given: dict[str, str], settings: Settings
+    ) -> None:
+        """Begin to update the stack. Raises ValidationError and InsufficientCapabilities."""
+        _check_updatable(stack)
+        wanted = self._read(body, given, settings, stack_id=stack.stack_id, name=stack.name)
+        if _unchanged(stack, wanted, settings):
+            raise invalid(_NO_UPDATES)
+        self._begin_update(stack, wanted, settings)
+
+    def _begin_update(self, stack: Stack, wanted: Template, settings: Settings) -> None:
+        stack.settings = settings
+        stack.updated_time = stack.now()
+        operation = stack.begin("UPDATE_IN_PROGRESS")
+        operations = self._engine.operations
+        operations.start(stack, operation, partial(operations.update, stack, operation, wanted))
+
+    def delete_stack(self, name_or_stack_id: str, retain: Iterable[str] = ()) -> None:
+        """Begin to delete a stack; a stack that is not there, or going, is left alone.
+
+        Raises ValidationError where the stack is protected, being updated, or used by another.
+        """
+        stack = self._find(name_or_stack_id)
+        if stack is None or stack.status in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
+            return
+        _check_deletable(stack, list(retain))
+        for export in stack.own_exports():
+            stack.check_unused(export, "deleted")
+        operation = stack.begin("DELETE_IN_PROGRESS")
+        operations = self._engine.operations
+        operations.start(
+            stack, operation, partial(operations.delete, stack, operation, list(retain))
+        )
+
+    def make_change_set(
+        self,
+        change_set_name: str,
+        stack_name: str,
+        kind: str,
+        description: str | None,
+        body: str | None,
+        given: dict[str, str],
+        settings: Settings,
+    ) -> _ChangeSet:
+        """A new change set, on a new stack or an existing one. Raises ValidationError,
+        InsufficientCapabilities and AlreadyExistsException."""
+        validate_create_change_set(change_set_name)
+        stack = self._find(stack_name)
+        if kind == "UPDATE":
+            stack = self.get_stack(stack_name)
+            _check_updatable(stack)
+        elif stack and stack.status != "REVIEW_IN_PROGRESS":
+            raise invalid(
+                f"Stack [{stack_name}] already exists and cannot be created again with the "
+                f"changeSet [{change_set_name}]"
+            )
+        self._check_change_set_name(stack, change_set_name)
+        new_id = generate_stack_id(stack_name, self.region_name, self.account_id)
+        wanted = self._read(
+            body,
+            given,
+            settings,
+            stack_id=stack.stack_id if stack else new_id,
+            name=stack.name if stack else stack_name,
+            expand=True,
+        )
+        if stack is None:
+            stack = self._new_stack(new_id, stack_name, settings)
+            stack.begin("REVIEW_IN_PROGRESS")
+        change_set = _ChangeSet(
+            change_set_id=generate_changeset_id(change_set_name, self.region_name, self.account_id),
+            name=change_set_name,
+            kind=kind,
+            description=description,
+            stack=stack,
+            template=wanted,
+            settings=settings,
+            changes=_changes(stack, wanted),
+            empty=kind == "UPDATE" and _unchanged(stack, wanted, settings),
+            created=stack.now(),
+        )
+        with self._changed:
+            self._change_sets[change_set.change_set_id] = change_set
+        return change_set
+
+    def _check_change_set_name(self, stack: Stack | None, name: str) -> None:
+        if stack and any(existing.name == name for existing in self.change_sets_of(stack)):
+            raise AlreadyExistsException(f"ChangeSet {name} already exists")
+
+    def change_sets_of(self, stack: Stack) -> list[_ChangeSet]:
+        """The stack's change sets, oldest first."""
+        with self._changed:
+            return [item for item in self._change_sets.values() if item.stack is stack]
+
+    def find_change_set(self, name_or_id: str, stack_name: str | None) -> _ChangeSet:
+        """The change set of that ID, or the stack's one of that name. Raises ChangeSetNotFound."""
+        with self._changed:
+            if name_or_id in self._change_sets:
+                return self._change_sets[name_or_id]
+        stack = self.get_stack(stack_name or "")
+        for change_set in self.change_sets_of(stack):
+            if change_set.name == name_or_id:
+                return change_set
+        raise ChangeSetNotFound(f"ChangeSet [{name_or_id}] does not exist")
+
+    def forget_change_set(self, change_set: _ChangeSet) -> None:
+        """Delete the change set."""
+        with self._changed:
+            self._change_sets.pop(change_set.change_set_id, None)
+
+    def carry_out(self, change_set: _ChangeSet) -> None:
+        """Begin what the change set says. Raises InvalidChangeSetStatus and ValidationError."""
+        if change_set.executed or change_set.empty:
+            raise InvalidChangeSetStatus(
+                f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status "
+                f"of [{change_set.summary()['ExecutionStatus']}]"
+            )
+        stack = change_set.stack
+        if change_set.kind == "UPDATE":
+            _check_updatable(stack)
+        with self._changed:
+            executed = replace(change_set, executed=True)
+            self._change_sets[change_set.change_set_id] = executed
+        stack.change_set_id = change_set.change_set_id
+        if change_set.kind == "UPDATE":
+            self._begin_update(stack, change_set.template, change_set.settings)
+        else:
+            stack.settings = change_set.settings
+            self._begin_creation(stack, change_set.template)
+
+
+class ChangeSetNotFound(ValidationError):
+    """There is no such change set."""
+
+    code = "ChangeSetNotFound"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message=message)
+
+
+class InvalidChangeSetStatus(ValidationError):
+    """The change set can't be executed."""
+
+    code = "InvalidChangeSetStatus"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message=message)
+
+
+def _check_updatable(stack: Stack) -> None:
+    if stack.status not in _UPDATABLE:
+        raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
+
+
+def _check_deletable(stack: Stack, retain: list[str]) -> None:
+    if stack.settings.protected:
+        raise invalid(
+            f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
+        )
+    if stack.status.startswith("UPDATE_") and stack.status.endswith("_IN_PROGRESS"):
+        raise invalid(f"Stack [{stack.name}] cannot be deleted while in status {stack.status}")
+    if retain and stack.status != "DELETE_FAILED":
+        raise invalid(
+            f"Invalid operation on stack [{stack.stack_id}]. When you delete a stack, specify "
+            "which resources to retain only when the stack is in the DELETE_FAILED state."
+        )
+
+
+def _unchanged(stack: Stack, wanted: Template, settings: Settings) -> bool:
+    before = stack.template.sketch() if stack.template else {}
+    return before == wanted.sketch() and stack.settings.tags == settings.tags
+
+
+def _changes(stack: Stack, wanted: Template) -> list[dict[str, Any]]:
+    """What would become of each resource, as DescribeChangeSet gives it."""
+    before = stack.template.sketch() if stack.template else {}
+    after = wanted.sketch()
+    old = stack.template.resources if stack.template else {}
+    changes = []
+    for name in {**old, **wanted.resources}:
+        if name not in old:
+            change = {"Action": "Add", "ResourceType": wanted.resources[name].type}
+        elif name not in wanted.resources:
+            change = {"Action": "Remove", "ResourceType": old[name].type}
+        elif before[name] != after[name]:
+            change = {"Action": "Modify", "ResourceType": old[name].type}
+            change["Replacement"] = "Conditional"
+        else:
+            continue
+        existing = stack.resources.get(name)
+        physical_id = existing.physical_id if existing else None
+        changes.append(
+            {
+                **change,
+                "LogicalResourceId": name,
+                "PhysicalResourceId": physical_id,
+                "Scope": ["Properties"] if change["Action"] == "Modify" else [],
+                "Details": [],
+            }
+        )
+    return changes
+
+
+class Response(CloudFormationResponse):
+    """CloudFormation's API calls that concern stacks and change sets."""
+
+    RESPONSE_KEY_PATH_TO_TRANSFORMER = {  # noqa: RUF012 (moto's attribute)
+        path: transformer
+        for path, transformer in CloudFormationResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
+        if path.startswith("DescribeStackSet")
+    }
+
+    @property
+    def _backend(self) -> Backend:
+        return cast(Backend, self.cloudformation_backend)
+
+    def _stack(self) -> Stack:
+        return self._backend.get_stack(self._get_param("StackName"))
+
+    def _body(self, previous: Stack | None = None) -> str | None:
+        as_before = self._get_bool_param("UsePreviousTemplate")
+        if previous and as_before:
+            return previous.template.body if previous.template else None
+        url: str | None = self._get_param("TemplateURL")
+        body: str | None = self._get_param("TemplateBody")
+        return _from_s3(url, self.current_account, self.region) if url else body
+
+    def _given(self, previous: Stack | None = None) -> dict[str, str]:
+        before = previous.template.parameters if previous and previous.template else {}
+        given: dict[str, str] = {}
+        for parameter in self._get_param("Parameters", []):
+            name = parameter["ParameterKey"]
+            if not parameter.get("UsePreviousValue"):
+                given[name] = parameter.get("ParameterValue", "")
+            elif name in before:
+                given[name] = before[name]
+        return given
+
+    def _settings(self, previous: Stack | None = None) -> Settings:
+        tags = {tag["Key"]: tag["Value"] for tag in self._get_param("Tags", [])}
+        if previous and not tags:
+            tags = previous.settings.tags
+        on_failure = self._get_param("OnFailure") or self._get_param("OnStackFailure")
+        if self._get_bool_param("DisableRollback", False):
+            if on_failure:
+                raise invalid("You can't specify both DisableRollback and OnFailure")
+            on_failure = "DO_NOTHING"
+        return Settings(
+            tags=tags,
+            topics=self._get_param("NotificationARNs", []),
+            capabilities=self._get_param("Capabilities", []),
+            role_arn=self._get_param("RoleARN"),
+            timeout_in_minutes=self._get_param("TimeoutInMinutes"),
+            protected=bool(self._get_bool_param("EnableTerminationProtection")),
+            on_failure=on_failure or "ROLLBACK",
+        )
+
+    def create_stack(self) -> ActionResult:
+        name = self._get_param("StackName")
+        _check_stack_name(name)
+        stack = self._backend.create_stack(
+            name,
+            self._body() or "",
+            self._given(),
+            self._settings(),
+            self._get_param("StackPolicyBody"),
+        )
+        return ActionResult({"StackId": stack.stack_id})
+
+    def update_stack(self) -> ActionResult:
+        stack = self._stack()
+        self._backend.change_stack(
+            stack, self._body(stack), self._given(stack), self._settings(stack)
+        )
+        return ActionResult({"StackId": stack.stack_id})
+
+    def delete_stack(self) -> ActionResult:
+        retain = self._get_param("RetainResources", [])
+        self._backend.delete_stack(self._get_param("StackName"), retain)
+        return EmptyResult()
+
+    def describe_stacks(self) -> ActionResult:
+        name = self._get_param("StackName")
+        stacks = [self._backend.get_stack(name)] if name else self._backend.live_stacks()
+        return ActionResult({"Stacks": [stack.described() for stack in stacks]})
+
+    def list_stacks(self) -> ActionResult:
+        wanted = self._get_param("StackStatusFilter", [])
+        summaries = [stack.summary() for stack in self._backend.all_stacks()]
+        return ActionResult(
+            {
+                "StackSummaries": [
+                    summary
+                    for summary in summaries
+                    if not wanted or summary["StackStatus"] in wanted
+                ]
+            }
+        )
+
+    def describe_stack_events(self) -> ActionResult:
+        return ActionResult({"StackEvents": self._stack().newest_events()})
+
+    def describe_stack_resource(self) -> ActionResult:
+        stack, name = self._stack(), self._get_param("LogicalResourceId")
+        for resource in stack.described_resources():
+            if resource["LogicalResourceId"] == name:
+                return ActionResult({"StackResourceDetail": resource})
+        raise invalid(f"Resource {name} does not exist for stack {stack.name}")
+
+    def describe_stack_resources(self) -> ActionResult:
+        physical_id = self._get_param("PhysicalResourceId")
+        logical_id = self._get_param("LogicalResourceId")
+        stacks = self._backend.live_stacks() if physical_id else [self._stack()]
+        owners = [
+            stack.described_resources()
+            for stack in stacks
+            if not physical_id
+            or any(r["PhysicalResourceId"] == physical_id for r in stack.described_resources())
+        ]
+        if not owners:
+            raise invalid(f"Stack for {physical_id} does not exist")
+        return ActionResult(
+            {
+                "StackResources": [
+                    resource
+                    for resource in owners[0]
+                    if logical_id in (None, resource["LogicalResourceId"])
+                ]
+            }
+        )
+
+    def list_stack_resources(self) -> ActionResult:
+        return ActionResult({"StackResourceSummaries": self._stack().described_resources()})
+
+    def list_imports(self) -> ActionResult:
+        export = self._get_param("ExportName")
+        names = self._backend.importers(export)
+        if not names:
+            raise invalid(f"Export '{export}' is not imported by any stack.")
+        return ActionResult({"Imports": names})
+
+    def create_change_set(self) -> ActionResult:
+        stack_name, kind = self._get_param("StackName"), self._get_param("ChangeSetType", "UPDATE")
+        previous = self._backend.get_stack(stack_name) if kind == "UPDATE" else None
+        if kind == "CREATE" and not stack_name.startswith("arn:"):
+            _check_stack_name(stack_name)
+        change_set = self._backend.make_change_set(
+            self._get_param("ChangeSetName"),
+            stack_name,
+            kind,
+            self._get_param("Description"),
+            self._body(previous),
+            self._given(previous),
+            self._settings(previous),
+        )
+        return ActionResult({"Id": change_set.change_set_id, "StackId": change_set.stack.stack_id})
+
+    def _change_set(self) -> _ChangeSet:
+        return self._backend.find_change_set(
+            self._get_param("ChangeSetName"), self._get_param("StackName")
+        )
+
+    def describe_change_set(self) -> ActionResult:
+        return ActionResult(self._change_set().described())
+
+    def execute_change_set(self) -> ActionResult:
+        self._backend.carry_out(self._change_set())
+        return EmptyResult()
+
+    def delete_change_set(self) -> ActionResult:
+        self._backend.forget_change_set(self._change_set())
+        return EmptyResult()
+
+    def list_change_sets(self) -> ActionResult:
+        change_sets = self._backend.change_sets_of(self._stack())
+        return ActionResult({"Summaries": [change_set.summary() for change_set in change_sets]})
+
+    def get_template(self) -> ActionResult:
+        template = (
+            self._change_set().template
+            if self._get_param("ChangeSetName")
+            else self._stack().template
+        )
+        if template is None:
+            return ActionResult({"StagesAvailable": []})
+        stage = self._get_param("TemplateStage", "Processed")
+        as_submitted = stage == "Original" or not transforms(parse(template.body))
+        body = template.body if as_submitted else json.dumps(template.processed)
+        return ActionResult({"TemplateBody": body, "StagesAvailable": ["Original", "Processed"]})
+
+    def validate_template(self) -> ActionResult:
+        template = parse(self._body())
+        check(template)
+        return ActionResult(_summary(template))
+
+    def get_template_summary(self) -> ActionResult:
+        body = self._body()
+        if self._get_param("StackName"):
+            stack = self._stack()
+            if stack.template is None:
+                raise invalid("GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks.")
+            body = stack.template.body
+        template = parse(body)
+        kinds = [resource.get("Type") for resource in template.get("Resources", {}).values()]
+        metadata = template.get("Metadata")
+        return ActionResult(
+            {
+                **_summary(template),
+                "ResourceTypes": kinds,
+                "Version": text(template.get("AWSTemplateFormatVersion", "2010-09-09")),
+                "Metadata": json.dumps(metadata) if metadata else None,
+            }
+        )
+
+
+def _summary(template: dict[str, Any]) -> dict[str, Any]:
+    """What ValidateTemplate and GetTemplateSummary both say of a template."""
+    macros = transforms(template)
+    needed = [*capabilities(template), *(["CAPABILITY_AUTO_EXPAND"] if macros else [])]
+    return {
+        "Description": template.get("Description"),
+        "Parameters": [
+            _declared_parameter(name, declaration)
+            for name, declaration in (template.get("Parameters") or {}).items()
+        ],
+        "Capabilities": needed,
+        "CapabilitiesReason": (
+            f"The template requires capabilities: [{', '.join(needed)}]" if needed else None
+        ),
+        "DeclaredTransforms": macros,
+    }
+
+
+def _declared_parameter(name: str, declaration: dict[str, Any]) -> dict[str, Any]:
+    default = declaration.get("Default")
+    allowed = [text(value) for value in declaration.get("AllowedValues", [])]
+    return {
+        "ParameterKey": name,
+        "DefaultValue": None if default is None else text(default),
+        "ParameterType": declaration.get("Type", "String"),
+        "NoEcho": text(declaration.get("NoEcho", False)) == "true",
+        "Description": declaration.get("Description"),
+        "ParameterConstraints": {"AllowedValues": allowed} if allowed else {},
+    }
+
+
+def _check_stack_name(name: str) -> None:
+    if not _STACK_NAME.fullmatch(name):
+        raise invalid(
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy "
+            "constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+        )
+
+
+def _from_s3(url: str, account: str, region: str) -> str:
+    """The template that the URL names, in the path or the virtual-host style, on any host."""
+    parts = urlsplit(url)
+    host, path = parts.hostname or "", unquote(parts.path).lstrip("/")
+    if host == "localhost" or host.startswith(("s3.", "s3-")) or _is_address(host):
+        bucket, _, key = path.partition("/")
+    else:
+        bucket, key = host.split(".s3")[0], path
+    buckets = s3_backends[account][get_partition(region)]
+    stored = buckets.get_object(bucket, key) if bucket in buckets.buckets else None
+    if stored is None:
+        raise invalid(f"S3 error: The specified key does not exist: {url}")
+    return bytes(stored.value).decode()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Stacks:
+    """CloudFormation, installed. custom_resources: to hand responses to, and to list them."""
+
+    custom_resources: CustomResources
+    operations: Operations
+    replaced: type[CloudFormationBackend]
+
+    def close(self) -> None:
+        """End running operations where they stand, and put moto's own backend back."""
+        self.operations.close()
+        cloudformation_backends.backend = self.replaced
+        cloudformation_backends.clear()
+
+
+def install(endpoint: Callable[[], str], clock: Callable[[], float] = time.time) -> Stacks:
+    """Put this CloudFormation in the place of moto's, in this process.
+
+    `endpoint` gives the server's own URL, as functions are to reach it; it is called when the first
+    custom resource is. `clock` gives epoch seconds, to all time stamps and time-outs.
+    """
+    changed = Condition()
+    custom_resources = CustomResources(endpoint, clock, changed)
+    operations = Operations(custom_resources, changed)
+    engine = _Engine(clock, changed, custom_resources, operations)
+    replaced = cloudformation_backends.backend
+    cloudformation_backends.backend = cast(Any, partial(Backend, engine))
+    cloudformation_backends.clear()
+    return Stacks(custom_resources, operations, replaced)

@@ -1,0 +1,339 @@
+"""Custom resources: the request to a function, and the answer that it puts to the ResponseURL.
+
+What requests and answers hold, and how large they may be, is told by the custom resource reference
+of the CloudFormation user guide; the wording of failures is what CloudFormation was seen to say.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Condition
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlencode
+from uuid import uuid4
+
+from moto.awslambda.utils import get_backend as get_lambda_backend
+
+from sandbox.intrinsics import as_text, invalid, text
+from sandbox.stack_resources import Failed, Made, Order, Outcome, Settled, Work, generated_id
+
+log = logging.getLogger("sandbox")
+
+RESPONSE_PATH = "/cloudformation-custom-resource-response-"
+"""What the path of every ResponseURL starts with; the region follows."""
+
+RESPONSE_LIMIT = 4096  # bytes
+PHYSICAL_ID_LIMIT = 1024  # bytes
+URL_LIFETIME = 7200  # seconds; not documented, but seen
+SERVICE_TIMEOUT_LIMIT = 3600  # seconds, and the default
+
+_FUNCTION_ARN = re.compile(
+    r"arn:aws[\w-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):function:[\w-]+(:[\w$-]+)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    order: Order
+    request_id: str
+    signature: str
+    physical_id: str
+    """The resource's, or the one that CloudFormation makes up for a Create."""
+    sent: float
+    timeout: int
+
+    @property
+    def key(self) -> str:
+        """The name of the object that the answer is put to."""
+        return f"{self.order.stack_id}|{self.order.logical_id}|{self.request_id}"
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A request and, once there is one, the answer that was taken."""
+
+    request: _Request
+    clock: Callable[[], float]
+    changed: Condition
+    answer: Outcome | None = None
+    closed: bool = False
+
+    def outcome(self) -> Outcome | None:
+        with self.changed:
+            late = self.clock() >= self.request.sent + self.request.timeout
+            if self.answer is None and late:
+                self.closed = True
+                self.answer = Failed(_unanswered(self.request), self.request.physical_id)
+            return self.answer
+
+    def abandon(self) -> str:
+        with self.changed:
+            self.closed = True
+            return self.request.physical_id
+
+    def take(self, answer: Outcome) -> bool:
+        """Take the first answer that comes while somebody waits for it."""
+        with self.changed:
+            if self.closed:
+                return False
+            self.answer, self.closed = answer, True
+            self.changed.notify_all()
+            return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """The attributes that a custom resource answered."""
+
+    key: str
+    data: Mapping[str, Any] = field(repr=False)
+    hidden: bool
+
+    def attribute(self, name: str) -> Any:
+        if name not in self.data:
+            raise invalid(
+                f"CustomResource attribute error: Vendor response doesn't contain {name} "
+                f"attribute in object {self.key}"
+            )
+        return self.data[name]
+
+
+class CustomResources:
+    """Provider of ``Custom::*`` and ``AWS::CloudFormation::CustomResource``.
+
+    Functions are invoked asynchronously through moto's Lambda backend, and answer by a PUT that the
+    server hands to `receive`.
+    """
+
+    def __init__(
+        self, endpoint: Callable[[], str], clock: Callable[[], float], changed: Condition
+    ) -> None:
+        """endpoint: the server's own URL, as functions reach it. changed: notified on answers."""
+        self._endpoint = endpoint
+        self._clock = clock
+        self._changed = changed
+        self._exchanges: dict[str, _Exchange] = {}
+        self._received: list[dict[str, Any]] = []
+
+    def create(self, order: Order) -> Work:
+        return self._send("Create", order, generated_id(order), {})
+
+    def update(self, order: Order, made: Made) -> Work:
+        old = as_text(made.order.properties)
+        return self._send(
+            "Update",
+            order,
+            made.physical_id,
+            {"PhysicalResourceId": made.physical_id, "OldResourceProperties": old},
+        )
+
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Work:
+        order = made.order if made else order
+        return self._send("Delete", order, physical_id, {"PhysicalResourceId": physical_id})
+
+    def _send(
+        self, request_type: str, order: Order, physical_id: str, more: Mapping[str, Any]
+    ) -> Work:
+        service_token = text(order.properties.get("ServiceToken", ""))
+        arn = _FUNCTION_ARN.fullmatch(service_token)
+        if arn is None:
+            return Settled(Failed(f"Invalid service token. ({service_token})"))
+        timeout = _service_timeout(order.properties.get("ServiceTimeout", SERVICE_TIMEOUT_LIMIT))
+        if timeout is None:
+            return Settled(
+                Failed(f"ServiceTimeout must be an integer from 1 to {SERVICE_TIMEOUT_LIMIT}")
+            )
+        exchange = self._open(order, physical_id, timeout)
+        request = exchange.request
+        event = {
+            "RequestType": request_type,
+            "ServiceToken": service_token,
+            "ResponseURL": self._response_url(request),
+            "StackId": order.stack_id,
+            "RequestId": request.request_id,
+            "LogicalResourceId": order.logical_id,
+            "ResourceType": order.type,
+            "ResourceProperties": as_text(order.properties),
+            **more,
+        }
+        try:
+            backend = get_lambda_backend(arn["account"], arn["region"])
+            backend.get_function(service_token)
+            backend.invoke(
+                service_token, None, json.dumps(event), {"X-Amz-Invocation-Type": "Event"}, {}
+            )
+        except Exception as problem:  # a backend may raise anything
+            log.info("a custom resource's function was not invoked", exc_info=True)
+            exchange.abandon()
+            return Settled(Failed(getattr(problem, "message", None) or str(problem)))
+        return exchange
+
+    def _open(self, order: Order, physical_id: str, timeout: int) -> _Exchange:
+        request = _Request(
+            order=order,
+            request_id=str(uuid4()),
+            signature=secrets.token_hex(32),
+            physical_id=physical_id,
+            sent=self._clock(),
+            timeout=timeout,
+        )
+        exchange = _Exchange(request, self._clock, self._changed)
+        with self._changed:
+            self._exchanges[request.signature] = exchange
+        return exchange
+
+    def _response_url(self, request: _Request) -> str:
+        sent = datetime.fromtimestamp(request.sent, UTC)
+        scope = f"{sent:%Y%m%d}/{request.order.region}/s3/aws4_request"
+        query = {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Date": f"{sent:%Y%m%dT%H%M%SZ}",
+            "X-Amz-SignedHeaders": "host",
+            "X-Amz-Expires": URL_LIFETIME,
+            "X-Amz-Credential": f"AKIAIOSFODNN7EXAMPLE/{scope}",
+            "X-Amz-Signature": request.signature,
+        }
+        bucket = f"{self._endpoint().rstrip('/')}{RESPONSE_PATH}{request.order.region}"
+        return f"{bucket}/{quote(request.key, safe='')}?{urlencode(query)}"
+
+    def receive(
+        self, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, str]:
+        """Take the PUT of `body` to a path that starts with `RESPONSE_PATH`, quoted or not.
+
+        Returns the HTTP status and body that S3 would answer: 200 for whatever is signed right,
+        even if CloudFormation finds it wrong or no longer waits for it, else 403.
+        """
+        key = unquote(path.removeprefix(RESPONSE_PATH).partition("/")[2])
+        signature = parse_qs(query).get("X-Amz-Signature", [""])[0]
+        with self._changed:
+            exchange = self._exchanges.get(signature)
+        refusal = self._refusal(exchange, key, headers)
+        if exchange is None or refusal is not None:
+            self._record(key, body, status=403, taken=False)
+            return 403, refusal or ""
+        answer = _judge(exchange.request, body)
+        with self._changed:  # who sees the answer taken sees it received
+            self._record(key, body, status=200, taken=exchange.take(answer))
+        return 200, ""
+
+    def _refusal(
+        self, exchange: _Exchange | None, key: str, headers: Mapping[str, str]
+    ) -> str | None:
+        content_type = {name.lower(): value for name, value in headers.items()}.get("content-type")
+        if exchange is None or exchange.request.key != key or content_type:
+            return _s3_error(
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided. "
+                "Check your key and signing method.",
+            )
+        if self._clock() >= exchange.request.sent + URL_LIFETIME:
+            return _s3_error("AccessDenied", "Request has expired")
+        return None
+
+    def _record(self, key: str, body: bytes, *, status: int, taken: bool) -> None:
+        stack_id, logical_id, request_id = (*key.split("|"), "", "", "")[:3]
+        received = {
+            "requestId": request_id,
+            "stackId": stack_id,
+            "logicalResourceId": logical_id,
+            "received": datetime.fromtimestamp(self._clock(), UTC).isoformat(),
+            "statusCode": status,
+            "body": _readable(body),
+            "taken": taken,
+        }
+        with self._changed:
+            self._received.append(received)
+
+    def responses_received(self) -> list[dict[str, Any]]:
+        """Each response that came, oldest first, as JSON can hold it: ``requestId``, ``stackId``,
+        ``logicalResourceId``, ``received`` (ISO 8601, UTC), ``statusCode`` (that it was given),
+        ``body`` (parsed, or as text where it is no JSON) and ``taken`` (whether it counted)."""
+        with self._changed:
+            return [dict(received) for received in self._received]
+
+    def reset(self) -> None:
+        """Forget all requests and responses."""
+        with self._changed:
+            self._exchanges.clear()
+            self._received.clear()
+
+
+def _service_timeout(value: Any) -> int | None:
+    written = text(value)
+    if not written.isdecimal() or not 1 <= int(written) <= SERVICE_TIMEOUT_LIMIT:
+        return None
+    return int(written)
+
+
+def _unanswered(request: _Request) -> str:
+    return (
+        "CloudFormation did not receive a response from your Custom Resource. Please check your "
+        f"logs for requestId [{request.request_id}]. If you are using the Python cfn-response "
+        "module, you may need to update your Lambda function code so that CloudFormation can "
+        "attach the updated version."
+    )
+
+
+def _judge(request: _Request, body: bytes) -> Outcome:
+    """What CloudFormation makes of the answer."""
+    if len(body) > RESPONSE_LIMIT:
+        return Failed("Response object is too long.", request.physical_id)
+    answer = _readable(body)
+    if not isinstance(answer, dict):
+        return Failed("Invalid Response object: it is no JSON object", request.physical_id)
+    problem = _problem(request, answer)
+    if problem:
+        return Failed(problem, request.physical_id)
+    physical_id: str = answer["PhysicalResourceId"]
+    if answer["Status"] == "FAILED":
+        return Failed(
+            "Received response status [FAILED] from custom resource. Message returned: "
+            f"{answer['Reason']} (RequestId: {request.request_id})",
+            physical_id,
+        )
+    hidden = text(answer.get("NoEcho", False)).lower() == "true"
+    data = _Data(request.key, answer.get("Data") or {}, hidden)
+    return Made(physical_id, request.order, data)
+
+
+def _problem(request: _Request, answer: Mapping[str, Any]) -> str | None:
+    status = answer.get("Status")
+    if status not in ("SUCCESS", "FAILED"):
+        return f"Invalid Response object: '{status}' is not a valid ResponseStatus"
+    expected = {
+        "StackId": request.order.stack_id,
+        "RequestId": request.request_id,
+        "LogicalResourceId": request.order.logical_id,
+    }
+    for name, value in expected.items():
+        if answer.get(name) != value:
+            return f"Invalid Response object: {name} is not the request's"
+    physical_id = answer.get("PhysicalResourceId")
+    if not isinstance(physical_id, str) or not 0 < len(physical_id.encode()) <= PHYSICAL_ID_LIMIT:
+        return "Invalid PhysicalResourceId"
+    if status == "FAILED" and not answer.get("Reason"):
+        return "Invalid Response object: a FAILED response must have a Reason"
+    if not isinstance(answer.get("Data") or {}, dict):
+        return "Invalid Response object: Value of property Data must be an object"
+    return None
+
+
+def _readable(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _s3_error(code: str, message: str) -> str:
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    )

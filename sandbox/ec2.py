@@ -1,0 +1,139 @@
+"""EC2 in moto's server: the bundle task actions, and instances with an instance-store root."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import amis
+from moto.ec2.models.instances import Instance
+from moto.ec2.responses.windows import Windows
+
+from sandbox import bundle_tasks
+from sandbox.bundle_tasks import BundleTasks, Ec2Error, S3Storage
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+WINDOWS_INSTANCE_STORE_IMAGE = "ami-0b1d1e5a0d2f4c6e8"
+"""An image of Windows with an instance-store root, which moto has none of."""
+
+WINDOWS_EBS_IMAGE = "ami-03cf127a"
+"""One of moto's images: Windows with an EBS root."""
+
+
+def install(clock: Callable[[], float] = time.time) -> ExitStack:
+    """Put the bundle task actions into moto's EC2, until the result is closed.
+
+    Install it before the first use of EC2: a region's images are made with its backend.
+
+    Args:
+        clock: epoch seconds; the tasks follow it.
+    """
+    installed = ExitStack()
+
+    def tasks(response: Windows) -> BundleTasks:
+        return bundle_tasks.of(response.current_account, response.region, clock)
+
+    for name, action in _ACTIONS.items():
+        installed.enter_context(patch.object(Windows, name, _served(action, tasks)))
+    installed.enter_context(patch.object(amis, "AMIS", [*amis.AMIS, _windows_instance_store()]))
+    installed.enter_context(
+        patch.object(Instance, "root_device_type", _RootDeviceType(), create=True)
+    )
+    return installed
+
+
+def run_windows_instance_store(ec2: "EC2Client") -> str:
+    """Run a Windows instance with an instance-store root; its ID."""
+    return _run(ec2, WINDOWS_INSTANCE_STORE_IMAGE)
+
+
+def run_ebs_instance(ec2: "EC2Client") -> str:
+    """Run a Windows instance with an EBS root; its ID."""
+    return _run(ec2, WINDOWS_EBS_IMAGE)
+
+
+def _run(ec2: "EC2Client", image_id: str) -> str:
+    run = ec2.run_instances(ImageId=image_id, MinCount=1, MaxCount=1)
+    return run["Instances"][0]["InstanceId"]
+
+
+class _RootDeviceType:
+    """An instance's root device type is its image's; moto says `ebs` of each."""
+
+    def __get__(self, instance: Instance | None, owner: type[Instance]) -> str:
+        image = instance and instance.ec2_backend.amis.get(instance.image_id)
+        return "instance-store" if image and image.root_device_type == "instance-store" else "ebs"
+
+    def __set__(self, instance: Instance, value: str) -> None:
+        """Nothing: moto's own word is not kept."""
+
+
+def _windows_instance_store() -> dict[str, Any]:
+    [like] = [image for image in amis.AMIS if image["ami_id"] == WINDOWS_EBS_IMAGE]
+    return like | {
+        "ami_id": WINDOWS_INSTANCE_STORE_IMAGE,
+        "root_device_type": "instance-store",
+        "name": "Windows_Server-English-Instance-Store",
+        "description": "Windows Server with an instance-store root volume, of the sandbox",
+    }
+
+
+Action = Callable[[BundleTasks, Windows], dict[str, Any]]
+
+
+def _served(
+    action: Action, tasks: Callable[[Windows], BundleTasks]
+) -> Callable[[Windows], ActionResult]:
+    def serve(response: Windows) -> ActionResult:
+        try:
+            return ActionResult(action(tasks(response), response))
+        except Ec2Error as error:
+            raise _client_error(error) from error
+
+    return serve
+
+
+def _client_error(error: Ec2Error) -> EC2ClientError:
+    client_error = EC2ClientError(error.code, error.message)
+    if error.code == "DryRunOperation":
+        client_error.status_code = 412
+    return client_error
+
+
+def _bundle_instance(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
+    s3 = (response._get_param("Storage") or {}).get("S3") or {}
+    policy = s3.get("UploadPolicy")
+    storage = S3Storage(
+        bucket=s3.get("Bucket", ""),
+        prefix=s3.get("Prefix", ""),
+        aws_access_key_id=s3.get("AWSAccessKeyId"),
+        upload_policy=policy.decode() if isinstance(policy, bytes) else policy,
+        upload_policy_signature=s3.get("UploadPolicySignature"),
+    )
+    dry_run = bool(response._get_bool_param("DryRun", False))
+    task = tasks.bundle(response._get_param("InstanceId"), storage, dry_run=dry_run)
+    return {"BundleTask": task.described()}
+
+
+def _describe_bundle_tasks(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
+    filters = response._filters_from_querystring()
+    found = tasks.describe(
+        response._get_param("BundleIds", []), {name: list(filters[name]) for name in filters}
+    )
+    return {"BundleTasks": [task.described() for task in found]}
+
+
+def _cancel_bundle_task(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
+    return {"BundleTask": tasks.cancel(response._get_param("BundleId")).described()}
+
+
+_ACTIONS: dict[str, Action] = {
+    "bundle_instance": _bundle_instance,
+    "describe_bundle_tasks": _describe_bundle_tasks,
+    "cancel_bundle_task": _cancel_bundle_task,
+}

@@ -1,0 +1,302 @@
+"""SQS queues as event sources of functions, polled as Lambda polls them.
+
+moto keeps the event source mappings and the queues. Its own delivery, which happens inside
+SendMessage and knows no delay, window or visibility timeout, is turned off while this is installed.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
+
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.models import EventSourceMapping, lambda_backends
+from moto.sqs.exceptions import SQSException
+from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
+
+from sandbox.functions import Functions
+from sandbox.runtime import InvokeResult
+
+logger = logging.getLogger("sandbox")
+
+_TICK_SECONDS = 0.1
+"""How late a due message or a new mapping may be seen: moto tells visibility by the clock alone."""
+
+_DEFAULT_CONCURRENCY = 5
+"""Batches of one mapping at once where ScalingConfig sets none; Lambda starts with as many
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
+
+_CHANGES_OF_A_QUEUE = (
+    "change_message_visibility",
+    "delete_message",
+    "purge_queue",
+    "receive_message",
+)
+
+
+class EventSources:
+    """Polls the queues of all enabled event source mappings. Made by `install`."""
+
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+        self._closed = threading.Event()
+        self._moto = ExitStack()
+        self._watcher = threading.Thread(
+            target=self._watch, name="event source mappings", daemon=True
+        )
+
+    def close(self) -> None:
+        """Stop polling, and give moto its own delivery back. May be called again.
+
+        Batches that run already are left to end, with their functions.
+        """
+        self._closed.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        self._moto.close()
+
+    def _watch(self) -> None:
+        pollers: dict[str, threading.Thread] = {}
+        while not self._closed.wait(_TICK_SECONDS):
+            pollers = {uuid: poller for uuid, poller in pollers.items() if poller.is_alive()}
+            for mapping in _mappings():
+                if mapping.uuid not in pollers and self._is_live(mapping):
+                    pollers[mapping.uuid] = self._start_polling(mapping)
+        for poller in pollers.values():
+            poller.join()
+
+    def _start_polling(self, mapping: EventSourceMapping) -> threading.Thread:
+        poller = threading.Thread(
+            target=self._poll,
+            args=(mapping,),
+            name=f"poller of {mapping.event_source_arn}",
+            daemon=True,
+        )
+        poller.start()
+        return poller
+
+    def _is_live(self, mapping: EventSourceMapping) -> bool:
+        backend = lambda_backends[mapping.account_id][mapping.region]
+        return (
+            not self._closed.is_set()
+            and bool(mapping.enabled)
+            and backend.get_event_source_mapping(mapping.uuid) is mapping
+            and _queue(mapping) is not None
+        )
+
+    def _poll(self, mapping: EventSourceMapping) -> None:
+        concurrency = (mapping.scaling_config or {}).get("MaximumConcurrency")
+        slots = threading.Semaphore(int(concurrency or _DEFAULT_CONCURRENCY))
+        while self._is_live(mapping):
+            if not slots.acquire(timeout=_TICK_SECONDS):
+                continue
+            batch = self._next_batch(mapping)
+            if batch:
+                self._functions.spawn(functools.partial(self._deliver, mapping, batch, slots))
+            else:
+                slots.release()
+
+    def _next_batch(self, mapping: EventSourceMapping) -> list[Message]:
+        """Messages now at the head of the queue, and those that come within the batching window."""
+        batch = _receive(mapping, mapping.batch_size, _TICK_SECONDS)
+        end = time.monotonic() + int(mapping.max_batch_window or 0)
+        while (
+            batch
+            and len(batch) < mapping.batch_size
+            and (left := end - time.monotonic()) > 0
+            and self._is_live(mapping)
+        ):
+            batch += _receive(mapping, mapping.batch_size - len(batch), min(left, _TICK_SECONDS))
+        return batch
+
+    def _deliver(
+        self, mapping: EventSourceMapping, batch: list[Message], slots: threading.Semaphore
+    ) -> None:
+        try:
+            result = self._invoke(mapping, batch)
+        except (LambdaClientError, SQSException) as refusal:
+            logger.warning("a batch of %s goes back: %s", mapping.event_source_arn, refusal)
+            return
+        finally:
+            slots.release()
+        failed = _failed_messages(mapping, batch, result)
+        for message in batch:
+            if message.id not in failed:
+                _delete(mapping, message)
+
+    def _invoke(self, mapping: EventSourceMapping, batch: list[Message]) -> InvokeResult:
+        backend = lambda_backends[mapping.account_id][mapping.region]
+        queue = sqs_backends[mapping.account_id][mapping.region].get_queue(_queue_name(mapping))
+        event = {"Records": [_record(mapping, message) for message in batch]}
+        return self._functions.invoke(
+            backend.get_function(mapping.function_arn),
+            json.dumps(event).encode(),
+            # Throttled batches are held for as long as nobody else can receive their messages.
+            patience=_visibility_timeout(queue),
+        )
+
+
+def install(functions: Functions) -> EventSources:
+    """Poll SQS queues for functions, until `close()`. Close it before the functions.
+
+    Batching windows and visibility time-outs pass in real time, as in moto's queues.
+    """
+    sources = EventSources(functions)
+    sources._moto.enter_context(
+        patch.object(Queue, "lambda_event_source_mappings", _NoMappings(), create=True)
+    )
+    for change in _CHANGES_OF_A_QUEUE:
+        guarded = _guarded(getattr(SQSBackend, change))
+        sources._moto.enter_context(patch.object(SQSBackend, change, guarded))
+    sources._watcher.start()
+    return sources
+
+
+class _NoMappings:
+    """Stands for the mappings that moto notes on a queue, so that it delivers to none of them."""
+
+    def __get__(self, queue: Queue | None, owner: type[Queue]) -> dict[str, EventSourceMapping]:
+        return {}
+
+    def __set__(self, queue: Queue, mappings: dict[str, EventSourceMapping]) -> None:
+        queue.__dict__["lambda_event_source_mappings"] = mappings
+
+
+def _guarded(change: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of moto's that rewrites a queue's list of messages, made to do so alone.
+
+    moto takes the lock to append a message, but not to delete one: a message that is sent while
+    another is deleted could be lost.
+    """
+
+    @functools.wraps(change)
+    def alone(backend: SQSBackend, queue_name: str, *args: Any, **kwargs: Any) -> Any:
+        with backend.get_queue(queue_name)._messages_lock:
+            return change(backend, queue_name, *args, **kwargs)
+
+    return alone
+
+
+def _mappings() -> Iterator[EventSourceMapping]:
+    for regions in list(lambda_backends.values()):
+        for backend in list(regions.values()):
+            for mapping in list(backend._event_source_mappings.values()):
+                if mapping.event_source_arn.split(":")[2] == "sqs":
+                    yield mapping
+
+
+def _queue_name(mapping: EventSourceMapping) -> str:
+    return mapping.event_source_arn.rsplit(":", 1)[1]
+
+
+def _queue(mapping: EventSourceMapping) -> Queue | None:
+    return sqs_backends[mapping.account_id][mapping.region].queues.get(_queue_name(mapping))
+
+
+def _visibility_timeout(queue: Queue) -> int:
+    return int(queue.visibility_timeout)  # type: ignore[attr-defined]  # set by name in moto
+
+
+def _receive(mapping: EventSourceMapping, count: int, wait: float) -> list[Message]:
+    """Up to count visible messages, after at most wait seconds; none if the queue is gone."""
+    queue = _queue(mapping)
+    if queue is None:
+        return []
+    with queue._messages_lock:
+        if not queue._messages_lock.wait_for(lambda: queue.messages, timeout=wait):
+            return []
+    try:
+        return sqs_backends[mapping.account_id][mapping.region].receive_message(
+            queue.name,
+            count,
+            wait_seconds_timeout=0,
+            visibility_timeout=_visibility_timeout(queue),
+            message_attribute_names=["All"],
+        )
+    except SQSException as problem:
+        logger.info("%s went away while polled: %s", mapping.event_source_arn, problem)
+        return []
+
+
+def _delete(mapping: EventSourceMapping, message: Message) -> None:
+    backend = sqs_backends[mapping.account_id][mapping.region]
+    try:
+        backend.delete_message(_queue_name(mapping), str(message.receipt_handle))
+    except SQSException as problem:
+        logger.info("message %s was gone before its deletion: %s", message.id, problem)
+
+
+def _record(mapping: EventSourceMapping, message: Message) -> dict[str, Any]:
+    """A message as functions get it (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)."""
+    attributes = {
+        "ApproximateReceiveCount": str(message.approximate_receive_count),
+        "SentTimestamp": str(message.sent_timestamp),
+        "SenderId": message.sender_id,
+        "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
+        "SequenceNumber": message.sequence_number,
+        "MessageGroupId": message.group_id,
+        "MessageDeduplicationId": message.deduplication_id,
+    }
+    record = {
+        "messageId": message.id,
+        "receiptHandle": message.receipt_handle,
+        "body": message.body,
+        "attributes": {name: value for name, value in attributes.items() if value is not None},
+        "messageAttributes": {
+            name: _message_attribute(value) for name, value in message.message_attributes.items()
+        },
+        "md5OfBody": message.body_md5,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": mapping.event_source_arn,
+        "awsRegion": mapping.region,
+    }
+    if message.message_attributes:
+        record["md5OfMessageAttributes"] = message.attribute_md5
+    return record
+
+
+def _message_attribute(attribute: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "stringListValues": [],
+        "binaryListValues": [],
+        "dataType": attribute["DataType"],
+    }
+    if "StringValue" in attribute:
+        described["stringValue"] = attribute["StringValue"]
+    if "BinaryValue" in attribute:
+        value = attribute["BinaryValue"]
+        described["binaryValue"] = (
+            base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        )
+    return described
+
+
+def _failed_messages(
+    mapping: EventSourceMapping, batch: list[Message], result: InvokeResult
+) -> set[str]:
+    """IDs of the messages that stay in the queue.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html says which answers
+    mean that all of a batch succeeded, and which that all of it failed.
+    """
+    everything = {message.id for message in batch}
+    if result.error is not None:
+        return everything
+    if "ReportBatchItemFailures" not in (mapping.function_response_types or []):
+        return set()
+    try:
+        answer = json.loads(result.payload or b"null")
+        failures = (answer or {}).get("batchItemFailures") or []
+        failed = {failure["itemIdentifier"] for failure in failures}
+    except (ValueError, AttributeError, KeyError, TypeError):
+        logger.warning("the batch response of %s is not valid", mapping.function_arn)
+        return everything
+    return failed if failed <= everything else everything

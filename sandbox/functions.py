@@ -1,0 +1,584 @@
+"""Lambda functions that run: moto keeps them, processes of ours execute them.
+
+`install` puts a service behind moto's Lambda: whatever invokes a function there, by the Invoke API
+or by another service of moto's, comes here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest.mock import patch
+
+from moto.awslambda import models as moto_lambda
+from moto.awslambda.exceptions import LambdaClientError, UnknownFunctionException
+from moto.awslambda.models import LambdaFunction
+from moto.awslambda.utils import get_backend
+from moto.cloudformation import parsing as moto_cloudformation
+from moto.core.common_models import CloudFormationModel
+from moto.sqs.exceptions import SQSException
+from moto.sqs.models import sqs_backends
+
+from sandbox.runtime import (
+    Deployment,
+    ExecutionEnvironment,
+    InvokeResult,
+    LogSink,
+    Runtime,
+    log_to_logger,
+    prepare_runtime,
+)
+
+logger = logging.getLogger("sandbox")
+
+_JOIN_SECONDS = 2.0
+
+
+class TooManyRequestsException(LambdaClientError):
+    """The function has no free environment, and may not have another."""
+
+    code = 429
+
+    def __init__(self) -> None:
+        super().__init__("TooManyRequestsException", "Rate Exceeded.")
+
+
+@dataclass(frozen=True, slots=True)
+class _AsyncConfig:
+    """How a function's asynchronous invocations are treated. AWS's defaults
+    (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html)."""
+
+    retries: int
+    max_age: float
+    on_failure: str | None
+
+    @classmethod
+    def of(cls, function: LambdaFunction) -> _AsyncConfig:
+        kept = function.event_invoke_config
+        config = kept[-1].config if kept else {}  # moto appends where AWS replaces
+        destination = (config.get("DestinationConfig") or {}).get("OnFailure") or {}
+        return cls(
+            retries=config.get("MaximumRetryAttempts", 2),
+            max_age=config.get("MaximumEventAgeInSeconds", 21600),
+            on_failure=destination.get("Destination"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _AsyncEvent:
+    """An accepted asynchronous invocation. accepted: epoch seconds."""
+
+    account: str
+    region: str
+    function_arn: str
+    request_id: str
+    payload: bytes
+    accepted: float
+
+    def function(self) -> LambdaFunction:
+        return get_backend(self.account, self.region).get_function(self.function_arn)
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The environments of one function; the last used of the idle ones comes last."""
+
+    idle: list[ExecutionEnvironment] = field(default_factory=list)
+    busy: list[ExecutionEnvironment] = field(default_factory=list)
+
+
+class Functions:
+    """Runs moto's Lambda functions in environments of their own, and keeps the idle ones warm.
+
+    Made by `install`.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        extra_environment: Mapping[str, str],
+        log: LogSink,
+        clock: Callable[[], float],
+        retry_delays: tuple[float, float],
+        concurrency: int,
+    ) -> None:
+        self._runtime = runtime
+        self._extra_environment = extra_environment
+        self._log = log
+        self._clock = clock
+        self._retry_delays = retry_delays
+        self._concurrency = concurrency
+        self._code = _CodeStore()
+        self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
+        self._freed = threading.Condition()
+        self._closed = threading.Event()
+        self._threads: set[threading.Thread] = set()
+        self._moto = ExitStack()
+
+    def invoke(
+        self,
+        function: LambdaFunction,
+        payload: bytes,
+        *,
+        request_id: str | None = None,
+        patience: float = 0.0,
+    ) -> InvokeResult:
+        """Run a function now and wait for what comes of it.
+
+        payload: JSON. patience: seconds to wait for a free environment.
+        Raises TooManyRequestsException if there is none by then, or the sandbox is closing.
+        """
+        environment = self._acquire(function, self._deployment(function), patience)
+        try:
+            return environment.invoke(
+                request_id or str(uuid.uuid4()), payload, float(function.timeout)
+            )
+        finally:
+            self._release(function, environment)
+
+    def send(self, function: LambdaFunction, payload: bytes) -> str:
+        """Accept an asynchronous invocation (type `Event`), and answer its request ID.
+
+        It is tried again after errors, under the same ID, as the function's event invoke config
+        says; at the end the on-failure destination (an SQS queue) gets AWS's invocation record.
+        """
+        event = _AsyncEvent(
+            account=function.account_id,
+            region=function.region,
+            function_arn=function.function_arn,
+            request_id=str(uuid.uuid4()),
+            payload=payload,
+            accepted=self._clock(),
+        )
+        self.spawn(lambda: self._see_through(event))
+        return event.request_id
+
+    def spawn(self, task: Callable[[], None]) -> None:
+        """Run a task in a thread of its own, which close() waits for; once closed, do nothing."""
+
+        def run() -> None:
+            try:
+                task()
+            finally:
+                with self._freed:
+                    self._threads.discard(thread)
+
+        thread = threading.Thread(target=run, name="sandbox function task", daemon=True)
+        with self._freed:
+            if self._closed.is_set():
+                return
+            self._threads.add(thread)
+            thread.start()
+
+    def close(self) -> None:
+        """Give moto its own Lambda back, kill every process, end every thread. May be called again.
+
+        Running invocations end at once, as if their processes had been killed.
+        """
+        with self._freed:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            self._freed.notify_all()
+            environments = [e for pool in self._pools.values() for e in pool.idle + pool.busy]
+            threads = list(self._threads)
+        self._moto.close()
+        for environment in environments:
+            environment.close()
+        for thread in threads:
+            thread.join(_JOIN_SECONDS)
+        self._code.close()
+
+    def _deployment(self, function: LambdaFunction) -> Deployment:
+        logging_config = logging_config_of(function)
+        variables = {name: str(value) for name, value in function.environment_vars.items()}
+        return Deployment(
+            name=function.function_name,
+            arn=function.function_arn,
+            version=str(function.version),
+            region=function.region,
+            runtime=str(function.run_time),
+            handler=str(function.handler),
+            memory=int(function.memory_size),
+            code=self._code.unpacked(function.code_digest, function.code_bytes),
+            log_group=logging_config["LogGroup"],
+            log_format=logging_config["LogFormat"],
+            log_level=logging_config.get("ApplicationLogLevel"),
+            variables={**variables, **self._extra_environment},
+        )
+
+    def _acquire(
+        self, function: LambdaFunction, deployment: Deployment, patience: float
+    ) -> ExecutionEnvironment:
+        limit = _concurrency_limit(function, self._concurrency)
+        with self._freed:
+            pool = self._pools[function.function_arn]
+            self._freed.wait_for(
+                lambda: len(pool.busy) < limit or self._closed.is_set(), timeout=patience
+            )
+            if len(pool.busy) >= limit or self._closed.is_set():
+                raise TooManyRequestsException()
+            outdated = [e for e in pool.idle if not e.alive or e.deployment != deployment]
+            pool.idle = [e for e in pool.idle if e not in outdated]
+            if pool.idle:
+                environment = pool.idle.pop()
+            else:
+                environment = ExecutionEnvironment(deployment, self._runtime, self._log)
+            pool.busy.append(environment)
+        for old in outdated:
+            old.close()
+        return environment
+
+    def _release(self, function: LambdaFunction, environment: ExecutionEnvironment) -> None:
+        keep = environment.alive
+        with self._freed:
+            pool = self._pools[function.function_arn]
+            pool.busy.remove(environment)
+            if keep:
+                pool.idle.append(environment)
+            self._freed.notify_all()
+        if not keep or self._closed.is_set():
+            environment.close()
+
+    def _see_through(self, event: _AsyncEvent) -> None:
+        try:
+            self._try_until_settled(event)
+        except LambdaClientError as problem:  # the function is gone, or its package is no zip file
+            logger.warning("event %s is dropped: %s", event.request_id, problem)
+
+    def _try_until_settled(self, event: _AsyncEvent) -> None:
+        attempts, result, due = 0, None, event.accepted
+        while True:
+            config = _AsyncConfig.of(event.function())
+            expiry = event.accepted + config.max_age
+            if not self._wait_until(min(due, expiry)):
+                return
+            if self._clock() >= expiry:
+                self._report(event, config, "EventAgeExceeded", attempts, result)
+                return
+            try:
+                result = self.invoke(
+                    event.function(), event.payload, request_id=event.request_id, patience=1.0
+                )
+            except TooManyRequestsException:
+                continue  # throttling costs an asynchronous event time, but no attempt
+            attempts += 1
+            if result.error is None or self._closed.is_set():
+                return
+            if attempts > config.retries:
+                self._report(event, config, "RetriesExhausted", attempts, result)
+                return
+            due = self._clock() + self._retry_delays[attempts - 1]
+
+    def _wait_until(self, moment: float) -> bool:
+        """Whether the moment (epoch seconds) came, rather than the end of the sandbox."""
+        while (left := moment - self._clock()) > 0:
+            if self._closed.wait(min(left, 0.05)):  # the clock may be a simulated one
+                return False
+        return not self._closed.is_set()
+
+    def _report(
+        self,
+        event: _AsyncEvent,
+        config: _AsyncConfig,
+        condition: str,
+        attempts: int,
+        result: InvokeResult | None,
+    ) -> None:
+        logger.warning(
+            "event %s for %s failed: %s", event.request_id, event.function_arn, condition
+        )
+        if config.on_failure is None:
+            return
+        record = _invocation_record(event, condition, attempts, result, self._clock())
+        _send_to_queue(config.on_failure, json.dumps(record))
+
+
+class _CodeStore:
+    """Code packages, unpacked once each into a temporary directory."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="sandbox-lambda-"))
+        self._lock = threading.Lock()
+
+    def unpacked(self, digest: str, package: bytes) -> Path:
+        """The directory of a package (a zip file), told from others by its digest.
+
+        Raises AWS's InvalidParameterValueException if it cannot be unpacked.
+        """
+        directory = self._directory / digest
+        with self._lock:
+            if not directory.exists():
+                with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
+                    code = Path(scratch) / "code"
+                    _unzip(package, code)
+                    code.rename(directory)
+        return directory
+
+    def close(self) -> None:
+        with self._lock:
+            shutil.rmtree(self._directory)
+
+
+class SandboxFunction(LambdaFunction, CloudFormationModel):
+    """moto's function, run by the installed service, and with the logging config that moto drops.
+
+    CloudFormationModel is named as a base once more because moto's CloudFormation looks for its
+    direct subclasses only; of two for one resource type it takes the later.
+    """
+
+    service: ClassVar[Functions]
+
+    def __init__(
+        self, account_id: str, spec: dict[str, Any], region: str, version: str | int = 1
+    ) -> None:
+        super().__init__(account_id, spec, region, version)
+        self.logging_config: dict[str, str] = spec.get("LoggingConfig") or {}
+
+    def get_configuration(self, on_create: bool = False) -> dict[str, Any]:
+        configuration = super().get_configuration(on_create)
+        return {**configuration, "LoggingConfig": logging_config_of(self)}
+
+    def update_configuration(self, config_updates: dict[str, Any]) -> dict[str, Any]:
+        self.logging_config = config_updates.get("LoggingConfig", self.logging_config)
+        self.architectures = config_updates.get("Architectures", self.architectures)
+        super().update_configuration(config_updates)
+        return self.get_configuration()
+
+    def invoke(self, body: str | bytes, request_headers: Any, response_headers: Any) -> str | bytes:
+        payload = _json_payload(body)
+        headers = {name.lower(): value for name, value in dict(request_headers).items()}
+        response_headers["X-Amz-Executed-Version"] = str(self.version)
+        match headers.get("x-amz-invocation-type", "RequestResponse"):
+            case "DryRun":
+                return b""
+            case "Event":
+                self.service.send(self, payload)
+                return b""
+        result = self.service.invoke(self, payload)
+        if result.error:
+            response_headers["X-Amz-Function-Error"] = result.error
+        return result.payload
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+        **kwargs: Any,
+    ) -> LambdaFunction:
+        function = super().create_from_cloudformation_json(
+            resource_name, cloudformation_json, account_id, region_name, **kwargs
+        )
+        properties = cloudformation_json["Properties"]
+        dropped = ("Architectures", "Layers", "LoggingConfig")
+        function.update_configuration({k: properties[k] for k in dropped if k in properties})
+        return function
+
+
+class EventInvokeConfigResource(CloudFormationModel):
+    """CloudFormation's AWS::Lambda::EventInvokeConfig, on the configs that moto keeps."""
+
+    def __init__(self, function_name: str, qualifier: str) -> None:
+        self.function_name = function_name
+        self.qualifier = qualifier
+
+    @property
+    def physical_resource_id(self) -> str:
+        return f"{self.function_name}|{self.qualifier}"
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        return ""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::Lambda::EventInvokeConfig"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:  # noqa: ARG003  it has none
+        return False
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,  # noqa: ARG003  the resource names itself
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+        **kwargs: Any,  # noqa: ARG003
+    ) -> EventInvokeConfigResource:
+        properties = cloudformation_json["Properties"]
+        name, qualifier = properties["FunctionName"], properties["Qualifier"]
+        numbers = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
+        config: dict[str, Any] = {k: int(properties[k]) for k in numbers if k in properties}
+        if "DestinationConfig" in properties:
+            config["DestinationConfig"] = properties["DestinationConfig"]
+        backend = get_backend(account_id, region_name)
+        function = backend.get_function(name)
+        function.event_invoke_config.clear()
+        backend.put_function_event_invoke_config(name, config)
+        return cls(function.function_name, qualifier)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: EventInvokeConfigResource,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+    ) -> EventInvokeConfigResource:
+        original_resource.delete(account_id, region_name)
+        return cls.create_from_cloudformation_json(
+            new_resource_name, cloudformation_json, account_id, region_name
+        )
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003  the physical ID says all
+        account_id: str,
+        region_name: str,
+    ) -> None:
+        cls(*resource_name.split("|")).delete(account_id, region_name)
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        try:
+            function = get_backend(account_id, region_name).get_function(self.function_name)
+        except UnknownFunctionException:
+            logger.debug("%s went before its event invoke config", self.function_name)
+            return
+        function.event_invoke_config.clear()
+
+
+def install(
+    extra_environment: Mapping[str, str],
+    log: LogSink = log_to_logger,
+    clock: Callable[[], float] = time.time,
+    retry_delays: tuple[float, float] = (60.0, 120.0),
+    concurrency: int = 10,
+) -> Functions:
+    """Have moto's Lambda run its functions as processes, until `close()`. One at a time.
+
+    extra_environment: variables that every function gets, such as AWS_ENDPOINT_URL; read at each
+    invocation, so that it may be filled in later.
+    log: where the lines go that functions print.
+    clock: epoch seconds; the age and retries of asynchronous events follow it. Processes, their
+    deadlines and time-outs live in real time.
+    retry_delays: seconds before each retry of an asynchronous event; AWS waits 60, then 120.
+    concurrency: environments that a function without reserved concurrency may have at once.
+
+    Raises RuntimeError if no interpreter can be prepared (see `sandbox.runtime.prepare_runtime`).
+    """
+    functions = Functions(
+        prepare_runtime(), extra_environment, log, clock, retry_delays, concurrency
+    )
+    functions._moto.enter_context(patch.object(moto_lambda, "LambdaFunction", SandboxFunction))
+    SandboxFunction.service = functions
+    for cache in (
+        moto_cloudformation.get_model_list,
+        moto_cloudformation.get_model_map,
+        moto_cloudformation.get_name_type_map,
+    ):
+        cache.cache_clear()
+    return functions
+
+
+def logging_config_of(function: LambdaFunction) -> dict[str, str]:
+    """A function's LoggingConfig with AWS's defaults: LogFormat, LogGroup, for JSON the levels."""
+    given = getattr(function, "logging_config", {})
+    defaults = {"LogFormat": "Text", "LogGroup": function.logs_group_name}
+    if given.get("LogFormat") == "JSON":
+        defaults |= {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
+    return {**defaults, **given}
+
+
+def _concurrency_limit(function: LambdaFunction, default: int) -> int:
+    reserved = function.reserved_concurrency
+    return default if reserved is None else int(reserved)
+
+
+def _json_payload(body: str | bytes) -> bytes:
+    payload = body.encode() if isinstance(body, str) else body
+    try:
+        json.loads(payload or b"{}")
+    except ValueError as problem:
+        raise LambdaClientError(
+            "InvalidRequestContentException", f"Could not parse request body into json: {problem}"
+        ) from problem
+    return payload or b"{}"
+
+
+def _unzip(package: bytes, directory: Path) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(package)) as archive:
+            archive.extractall(directory)
+    except zipfile.BadZipFile as problem:
+        raise LambdaClientError(
+            "InvalidParameterValueException", f"Could not unzip uploaded file: {problem}"
+        ) from problem
+
+
+def _invocation_record(
+    event: _AsyncEvent, condition: str, attempts: int, result: InvokeResult | None, now: float
+) -> dict[str, Any]:
+    """What a destination receives
+    (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html)."""
+    version = event.function().version
+    record: dict[str, Any] = {
+        "version": "1.0",
+        "timestamp": _timestamp(now),
+        "requestContext": {
+            "requestId": event.request_id,
+            "functionArn": _qualified(event.function_arn, version),
+            "condition": condition,
+            "approximateInvokeCount": attempts,
+        },
+        "requestPayload": json.loads(event.payload),
+    }
+    if result is not None:
+        record["responseContext"] = {
+            "statusCode": 200,
+            "executedVersion": str(version),
+            "functionError": result.error,
+        }
+        record["responsePayload"] = json.loads(result.payload)
+    return record
+
+
+def _qualified(arn: str, version: str | int) -> str:
+    suffix = f":{version}"
+    return arn if arn.endswith(suffix) else arn + suffix
+
+
+def _timestamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _send_to_queue(arn: str, message: str) -> None:
+    _, _, service, region, account, name = arn.split(":", 5)
+    if service != "sqs":
+        logger.warning("destination %s is not supported: the sandbox knows SQS queues only", arn)
+        return
+    try:
+        sqs_backends[account][region].send_message(name, message)
+    except SQSException:
+        logger.exception("destination %s could not be reached", arn)

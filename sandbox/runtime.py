@@ -1,0 +1,493 @@
+"""Execution environments of Lambda functions: processes under awslambdaric, and its Runtime API.
+
+Processes live in real time, whatever clock the rest of the sandbox has: deadlines and time-outs
+here are wall-clock seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import hashlib
+import http.server
+import json
+import logging
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO
+
+logger = logging.getLogger("sandbox")
+
+LogSink = Callable[[str, str], None]
+"""Takes a function's name and one line that the function printed, without its line end.
+
+Called from threads of the environments; has to be quick and must not raise."""
+
+INIT_SECONDS = 10.0
+"""Time for the code outside the handler to load; past it, loading uses up the time-out of the first
+invocation (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html)."""
+
+_RUNTIME_PACKAGES = ("awslambdaric", "simplejson", "snapshot-restore-py")
+_PREFERRED_VERSION = "3.13"
+_REPOSITORY = Path(__file__).resolve().parents[1]
+_JOIN_SECONDS = 1.0
+
+
+def log_to_logger(function_name: str, line: str) -> None:
+    """The log sink for those who have none: the logger `sandbox.lambda`, level INFO."""
+    logging.getLogger("sandbox.lambda").info("%s: %s", function_name, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What runs the code of functions.
+
+    python: the interpreter.
+    version: its version, such as `3.13`.
+    library: directory that holds awslambdaric, and what it needs, for this interpreter.
+    """
+
+    python: Path
+    version: str
+    library: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A function's code and configuration at one moment. Equal deployments share warm environments.
+
+    runtime: AWS's identifier, such as `python3.13`.
+    memory: MB.
+    code: directory of the unpacked code.
+    log_format: `Text` or `JSON`; log_level: None where AWS sets no level.
+    variables: the function's own environment variables, and those that the sandbox adds.
+    """
+
+    name: str
+    arn: str
+    version: str
+    region: str
+    runtime: str
+    handler: str
+    memory: int
+    code: Path
+    log_group: str
+    log_format: str
+    log_level: str | None
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeResult:
+    """What came of an invocation.
+
+    payload: JSON: the handler's answer, or AWS's description of the error.
+    error: None, or `Unhandled` as in the header X-Amz-Function-Error.
+    timed_out: the function was killed at its deadline.
+    """
+
+    payload: bytes
+    error: str | None = None
+    timed_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Invocation:
+    request_id: str
+    payload: bytes
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The process has asked for the invocation: its code is loaded, and its time runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InitFailed:
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Exited:
+    status: int
+
+
+_Event = _Taken | InvokeResult | _InitFailed | _Exited
+
+
+class ExecutionEnvironment:
+    """A sandboxed process of one function. It handles one invocation at a time.
+
+    The process starts with the first invocation. It leads a session of its own, and all of its
+    group is killed with it.
+    """
+
+    def __init__(self, deployment: Deployment, runtime: Runtime, log: LogSink) -> None:
+        self.deployment = deployment
+        self._runtime = runtime
+        self._log = log
+        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._api = _RuntimeApi(deployment.arn, self._events)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether another invocation may be given to this environment."""
+        return not self._closed and self._process is not None and self._process.poll() is None
+
+    def invoke(self, request_id: str, payload: bytes, timeout: float) -> InvokeResult:
+        """Run the handler with payload (JSON), for at most timeout seconds.
+
+        After an error of the handler the environment is still good. After a time-out, an exit
+        of the process, or code that does not load, the environment is closed.
+        """
+        self._start()
+        self._api.offer(_Invocation(request_id, payload, timeout))
+        try:
+            event = self._events.get(timeout=INIT_SECONDS + timeout)
+            if isinstance(event, _Taken):
+                event = self._events.get(timeout=timeout)
+        except queue.Empty:
+            return self._give_up(
+                request_id,
+                "Sandbox.Timedout",
+                f"Task timed out after {timeout:.2f} seconds",
+                timed_out=True,
+            )
+        match event:
+            case InvokeResult():
+                return event
+            case _InitFailed(payload):
+                self.close()
+                return InvokeResult(payload, "Unhandled")
+            case _Exited(status):
+                return self._give_up(request_id, "Runtime.ExitError", _exit_message(status))
+            case _Taken():
+                raise RuntimeError(f"{self.deployment.name} took invocation {request_id} twice")
+
+    def close(self) -> None:
+        """Kill the process and all of its group, and wait until it is gone. May be called again."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if self._process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+            self._api.close()
+            if self._output is not None:
+                self._output.join(_JOIN_SECONDS)
+            self._events.put(_Exited(-signal.SIGKILL))
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._closed or self._process is not None:
+                return
+            self._process = subprocess.Popen(  # noqa: S603  the handler's name is an argument of its own
+                # -S: only the function's own packages, none that the interpreter happens to have.
+                [self._runtime.python, "-sS", "-m", "awslambdaric", self.deployment.handler],
+                cwd=self.deployment.code,
+                env=_process_environment(self.deployment, self._runtime, self._api.address),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._output = threading.Thread(
+                target=self._forward_output,
+                args=(self._process, self._process.stdout),
+                name=f"output of {self.deployment.name}",
+                daemon=True,
+            )
+            self._output.start()
+
+    def _forward_output(self, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+        with output:
+            for line in output:
+                # awslambdaric separates the lines of one traceback by carriage returns.
+                text = line.rstrip(b"\r\n").replace(b"\r", b"\n").decode("utf-8", errors="replace")
+                self._log(self.deployment.name, text)
+        self._events.put(_Exited(process.wait()))
+
+    def _give_up(
+        self, request_id: str, kind: str, message: str, *, timed_out: bool = False
+    ) -> InvokeResult:
+        self.close()
+        self._log(self.deployment.name, f"{_now().isoformat()} {request_id} {message}")
+        problem = {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}
+        return InvokeResult(json.dumps(problem).encode(), "Unhandled", timed_out)
+
+
+def prepare_runtime() -> Runtime:
+    """Find the interpreter for functions, and install awslambdaric for it where that is missing.
+
+    The interpreter is the one named by the variable SANDBOX_PYTHON, else a Python 3.13 of this
+    machine, else the one that runs now (without its virtual environment). awslambdaric and what it
+    needs go into a directory of their own under `build/`, in the versions and with the hashes of
+    requirements-dev.txt; a changed pin is installed anew.
+
+    Raises RuntimeError if SANDBOX_PYTHON does not run, or pip fails.
+    """
+    return _prepare_runtime(os.environ.get("SANDBOX_PYTHON"))
+
+
+@functools.cache
+def _prepare_runtime(chosen: str | None) -> Runtime:
+    interpreter, installer = _interpreter(chosen)
+    library = _REPOSITORY / "build" / f"runtime-{interpreter.version}"
+    requirements = _pinned_requirements()
+    stamp = hashlib.sha256(requirements.encode()).hexdigest()
+    if not _is_stamped(library, stamp):
+        library.parent.mkdir(exist_ok=True)
+        with library.with_name(f"{library.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_stamped(library, stamp):
+                _install(installer, requirements, library, stamp)
+    return Runtime(interpreter.python, interpreter.version, library)
+
+
+@dataclass(frozen=True, slots=True)
+class _Interpreter:
+    python: Path
+    version: str
+
+
+def _interpreter(chosen: str | None) -> tuple[_Interpreter, Path]:
+    """The interpreter for functions, and one of the same version whose pip serves it."""
+    if chosen:
+        if found := _probe(Path(chosen)):
+            return found, found.python
+        raise RuntimeError(f"SANDBOX_PYTHON={chosen} does not run, or has no pip")
+    for candidate in _candidates():
+        found = _probe(candidate)
+        if found and found.version == _PREFERRED_VERSION:
+            return found, found.python
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    python = Path(sys.base_prefix) / "bin" / f"python{running}"
+    return _Interpreter(python, running), Path(sys.executable)
+
+
+def _candidates() -> Iterator[Path]:
+    name = f"python{_PREFERRED_VERSION}"
+    for directory in os.get_exec_path():
+        if (python := Path(directory) / name).is_file():
+            yield python
+    versions = Path("~/.pyenv/versions").expanduser()
+    yield from sorted(versions.glob(f"{_PREFERRED_VERSION}.*/bin/{name}"))
+
+
+def _probe(python: Path) -> _Interpreter | None:
+    """The interpreter behind a path, or None: shims of pyenv may be there and yet not run."""
+    code = "import pip, sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
+    try:
+        answer = subprocess.run(  # noqa: S603  the path of an interpreter on this machine
+            [python, "-I", "-c", code], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as problem:
+        logger.debug("%s is passed over: %s", python, problem)
+        return None
+    executable, version = answer.stdout.split()
+    return _Interpreter(Path(executable), version)
+
+
+def _pinned_requirements() -> str:
+    lock_file = (_REPOSITORY / "requirements-dev.txt").read_text()
+    pins = []
+    for package in _RUNTIME_PACKAGES:
+        pin = re.search(rf"^{re.escape(package)}==.*(?:\n[ \t].*)*", lock_file, re.MULTILINE)
+        if pin is None:
+            raise RuntimeError(f"requirements-dev.txt does not pin {package}")
+        pins.append(pin[0])
+    return "\n".join([*pins, ""])
+
+
+def _is_stamped(library: Path, stamp: str) -> bool:
+    file = library / ".stamp"
+    return file.is_file() and file.read_text() == stamp
+
+
+def _install(installer: Path, requirements: str, library: Path, stamp: str) -> None:
+    with tempfile.TemporaryDirectory(dir=library.parent) as directory:
+        listing = Path(directory) / "requirements.txt"
+        listing.write_text(requirements)
+        target = Path(directory) / "library"
+        command = [str(installer), "-m", "pip", "--disable-pip-version-check", "install"]
+        options = ["--quiet", "--require-hashes", "--no-deps"]
+        places = ["--target", str(target), "--requirement", str(listing)]
+        done = subprocess.run(  # noqa: S603  our own pip with our own list
+            [*command, *options, *places], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"pip could not install awslambdaric: {done.stderr.strip()}")
+        (target / ".stamp").write_text(stamp)
+        if library.exists():
+            shutil.rmtree(library)
+        target.rename(library)
+
+
+class _RuntimeApi(socketserver.TCPServer):
+    """The Lambda Runtime API for one process: the only client, with one call at a time.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+    """
+
+    def __init__(self, function_arn: str, events: queue.SimpleQueue[_Event]) -> None:
+        super().__init__(("127.0.0.1", 0), _RuntimeApiHandler)
+        self.function_arn = function_arn
+        self.events = events
+        self.invocations: queue.SimpleQueue[_Invocation | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(
+            target=self._serve, name=f"Runtime API of {function_arn}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        host, port = self.socket.getsockname()
+        return f"{host}:{port}"
+
+    def offer(self, invocation: _Invocation) -> None:
+        self.invocations.put(invocation)
+
+    def close(self) -> None:
+        self._closed = True
+        self.invocations.put(None)
+        with contextlib.suppress(OSError):  # it only wakes the thread, which may be gone already
+            socket.create_connection(self.socket.getsockname(), timeout=_JOIN_SECONDS).close()
+        self._thread.join(_JOIN_SECONDS)
+        self.server_close()
+
+    def _serve(self) -> None:
+        while not self._closed:
+            self.handle_request()
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+        logger.debug("the process of %s hung up", self.function_arn, exc_info=True)
+
+
+class _RuntimeApiHandler(http.server.BaseHTTPRequestHandler):
+    server: _RuntimeApi
+
+    def do_GET(self) -> None:
+        if self.path != "/2018-06-01/runtime/invocation/next":
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        invocation = self.server.invocations.get()
+        if invocation is None:  # the environment is closing, its process is dead
+            return
+        self.server.events.put(_Taken())
+        deadline = time.time() + invocation.timeout
+        self._answer(
+            HTTPStatus.OK,
+            invocation.payload,
+            {
+                "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+                "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
+                "Lambda-Runtime-Invoked-Function-Arn": self.server.function_arn,
+            },
+        )
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        payload = self.rfile.read(length)
+        if len(payload) < length:  # the process died while it answered
+            return
+        match self.path.removeprefix("/2018-06-01/runtime/").split("/"):
+            case ["invocation", _, "response"]:
+                self.server.events.put(InvokeResult(payload))
+            case ["invocation", _, "error"]:
+                self.server.events.put(InvokeResult(payload, "Unhandled"))
+            case ["init", "error"]:
+                self.server.events.put(_InitFailed(payload))
+            case _:
+                self.send_error(HTTPStatus.NOT_FOUND)
+                return
+        self._answer(HTTPStatus.ACCEPTED, b'{"status":"OK"}', {})
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the Runtime API is no business of the sandbox's user."""
+
+    def _answer(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _process_environment(
+    deployment: Deployment, runtime: Runtime, api_address: str
+) -> dict[str, str]:
+    """The variables that AWS sets, and the function's own; next to nothing of ours.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    inherited = {
+        name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
+    }
+    log_level = {"AWS_LAMBDA_LOG_LEVEL": deployment.log_level} if deployment.log_level else {}
+    return {
+        **inherited,
+        "HOME": "/nonexistent",  # AWS has none either; ours may hold somebody's ~/.aws
+        "TZ": ":UTC",
+        **deployment.variables,
+        **log_level,
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AWS_DEFAULT_REGION": deployment.region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{deployment.runtime}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(deployment.memory),
+        "AWS_LAMBDA_FUNCTION_NAME": deployment.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": deployment.version,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_FORMAT": deployment.log_format,
+        "AWS_LAMBDA_LOG_GROUP_NAME": deployment.log_group,
+        "AWS_LAMBDA_LOG_STREAM_NAME": (
+            f"{_now():%Y/%m/%d}/[{deployment.version}]{uuid.uuid4().hex}"
+        ),
+        "AWS_LAMBDA_RUNTIME_API": api_address,
+        "AWS_REGION": deployment.region,
+        "LAMBDA_RUNTIME_DIR": str(runtime.library),
+        "LAMBDA_TASK_ROOT": str(deployment.code),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": os.pathsep.join([str(deployment.code), str(runtime.library)]),
+        "_HANDLER": deployment.handler,
+    }
+
+
+def _exit_message(status: int) -> str:
+    if status == 0:
+        return "Runtime exited without providing a reason"
+    if status < 0:
+        name = signal.strsignal(-status) or f"{-status}"
+        return f"Runtime exited with error: signal: {name.lower()}"
+    return f"Runtime exited with error: exit status {status}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,106 @@
+"""`python -m sandbox serve`: the sandbox until Ctrl-C."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sandbox import application, world
+from sandbox.clients import CREDENTIALS, REGION, Clients
+from sandbox.server import Server
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A sandbox that is up, as the ready file tells it.
+
+    Attributes:
+        endpoint: the endpoint URL for AWS's clients.
+        region: the region that the application is in.
+        service_token: the application's ServiceToken.
+        bucket: an empty bucket for bundles.
+        instance_id: a running Windows instance with an instance-store root volume.
+        ebs_instance_id: a running instance with an EBS root volume.
+    """
+
+    endpoint: str
+    region: str
+    service_token: str
+    bucket: str
+    instance_id: str
+    ebs_instance_id: str
+
+
+@contextmanager
+def running(port: int = 0) -> Iterator[Ready]:
+    """A sandbox with the application deployed, which ends with the context."""
+    with Server(port) as server:
+        clients = Clients(server.endpoint)
+        made = world.make(clients)
+        yield Ready(
+            endpoint=server.endpoint,
+            region=REGION,
+            service_token=application.deploy(clients),
+            **asdict(made),
+        )
+
+
+def serve(port: int, ready_file: Path | None, console: Console) -> None:
+    """Serve until SIGINT or SIGTERM; then leave no process behind."""
+    try:
+        with _interruptible(), running(port) as ready:
+            if ready_file is not None:
+                _write(ready_file, ready)
+            console.print(_usage(ready), highlight=False, soft_wrap=True)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("The sandbox has ended.")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have the first SIGINT or SIGTERM end the context; further ones do not disturb its end."""
+
+    def interrupt(*_: object) -> None:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, interrupt)
+    yield
+
+
+def _write(file: Path, ready: Ready) -> None:
+    """Write the file whole, so that whoever waits for it never reads half of it."""
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    unfinished.write_text(json.dumps(asdict(ready)) + "\n")
+    unfinished.rename(file)
+
+
+def _usage(ready: Ready) -> str:
+    exports = " ".join(f"{name}={value}" for name, value in CREDENTIALS.items())
+    return f"""\
+AWS is served at {ready.endpoint}, with the application deployed in {ready.region}.
+
+  bucket           {ready.bucket}
+  instance         {ready.instance_id}  running, Windows, instance-store root
+  EBS instance     {ready.ebs_instance_id}  running, EBS root
+  ServiceToken     {ready.service_token}
+
+Paste into another terminal, in this directory:
+
+  export AWS_ENDPOINT_URL={ready.endpoint} AWS_DEFAULT_REGION={ready.region} {exports}
+  .venv/bin/aws cloudformation create-stack --stack-name web --template-body file://examples/bundle.yaml --parameters ParameterKey=InstanceId,ParameterValue={ready.instance_id} ParameterKey=Bucket,ParameterValue={ready.bucket}
+  .venv/bin/aws cloudformation wait stack-create-complete --stack-name web
+  .venv/bin/aws cloudformation describe-stacks --stack-name web --query 'Stacks[0].Outputs' --output table
+
+Tags on an instance steer its next bundle task: sandbox:seconds, sandbox:outcome
+(complete, failed or hang) and sandbox:error (Code: message).
+
+Ctrl-C ends the sandbox."""  # noqa: E501  commands to paste are one line each

@@ -1,0 +1,121 @@
+"""The sandbox's server: moto's, with what moto lacks put into it, in one process."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any, cast
+
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug import Request, Response
+from werkzeug.serving import make_server
+
+from sandbox import bundle_tasks, cloudformation, ec2, event_sources, functions
+from sandbox.custom_resources import RESPONSE_PATH
+from sandbox.runtime import LogSink, log_to_logger
+
+HOST = "127.0.0.1"
+
+_TICK = 0.1
+# AWS waits one and two minutes; nobody wants to watch that.
+_RETRY_DELAYS = (1.0, 2.0)
+
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class Server:
+    """AWS on this machine, from entering the context to leaving it.
+
+    Beside AWS's own APIs it answers
+
+    * `GET /sandbox/bundle-requests`: each BundleInstance request, as it was received;
+    * `GET /sandbox/responses`: each answer of a custom resource, as it was received.
+
+    Args:
+        port: the port to listen on; 0 takes a free one.
+        log: where the lines go that functions print.
+
+    Attributes:
+        endpoint: the endpoint URL for AWS's clients.
+    """
+
+    def __init__(self, port: int = 0, log: LogSink = log_to_logger) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        self._moto = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
+        self._http = make_server(
+            HOST, port, self._answer, threaded=True, request_handler=MotoRequestHandler
+        )
+        self._log = log
+        self._parts = ExitStack()
+        self.endpoint = f"http://{HOST}:{self._http.server_port}"
+
+    def __enter__(self) -> "Server":
+        with ExitStack() as parts:
+            self._install(parts)
+            self._parts = parts.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parts.close()
+
+    def _install(self, parts: ExitStack) -> None:
+        parts.callback(self._http.server_close)
+        ec2.install()
+        environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
+        service = functions.install(environment, self._log, retry_delays=_RETRY_DELAYS)
+        parts.callback(service.close)
+        parts.callback(event_sources.install(service).close)
+        self._stacks = cloudformation.install(lambda: self.endpoint)
+        parts.callback(self._stacks.close)
+        parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
+        ended = threading.Event()
+        parts.enter_context(_Background("clock", lambda: _tick(ended), ended.set))
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith("/sandbox/"):
+            return self._report(path)(environ, start_response)
+        if path.startswith(RESPONSE_PATH) and environ["REQUEST_METHOD"] == "PUT":
+            return self._receive(Request(environ))(environ, start_response)
+        return self._moto(environ, start_response)
+
+    def _report(self, path: str) -> Response:
+        match path.removeprefix("/sandbox/"):
+            case "bundle-requests":
+                report = bundle_tasks.requests_received()
+            case "responses":
+                report = self._stacks.custom_resources.responses_received()
+            case _:
+                return Response("There is bundle-requests and responses here.\n", status=404)
+        return Response(json.dumps(report, indent=2) + "\n", content_type="application/json")
+
+    def _receive(self, request: Request) -> Response:
+        status, text = self._stacks.custom_resources.receive(
+            request.path, request.query_string.decode(), request.headers, request.get_data()
+        )
+        return Response(text, status=status)
+
+
+class _Background:
+    """A thread that runs from entering the context to leaving it."""
+
+    def __init__(self, name: str, run: Callable[[], None], stop: Callable[[], None]) -> None:
+        self._thread = threading.Thread(target=run, name=f"sandbox {name}", daemon=True)
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._thread.join()
+
+
+def _tick(ended: threading.Event) -> None:
+    while not ended.wait(_TICK):
+        bundle_tasks.advance_all()

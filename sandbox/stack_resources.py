@@ -1,0 +1,385 @@
+"""What CloudFormation asks of a resource's provider, and the providers that are no custom resource.
+
+A provider starts a piece of work, and the stack looks at the work's outcome until there is one:
+moto's own resource models settle at once, a custom resource when its function has answered.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
+from moto.cloudformation.parsing import generate_resource_name
+from moto.core.common_models import CloudFormationModel
+from moto.dynamodb.models import dynamodb_backends
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.core import TaggedEC2Resource
+from moto.iam.models import iam_backends
+from moto.s3.models import s3_backends
+from moto.utilities.utils import get_partition
+
+from sandbox.intrinsics import invalid
+
+log = logging.getLogger("sandbox")
+
+# Generated names are cut to these lengths, since the services accept no longer ones.
+_NAME_LIMITS = {"AWS::IAM::Role": 64, "AWS::Lambda::Function": 64, "AWS::SQS::Queue": 80}
+# moto's model of a nested stack does not wait for it.
+_NOT_MODELLED = ("AWS::CloudFormation::Stack",)
+_GONE = ("NotFound", "NoSuch", "NonExistent", "DoesNotExist")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One resource, as CloudFormation asks its provider for it.
+
+    properties: with intrinsic functions worked out. tags: the stack's.
+    """
+
+    stack_id: str
+    stack_name: str
+    account: str
+    region: str
+    logical_id: str
+    type: str
+    properties: dict[str, Any]
+    tags: Mapping[str, str]
+
+
+class Attributes(Protocol):
+    """Where ``Fn::GetAtt`` looks."""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether people are to see the attributes masked (NoEcho)."""
+
+    def attribute(self, name: str) -> Any:
+        """The attribute's value. Raises ValidationError where there is none of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A resource that exists. order: the last one that its provider was given for it."""
+
+    physical_id: str
+    order: Order
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Work that came to nothing. physical_id: of what has to be deleted all the same."""
+
+    reason: str
+    physical_id: str | None = None
+
+
+Outcome = Made | Failed
+
+
+class Work(Protocol):
+    """A provider's work on one resource, under way or done."""
+
+    def outcome(self) -> Outcome | None:
+        """What came of it; None while it is under way."""
+
+    def abandon(self) -> str | None:
+        """Stop waiting for it. Returns the physical ID by which the resource is to be deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Work that was done at once."""
+
+    result: Outcome
+
+    def outcome(self) -> Outcome:
+        return self.result
+
+    def abandon(self) -> str | None:
+        return self.result.physical_id
+
+
+class Provider(Protocol):
+    """Makes, changes and removes resources of some types."""
+
+    def create(self, order: Order) -> Work:
+        """Start making the resource."""
+
+    def update(self, order: Order, made: Made) -> Work:
+        """Start changing what was made into what is ordered now. Another physical ID in the outcome
+        means that the resource was replaced, and that the old one is to be deleted."""
+
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Work:
+        """Start removing the resource; `made` is None where its creation failed."""
+
+
+def generated_id(order: Order) -> str:
+    """A physical ID as CloudFormation makes them up: ``<stack>-<logical ID>-<12 characters>``."""
+    name = generate_resource_name(order.type, order.stack_name, order.logical_id)
+    limit = _NAME_LIMITS.get(order.type, len(name))
+    prefix, _, suffix = name.rpartition("-")
+    return f"{prefix[: limit - len(suffix) - 1]}-{suffix}"
+
+
+# Looked up each time: moto caches its list, and so misses models that are defined later.
+def model_of(resource_type: str) -> type[CloudFormationModel] | None:
+    """moto's model of the resource type, or one defined beside it; None where there is none."""
+    if resource_type in _NOT_MODELLED:
+        return None
+    models = {model.cloudformation_type(): model for model in CloudFormationModel.__subclasses__()}
+    return models.get(resource_type)
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelAttributes:
+    model: Any
+    order: Order
+    hidden: bool = False
+
+    def attribute(self, name: str) -> Any:
+        try:
+            value = self.model.get_cfn_attribute(name)
+        except (AttributeError, NotImplementedError, UnformattedGetAttTemplateException) as problem:
+            raise _no_attribute(self.order, name) from problem
+        if value is None:
+            raise _no_attribute(self.order, name)
+        return value
+
+
+def _no_attribute(order: Order, name: str) -> Exception:
+    return invalid(
+        f"Template error: resource {order.logical_id} does not support attribute type {name} "
+        "in Fn::GetAtt"
+    )
+
+
+class ModelledResources:
+    """The resources that moto has models of."""
+
+    def create(self, order: Order) -> Settled:
+        return _settled(lambda: self._create(order))
+
+    def update(self, order: Order, made: Made) -> Settled:
+        return _settled(lambda: self._update(order, made))
+
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Settled:
+        return _settled(lambda: self._delete(order, physical_id, made))
+
+    def _create(self, order: Order) -> Made:
+        model = _model(order)
+        resource: Any = model.create_from_cloudformation_json(
+            _name(order, model),
+            _declared(order),
+            order.account,
+            order.region,
+            LogicalId=order.logical_id,
+            StackId=order.stack_id,
+            ResourceType=order.type,
+        )
+        _complete(order, resource)
+        return _made(order, resource, generated_id(order))
+
+    def _update(self, order: Order, made: Made) -> Made:
+        model = _model(order)
+        if not _implements(model.update_from_cloudformation_json):
+            log.warning("not modelled: an update of %s (%s)", order.logical_id, order.type)
+            return replace(made, order=order)
+        resource: Any = model.update_from_cloudformation_json(
+            original_resource=_resource(made),
+            new_resource_name=_name(order, model),
+            cloudformation_json=_declared(order),
+            account_id=order.account,
+            region_name=order.region,
+        )
+        if resource is None:
+            return replace(made, order=order)
+        _complete(order, resource)
+        return _made(order, resource, made.physical_id)
+
+    def _delete(self, order: Order, physical_id: str, made: Made | None) -> Made:
+        model = _model(order)
+        resource: Any = _resource(made) if made else None
+        gone = made or Made(physical_id, order, _ModelAttributes(None, order))
+        try:
+            if order.type == "AWS::IAM::Role":
+                _detach_policies(order, physical_id)
+            if _deletes_itself(resource):
+                resource.delete(order.account, order.region)
+            elif _implements(model.delete_from_cloudformation_json):
+                model.delete_from_cloudformation_json(
+                    physical_id, _declared(order), order.account, order.region
+                )
+            else:
+                log.warning("not modelled: a delete of %s (%s)", order.logical_id, order.type)
+        except Exception as problem:
+            if any(word in _code(problem) for word in _GONE):
+                return gone
+            raise
+        if order.type == "AWS::S3::Bucket":
+            _check_bucket_gone(order, physical_id)
+        return gone
+
+
+def _settled(work: Callable[[], Outcome]) -> Settled:
+    try:
+        return Settled(work())
+    except Exception as problem:  # a model may raise anything
+        log.info("a resource's model refused", exc_info=True)
+        return Settled(Failed(_said(problem)))
+
+
+def _said(problem: Exception) -> str:
+    message = getattr(problem, "message", None) or str(problem) or type(problem).__name__
+    return f'Resource handler returned message: "{message}" (HandlerErrorCode: {_code(problem)})'
+
+
+def _code(problem: Exception) -> str:
+    code = getattr(problem, "error_type", None) or getattr(problem, "code", None)
+    return code if isinstance(code, str) and code else type(problem).__name__
+
+
+def _model(order: Order) -> type[CloudFormationModel]:
+    model = model_of(order.type)
+    if model is None:
+        raise LookupError(f"no model of {order.type}")
+    return model
+
+
+def _name(order: Order, model: type[CloudFormationModel]) -> str:
+    given = order.properties.get(model.cloudformation_name_type() or "")
+    return given if isinstance(given, str) else generated_id(order)
+
+
+def _declared(order: Order) -> dict[str, Any]:
+    # A copy, since models change what they are given.
+    return {"Type": order.type, "Properties": copy.deepcopy(order.properties)}
+
+
+def _made(order: Order, resource: Any, otherwise: str) -> Made:
+    resource.cf_resource_type = order.type
+    resource.logical_resource_id = order.logical_id
+    physical_id = getattr(resource, "physical_resource_id", None)
+    return Made(
+        physical_id if isinstance(physical_id, str) else otherwise,
+        order,
+        _ModelAttributes(resource, order),
+    )
+
+
+def _resource(made: Made) -> Any:
+    return getattr(made.attributes, "model", None)
+
+
+def _implements(method: Any) -> bool:
+    return not hasattr(method, "__isabstractmethod__")
+
+
+def _deletes_itself(resource: Any) -> bool:
+    delete = getattr(resource, "delete", None)
+    return callable(delete) and len(inspect.signature(delete).parameters) == 2
+
+
+def _check_bucket_gone(order: Order, name: str) -> None:
+    # moto leaves a bucket that has objects, and says nothing.
+    if name in s3_backends[order.account][get_partition(order.region)].buckets:
+        raise invalid(f"The bucket you tried to delete is not empty: {name}")
+
+
+def _complete(order: Order, resource: Any) -> None:
+    """Give the resource what its model leaves out."""
+    if isinstance(resource, TaggedEC2Resource):
+        _tag(order, resource)
+    if order.type == "AWS::DynamoDB::Table":
+        _complete_table(order, resource)
+    if order.type == "AWS::IAM::Role":
+        _complete_role(order, resource)
+    if order.type == "AWS::Lambda::Function":
+        _complete_function(order, resource)
+
+
+def _tag(order: Order, resource: Any) -> None:
+    tags = {
+        **order.tags,
+        "aws:cloudformation:stack-name": order.stack_name,
+        "aws:cloudformation:stack-id": order.stack_id,
+        "aws:cloudformation:logical-id": order.logical_id,
+    }
+    ec2_backends[order.account][order.region].create_tags([resource.physical_resource_id], tags)
+
+
+def _complete_table(order: Order, table: Any) -> None:
+    backend = dynamodb_backends[order.account][order.region]
+    if "TimeToLiveSpecification" in order.properties:
+        backend.update_time_to_live(table.name, order.properties["TimeToLiveSpecification"])
+    if "PointInTimeRecoverySpecification" in order.properties:
+        backend.update_continuous_backups(
+            table.name, order.properties["PointInTimeRecoverySpecification"]
+        )
+
+
+def _complete_role(order: Order, role: Any) -> None:
+    backend = iam_backends[order.account][get_partition(order.region)]
+    for policy in order.properties.get("Policies", []):
+        role.put_policy(policy["PolicyName"], json.dumps(policy["PolicyDocument"]))
+    attached = set(role.managed_policies)
+    wanted = set(order.properties.get("ManagedPolicyArns", []))
+    for arn in wanted - attached:
+        backend.attach_role_policy(arn, role.name)
+    for arn in attached - wanted:
+        backend.detach_role_policy(arn, role.name)
+
+
+def _detach_policies(order: Order, name: str) -> None:
+    # CloudFormation detaches what it attached; moto refuses to delete the role before.
+    backend = iam_backends[order.account][get_partition(order.region)]
+    for arn in list(backend.get_role(name).managed_policies):
+        backend.detach_role_policy(arn, name)
+
+
+def _complete_function(order: Order, function: Any) -> None:
+    properties = order.properties
+    function.architectures = properties.get("Architectures", ["x86_64"])
+    function.tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+    log_group = properties.get("LoggingConfig", {}).get("LogGroup")
+    if log_group:
+        function.logs_group_name = log_group
+
+
+@dataclass(frozen=True, slots=True)
+class _PlaceholderAttributes:
+    order: Order
+    physical_id: str
+    hidden: bool = False
+
+    def attribute(self, name: str) -> Any:
+        if not name.endswith("Arn"):
+            return f"{self.physical_id}.{name}"
+        service = self.order.type.split("::")[1].lower()
+        partition = get_partition(self.order.region)
+        place = f"{self.order.region}:{self.order.account}"
+        return f"arn:{partition}:{service}:{place}:{self.physical_id}"
+
+
+class Placeholders:
+    """The resources that nothing here models: an ID, and no resource."""
+
+    def create(self, order: Order) -> Settled:
+        log.info("not modelled: %s (%s)", order.type, order.logical_id)
+        return Settled(_placeholder(order, generated_id(order)))
+
+    def update(self, order: Order, made: Made) -> Settled:
+        return Settled(_placeholder(order, made.physical_id))
+
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Settled:
+        return Settled(made or _placeholder(order, physical_id))
+
+
+def _placeholder(order: Order, physical_id: str) -> Made:
+    return Made(physical_id, order, _PlaceholderAttributes(order, physical_id))

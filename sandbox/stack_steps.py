@@ -1,0 +1,254 @@
+"""What is done to each of a stack's resources: it is brought to its declaration, or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
+from typing import Any
+
+from moto.cloudformation.exceptions import CloudFormationError
+
+from sandbox.intrinsics import invalid
+from sandbox.stack_resources import Failed, Made, Order, Outcome, Provider, Settled, Work
+from sandbox.stacks import MASK, Resource, Stack
+from sandbox.templates import Declaration, Template
+
+Start = Callable[[], Work]
+"""What starts the work on a resource."""
+
+
+class StackNames:
+    """What a template's names mean in a stack.
+
+    hide_parameters: NoEcho parameters masked. hide_attributes: NoEcho attributes masked.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        template: Template,
+        *,
+        hide_parameters: bool = False,
+        hide_attributes: bool = False,
+    ) -> None:
+        self._stack = stack
+        self._template = template
+        self._hide_parameters = hide_parameters
+        self._hide_attributes = hide_attributes
+
+    def ref(self, name: str) -> Any:
+        if self._hide_parameters and name in self._template.hidden:
+            return MASK
+        if name in self._template.values:
+            return self._template.values[name]
+        return self._made(name).physical_id
+
+    def attribute(self, logical_id: str, name: str) -> Any:
+        attributes = self._made(logical_id).attributes
+        value = attributes.attribute(name)
+        return MASK if self._hide_attributes and attributes.hidden else value
+
+    def imported(self, name: str) -> Any:
+        with self._stack.changed:
+            export = self._stack.exports.get(name)
+            if export is None:
+                raise invalid(f"No export named {name} found.")
+            self._stack.imports.add(name)
+            return export.value
+
+    def _made(self, logical_id: str) -> Made:
+        resource = self._stack.resources.get(logical_id)
+        if resource is None or resource.made is None:
+            raise invalid(f"Unresolved resource dependencies [{logical_id}]")
+        return resource.made
+
+
+class Convergence:
+    """Brings resources to what a template declares.
+
+    replaced: what the resources that were made anew were before. created: those that are new.
+    """
+
+    def __init__(
+        self, stack: Stack, template: Template, provider: Callable[[str], Provider]
+    ) -> None:
+        self._stack = stack
+        self._template = template
+        self._provider = provider
+        self._before: dict[str, Resource] = {}
+        self.replaced: dict[str, Resource] = {}
+        self.created: set[str] = set()
+
+    def begin(self, logical_id: str) -> Start | None:
+        """Announce the resource's turn. Returns what starts the work; None where there is none."""
+        declaration = self._template.resources[logical_id]
+        before = self._stack.resources.get(logical_id)
+        same = (
+            before is not None
+            and before.made is not None
+            and before.exists
+            and before.declaration.type == declaration.type
+        )
+        return (
+            self._begin_update(declaration, before)
+            if before and same
+            else self._begin_creation(declaration, before)
+        )
+
+    def _begin_creation(self, declaration: Declaration, before: Resource | None) -> Start:
+        if before and before.exists:
+            self.replaced[declaration.logical_id] = before
+        else:
+            self.created.add(declaration.logical_id)
+        resource = Resource(declaration, "CREATE_IN_PROGRESS", self._stack.now())
+        try:
+            order, shown = self._order(declaration)
+        except CloudFormationError as problem:
+            self._stack.note(resource)
+            return _failing(problem)
+        self._stack.note(replace(resource, order=order, shown=shown))
+        return lambda: self._provider(declaration.type).create(order)
+
+    def _begin_update(self, declaration: Declaration, before: Resource) -> Start | None:
+        self._before[declaration.logical_id] = before
+        resource = replace(before, declaration=declaration)
+        made = before.made
+        try:
+            order, shown = self._order(declaration)
+        except CloudFormationError as problem:
+            self._stack.move(resource, "UPDATE_IN_PROGRESS")
+            return _failing(problem)
+        if made is None or order.properties == made.order.properties:
+            if before.status.endswith("_FAILED"):
+                self._stack.move(resource, "UPDATE_COMPLETE")
+            else:
+                self._stack.keep(resource)
+            return None
+        self._stack.move(replace(resource, order=order, shown=shown), "UPDATE_IN_PROGRESS")
+        return lambda: self._provider(declaration.type).update(order, made)
+
+    def _order(self, declaration: Declaration) -> tuple[Order, Mapping[str, Any]]:
+        stack, template = self._stack, self._template
+        shown = StackNames(stack, template, hide_parameters=True, hide_attributes=True)
+        order = Order(
+            stack_id=stack.stack_id,
+            stack_name=stack.name,
+            account=stack.account_id,
+            region=stack.region_name,
+            logical_id=declaration.logical_id,
+            type=declaration.type,
+            properties=resolved(template, StackNames(stack, template), declaration.properties),
+            tags=stack.tags,
+        )
+        return order, resolved(template, shown, declaration.properties)
+
+    def settle(self, logical_id: str, outcome: Outcome) -> bool:
+        """Record the outcome. Returns whether it is a good one."""
+        resource = self._stack.resources[logical_id]
+        creating = resource.status.startswith("CREATE")
+        if isinstance(outcome, Failed):
+            self._fail(resource, outcome.reason, outcome.physical_id)
+        elif creating:
+            made = replace(resource, made=outcome, physical_id=outcome.physical_id)
+            self._stack.move(made, "CREATE_IN_PROGRESS", "Resource creation Initiated")
+            self._stack.move(made, "CREATE_COMPLETE")
+        else:
+            self._settle_update(resource, outcome)
+        return isinstance(outcome, Made)
+
+    def _settle_update(self, resource: Resource, outcome: Made) -> None:
+        made = replace(resource, made=outcome, physical_id=outcome.physical_id)
+        if outcome.physical_id != resource.physical_id:
+            logical_id = resource.declaration.logical_id
+            self.replaced[logical_id] = self._before[logical_id]
+            self._stack.move(
+                made,
+                "UPDATE_IN_PROGRESS",
+                "Requested update required the provider to create a new physical resource",
+            )
+        self._stack.move(made, "UPDATE_COMPLETE")
+
+    def cancel(self, logical_id: str, work: Work | None) -> None:
+        """Give up the work; None where it was announced, but not started."""
+        resource = self._stack.resources[logical_id]
+        what = "creation" if resource.status.startswith("CREATE") else "update"
+        physical_id = work.abandon() if work else None
+        self._fail(resource, f"Resource {what} cancelled", physical_id)
+
+    def _fail(self, resource: Resource, reason: str, physical_id: str | None) -> None:
+        if resource.status.startswith("CREATE"):
+            failed = replace(resource, physical_id=physical_id)
+            self._stack.move(failed, "CREATE_FAILED", reason)
+            return
+        # What the failed update asked for counts as what there is: the rollback swaps the two.
+        if resource.made and resource.order:
+            resource = replace(resource, made=replace(resource.made, order=resource.order))
+        self._stack.move(resource, "UPDATE_FAILED", reason)
+
+
+def _failing(problem: CloudFormationError) -> Start:
+    return lambda: Settled(Failed(problem.message))
+
+
+def resolved(template: Template, names: StackNames, value: Any) -> Any:
+    """`value` of the template in the stack. Raises ValidationError."""
+    try:
+        return template.resolver(names).resolve(value)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise invalid(f"Template error: {problem}") from problem
+
+
+class Removal:
+    """Deletes resources, and skips those that are to be kept.
+
+    replaced: those whose logical IDs now stand for other resources.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        doomed: Mapping[str, Resource],
+        provider: Callable[[str], Provider],
+        *,
+        kept: Callable[[Resource], bool],
+        replaced: Set[str] = frozenset(),
+    ) -> None:
+        self._stack = stack
+        self._doomed = dict(doomed)
+        self._provider = provider
+        self._kept = kept
+        self._replaced = replaced
+
+    def begin(self, logical_id: str) -> Start | None:
+        """Announce the resource's turn. Returns what starts the work; None where there is none."""
+        resource = self._doomed[logical_id]
+        order, physical_id, made = resource.order, resource.physical_id, resource.made
+        if self._kept(resource):
+            self._move(resource, "DELETE_SKIPPED")
+            return None
+        if order is None or physical_id is None:
+            self._move(resource, "DELETE_COMPLETE")
+            return None
+        self._move(resource, "DELETE_IN_PROGRESS")
+        return lambda: self._provider(order.type).delete(order, physical_id, made)
+
+    def settle(self, logical_id: str, outcome: Outcome) -> bool:
+        """Record the outcome. Returns whether it is a good one."""
+        resource = self._doomed[logical_id]
+        if isinstance(outcome, Failed):
+            self._move(resource, "DELETE_FAILED", outcome.reason)
+            return False
+        self._move(resource, "DELETE_COMPLETE")
+        return True
+
+    def cancel(self, logical_id: str, work: Work | None) -> None:
+        """Give up the work; None where it was announced, but not started."""
+        if work:
+            work.abandon()
+        self._move(self._doomed[logical_id], "DELETE_FAILED", "Resource deletion cancelled")
+
+    def _move(self, resource: Resource, status: str, reason: str | None = None) -> None:
+        logical_id = resource.declaration.logical_id
+        self._doomed[logical_id] = self._stack.move(
+            resource, status, reason, kept=logical_id not in self._replaced
+        )

@@ -1,0 +1,266 @@
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sandbox import event_sources
+from sandbox.event_sources import EventSources
+from sandbox.functions import Functions
+from tests.unit.sandbox_lambda.conftest import Account, is_running, wait_for
+
+
+@pytest.fixture(autouse=True)
+def sources(functions: Functions) -> Iterator[EventSources]:
+    sources = event_sources.install(functions)
+    yield sources
+    sources.close()
+
+
+def test_a_message_reaches_the_function_as_aws_hands_it_over_and_is_deleted(
+    account: Account,
+) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work")
+    _map(account, arn)
+    sqs = account.client("sqs")
+    before = time.time() * 1000
+    sent = sqs.send_message(
+        QueueUrl=url,
+        MessageBody="good",
+        MessageAttributes={
+            "text": {"DataType": "String", "StringValue": "t"},
+            "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\x01"},
+        },
+    )
+    [seen] = wait_for(account.records)
+    [record] = seen["event"]["Records"]
+    attributes = record.pop("attributes")
+    assert len(record.pop("receiptHandle")) > 50
+    assert record == {
+        "messageId": sent["MessageId"],
+        "body": "good",
+        "messageAttributes": {
+            "text": {
+                "dataType": "String",
+                "stringValue": "t",
+                "stringListValues": [],
+                "binaryListValues": [],
+            },
+            "bytes": {
+                "dataType": "Binary",
+                "binaryValue": "AAE=",
+                "stringListValues": [],
+                "binaryListValues": [],
+            },
+        },
+        "md5OfBody": hashlib.md5(b"good").hexdigest(),  # noqa: S324  SQS's own checksum
+        "md5OfMessageAttributes": sent["MD5OfMessageAttributes"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+        "awsRegion": "us-east-1",
+    }
+    assert attributes["ApproximateReceiveCount"] == "1"
+    assert attributes["SenderId"]
+    now = time.time() * 1000
+    assert before - 1 <= int(attributes["SentTimestamp"]) <= now
+    assert before - 1 <= int(attributes["ApproximateFirstReceiveTimestamp"]) <= now
+    wait_for(lambda: _held(account, url) == 0)
+
+
+def test_only_the_messages_that_failed_come_back_after_the_visibility_timeout(
+    account: Account,
+) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work", VisibilityTimeout="1")
+    _send(account, url, "good", "bad", "fine")
+    _map(account, arn, FunctionResponseTypes=["ReportBatchItemFailures"])
+    wait_for(lambda: len(account.records()) == 2)
+    first, second = account.records()
+    assert _bodies(first) == ["good", "bad", "fine"]
+    assert _bodies(second) == ["bad"]
+    assert second["event"]["Records"][0]["attributes"]["ApproximateReceiveCount"] == "2"
+    assert second["at"] - first["at"] > 0.8
+    wait_for(lambda: _held(account, url) == 0)
+
+
+def test_a_batch_that_crashes_its_function_comes_back_and_ends_in_the_dead_letter_queue(
+    account: Account,
+) -> None:
+    account.deploy("die")
+    dead_url, dead_arn = account.create_queue("dead")
+    redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})
+    url, arn = account.create_queue("work", VisibilityTimeout="1", RedrivePolicy=redrive)
+    _send(account, url, "one", "two")
+    _map(account, arn)
+    wait_for(lambda: _held(account, dead_url) == 2)
+    assert [_bodies(record) for record in account.records()] == [["one", "two"]] * 2
+    assert {message["Body"] for message in account.messages(dead_url)} == {"one", "two"}
+    assert _held(account, url) == 0
+
+
+def test_without_batch_item_failures_whatever_the_function_returns_is_success(
+    account: Account,
+) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work", VisibilityTimeout="1")
+    _send(account, url, "bad")
+    _map(account, arn)
+    wait_for(lambda: _held(account, url) == 0)
+    assert len(account.records()) == 1
+
+
+def test_an_invalid_batch_response_fails_its_whole_batch(account: Account) -> None:
+    answers = [
+        '"not an object"',
+        "[1]",
+        '{"batchItemFailures": "all"}',
+        '{"batchItemFailures": [{"itemIdentifier": ""}]}',
+        '{"batchItemFailures": [{"itemIdentifier": null}]}',
+        '{"batchItemFailures": [{"wrongKey": "id"}]}',
+        '{"batchItemFailures": [{"itemIdentifier": "of no message"}]}',
+    ]
+    account.deploy("answer_as_told")
+    url, arn = account.create_queue("work", VisibilityTimeout="1")
+    _send(account, url, *answers)
+    _map(account, arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
+    wait_for(lambda: len(account.records()) >= 2 * len(answers))
+    bodies = [body for record in account.records() for body in _bodies(record)]
+    assert sorted(bodies[: 2 * len(answers)]) == sorted(2 * answers)
+
+
+def test_an_empty_batch_response_means_success(account: Account) -> None:
+    answers = ["null", "{}", '{"batchItemFailures": null}', '{"batchItemFailures": []}']
+    account.deploy("answer_as_told")
+    url, arn = account.create_queue("work")
+    _send(account, url, *answers)
+    _map(account, arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
+    wait_for(lambda: _held(account, url) == 0)
+    assert len(account.records()) == len(answers)
+
+
+def test_a_delayed_message_comes_when_its_delay_is_over(account: Account) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work")
+    _map(account, arn)
+    sent = time.time()
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="late", DelaySeconds=1)
+    _send(account, url, "now")
+    wait_for(lambda: len(account.records()) == 2)
+    first, second = account.records()
+    assert _bodies(first) == ["now"]
+    assert _bodies(second) == ["late"]
+    assert second["at"] - sent >= 1
+
+
+def test_messages_within_the_batching_window_come_as_one_batch(account: Account) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work")
+    _map(account, arn, MaximumBatchingWindowInSeconds=1)
+    _send(account, url, "one")
+    wait_for(lambda: _held(account, url, "ApproximateNumberOfMessagesNotVisible") == 1)
+    _send(account, url, "two", "three")
+    wait_for(account.records)
+    assert _bodies(account.records()[0]) == ["one", "two", "three"]
+
+
+def test_a_full_batch_does_not_wait_for_the_end_of_its_window(account: Account) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work")
+    _map(account, arn, BatchSize=2, MaximumBatchingWindowInSeconds=300)
+    _send(account, url, "one", "two", "three")
+    wait_for(account.records)
+    assert [_bodies(record) for record in account.records()] == [["one", "two"]]
+
+
+def test_batches_run_at_once_up_to_the_maximum_concurrency(account: Account) -> None:
+    account.deploy("hold")
+    url, arn = account.create_queue("work")
+    _send(account, url, "one", "two", "three")
+    _map(account, arn, BatchSize=1, ScalingConfig={"MaximumConcurrency": 2})
+    wait_for(lambda: len(account.records()) == 2)
+    assert len({record["pid"] for record in account.records()}) == 2
+    assert _held(account, url, "ApproximateNumberOfMessages") == 1
+    account.release.touch()
+    wait_for(lambda: len(account.records()) == 3)
+    wait_for(lambda: _held(account, url) == 0)
+
+
+@pytest.mark.parametrize("ending", ["mapping deleted", "mapping disabled", "queue deleted"])
+def test_polling_ends_with_the_mapping_and_its_queue(account: Account, ending: str) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work")
+    uuid = _map(account, arn)
+    wait_for(lambda: _pollers(arn))
+    if ending == "mapping deleted":
+        account.client("lambda").delete_event_source_mapping(UUID=uuid)
+    elif ending == "mapping disabled":
+        account.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=False)
+    else:
+        account.client("sqs").delete_queue(QueueUrl=url)
+    wait_for(lambda: not _pollers(arn))
+    if ending == "mapping disabled":
+        _send(account, url, "kept")
+        account.client("lambda").update_event_source_mapping(UUID=uuid, Enabled=True)
+        [record] = wait_for(account.records)
+        assert _bodies(record) == ["kept"]
+
+
+def test_moto_itself_delivers_nothing(account: Account) -> None:
+    account.deploy("take_batch")
+    url, arn = account.create_queue("work")
+    uuid = _map(account, arn)
+    account.client("lambda").delete_event_source_mapping(UUID=uuid)
+    wait_for(lambda: not _pollers(arn))
+    _send(account, url, "kept")
+    assert _held(account, url, "ApproximateNumberOfMessages") == 1
+    assert account.records() == []
+
+
+def test_close_leaves_no_thread_and_no_process_while_a_batch_runs(
+    account: Account, functions: Functions, sources: EventSources
+) -> None:
+    account.deploy("hold")
+    url, arn = account.create_queue("work")
+    _send(account, url, "one")
+    _map(account, arn)
+    [record] = wait_for(account.records)
+    start = time.monotonic()
+    sources.close()
+    functions.close()
+    assert time.monotonic() - start < 2
+    assert not is_running(record["pid"])
+    assert _pollers(arn) == []
+    assert not [t for t in threading.enumerate() if t.name == "event source mappings"]
+    assert not [t for t in threading.enumerate() if t.name == "sandbox function task"]
+    assert _held(account, url, "ApproximateNumberOfMessagesNotVisible") == 1
+
+
+def _map(account: Account, queue_arn: str, **settings: Any) -> str:
+    mapping = account.client("lambda").create_event_source_mapping(
+        EventSourceArn=queue_arn, FunctionName="Fn", **settings
+    )
+    return str(mapping["UUID"])
+
+
+def _send(account: Account, url: str, *bodies: str) -> None:
+    entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
+    account.client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+
+
+def _held(account: Account, url: str, *counts: str) -> int:
+    """Messages that a queue holds: all, or those of some counts."""
+    names = counts or ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    answer = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))
+    return sum(int(answer["Attributes"][name]) for name in names)
+
+
+def _bodies(record: dict[str, Any]) -> list[str]:
+    return [message["body"] for message in record["event"]["Records"]]
+
+
+def _pollers(queue_arn: str) -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name == f"poller of {queue_arn}"]
