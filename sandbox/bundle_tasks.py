@@ -47,7 +47,7 @@ _BEGINS = (
     (0.15, "bundling"),
     (0.6, "storing"),
 )
-_HANGS_AT = 0.4
+_HANGS_AT = 0.41
 
 _logger = logging.getLogger("sandbox")
 
@@ -136,7 +136,7 @@ class BundleTask:
                 return View("failed", self.view.progress, end, self.error)
             return View("complete", "100%", end)
         state = [name for begins, name in _BEGINS if done >= begins][-1]
-        progress = f"{int(done * 100)}%" if state in {"bundling", "storing"} else None
+        progress = f"{int(done * 10)}0%" if state in {"bundling", "storing"} else None
         return View(state, progress, now)
 
     def _cancelled_at(self, now: float, cancelled: float) -> View:

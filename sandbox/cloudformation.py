@@ -473,23 +473,26 @@ class Response(CloudFormationResponse):
         return given
 
     def _settings(self, previous: Stack | None = None) -> Settings:
+        before = previous.settings if previous else Settings()
         tags = {tag["Key"]: tag["Value"] for tag in self._get_param("Tags", [])}
-        if previous and not tags:
-            tags = previous.settings.tags
-        on_failure = self._get_param("OnFailure") or self._get_param("OnStackFailure")
-        if self._get_bool_param("DisableRollback", False):
+        protected = self._get_bool_param("EnableTerminationProtection")
+        return Settings(
+            tags=tags or before.tags,
+            topics=self._get_param("NotificationARNs", before.topics),
+            capabilities=self._get_param("Capabilities", []),
+            role_arn=self._get_param("RoleARN", before.role_arn),
+            timeout_in_minutes=self._get_param("TimeoutInMinutes", before.timeout_in_minutes),
+            protected=before.protected if protected is None else protected,
+            on_failure=self._on_failure() or before.on_failure,
+        )
+
+    def _on_failure(self) -> str | None:
+        on_failure: str | None = self._get_param("OnFailure") or self._get_param("OnStackFailure")
+        if self._get_bool_param("DisableRollback"):
             if on_failure:
                 raise invalid("You can't specify both DisableRollback and OnFailure")
-            on_failure = "DO_NOTHING"
-        return Settings(
-            tags=tags,
-            topics=self._get_param("NotificationARNs", []),
-            capabilities=self._get_param("Capabilities", []),
-            role_arn=self._get_param("RoleARN"),
-            timeout_in_minutes=self._get_param("TimeoutInMinutes"),
-            protected=bool(self._get_bool_param("EnableTerminationProtection")),
-            on_failure=on_failure or "ROLLBACK",
-        )
+            return "DO_NOTHING"
+        return on_failure
 
     def create_stack(self) -> ActionResult:
         name = self._get_param("StackName")

@@ -93,16 +93,9 @@ def _served(
         try:
             return ActionResult(action(tasks(response), response))
         except Ec2Error as error:
-            raise _client_error(error) from error
+            raise EC2ClientError(error.code, error.message) from error
 
     return serve
-
-
-def _client_error(error: Ec2Error) -> EC2ClientError:
-    client_error = EC2ClientError(error.code, error.message)
-    if error.code == "DryRunOperation":
-        client_error.status_code = 412
-    return client_error
 
 
 def _bundle_instance(tasks: BundleTasks, response: Windows) -> dict[str, Any]:

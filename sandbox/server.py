@@ -65,7 +65,7 @@ class Server:
 
     def _install(self, parts: ExitStack) -> None:
         parts.callback(self._http.server_close)
-        ec2.install()
+        parts.enter_context(ec2.install())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
         service = functions.install(environment, self._log, retry_delays=_RETRY_DELAYS)
         parts.callback(service.close)
@@ -96,7 +96,7 @@ class Server:
 
     def _receive(self, request: Request) -> Response:
         status, text = self._stacks.custom_resources.receive(
-            request.path, request.query_string.decode(), request.headers, request.get_data()
+            request.path, request.query_string.decode(), dict(request.headers), request.get_data()
         )
         return Response(text, status=status)
 

@@ -329,7 +329,13 @@ def _complete_role(order: Order, role: Any) -> None:
     for policy in order.properties.get("Policies", []):
         role.put_policy(policy["PolicyName"], json.dumps(policy["PolicyDocument"]))
     attached = set(role.managed_policies)
-    wanted = set(order.properties.get("ManagedPolicyArns", []))
+    known = {policy.arn for policy in backend.managed_policies.values()}
+    # moto knows AWS's own policies only where it is told to load them.
+    wanted = {
+        arn
+        for arn in order.properties.get("ManagedPolicyArns", [])
+        if arn in known or ":iam::aws:policy/" not in arn
+    }
     for arn in wanted - attached:
         backend.attach_role_policy(arn, role.name)
     for arn in attached - wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from moto.cloudformation.parsing import Export
 from sandbox.intrinsics import invalid
 from sandbox.stack_resources import Made, Order
 from sandbox.templates import Declaration, Template
+
+log = logging.getLogger("sandbox")
 
 MASK = "****"
 
@@ -225,7 +228,10 @@ class Stack:
         return event
 
     def _announce(self, event: Event) -> None:
-        event.sendToSns(self.account_id, self.region_name, self.settings.topics)
+        try:
+            event.sendToSns(self.account_id, self.region_name, self.settings.topics)
+        except Exception:  # a topic that is gone stops no stack
+            log.warning("stack %s: an event was not told to its topics", self.name, exc_info=True)
 
     def publish(self, outputs: list[Output]) -> None:
         """Make these the stack's outputs and exports.

@@ -141,7 +141,7 @@ class Aws:
     def responses(self, stack_id: str) -> list[dict[str, Any]]:
         """The answers about a stack's resources, as CloudFormation received them."""
         received = json_of(f"{self.clients.endpoint}/sandbox/responses")
-        return [response["body"] for response in received if response["stack_id"] == stack_id]
+        return [response["body"] for response in received if response["stackId"] == stack_id]
 
     def _run_like(self, instance_id: str, tags: dict[str, str]) -> str:
         [reservation] = self.clients.ec2.describe_instances(InstanceIds=[instance_id])[

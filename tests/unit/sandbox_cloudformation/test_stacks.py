@@ -327,6 +327,31 @@ def test_a_transform_needs_its_capability_unless_in_a_change_set(sandbox: Sandbo
     )
 
 
+def test_managed_policies_are_attached_to_a_role_and_detached_with_it(sandbox: Sandbox) -> None:
+    body = """
+    Resources:
+      Policy:
+        Type: AWS::IAM::ManagedPolicy
+        DeletionPolicy: Retain
+        Properties:
+          PolicyDocument:
+            Version: 2012-10-17
+            Statement: [{Effect: Allow, Action: "s3:*", Resource: "*"}]
+      Role:
+        Type: AWS::IAM::Role
+        Properties:
+          RoleName: clerk
+          AssumeRolePolicyDocument: {}
+          ManagedPolicyArns: [!Ref Policy, "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"]
+    """
+    sandbox.finish(body, "CREATE_COMPLETE", Capabilities=["CAPABILITY_NAMED_IAM"])
+    policies = sandbox.aws("iam").list_attached_role_policies(RoleName="clerk")["AttachedPolicies"]
+    assert [policy["PolicyName"].startswith("shop-Policy-") for policy in policies] == [True]
+    sandbox.delete()
+    names = [role["RoleName"] for role in sandbox.aws("iam").list_roles()["Roles"]]
+    assert names == ["bundler"]
+
+
 def test_a_type_that_nothing_models_gets_a_placeholder(sandbox: Sandbox) -> None:
     body = """
     Resources:
@@ -488,6 +513,19 @@ def test_a_protected_stack_can_not_be_deleted(sandbox: Sandbox) -> None:
     sandbox.finish(QUEUES, "CREATE_COMPLETE", EnableTerminationProtection=True)
     with pytest.raises(sandbox.client.exceptions.ClientError, match="TerminationProtection"):
         sandbox.client.delete_stack(StackName="shop")
+    sandbox.client.update_stack(
+        StackName="shop",
+        UsePreviousTemplate=True,
+        Parameters=[{"ParameterKey": "Delay", "ParameterValue": "9"}],
+    )
+    sandbox.until("UPDATE_COMPLETE")
+    with pytest.raises(sandbox.client.exceptions.ClientError, match="TerminationProtection"):
+        sandbox.client.delete_stack(StackName="shop")
+
+
+def test_a_topic_that_is_not_there_stops_no_stack(sandbox: Sandbox) -> None:
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:gone"
+    sandbox.finish(QUEUES, "CREATE_COMPLETE", NotificationARNs=[topic])
 
 
 def test_a_template_in_s3_is_read(sandbox: Sandbox) -> None:
