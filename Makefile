@@ -29,7 +29,7 @@ sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, unt
 	@$(RUN) -m sandbox serve
 
 test: $(SET_UP) ## Run all tests
-	@$(RUN) -m pytest --numprocesses 2
+	@$(RUN) -m pytest --numprocesses 4 --dist worksteal
 
 check: $(SET_UP) ## Lint, check types, lint the templates, and run all tests
 	$(VENV)/bin/ruff check

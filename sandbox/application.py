@@ -14,11 +14,11 @@ STACK_NAME = "cfn-instance-bundle"
 _TEMPLATE = artifact.REPOSITORY / "template.yaml"
 
 
-def deploy(clients: Clients) -> str:
+def deploy(clients: Clients) -> dict[str, str]:
     """Deploy the application as `sam deploy` does, and wait until it is there.
 
     Returns:
-        The ServiceToken.
+        The stack's outputs, the ServiceToken among them.
 
     Raises:
         botocore.exceptions.WaiterError: the stack was not created; its events tell why.
@@ -33,8 +33,7 @@ def deploy(clients: Clients) -> str:
         StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
     [stack] = clients.cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    return outputs["ServiceToken"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def _packaged(clients: Clients) -> dict[str, Any]:

@@ -35,10 +35,10 @@ def demo(console: Console) -> int:
             return 1
         console.print()
         console.print(_outputs(stack))
-        _show_objects(clients, ready, console)
+        _show_objects("The bundle", clients, ready, console)
         console.print(f"\nDeleting stack {STACK_NAME}\n")
         _delete(clients, stack["StackId"], console)
-        _show_objects(clients, ready, console)
+        _show_objects("\nThe bundle is kept", clients, ready, console)
     return 0
 
 
@@ -94,12 +94,14 @@ def _event_ids(clients: Clients, stack_id: str) -> set[str]:
 def _line(event: "StackEventTypeDef") -> Text:
     status = event["ResourceStatus"]
     colour = next((colour for word, colour in _COLOURS.items() if word in status), "")
-    return Text.assemble(
+    line = Text.assemble(
         (f"{event['Timestamp']:%H:%M:%S}  ", "dim"),
         (f"{status:<19} ", colour),
         f"{event['LogicalResourceId']:<8} ",
         (event.get("ResourceStatusReason", ""), "dim"),
     )
+    line.rstrip()
+    return line
 
 
 class _TaskProgress:
@@ -147,7 +149,7 @@ def _outputs(stack: "StackTypeDef") -> Table:
     return table
 
 
-def _show_objects(clients: Clients, ready: Ready, console: Console) -> None:
-    console.print(f"Objects in s3://{ready.bucket}:")
+def _show_objects(title: str, clients: Clients, ready: Ready, console: Console) -> None:
+    console.print(f"{title}, in s3://{ready.bucket}:", highlight=False)
     for item in clients.s3.list_objects_v2(Bucket=ready.bucket).get("Contents", []):
         console.print(f"  {item['Size']:>6} bytes  {item['Key']}", highlight=False)

@@ -26,6 +26,7 @@ class Ready:
         bucket: an empty bucket for bundles.
         instance_id: a running Windows instance with an instance-store root volume.
         ebs_instance_id: a running instance with an EBS root volume.
+        log_group: where the function logs.
     """
 
     endpoint: str
@@ -34,6 +35,7 @@ class Ready:
     bucket: str
     instance_id: str
     ebs_instance_id: str
+    log_group: str
 
 
 @contextmanager
@@ -42,10 +44,12 @@ def running(port: int = 0) -> Iterator[Ready]:
     with Server(port) as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
+        outputs = application.deploy(clients)
         yield Ready(
             endpoint=server.endpoint,
             region=REGION,
-            service_token=application.deploy(clients),
+            service_token=outputs["ServiceToken"],
+            log_group=outputs["InstanceBundleLogGroup"],
             **asdict(made),
         )
 
@@ -56,7 +60,7 @@ def serve(port: int, ready_file: Path | None, console: Console) -> None:
         with _interruptible(), running(port) as ready:
             if ready_file is not None:
                 _write(ready_file, ready)
-            console.print(_usage(ready), highlight=False, soft_wrap=True)
+            console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         console.print("The sandbox has ended.")
@@ -99,6 +103,10 @@ Paste into another terminal, in this directory:
   .venv/bin/aws cloudformation create-stack --stack-name web --template-body file://examples/bundle.yaml --parameters ParameterKey=InstanceId,ParameterValue={ready.instance_id} ParameterKey=Bucket,ParameterValue={ready.bucket}
   .venv/bin/aws cloudformation wait stack-create-complete --stack-name web
   .venv/bin/aws cloudformation describe-stacks --stack-name web --query 'Stacks[0].Outputs' --output table
+
+What the function logs:
+
+  .venv/bin/aws logs filter-log-events --log-group-name {ready.log_group} --query 'events[].[message]' --output text
 
 Tags on an instance steer its next bundle task: sandbox:seconds, sandbox:outcome
 (complete, failed or hang) and sandbox:error (Code: message).

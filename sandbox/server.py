@@ -15,9 +15,8 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from sandbox import bundle_tasks, cloudformation, ec2, event_sources, functions
+from sandbox import bundle_tasks, cloudformation, ec2, event_sources, function_logs, functions
 from sandbox.custom_resources import RESPONSE_PATH
-from sandbox.runtime import LogSink, log_to_logger
 
 HOST = "127.0.0.1"
 
@@ -38,19 +37,17 @@ class Server:
 
     Args:
         port: the port to listen on; 0 takes a free one.
-        log: where the lines go that functions print.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
     """
 
-    def __init__(self, port: int = 0, log: LogSink = log_to_logger) -> None:
+    def __init__(self, port: int = 0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
         self._http = make_server(
             HOST, port, self._answer, threaded=True, request_handler=MotoRequestHandler
         )
-        self._log = log
         self._parts = ExitStack()
         self.endpoint = f"http://{HOST}:{self._http.server_port}"
 
@@ -67,7 +64,7 @@ class Server:
         parts.callback(self._http.server_close)
         parts.enter_context(ec2.install())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
-        service = functions.install(environment, self._log, retry_delays=_RETRY_DELAYS)
+        service = functions.install(environment, function_logs.write, retry_delays=_RETRY_DELAYS)
         parts.callback(service.close)
         parts.callback(event_sources.install(service).close)
         self._stacks = cloudformation.install(lambda: self.endpoint)

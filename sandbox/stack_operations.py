@@ -139,7 +139,7 @@ class Operations:
                 daemon=True,
             )
             self._threads[stack.stack_id] = thread
-        thread.start()
+            thread.start()
 
     def _run(
         self, stack: Stack, operation: object, run: Callable[[], None], before: Thread | None

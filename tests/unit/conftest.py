@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
@@ -63,11 +62,11 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """moto, with the table and the queue that the template describes."""
     with mock_aws():
         table = _resource("LedgerTable")
-        boto3.client("dynamodb").create_table(
+        aws.dynamodb().create_table(
             TableName="ledger",
             **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
         )
-        queue = boto3.client("sqs").create_queue(QueueName="polls")
+        queue = aws.sqs().create_queue(QueueName="polls")
         monkeypatch.setenv("LEDGER_TABLE", "ledger")
         monkeypatch.setenv("POLL_QUEUE_URL", queue["QueueUrl"])
         _forget()
@@ -88,10 +87,8 @@ def _resource(logical_id: str) -> dict[str, Any]:
 
 
 def _forget() -> None:
-    for made_once in (
-        *(aws.ec2, aws.ec2_once, aws.s3, aws.dynamodb, aws.sqs),
-        *(settings, app.ledger, app.lifecycle, last_resort.ledger),
-    ):
+    # The clients stay: moto answers those that were made before it was on, too.
+    for made_once in (settings, app.ledger, app.lifecycle, last_resort.ledger):
         made_once.cache_clear()
 
 

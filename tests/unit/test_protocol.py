@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import crhelper
 import pytest
+from botocore.client import BaseClient
 
-from instance_bundle import app
+from instance_bundle import app, aws
 from instance_bundle.errors import Denied, PassingFault
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
@@ -98,10 +98,10 @@ def test_a_create_is_answered_by_the_poll_that_sees_it_complete(
 def test_invalid_properties_are_answered_at_once_and_no_aws_call_is_made(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_client(*args: object, **options: object) -> None:
-        raise AssertionError("a client was made")
+    def no_call(*args: object) -> None:
+        raise AssertionError("an AWS call was made")
 
-    monkeypatch.setattr(boto3, "client", no_client)
+    monkeypatch.setattr(BaseClient, "_make_api_call", no_call)
 
     app.handler(event(answers, ResourceProperties={"InstanceId": "x", "Colour": "red"}), context)
 
@@ -335,7 +335,7 @@ def test_the_item_forgets_the_request_once_its_answer_has_arrived(
     complete(ec2)
     deliver(polls(), context)
 
-    items = boto3.client("dynamodb").scan(TableName="ledger")["Items"]
+    items = aws.dynamodb().scan(TableName="ledger")["Items"]
     assert "s3cr3t" not in json.dumps(items)
 
 

@@ -26,13 +26,14 @@ Answer = dict[str, Any] | None
 
 
 class Clock:
-    """Real time, with jumps."""
+    """Real time, with jumps, until it is stopped."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self.stopped: float | None = None
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return (time.time() if self.stopped is None else self.stopped) + self.ahead
 
 
 @dataclass

@@ -72,6 +72,7 @@ def test_events_tell_each_step_in_order(sandbox: Sandbox) -> None:
 
 
 def test_events_have_their_own_ids_rising_times_and_properties(sandbox: Sandbox) -> None:
+    sandbox.clock.stopped = 1_800_000_000.0
     sandbox.finish(QUEUES, "CREATE_COMPLETE")
     paginator = sandbox.client.get_paginator("describe_stack_events")
     events = paginator.paginate(StackName="shop").build_full_result()["StackEvents"]
