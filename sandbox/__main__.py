@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sandbox import artifact, runtime
+from sandbox import artifact
 from sandbox.demo import demo
+from sandbox.functions import runtime
 from sandbox.serve import serve
 
 DEFAULT_PORT = 4580

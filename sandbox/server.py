@@ -15,8 +15,12 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from sandbox import bundle_tasks, cloudformation, ec2, event_sources, function_logs, functions
-from sandbox.custom_resources import RESPONSE_PATH
+from sandbox.cloudformation import api as cloudformation
+from sandbox.cloudformation.custom_resources import RESPONSE_PATH
+from sandbox.ec2 import api as ec2
+from sandbox.ec2 import bundle_tasks
+from sandbox.functions import event_sources, logs
+from sandbox.functions import service as functions
 
 HOST = "127.0.0.1"
 
@@ -64,7 +68,7 @@ class Server:
         parts.callback(self._http.server_close)
         parts.enter_context(ec2.install())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
-        service = functions.install(environment, function_logs.write, retry_delays=_RETRY_DELAYS)
+        service = functions.install(environment, logs.write, retry_delays=_RETRY_DELAYS)
         parts.callback(service.close)
         parts.callback(event_sources.install(service).close)
         self._stacks = cloudformation.install(lambda: self.endpoint)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sandbox import ec2
 from sandbox.clients import Clients
+from sandbox.ec2 import api as ec2
 
 BUCKET = "instance-bundles"
 

@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 from moto.awslambda.models import LambdaBackend
 
-from sandbox import cloudformation
+from sandbox.cloudformation import api as cloudformation
 from tests.unit.sandbox_cloudformation.support import PATIENCE, REGION, Clock, Sandbox, zipped
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sandbox import cloudformation
+from sandbox.cloudformation import api as cloudformation
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

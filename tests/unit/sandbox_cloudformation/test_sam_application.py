@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from sandbox import cloudformation
+from sandbox.cloudformation import api as cloudformation
 from tests.unit.sandbox_cloudformation.support import Sandbox, eventually, zipped
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 from moto import mock_aws
 from moto.cloudformation.exceptions import CloudFormationError
 
-from sandbox.intrinsics import choose
-from sandbox.templates import Template, check, parse, pseudo_parameters, read
+from sandbox.cloudformation.intrinsics import choose
+from sandbox.cloudformation.templates import Template, check, parse, pseudo_parameters, read
 from tests.unit.sandbox_cloudformation.support import ACCOUNT, REGION
 
 PSEUDO = pseudo_parameters("arn:stack", "shop", REGION, ACCOUNT, [])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from moto.cloudformation.exceptions import CloudFormationError
 
-from sandbox.transform import transform
+from sandbox.cloudformation.transform import transform
 from tests.unit.sandbox_cloudformation.support import ACCOUNT, REGION
 
 

@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sandbox import bundle_tasks, ec2
 from sandbox.clients import REGION
+from sandbox.ec2 import api as ec2
+from sandbox.ec2 import bundle_tasks
 
 from ..conftest import Clock
 

@@ -24,7 +24,7 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.intrinsics import invalid
+from sandbox.cloudformation.intrinsics import invalid
 
 log = logging.getLogger("sandbox")
 

@@ -15,11 +15,17 @@ from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
 
-from sandbox.intrinsics import invalid, text
-from sandbox.stack_resources import ModelledResources, Placeholders, Provider, Work, model_of
-from sandbox.stack_steps import Convergence, Removal, StackNames, resolved
-from sandbox.stacks import Output, Resource, Stack
-from sandbox.templates import Template
+from sandbox.cloudformation.intrinsics import invalid, text
+from sandbox.cloudformation.resources import (
+    ModelledResources,
+    Placeholders,
+    Provider,
+    Work,
+    model_of,
+)
+from sandbox.cloudformation.stacks import Output, Resource, Stack
+from sandbox.cloudformation.steps import Convergence, Removal, StackNames, resolved
+from sandbox.cloudformation.templates import Template
 
 log = logging.getLogger("sandbox")
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
 
-from sandbox.intrinsics import invalid
-from sandbox.stack_resources import Failed, Made, Order, Outcome, Provider, Settled, Work
-from sandbox.stacks import MASK, Resource, Stack
-from sandbox.templates import Declaration, Template
+from sandbox.cloudformation.intrinsics import invalid
+from sandbox.cloudformation.resources import Failed, Made, Order, Outcome, Provider, Settled, Work
+from sandbox.cloudformation.stacks import MASK, Resource, Stack
+from sandbox.cloudformation.templates import Declaration, Template
 
 Start = Callable[[], Work]
 """What starts the work on a resource."""

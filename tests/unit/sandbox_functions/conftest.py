@@ -15,8 +15,8 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
-from sandbox import functions as lambda_functions
-from sandbox.functions import Functions
+from sandbox.functions import service as lambda_functions
+from sandbox.functions.service import Functions
 
 HANDLERS = Path(__file__).parent / "handlers"
 SESSION = boto3.Session(region_name="us-east-1")

@@ -22,8 +22,8 @@ from moto.awslambda.models import EventSourceMapping, lambda_backends
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
-from sandbox.functions import Functions
-from sandbox.runtime import InvokeResult
+from sandbox.functions.runtime import InvokeResult
+from sandbox.functions.service import Functions
 
 logger = logging.getLogger("sandbox")
 

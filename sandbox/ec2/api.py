@@ -12,8 +12,8 @@ from moto.ec2.models import amis
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.windows import Windows
 
-from sandbox import bundle_tasks
-from sandbox.bundle_tasks import BundleTasks, Ec2Error, S3Storage
+from sandbox.ec2 import bundle_tasks
+from sandbox.ec2.bundle_tasks import BundleTasks, Ec2Error, S3Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -46,7 +46,7 @@ invocation (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environm
 
 _RUNTIME_PACKAGES = ("awslambdaric", "simplejson", "snapshot-restore-py")
 _PREFERRED_VERSION = "3.13"
-_REPOSITORY = Path(__file__).resolve().parents[1]
+_REPOSITORY = Path(__file__).resolve().parents[2]
 _JOIN_SECONDS = 1.0
 
 

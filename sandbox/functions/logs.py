@@ -10,7 +10,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.models import logs_backends
 
 from sandbox.clients import REGION
-from sandbox.functions import logging_config_of
+from sandbox.functions.service import logging_config_of
 
 STREAM = "sandbox"
 """The one log stream of each group."""

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
-from sandbox import functions as lambda_functions
-from tests.unit.sandbox_lambda.conftest import Account, Clock, is_running, package, wait_for
+from sandbox.functions import service as lambda_functions
+from tests.unit.sandbox_functions.conftest import Account, Clock, is_running, package, wait_for
 
 Deploy = Callable[..., str]
 

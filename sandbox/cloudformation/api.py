@@ -32,11 +32,11 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.custom_resources import CustomResources
-from sandbox.intrinsics import invalid, text
-from sandbox.stack_operations import Operations
-from sandbox.stacks import Settings, Stack, parameters_shown
-from sandbox.templates import (
+from sandbox.cloudformation.custom_resources import CustomResources
+from sandbox.cloudformation.intrinsics import invalid, text
+from sandbox.cloudformation.operations import Operations
+from sandbox.cloudformation.stacks import Settings, Stack, parameters_shown
+from sandbox.cloudformation.templates import (
     Template,
     capabilities,
     check,

@@ -20,8 +20,16 @@ from uuid import uuid4
 
 from moto.awslambda.utils import get_backend as get_lambda_backend
 
-from sandbox.intrinsics import as_text, invalid, text
-from sandbox.stack_resources import Failed, Made, Order, Outcome, Settled, Work, generated_id
+from sandbox.cloudformation.intrinsics import as_text, invalid, text
+from sandbox.cloudformation.resources import (
+    Failed,
+    Made,
+    Order,
+    Outcome,
+    Settled,
+    Work,
+    generated_id,
+)
 
 log = logging.getLogger("sandbox")
 

@@ -13,9 +13,9 @@ from typing import Any
 from moto.cloudformation.models import Event
 from moto.cloudformation.parsing import Export
 
-from sandbox.intrinsics import invalid
-from sandbox.stack_resources import Made, Order
-from sandbox.templates import Declaration, Template
+from sandbox.cloudformation.intrinsics import invalid
+from sandbox.cloudformation.resources import Made, Order
+from sandbox.cloudformation.templates import Declaration, Template
 
 log = logging.getLogger("sandbox")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sandbox import event_sources
-from sandbox.event_sources import EventSources
-from sandbox.functions import Functions
-from tests.unit.sandbox_lambda.conftest import Account, is_running, wait_for
+from sandbox.functions import event_sources
+from sandbox.functions.event_sources import EventSources
+from sandbox.functions.service import Functions
+from tests.unit.sandbox_functions.conftest import Account, is_running, wait_for
 
 
 @pytest.fixture(autouse=True)

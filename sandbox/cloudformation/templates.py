@@ -21,8 +21,16 @@ from moto.cloudformation.exceptions import CloudFormationError
 from moto.ssm.models import ssm_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.intrinsics import Names, Resolver, as_text, choose, invalid, references, text
-from sandbox.transform import SAM_TRANSFORM, transform
+from sandbox.cloudformation.intrinsics import (
+    Names,
+    Resolver,
+    as_text,
+    choose,
+    invalid,
+    references,
+    text,
+)
+from sandbox.cloudformation.transform import SAM_TRANSFORM, transform
 
 _RESOURCE_TYPE = re.compile(r"\w+::\w+::\w+(::\w+)?|Custom::[\w@-]+")
 _NAMED_IAM_TYPES = {

@@ -33,7 +33,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import sqs_backends
 
-from sandbox.runtime import (
+from sandbox.functions.runtime import (
     Deployment,
     ExecutionEnvironment,
     InvokeResult,
@@ -486,7 +486,7 @@ def install(
     retry_delays: seconds before each retry of an asynchronous event; AWS waits 60, then 120.
     concurrency: environments that a function without reserved concurrency may have at once.
 
-    Raises RuntimeError if no interpreter can be prepared (see `sandbox.runtime.prepare_runtime`).
+    Raises RuntimeError if no interpreter can be prepared (see `prepare_runtime`).
     """
     functions = Functions(
         prepare_runtime(), extra_environment, log, clock, retry_delays, concurrency

@@ -1,0 +1,1 @@
+"""AWS on one machine: moto, and what moto lacks. Never shipped."""

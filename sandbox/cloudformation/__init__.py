@@ -1,0 +1,1 @@
+"""CloudFormation: stacks, templates and custom resources."""

@@ -1,0 +1,1 @@
+"""EC2: bundle tasks and instances that can be bundled."""
