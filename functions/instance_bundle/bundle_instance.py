@@ -38,12 +38,21 @@ class BundleInstance:
             if denied.code != "DryRunOperation":
                 raise
 
-    def start(self, properties: Properties, location: Location) -> Task:
-        """Call BundleInstance, once."""
-        with aws.calling("ec2:BundleInstance"):
-            response = aws.ec2_once().bundle_instance(
-                InstanceId=properties.instance_id, Storage=_storage(properties, location)
-            )
+    def start(self, properties: Properties, location: Location, since: float) -> Task:
+        """Call BundleInstance, once.
+
+        What the instance is busy with may be our own task, the answer to an earlier call lost.
+        """
+        try:
+            with aws.calling("ec2:BundleInstance"):
+                response = aws.ec2_once().bundle_instance(
+                    InstanceId=properties.instance_id, Storage=_storage(properties, location)
+                )
+        except Denied as denied:
+            own = denied.code == "BundlingInProgress" and self.find(properties, location, since)
+            if not own:
+                raise
+            return own
         return _task(response["BundleTask"])
 
     def find(self, properties: Properties, location: Location, since: float) -> Task | None:

@@ -48,7 +48,8 @@ class Record:
         first_receipt: epoch seconds.
         deadline: epoch seconds; when the answer must be on its way.
         generation: the number of the poll message that counts.
-        attempted_at: epoch seconds of the last call that may have started work; None before.
+        location: where the work writes; None before a call that may have started it.
+        attempted_at: epoch seconds of the last such call.
         task: the work, as it was seen last.
         answer: what was, or is to be, sent.
     """
@@ -58,9 +59,15 @@ class Record:
     first_receipt: float
     deadline: float
     generation: int
+    location: Location | None
     attempted_at: float | None
     task: Task | None
     answer: Answer | None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the answer is SUCCESS."""
+        return isinstance(self.answer, Done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,14 @@ class Bundle:
 
     Attributes:
         physical_id: what `Ref` gives.
+        made_by: the ID of the request that made it.
         naming: what named it, `Properties.naming`.
         location: where it lies; None for a dry run.
         attributes: what `Fn::GetAtt` gives.
     """
 
     physical_id: str
+    made_by: str
     naming: str
     location: Location | None
     attributes: Mapping[str, str]
@@ -187,13 +196,35 @@ class Ledger:
             if not _condition_failed(denied):
                 raise
 
-    def attempt(self, record: Record) -> None:
-        """Write down that a call which may start work is about to be made."""
-        self._set(record.key, "attempted_at", _millis(self._clock()))
+    def attempt(self, record: Record, location: Location) -> None:
+        """Write down that a call which may start work at a location is about to be made."""
+        self._update(
+            _request_key(record.key),
+            "SET #at = :now, #location = :location",
+            "attribute_exists(#item)",
+            {"#at": "attempted_at", "#location": "location", "#item": "item"},
+            {":now": _millis(self._clock()), ":location": json.dumps(asdict(location))},
+        )
+
+    def attempt_was_nothing(self, record: Record) -> None:
+        """Take back an attempt that surely started nothing."""
+        self._update(
+            _request_key(record.key),
+            "SET #at = :never",
+            "attribute_exists(#item)",
+            {"#at": "attempted_at", "#item": "item"},
+            {":never": 0},
+        )
 
     def started(self, record: Record, task: Task) -> None:
         """Write down the work that a call started."""
-        self._set(record.key, "task", json.dumps(asdict(task)))
+        self._update(
+            _request_key(record.key),
+            "SET #task = :task",
+            "attribute_exists(#item)",
+            {"#task": "task", "#item": "item"},
+            {":task": json.dumps(asdict(task))},
+        )
 
     def answer(self, key: RequestKey, answer: Answer) -> Answer:
         """Store the answer before it is sent.
@@ -226,7 +257,7 @@ class Ledger:
 
     def claim(self, location: Location, key: RequestKey) -> bool:
         """Claim a location for a request; False where another request has it."""
-        owner = f"{key.resource}|{key.request_id}"
+        owner = _owner(key)
         try:
             with aws.calling("dynamodb:PutItem"):
                 aws.dynamodb().put_item(
@@ -243,15 +274,15 @@ class Ledger:
         return True
 
     def release(self, location: Location, key: RequestKey) -> None:
-        """Give a location up, if a request about this resource has it."""
+        """Give a location up, if it is this request that has it."""
         try:
             with aws.calling("dynamodb:DeleteItem"):
                 aws.dynamodb().delete_item(
                     TableName=self._table,
                     Key=_wire(_claim_key(location)),
-                    ConditionExpression="begins_with(#owner, :resource)",
+                    ConditionExpression="#owner = :owner",
                     ExpressionAttributeNames={"#owner": "owner"},
-                    ExpressionAttributeValues=_wire({":resource": f"{key.resource}|"}),
+                    ExpressionAttributeValues=_wire({":owner": _owner(key)}),
                 )
         except Denied as denied:
             if not _condition_failed(denied):
@@ -314,15 +345,6 @@ class Ledger:
                 for item in page["Items"]
             ]
 
-    def _set(self, key: RequestKey, name: str, value: Any) -> None:
-        self._update(
-            _request_key(key),
-            "SET #name = :value",
-            "attribute_exists(#item)",
-            {"#name": name, "#item": "item"},
-            {":value": value},
-        )
-
     def _update(
         self,
         key: Mapping[str, str],
@@ -355,6 +377,10 @@ def _bundle_key(key: RequestKey, physical_id: str) -> dict[str, str]:
     return {"resource": key.resource, "item": f"bundle|{physical_id}"}
 
 
+def _owner(key: RequestKey) -> str:
+    return f"{key.resource}|{key.request_id}"
+
+
 def _claim_key(location: Location) -> dict[str, str]:
     return {"resource": f"location|{location.s3_uri}", "item": "claim"}
 
@@ -381,6 +407,7 @@ def _bundle(stored: Mapping[str, Any]) -> Bundle:
     location = stored["location"]
     return Bundle(
         physical_id=stored["physical_id"],
+        made_by=stored["made_by"],
         naming=stored["naming"],
         location=location and Location(**location),
         attributes=stored["attributes"],
@@ -399,7 +426,8 @@ def _record(item: Mapping[str, Any]) -> Record:
         first_receipt=float(item["first_receipt"]) / 1000,
         deadline=float(item["deadline"]) / 1000,
         generation=int(item["generation"]),
-        attempted_at=float(item["attempted_at"]) / 1000 if "attempted_at" in item else None,
+        location=Location(**json.loads(item["location"])) if "location" in item else None,
+        attempted_at=float(item["attempted_at"]) / 1000 if item.get("attempted_at") else None,
         task=Task(**json.loads(item["task"])) if "task" in item else None,
         answer=_answer(json.loads(item["answer"])) if "answer" in item else None,
     )

@@ -5,7 +5,7 @@ Knows CloudFormation's contract, a ledger and a method; knows no EC2 call and no
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 
 from instance_bundle import pace
 from instance_bundle.errors import (
@@ -69,9 +69,12 @@ class Lifecycle:
             task = self._running(other, request.physical_id)
             if task is not None:
                 return self._end(record, request.physical_id, task)
+            if other.location is not None and not other.succeeded:
+                self._ledger.release(other.location, other.key)
         for bundle in self._ledger.bundles(record.key):
             if bundle.physical_id == request.physical_id and bundle.location is not None:
-                self._ledger.release(bundle.location, record.key)
+                maker = replace(record.key, request_id=bundle.made_by)
+                self._ledger.release(bundle.location, maker)
         self._ledger.bury(record.key, request.physical_id)
         return Done(request.physical_id)
 
@@ -102,18 +105,14 @@ class Lifecycle:
         return self._done(record, properties, rehearsal, location)
 
     def _start(self, record: Record, properties: Properties, location: Location) -> Outcome:
-        self._ledger.attempt(record)
+        self._ledger.attempt(record, location)
         try:
-            task = self._method.start(properties, location)
+            task = self._method.start(properties, location, record.first_receipt)
         except Denied as denied:
-            # A task of ours may be what the instance is busy with: the answer to an earlier
-            # attempt was lost.
-            found = self._method.find(properties, location, record.first_receipt)
-            if found is None:
-                self._ledger.release(location, record.key)
-                return _failed(record, denied)
-            task = found
+            self._ledger.release(location, record.key)
+            return _failed(record, denied)
         except Throttled:
+            self._ledger.attempt_was_nothing(record)
             return Pending(pace.AFTER_FAULT)
         self._ledger.started(record, task)
         count("Started")
@@ -166,6 +165,7 @@ class Lifecycle:
             record.key,
             Bundle(
                 physical_id=task.id,
+                made_by=record.key.request_id,
                 naming=properties.naming,
                 location=None if properties.dry_run else location,
                 attributes=attributes,
@@ -178,7 +178,7 @@ class Lifecycle:
 
     def _running(self, other: Record, physical_id: str) -> Task | None:
         """The unfinished work of another request that a Delete of this physical ID is to end."""
-        if isinstance(other.answer, Done):
+        if other.succeeded:
             return None
         task = self._work_of(other)
         if task is None or (physical_id.startswith("bun-") and physical_id != task.id):
@@ -227,7 +227,7 @@ def _overdue(record: Record, progress: str) -> DeadlineExceeded:
 
 
 def _finished(last: Task) -> Task:
-    return Task(**asdict(last) | {"phase": "complete", "state": "complete", "progress": "100%"})
+    return replace(last, phase="complete", state="complete", progress="100%")
 
 
 def _attributes(properties: Properties, task: Task, location: Location) -> dict[str, str]:

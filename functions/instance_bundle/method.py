@@ -44,8 +44,11 @@ class Method(Protocol):
     def rehearse(self, properties: Properties, location: Location) -> None:
         """Ask EC2 with DryRun; return where it would have accepted."""
 
-    def start(self, properties: Properties, location: Location) -> Task:
-        """Start the work. A `PassingFault` other than `Throttled` may have started it."""
+    def start(self, properties: Properties, location: Location, since: float) -> Task:
+        """Start the work, or take up what an earlier call started at or after `since`.
+
+        A `PassingFault` other than `Throttled` may have started it.
+        """
 
     def find(self, properties: Properties, location: Location, since: float) -> Task | None:
         """The work at this location, if it was started at or after `since` (epoch seconds)."""

@@ -17,7 +17,7 @@ from instance_bundle.ledger import Busy, Ledger, Record, Stale
 from instance_bundle.method import Method, Task
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource
-from instance_bundle.telemetry import logger
+from instance_bundle.telemetry import about, logger
 
 
 class Batch:
@@ -82,18 +82,20 @@ class Batch:
 
     def _poll(self, record: SQSRecord) -> None:
         try:
-            self._carry_on(self._taken[record.message_id], record)
+            poll = Poll.parse(record.body)
+            with about(poll.key):
+                self._carry_on(self._taken[record.message_id], poll)
         except Exception:
             logger.exception("A poll failed; its message comes again")
             raise
 
-    def _carry_on(self, taken: Record | Exception, message: SQSRecord) -> None:
+    def _carry_on(self, taken: Record | Exception, poll: Poll) -> None:
         match taken:
             case Record():
                 self._resource.resume(taken, lambda: self._look(taken), self._context)
             case Stale():
-                logger.info("Dropped a poll that no longer counts", message_id=message.message_id)
+                logger.info("Dropped a poll that no longer counts", generation=poll.generation)
             case Busy():
-                poll_queue.send(self._queue_url, Poll.parse(message.body), pace.SOONEST)
+                poll_queue.send(self._queue_url, poll, pace.SOONEST)
             case _:
                 raise taken

@@ -37,7 +37,7 @@ class Ec2:
         if self.obstacle is not None:
             raise self.obstacle
 
-    def start(self, properties: Properties, location: Location) -> Task:
+    def start(self, properties: Properties, location: Location, since: float) -> Task:
         if self.obstacle is not None and not self.starts_all_the_same:
             raise self.obstacle
         self.started.append(location)
@@ -239,21 +239,12 @@ def test_a_call_that_was_lost_is_made_again_only_once_it_would_show(
 
 
 def test_throttling_is_waited_out(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
-    ec2.obstacle = Throttled("RequestLimitExceeded")
-
-    assert life.create(opened(ledger, request())) == Pending(10)
-
-
-def test_a_busy_instance_that_is_busy_with_our_own_task_is_no_refusal(
-    life: Lifecycle, ledger: Ledger, ec2: Ec2
-) -> None:
     record = opened(ledger, request())
-    life.create(record)
-    ec2.obstacle = Denied("ec2:BundleInstance", "BundlingInProgress", "Busy.")
+    ec2.obstacle = Throttled("RequestLimitExceeded")
+    assert life.create(record) == Pending(10)
+    ec2.obstacle = None
 
-    outcome = life.create(record)
-
-    assert isinstance(outcome, Pending)
+    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
     assert len(ec2.started) == 1
 
 
@@ -371,6 +362,22 @@ def test_a_delete_cancels_the_running_task_and_waits_for_its_end(
 
     ec2.tasks["bun-1"] = replace(RUNNING, phase="failed", error_code="Client.Cancelled")
     assert life.poll(record, None) == Done(physical_id)
+
+
+def test_a_delete_gives_up_the_location_of_what_was_given_up(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="60"))
+    life.create(record)
+    clock.now += 60
+    failed = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+    assert isinstance(failed, Failed)
+    ledger.answer(record.key, failed)
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="failed", error_code="Client.Cancelled")
+
+    assert life.delete(opened(ledger, request("Delete", "r2", "bun-1"))) == Done("bun-1")
+
+    assert ledger.claim(Location("images", "web"), replace(record.key, logical_id="Other"))
 
 
 def test_a_delete_finds_work_whose_answer_was_lost(

@@ -1,0 +1,211 @@
+"""The classic method against an EC2 that keeps EC2's rules."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from instance_bundle import aws
+from instance_bundle.bundle_instance import BundleInstance
+from instance_bundle.errors import Denied, PassingFault, Throttled
+from instance_bundle.method import Method
+from instance_bundle.properties import Location, Properties
+from sandbox.ec2 import api as ec2
+from sandbox.ec2 import bundle_tasks
+
+from .conftest import Clock
+
+HERE = Location("images", "web")
+
+
+@pytest.fixture
+def instance(clock: Clock, request: pytest.FixtureRequest) -> Iterator[str]:
+    with ec2.install(clock):
+        request.getfixturevalue("cloud")
+        aws.s3().create_bucket(Bucket="images")
+        yield ec2.run_windows_instance_store(aws.ec2())
+
+
+@pytest.fixture
+def method() -> Method:
+    return BundleInstance()
+
+
+def properties(instance: str) -> Properties:
+    return Properties(instance, HERE.bucket, HERE.prefix, None, dry_run=False)
+
+
+def test_a_task_is_started_seen_and_found(method: Method, instance: str, clock: Clock) -> None:
+    task = method.start(properties(instance), HERE, clock())
+
+    assert task.phase == "running"
+    assert method.describe([task.id]) == {task.id: task}
+    assert method.find(properties(instance), HERE, clock()) == task
+
+
+def test_a_task_that_is_not_listed_is_left_out(method: Method, instance: str) -> None:
+    assert method.describe(["bun-00000000000000000"]) == {}
+    assert method.describe([]) == {}
+
+
+def test_more_tasks_than_a_filter_takes_are_seen(
+    method: Method, instance: str, clock: Clock
+) -> None:
+    task = method.start(properties(instance), HERE, clock())
+
+    assert set(method.describe([task.id, *(f"bun-{n:017}" for n in range(450))])) == {task.id}
+
+
+@pytest.mark.parametrize("location", [Location("images", "web2"), Location("others", "web")])
+def test_a_task_elsewhere_is_not_ours(
+    method: Method, instance: str, clock: Clock, location: Location
+) -> None:
+    method.start(properties(instance), HERE, clock())
+
+    assert method.find(properties(instance), location, clock()) is None
+
+
+def test_a_task_from_before_the_request_is_not_ours(
+    method: Method, instance: str, clock: Clock
+) -> None:
+    method.start(properties(instance), HERE, clock())
+
+    assert method.find(properties(instance), HERE, clock() + 60) is None
+
+
+def test_an_instance_that_is_busy_with_our_own_task_is_no_refusal(
+    method: Method, instance: str, clock: Clock
+) -> None:
+    first = method.start(properties(instance), HERE, clock())
+
+    assert method.start(properties(instance), HERE, clock()).id == first.id
+
+
+def test_an_instance_that_is_busy_with_anothers_task_is_a_refusal(
+    method: Method, instance: str, clock: Clock
+) -> None:
+    method.start(properties(instance), Location("images", "other"), clock())
+
+    with pytest.raises(Denied, match="one bundle task at a time"):
+        method.start(properties(instance), HERE, clock())
+
+
+def test_a_rehearsal_starts_nothing(method: Method, instance: str) -> None:
+    method.rehearse(properties(instance), HERE)
+
+    assert [request["DryRun"] for request in bundle_tasks.requests_received()] == [True]
+
+
+def test_a_rehearsal_that_ec2_refuses_is_refused(method: Method, instance: str) -> None:
+    with pytest.raises(Denied, match=r"InvalidInstanceID\.NotFound"):
+        method.rehearse(properties("i-0123456789abcdef0"), HERE)
+
+
+def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
+    method: Method, instance: str, clock: Clock
+) -> None:
+    task = method.start(properties(instance), HERE, clock())
+
+    method.cancel(task.id)
+    method.cancel(task.id)
+    clock.now += 1
+    method.cancel(task.id)
+
+    ended = method.describe([task.id])[task.id]
+    assert (ended.phase, ended.error_code) == ("failed", "Client.Cancelled")
+    method.cancel("bun-00000000000000000")
+
+
+def test_a_bundle_is_stored_once_its_manifest_is_there(
+    method: Method, instance: str, clock: Clock
+) -> None:
+    task = method.start(properties(instance), HERE, clock())
+    clock.now += 8
+    method.describe([task.id])
+    assert not method.is_stored(HERE)
+
+    clock.now += 2
+    complete = method.describe([task.id])[task.id]
+    assert (complete.phase, complete.progress) == ("complete", "100%")
+    assert method.is_stored(HERE)
+
+
+def test_a_bucket_that_is_not_there_stores_nothing(method: Method, instance: str) -> None:
+    assert not method.is_stored(Location("nobodys-bucket", "web"))
+
+
+def error(code: str, status: int) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": "No."},
+            "ResponseMetadata": {
+                "HTTPStatusCode": status,
+                "RequestId": "r",
+                "HostId": "",
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+            },
+        },
+        "BundleInstance",
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "meaning"),
+    [
+        (error("RequestLimitExceeded", 503), Throttled),
+        (error("Throttling", 400), Throttled),
+        (error("InternalError", 500), PassingFault),
+        (error("Unavailable", 503), PassingFault),
+        (ConnectTimeoutError(endpoint_url="https://ec2"), PassingFault),
+        (ReadTimeoutError(endpoint_url="https://ec2"), PassingFault),
+        (error("UnauthorizedOperation", 403), Denied),
+    ],
+)
+def test_what_an_error_of_ec2_means(
+    method: Method, monkeypatch: pytest.MonkeyPatch, fault: Exception, meaning: type[Exception]
+) -> None:
+    def fail(*args: Any) -> None:
+        raise fault
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", fail)
+
+    with pytest.raises(meaning) as raised:
+        method.describe(["bun-1"])
+
+    assert type(raised.value) is meaning
+
+
+def test_a_manifest_that_may_not_be_seen_is_taken_as_not_there(
+    method: Method, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def forbid(*args: Any) -> None:
+        raise error("403", 403)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", forbid)
+
+    assert not method.is_stored(HERE)
+    assert "can't be looked at" in caplog.text
+
+
+def test_the_sdk_does_not_repeat_a_call_that_starts_work(
+    method: Method, instance: str, clock: Clock
+) -> None:
+    sent: list[str] = []
+
+    def cut_off(request: AWSPreparedRequest, **_: Any) -> None:
+        sent.append(request.method)
+        raise ConnectTimeoutError(endpoint_url=request.url)
+
+    events = aws.ec2_once().meta.events
+    events.register_first("before-send.ec2.BundleInstance", cut_off)
+    try:
+        with pytest.raises(PassingFault):
+            method.start(properties(instance), HERE, clock())
+    finally:
+        events.unregister("before-send.ec2.BundleInstance", cut_off)
+
+    assert sent == ["POST"]
