@@ -166,7 +166,8 @@ def _shown(value: Any) -> str:
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    shown = name if re.fullmatch(r"[\w-]{1,80}", name) else _shown(name)
+    return f"{path}.{shown}" if path else shown
 
 
 @cache

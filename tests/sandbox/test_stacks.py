@@ -261,3 +261,36 @@ def test_a_stack_that_is_made_through_a_change_set_gets_its_bundle(
     aws.clients.cloudformation.execute_change_set(ChangeSetName=made["Id"])
 
     assert aws.at_rest(made["StackId"])["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_a_request_that_keeps_crashing_the_function_is_answered_by_the_last_resort(
+    aws: Aws, template: Template
+) -> None:
+    function = aws.ready["service_token"]
+    configure = aws.clients.functions.update_function_configuration
+    configure(FunctionName=function, Handler="instance_bundle.no_such_module.handler")
+    try:
+        stack_id = aws.create_stack(template(aws.instance(**SOON), "crashing/web"))
+        wait_for(lambda: aws.responses(stack_id) or None, "the last resort's answer")
+    finally:
+        configure(FunctionName=function, Handler="instance_bundle.app.handler")
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    reason = aws.failure(stack_id)
+    assert "could not carry the request out: RetriesExhausted after 3 invocations" in reason
+
+
+def test_what_the_function_logs_tells_stack_resource_and_request(
+    aws: Aws, template: Template
+) -> None:
+    stack_id = aws.create_stack(template("not-an-instance"))
+    aws.at_rest(stack_id)
+
+    events = aws.clients.client("logs").filter_log_events(logGroupName=aws.ready["log_group"])
+    lines = [json.loads(event["message"]) for event in events["events"]]
+    about = [line for line in lines if line.get("stack_id") == stack_id]
+    assert {line["logical_id"] for line in about} == {"Bundle"}
+    assert all(line["request_id"] for line in about)
+    metrics = [line for line in lines if "_aws" in line]
+    assert any("Failed" in line for line in metrics)
+    assert "X-Amz-Signature" not in json.dumps(lines)
