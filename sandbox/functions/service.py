@@ -203,6 +203,10 @@ class Functions:
             thread.join(_JOIN_SECONDS)
         self._code.close()
 
+    def unpack(self, function: LambdaFunction) -> None:
+        """Unpack a function's code ahead of its first invocation, as AWS does."""
+        self._code.unpacked(function.code_digest, function.code_bytes)
+
     def _deployment(self, function: LambdaFunction) -> Deployment:
         logging_config = logging_config_of(function)
         variables = {name: str(value) for name, value in function.environment_vars.items()}
@@ -341,7 +345,7 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
     direct subclasses only; of two for one resource type it takes the later.
     """
 
-    service: ClassVar[Functions]
+    service: ClassVar[Functions | None] = None
 
     def __init__(
         self, account_id: str, spec: dict[str, Any], region: str, version: str | int = 1
@@ -360,6 +364,8 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
         return self.get_configuration()
 
     def invoke(self, body: str | bytes, request_headers: Any, response_headers: Any) -> str | bytes:
+        if self.service is None:
+            raise RuntimeError(f"{self.function_name} can't run: no service is installed")
         payload = _json_payload(body)
         headers = {name.lower(): value for name, value in dict(request_headers).items()}
         response_headers["X-Amz-Executed-Version"] = str(self.version)
@@ -389,6 +395,8 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
         properties = cloudformation_json["Properties"]
         dropped = ("Architectures", "Layers", "LoggingConfig")
         function.update_configuration({k: properties[k] for k in dropped if k in properties})
+        if cls.service is not None:
+            cls.service.unpack(function)
         return function
 
 
@@ -492,7 +500,7 @@ def install(
         prepare_runtime(), extra_environment, log, clock, retry_delays, concurrency
     )
     functions._moto.enter_context(patch.object(moto_lambda, "LambdaFunction", SandboxFunction))
-    SandboxFunction.service = functions
+    functions._moto.enter_context(patch.object(SandboxFunction, "service", functions))
     for cache in (
         moto_cloudformation.get_model_list,
         moto_cloudformation.get_model_map,

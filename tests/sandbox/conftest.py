@@ -20,6 +20,7 @@ from sandbox.clients import Clients
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
+    from mypy_boto3_ec2.type_defs import BundleTaskTypeDef
 
 Found = TypeVar("Found")
 
@@ -96,6 +97,11 @@ class Aws:
             StackName=f"test-{uuid.uuid4().hex[:12]}", TemplateBody=json.dumps(template)
         )["StackId"]
 
+    def update_stack(self, stack_id: str, template: dict[str, Any]) -> None:
+        self.clients.cloudformation.update_stack(
+            StackName=stack_id, TemplateBody=json.dumps(template)
+        )
+
     def stack(self, stack_id: str) -> "StackTypeDef":
         return self.clients.cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
 
@@ -132,6 +138,12 @@ class Aws:
         """The keys of the objects whose keys begin with the prefix."""
         found = self.clients.s3.list_objects_v2(Bucket=self.ready["bucket"], Prefix=prefix)
         return [item["Key"] for item in found.get("Contents", [])]
+
+    def tasks(self, instance_id: str) -> "list[BundleTaskTypeDef]":
+        """The bundle tasks of an instance."""
+        return self.clients.ec2.describe_bundle_tasks(
+            Filters=[{"Name": "instance-id", "Values": [instance_id]}]
+        )["BundleTasks"]
 
     def bundle_requests(self, instance_id: str) -> list[dict[str, Any]]:
         """The BundleInstance requests for an instance, as EC2 received them."""

@@ -211,10 +211,7 @@ def test_a_task_that_hangs_is_given_up_before_cloudformation_does(
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     reason = aws.failure(stack_id)
     assert "Not complete within ServiceTimeout (10 s): task bun-" in reason
-    tasks = aws.clients.ec2.describe_bundle_tasks(
-        Filters=[{"Name": "instance-id", "Values": [instance]}]
-    )["BundleTasks"]
-    assert [task["State"] for task in tasks] == ["failed"]
+    assert [task["State"] for task in aws.tasks(instance)] == ["failed"]
 
 
 def test_an_event_that_comes_twice_at_once_starts_one_bundle(aws: Aws, template: Template) -> None:
@@ -294,3 +291,35 @@ def test_what_the_function_logs_tells_stack_resource_and_request(
     metrics = [line for line in lines if "_aws" in line]
     assert any("Failed" in line for line in metrics)
     assert "X-Amz-Signature" not in json.dumps(lines)
+
+
+def test_a_stack_that_is_deleted_while_it_is_made_leaves_no_task_running(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.instance(outcome="hang")
+    stack_id = aws.create_stack(template(instance, "abandoned/web"))
+    wait_for(lambda: aws.tasks(instance) or None, "the task")
+
+    aws.clients.cloudformation.delete_stack(StackName=stack_id)
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE"
+    assert [task["State"] for task in aws.tasks(instance)] == ["failed"]
+
+
+def test_an_update_makes_a_new_bundle_only_where_what_names_it_changes(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.instance(seconds="1")
+    stack_id = aws.create_stack(template(instance, "updated/one"))
+    first = aws.outputs(aws.at_rest(stack_id))
+
+    aws.update_stack(stack_id, template(instance, "updated/one", ServiceTimeout=900))
+    assert aws.outputs(aws.at_rest(stack_id)) == first
+    aws.update_stack(stack_id, template(instance, "updated/two", ServiceTimeout=900))
+    stack = aws.at_rest(stack_id)
+
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    assert aws.outputs(stack)["S3Uri"].endswith("/updated/two")
+    assert aws.outputs(stack)["BundleId"] != first["BundleId"]
+    assert len(aws.bundle_requests(instance)) == 2
+    assert {"updated/one.manifest.xml", "updated/two.manifest.xml"} <= set(aws.keys("updated/"))
