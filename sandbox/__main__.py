@@ -1,6 +1,7 @@
 """AWS on this machine: `python -m sandbox serve`, `demo` or `prepare`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,15 @@ def main() -> int:
     """Run the command that the arguments name; the exit status."""
     arguments = _parser().parse_args()
     console = Console()
+    _end_on_signals()
+    try:
+        return _run(arguments, console)
+    except KeyboardInterrupt:
+        console.print("The sandbox has ended.")
+        return 0 if arguments.command == "serve" else 1
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> int:
     match arguments.command:
         case "serve":
             serve(arguments.port, arguments.ready_file, console)
@@ -27,6 +37,18 @@ def main() -> int:
             runtime.prepare_runtime()
             artifact.build()
     return 0
+
+
+def _end_on_signals() -> None:
+    """Have the first SIGINT or SIGTERM interrupt; further ones do not disturb the clean-up."""
+
+    def interrupt(*_: object) -> None:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, interrupt)
 
 
 def _parser() -> argparse.ArgumentParser:

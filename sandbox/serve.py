@@ -1,7 +1,6 @@
 """`python -m sandbox serve`: the sandbox until Ctrl-C."""
 
 import json
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,29 +54,12 @@ def running(port: int = 0) -> Iterator[Ready]:
 
 
 def serve(port: int, ready_file: Path | None, console: Console) -> None:
-    """Serve until SIGINT or SIGTERM; then leave no process behind."""
-    try:
-        with _interruptible(), running(port) as ready:
-            if ready_file is not None:
-                _write(ready_file, ready)
-            console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)
-            threading.Event().wait()
-    except KeyboardInterrupt:
-        console.print("The sandbox has ended.")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have the first SIGINT or SIGTERM end the context; further ones do not disturb its end."""
-
-    def interrupt(*_: object) -> None:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, interrupt)
-    yield
+    """Serve until interrupted; then leave no process behind."""
+    with running(port) as ready:
+        if ready_file is not None:
+            _write(ready_file, ready)
+        console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)
+        threading.Event().wait()
 
 
 def _write(file: Path, ready: Ready) -> None:

@@ -4,7 +4,7 @@ Knows CloudFormation's contract, a ledger and a method; knows no EC2 call and no
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from instance_bundle import pace
@@ -26,6 +26,9 @@ from instance_bundle.telemetry import count, logger
 
 _SETTLED = 30
 """Seconds after which a call whose answer was lost shows in a Describe, or never was."""
+
+_OURS = ("bun-", "dryrun-")
+"""How the IDs of finished work begin; other IDs stand for a resource that was never finished."""
 
 
 class Lifecycle:
@@ -64,19 +67,16 @@ class Lifecycle:
 
     def delete(self, record: Record) -> Outcome:
         """End the work that still runs, then let go of the bundle; its objects stay."""
-        request = _request(record)
-        for other in self._ledger.requests(record.key):
-            task = self._running(other, request.physical_id)
+        physical_id = _request(record).physical_id
+        requests = self._ledger.requests(record.key)
+        for other in requests:
+            task = self._running(other, physical_id)
             if task is not None:
-                return self._end(record, request.physical_id, task)
-            if other.location is not None and not other.succeeded:
-                self._ledger.release(other.location, other.key)
-        for bundle in self._ledger.bundles(record.key):
-            if bundle.physical_id == request.physical_id and bundle.location is not None:
-                maker = replace(record.key, request_id=bundle.made_by)
-                self._ledger.release(bundle.location, maker)
-        self._ledger.bury(record.key, request.physical_id)
-        return Done(request.physical_id)
+                return self._end(record, physical_id, task)
+        self._release_unfinished(requests)
+        self._release_bundle(record, physical_id)
+        self._ledger.bury(record.key, physical_id)
+        return Done(physical_id)
 
     def poll(self, record: Record, seen: Task | None) -> Outcome:
         """Take a request up where it is.
@@ -181,7 +181,7 @@ class Lifecycle:
         if other.succeeded:
             return None
         task = self._work_of(other)
-        if task is None or (physical_id.startswith("bun-") and physical_id != task.id):
+        if task is None or (physical_id.startswith(_OURS) and physical_id != task.id):
             return None
         return task if task.phase == "running" else None
 
@@ -192,6 +192,17 @@ class Lifecycle:
             return None
         request, properties = _parsed(other)
         return self._method.find(properties, _location(request, properties), other.first_receipt)
+
+    def _release_unfinished(self, requests: Iterable[Record]) -> None:
+        for other in requests:
+            if other.location is not None and not other.succeeded:
+                self._ledger.release(other.location, other.key)
+
+    def _release_bundle(self, record: Record, physical_id: str) -> None:
+        for bundle in self._ledger.bundles(record.key):
+            if bundle.physical_id == physical_id and bundle.location is not None:
+                maker = replace(record.key, request_id=bundle.made_by)
+                self._ledger.release(bundle.location, maker)
 
     def _end(self, record: Record, physical_id: str, task: Task) -> Outcome:
         if self._clock() >= record.deadline:

@@ -161,6 +161,9 @@ def _explain(error: fastjsonschema.JsonSchemaValueException) -> Iterator[Problem
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping | list):
+        # What stands in the wrong place may be secret.
+        return "an object" if isinstance(value, Mapping) else "a list"
     text = json.dumps(value, default=str)
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
 

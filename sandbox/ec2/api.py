@@ -100,17 +100,20 @@ def _served(
 
 def _bundle_instance(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
     s3 = (response._get_param("Storage") or {}).get("S3") or {}
-    policy = s3.get("UploadPolicy")
     storage = S3Storage(
         bucket=s3.get("Bucket", ""),
         prefix=s3.get("Prefix", ""),
         aws_access_key_id=s3.get("AWSAccessKeyId"),
-        upload_policy=policy.decode() if isinstance(policy, bytes) else policy,
+        upload_policy=_text(s3.get("UploadPolicy")),
         upload_policy_signature=s3.get("UploadPolicySignature"),
     )
     dry_run = bool(response._get_bool_param("DryRun", False))
     task = tasks.bundle(response._get_param("InstanceId"), storage, dry_run=dry_run)
     return {"BundleTask": task.described()}
+
+
+def _text(blob: bytes | str | None) -> str | None:
+    return blob.decode(errors="backslashreplace") if isinstance(blob, bytes) else blob
 
 
 def _describe_bundle_tasks(tasks: BundleTasks, response: Windows) -> dict[str, Any]:

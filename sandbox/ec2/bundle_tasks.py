@@ -37,7 +37,6 @@ FILTER_VALUES = 200
 
 _PARTS = 3
 _PART_BYTES = 1024
-_DEFAULT_SECONDS = 10.0
 _DEFAULT_ERROR = ("Server.InternalError", "An internal error has occurred")
 
 # What part of its time a task has behind it when it enters a state.
@@ -396,11 +395,29 @@ def _new_task(instance: Instance, storage: S3Storage, now: float) -> BundleTask:
         instance_id=instance.id,
         storage=storage,
         started=now,
-        seconds=max(float(tags.get("sandbox:seconds", _DEFAULT_SECONDS)), 0.001),
-        outcome=tags.get("sandbox:outcome", "complete"),
+        seconds=_seconds(tags.get("sandbox:seconds", "10")),
+        outcome=_outcome(tags.get("sandbox:outcome", "complete")),
         error=(code, message) if code else _DEFAULT_ERROR,
         view=View("pending", None, now),
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        return max(float(text), 0.001)
+    except ValueError:
+        raise Ec2Error(
+            "InvalidParameterValue", f"The tag sandbox:seconds is no number: '{text}'"
+        ) from None
+
+
+def _outcome(text: str) -> str:
+    if text not in {"complete", "failed", "hang"}:
+        raise Ec2Error(
+            "InvalidParameterValue",
+            f"The tag sandbox:outcome is complete, failed or hang, not '{text}'",
+        )
+    return text
 
 
 def _filter(name: str, values: list[str]) -> Callable[[BundleTask], bool]:

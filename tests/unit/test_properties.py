@@ -141,6 +141,12 @@ def test_a_policy_or_signature_that_is_wrong_is_not_shown() -> None:
     assert "no policy" not in json.dumps(found)
 
 
+def test_what_stands_in_the_wrong_place_is_not_shown() -> None:
+    found = problems(properties(Storage=[{"UploadPolicySignature": "top secret"}]))
+
+    assert found == {"Storage": "a list must be an object with the member S3"}
+
+
 @pytest.mark.parametrize(("one", "other"), [("true", True), ("false", False), ("false", None)])
 def test_text_and_value_name_the_same_bundle(one: Any, other: Any) -> None:
     plain = properties() if other is None else properties(DryRun=other)

@@ -233,6 +233,18 @@ def test_a_request_that_ec2_refuses_gets_ec2s_code_and_is_on_record(
     assert ec2_client.describe_bundle_tasks()["BundleTasks"] == []
 
 
+@pytest.mark.parametrize("steering", [{"seconds": "soon"}, {"outcome": "explode"}])
+def test_a_tag_that_steers_nowhere_is_refused(
+    ec2_client: Any, instance: str, steering: dict[str, str]
+) -> None:
+    steer(ec2_client, instance, **steering)
+    storage = {"S3": {"Bucket": "images", "Prefix": "web"}}
+
+    code = code_of(ec2_client.bundle_instance, InstanceId=instance, Storage=storage)
+
+    assert code == "InvalidParameterValue"
+
+
 def test_an_instance_that_does_not_run_can_not_be_bundled(ec2_client: Any, instance: str) -> None:
     ec2_client.terminate_instances(InstanceIds=[instance])
     storage = {"S3": {"Bucket": "images", "Prefix": "web"}}
