@@ -90,8 +90,7 @@ class BundleResource(CfnResource):
         if record.request is None:
             return
         self._request, self._record, self._look = record.request, record, look
-        with about(record.key):
-            super().__call__({**record.request.as_event(), "CrHelperPoll": True}, context)
+        super().__call__({**record.request.as_event(), "CrHelperPoll": True}, context)
 
     def accept(self, context: LambdaContext, step: Callable[[Record], Outcome]) -> str | None:
         """Open the request's ledger item and send its first poll; then, and only then, do the step.
