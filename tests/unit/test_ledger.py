@@ -1,0 +1,138 @@
+"""What the ledger promises to processes that do not know of each other."""
+
+from dataclasses import replace
+
+import pytest
+
+from instance_bundle import aws
+from instance_bundle.errors import Denied
+from instance_bundle.ledger import Bundle, Busy, Ledger, Stale
+from instance_bundle.outcome import Done, Failed
+from instance_bundle.properties import Location
+
+from .conftest import Clock
+from .test_lifecycle import RUNNING, request
+
+HERE = Location("images", "web")
+
+
+def test_a_request_is_opened_by_one_process_only(ledger: Ledger) -> None:
+    first, first_drives = ledger.open(request(), lease=30)
+    second, second_drives = ledger.open(request(), lease=30)
+
+    assert (first_drives, second_drives) == (True, False)
+    assert first == second
+    assert first.request == request()
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"), [("3600", 3570), ("150", 120), ("100", 80), ("10", 8)]
+)
+def test_the_deadline_is_short_of_the_service_timeout_from_the_first_receipt(
+    ledger: Ledger, clock: Clock, timeout: str, seconds: int
+) -> None:
+    ledger.open(request(ServiceTimeout=timeout), lease=0)
+    received = clock.now
+    clock.now += 5
+    record, _ = ledger.open(request(ServiceTimeout=timeout), lease=0)
+
+    assert (record.first_receipt, record.deadline) == (received, received + seconds)
+
+
+def test_a_lease_keeps_others_away_until_it_ends(ledger: Ledger, clock: Clock) -> None:
+    record, _ = ledger.open(request(), lease=30)
+
+    with pytest.raises(Busy):
+        ledger.take(record.key, 0, lease=30)
+    clock.now += 30
+    assert ledger.take(record.key, 0, lease=30) == record
+    with pytest.raises(Busy):
+        ledger.take(record.key, 0, lease=30)
+
+
+def test_carrying_on_ends_the_lease_and_advances_the_generation(ledger: Ledger) -> None:
+    record, _ = ledger.open(request(), lease=30)
+
+    ledger.carry_on(record, RUNNING, 1)
+
+    assert ledger.take(record.key, 1, lease=30) == replace(record, task=RUNNING, generation=1)
+    for generation in (0, 2):
+        with pytest.raises(Stale):
+            ledger.take(record.key, generation, lease=30)
+
+
+def test_a_process_that_was_overtaken_changes_nothing(ledger: Ledger) -> None:
+    record, _ = ledger.open(request(), lease=30)
+    ledger.carry_on(record, replace(RUNNING, progress="80%"), 1)
+
+    ledger.carry_on(record, replace(RUNNING, progress="20%"), 1)
+
+    seen = ledger.read(record.key)
+    assert seen is not None
+    assert seen.task is not None
+    assert seen.task.progress == "80%"
+
+
+def test_a_poll_of_a_request_that_is_long_gone_is_stale(ledger: Ledger) -> None:
+    with pytest.raises(Stale):
+        ledger.take(request().key, 0, lease=30)
+
+
+def test_the_first_answer_stands(ledger: Ledger) -> None:
+    record, _ = ledger.open(request(), lease=30)
+    done = Done("bun-1", {"BundleId": "bun-1"})
+
+    assert ledger.answer(record.key, done) == done
+    assert ledger.answer(record.key, Failed("bun-1", "Too late.")) == done
+
+
+def test_an_answer_to_a_request_that_was_never_opened_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(Denied):
+        ledger.answer(request().key, Done("bun-1"))
+
+
+def test_a_delivered_request_keeps_its_answer_and_nothing_secret(ledger: Ledger) -> None:
+    record, _ = ledger.open(request(), lease=30)
+    ledger.answer(record.key, Done("bun-1"))
+
+    ledger.delivered(record.key)
+
+    seen = ledger.read(record.key)
+    assert seen is not None
+    assert (seen.request, seen.answer) == (None, Done("bun-1"))
+
+
+def test_a_location_has_one_claim(ledger: Ledger) -> None:
+    mine = request().key
+    for other in (
+        replace(mine, request_id="r2"),
+        replace(mine, logical_id="Other"),
+        replace(mine, stack_id=f"{mine.stack_id}-2"),
+    ):
+        assert ledger.claim(HERE, mine)
+        assert not ledger.claim(HERE, other)
+        ledger.release(HERE, other)
+        assert not ledger.claim(HERE, other)
+    ledger.release(HERE, mine)
+    assert ledger.claim(HERE, replace(mine, request_id="r2"))
+
+
+def test_a_resources_bundles_are_its_own_until_they_are_buried(ledger: Ledger) -> None:
+    key = request().key
+    bundle = Bundle("bun-1", "r1", "naming", HERE, {"BundleId": "bun-1"})
+    ledger.keep(key, bundle)
+
+    assert ledger.bundles(replace(key, request_id="r9")) == [bundle]
+    assert ledger.bundles(replace(key, logical_id="Other")) == []
+    ledger.bury(key, "bun-1")
+    assert ledger.bundles(key) == []
+
+
+def test_requests_expire_and_bundles_do_not(ledger: Ledger, clock: Clock) -> None:
+    record, _ = ledger.open(request(), lease=30)
+    ledger.keep(record.key, Bundle("bun-1", "r1", "naming", None, {}))
+
+    items = aws.dynamodb().scan(TableName="ledger")["Items"]
+    expiries = {item["item"]["S"]: item.get("expires") for item in items}
+    assert expiries["bundle|bun-1"] is None
+    assert expiries["request|r1"] == {"N": str(int(record.deadline) + 7 * 24 * 3600)}
