@@ -2,12 +2,13 @@
 
 import fcntl
 import hashlib
-import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from sandbox import packages
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -50,19 +51,9 @@ def _dependencies() -> Path:
 def _pack_dependencies(lock_file: Path, packed: Path) -> None:
     with tempfile.TemporaryDirectory(dir=_BUILD) as directory:
         target = Path(directory) / "dependencies"
-        installed = subprocess.run(  # noqa: S603  our own pip with our own list
-            [
-                *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"),
-                *("--disable-pip-version-check", "--require-hashes", "--no-compile"),
-                *(*_PURE, "--python-version", "3.13"),
-                *("--target", str(target), "--requirement", str(lock_file)),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
+        packages.install(
+            Path(sys.executable), lock_file, target, "--no-compile", *_PURE, "--python-version=3.13"
         )
-        if installed.returncode:
-            raise RuntimeError(f"pip could not install {lock_file}: {installed.stderr.strip()}")
         unfinished = Path(directory) / packed.name
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
             for file in _files(target):

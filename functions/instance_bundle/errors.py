@@ -2,9 +2,11 @@
 
 InstanceBundleError
 ├── InvalidEvent          not a custom resource event: logged, nobody to answer
+├── Busy                  another process drives the request: its poll comes again
+├── Stale                 a poll that no longer counts: dropped
 ├── PassingFault          cut off, timed out, briefly down: waited out, never an answer
 │   └── Throttled             asked to come later; nothing was done
-└── Refusal               answered FAILED, with `reason` for a person to read
+└── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
     ├── Denied                AWS refused a call, for good
@@ -26,6 +28,14 @@ class InstanceBundleError(Exception):
 
 class InvalidEvent(InstanceBundleError):
     """The event is not one that CloudFormation or the poll queue sends."""
+
+
+class Busy(InstanceBundleError):
+    """Another process holds the request's lease."""
+
+
+class Stale(InstanceBundleError):
+    """The poll's generation has passed, or its request is long gone."""
 
 
 class PassingFault(InstanceBundleError):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from instance_bundle import aws
-from instance_bundle.errors import Denied
+from instance_bundle.errors import Busy, Denied, Stale
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed
 from instance_bundle.properties import Location, service_timeout
@@ -87,14 +87,6 @@ class Bundle:
     naming: str
     location: Location | None
     attributes: Mapping[str, str]
-
-
-class Busy(Exception):
-    """Another process holds the request's lease."""
-
-
-class Stale(Exception):
-    """The message's generation has passed, or its request is long gone."""
 
 
 class Ledger:

@@ -12,8 +12,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from instance_bundle import pace, poll_queue
-from instance_bundle.errors import InstanceBundleError
-from instance_bundle.ledger import Busy, Ledger, Record, Stale
+from instance_bundle.errors import Busy, InstanceBundleError, Stale
+from instance_bundle.ledger import Ledger, Record
 from instance_bundle.method import Method, Task
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource
@@ -36,7 +36,7 @@ class Batch:
         self._method = method
         self._queue_url = queue_url
         self._context = context
-        self._taken: Mapping[str, Record | Exception] = {}
+        self._taken: Mapping[str, Record | InstanceBundleError] = {}
         self._look: Callable[[Record], Task | None] = lambda _: None
 
     def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
@@ -52,16 +52,18 @@ class Batch:
             context=self._context,
         )
 
-    def _take(self, body: str) -> Record | Exception:
+    def _take(self, body: str) -> Record | InstanceBundleError:
         """Take the lease of the request that a message is about; what stands in the way is kept."""
         lease = self._context.get_remaining_time_in_millis() / 1000
         try:
             poll = Poll.parse(body)
             return self._ledger.take(poll.key, poll.generation, lease)
-        except (InstanceBundleError, Busy, Stale) as obstacle:
+        except InstanceBundleError as obstacle:
             return obstacle
 
-    def _look_at(self, taken: Iterable[Record | Exception]) -> Callable[[Record], Task | None]:
+    def _look_at(
+        self, taken: Iterable[Record | InstanceBundleError]
+    ) -> Callable[[Record], Task | None]:
         """Describe all tasks at once; where that fails, it fails for each that has a task."""
         task_ids = {item.task.id for item in taken if isinstance(item, Record) and item.task}
         tasks: Mapping[str, Task] = {}
@@ -89,7 +91,7 @@ class Batch:
             logger.exception("A poll failed; its message comes again")
             raise
 
-    def _carry_on(self, taken: Record | Exception, poll: Poll) -> None:
+    def _carry_on(self, taken: Record | InstanceBundleError, poll: Poll) -> None:
         match taken:
             case Record():
                 self._resource.resume(taken, lambda: self._look(taken), self._context)

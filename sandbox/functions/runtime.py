@@ -33,6 +33,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
+from sandbox import packages
+
 logger = logging.getLogger("sandbox")
 
 LogSink = Callable[[str, str], None]
@@ -333,14 +335,7 @@ def _install(installer: Path, requirements: str, library: Path, stamp: str) -> N
         listing = Path(directory) / "requirements.txt"
         listing.write_text(requirements)
         target = Path(directory) / "library"
-        command = [str(installer), "-m", "pip", "--disable-pip-version-check", "install"]
-        options = ["--quiet", "--require-hashes", "--no-deps"]
-        places = ["--target", str(target), "--requirement", str(listing)]
-        done = subprocess.run(  # noqa: S603  our own pip with our own list
-            [*command, *options, *places], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"pip could not install awslambdaric: {done.stderr.strip()}")
+        packages.install(installer, listing, target)
         (target / ".stamp").write_text(stamp)
         if library.exists():
             shutil.rmtree(library)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from instance_bundle import aws
-from instance_bundle.errors import Denied
-from instance_bundle.ledger import Bundle, Busy, Ledger, Stale
+from instance_bundle.errors import Busy, Denied, Stale
+from instance_bundle.ledger import Bundle, Ledger
 from instance_bundle.outcome import Done, Failed
 from instance_bundle.properties import Location
 
