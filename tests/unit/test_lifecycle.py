@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from instance_bundle import response
 from instance_bundle.errors import Denied, PassingFault, Throttled
 from instance_bundle.ledger import Ledger, Record
 from instance_bundle.lifecycle import Lifecycle
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Pending
 from instance_bundle.properties import Location, Properties
-from instance_bundle.request import Request
+from instance_bundle.request import Request, RequestKey
 
 from .conftest import Clock
 
@@ -418,3 +419,24 @@ def test_an_update_that_names_another_bundle_makes_it(
 
     assert isinstance(outcome, Pending)
     assert ec2.started == [Location("images", "web"), Location("images", "elsewhere")]
+
+
+def test_the_longest_names_that_are_allowed_still_make_an_answer_that_cloudformation_takes(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    asked = request(Storage={"S3": {"Bucket": "b" * 63, "Prefix": '"' * 450}})
+    key = RequestKey(
+        stack_id=(
+            f"arn:aws-us-gov:cloudformation:us-gov-west-1:123456789012:stack/{'s' * 128}/{'0' * 36}"
+        ),
+        logical_id="L" * 255,
+        request_id="0" * 36,
+    )
+    record = opened(ledger, replace(asked, key=key))
+    life.create(record)
+    task = replace(RUNNING, id="bun-0123456789abcdef0", phase="complete", state="complete")
+
+    done = life.poll(stored_record(ledger, record), task)
+
+    assert isinstance(done, Done)
+    assert len(response.body(key, done)) <= response.LIMIT
