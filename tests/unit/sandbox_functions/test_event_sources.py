@@ -82,8 +82,11 @@ def test_only_the_messages_that_failed_come_back_after_the_visibility_timeout(
     first, second = account.records()
     assert _bodies(first) == ["good", "bad", "fine"]
     assert _bodies(second) == ["bad"]
-    assert second["event"]["Records"][0]["attributes"]["ApproximateReceiveCount"] == "2"
-    assert second["at"] - first["at"] > 0.8
+    attributes = second["event"]["Records"][0]["attributes"]
+    assert attributes["ApproximateReceiveCount"] == "2"
+    # The time-out runs from the receive, not from when the function got to see the batch.
+    received = int(attributes["ApproximateFirstReceiveTimestamp"]) / 1000
+    assert second["at"] - received >= 1
     wait_for(lambda: _held(account, url) == 0)
 
 
@@ -223,15 +226,13 @@ def test_moto_itself_delivers_nothing(account: Account) -> None:
 def test_close_leaves_no_thread_and_no_process_while_a_batch_runs(
     account: Account, functions: Functions, sources: EventSources
 ) -> None:
-    account.deploy("hold")
+    account.deploy("hold", Timeout=900)  # a close that waited for it would outlast the test
     url, arn = account.create_queue("work")
     _send(account, url, "one")
     _map(account, arn)
     [record] = wait_for(account.records)
-    start = time.monotonic()
     sources.close()
     functions.close()
-    assert time.monotonic() - start < 2
     assert not is_running(record["pid"])
     assert _pollers(arn) == []
     assert not [t for t in threading.enumerate() if t.name == "event source mappings"]

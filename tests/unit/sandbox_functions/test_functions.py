@@ -1,7 +1,6 @@
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -342,14 +341,13 @@ def test_close_leaves_nothing_behind_even_while_a_function_runs(
     try:
         account.deploy("echo", "Idle")
         idle = account.invoke(name="Idle")["Payload"]["pid"]
-        account.deploy("hold", "Running")
+        # A close that waited for it would outlast the test.
+        account.deploy("hold", "Running", Timeout=900)
         account.invoke(name="Running", InvocationType="Event")
         [running] = wait_for(account.records)
         assert list(tmp_path.glob("sandbox-lambda-*"))
     finally:
-        start = time.monotonic()
         service.close()
-    assert time.monotonic() - start < 2
     assert not is_running(idle)
     assert not is_running(running["pid"])
     wait_for(lambda: not is_running(running["event"]["child"]))
