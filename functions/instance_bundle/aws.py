@@ -9,7 +9,7 @@ import boto3
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
 
-from instance_bundle.errors import Denied, PassingFault, Throttled
+from instance_bundle.errors import Denied, InstanceBundleError, PassingFault, Throttled
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,7 +42,7 @@ _THROTTLED = frozenset(
         "TransactionInProgressException",
     }
 )
-_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException"})
+_PASSING = frozenset({"InternalError", "RequestTimeout", "RequestTimeoutException"})
 
 
 @cache
@@ -59,7 +59,7 @@ def ec2_once() -> "EC2Client":
 
 @cache
 def s3() -> "S3Client":
-    """For looking at manifests."""
+    """For a bundle's objects."""
     return boto3.client("s3", config=_PATIENT)
 
 
@@ -93,10 +93,22 @@ def calling(action: str) -> Iterator[None]:
         code = error.response["Error"]["Code"]
         message = error.response["Error"]["Message"]
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        if code in _THROTTLED:
-            raise Throttled(f"{action}: {code}") from error
-        if status >= 500 or code in _PASSING:
-            raise PassingFault(f"{action}: {code}") from error
-        raise Denied(action, code, message) from error
+        raise meaning(action, code, message, status) from error
     except (botocore_errors.ConnectionError, botocore_errors.HTTPClientError) as error:
         raise PassingFault(f"{action}: {type(error).__name__}") from error
+
+
+def meaning(action: str, code: str, message: str, status: int = 0) -> InstanceBundleError:
+    """What an error that AWS answered means: `Throttled`, `PassingFault` or `Denied`.
+
+    Args:
+        action: the IAM action of the call.
+        code: AWS's error code.
+        message: AWS's words.
+        status: of HTTP; 0 where the error is part of an answer that succeeded.
+    """
+    if code in _THROTTLED:
+        return Throttled(f"{action}: {code}")
+    if status >= 500 or code in _PASSING:
+        return PassingFault(f"{action}: {code}")
+    return Denied(action, code, message)

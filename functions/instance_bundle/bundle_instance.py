@@ -4,13 +4,10 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from botocore.exceptions import ClientError
-
-from instance_bundle import aws
+from instance_bundle import aws, bundle_objects
 from instance_bundle.errors import Denied
 from instance_bundle.method import Task
-from instance_bundle.properties import Location, Properties
-from instance_bundle.telemetry import logger
+from instance_bundle.properties import Location, Properties, Target
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import BundleTaskTypeDef, S3StorageTypeDef, StorageTypeDef
@@ -49,22 +46,24 @@ class BundleInstance:
                     InstanceId=properties.instance_id, Storage=_storage(properties, location)
                 )
         except Denied as denied:
-            own = denied.code == "BundlingInProgress" and self.find(properties, location, since)
+            target = Target(properties.instance_id, location)
+            own = denied.code == "BundlingInProgress" and self.find(target, since)
             if not own:
                 raise
             return own
         return _task(response["BundleTask"])
 
-    def find(self, properties: Properties, location: Location, since: float) -> Task | None:
+    def find(self, target: Target, since: float) -> Task | None:
         """Bundle tasks have no tags: instance, location and time of start tell ours."""
         with aws.calling("ec2:DescribeBundleTasks"):
             response = aws.ec2().describe_bundle_tasks(
-                Filters=[{"Name": "instance-id", "Values": [properties.instance_id]}]
+                Filters=[{"Name": "instance-id", "Values": [target.instance_id]}]
             )
         ours = [
             task
             for task in response["BundleTasks"]
-            if _location(task) == location and task["StartTime"].timestamp() >= since - _CLOCK_SKEW
+            if _location(task) == target.location
+            and task["StartTime"].timestamp() >= since - _CLOCK_SKEW
         ]
         return _task(max(ours, key=lambda task: task["StartTime"])) if ours else None
 
@@ -81,36 +80,31 @@ class BundleInstance:
 
     def cancel(self, task_id: str) -> None:
         """Call CancelBundleTask, unless the task has ended or is being cancelled."""
-        task = self.describe([task_id]).get(task_id)
-        if task is None or task.phase != "running" or task.state == "cancelling":
+        if not self._can_be_cancelled(task_id):
             return
-        with aws.calling("ec2:CancelBundleTask"):
-            aws.ec2().cancel_bundle_task(BundleId=task_id)
-
-    def is_stored(self, location: Location) -> bool:
-        """Whether the manifest is there: EC2 writes it last.
-
-        S3 answers 403 for a key that is not there where the caller may not list the bucket; what
-        can't be seen is taken as not there, since EC2 and the bucket's policy have the last word.
-        """
         try:
-            with aws.calling("s3:GetObject"):
-                return _exists(location)
-        except Denied as denied:
-            logger.warning(
-                "The manifest can't be looked at", location=location.s3_uri, code=denied.code
-            )
-            return False
+            with aws.calling("ec2:CancelBundleTask"):
+                aws.ec2().cancel_bundle_task(BundleId=task_id)
+        except Denied:
+            # It may have ended between the two calls.
+            if self._can_be_cancelled(task_id):
+                raise
 
+    def fingerprint(self, location: Location) -> str | None:
+        """The entity tag of the manifest, which EC2 writes last."""
+        return bundle_objects.fingerprint(location)
 
-def _exists(location: Location) -> bool:
-    try:
-        aws.s3().head_object(Bucket=location.bucket, Key=location.manifest_key)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return False
-        raise
-    return True
+    def remove(self, location: Location, fingerprint: str) -> None:
+        """Remove the parts that the manifest names, then the manifest."""
+        bundle_objects.remove(location, fingerprint)
+
+    def remove_leftovers(self, location: Location, task: Task) -> None:
+        """Remove parts without a manifest that are newer than the task's start."""
+        bundle_objects.remove_leftovers(location, task.started)
+
+    def _can_be_cancelled(self, task_id: str) -> bool:
+        task = self.describe([task_id]).get(task_id)
+        return task is not None and task.phase == "running" and task.state != "cancelling"
 
 
 def _storage(properties: Properties, location: Location) -> "StorageTypeDef":

@@ -4,14 +4,17 @@ InstanceBundleError
 ├── InvalidEvent          not a custom resource event: logged, nobody to answer
 ├── Busy                  another process drives the request: its poll comes again
 ├── Stale                 a poll that no longer counts: dropped
+├── UnreadableManifest    no manifest of a bundle: logged, and nothing is removed by it
 ├── PassingFault          cut off, timed out, briefly down: waited out, never an answer
 │   └── Throttled             asked to come later; nothing was done
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
+    ├── Superseded            a later request about the resource came first, or its Delete
     ├── Denied                AWS refused a call, for good
     ├── TaskFailed            EC2 ended the bundle task in `failed`
-    └── DeadlineExceeded      the work would outlast ServiceTimeout
+    ├── DeadlineExceeded      the work would outlast ServiceTimeout
+    └── NotEnded              what a Delete is to end still runs
 """
 
 from collections.abc import Sequence
@@ -36,6 +39,10 @@ class Busy(InstanceBundleError):
 
 class Stale(InstanceBundleError):
     """The poll's generation has passed, or its request is long gone."""
+
+
+class UnreadableManifest(InstanceBundleError):
+    """The object is no manifest: truncated, too large, or something else altogether."""
 
 
 class PassingFault(InstanceBundleError):
@@ -85,11 +92,20 @@ class LocationTaken(Refusal):
         )
 
 
+class Superseded(Refusal):
+    """The request came, or was still at work, after a later one about its resource."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A later request about this resource, an Update or its Delete, took this one's place. "
+            "Nothing more is done for it."
+        )
+
+
 class Denied(Refusal):
     """AWS refused a call, and asking again would not help."""
 
     def __init__(self, action: str, code: str, message: str) -> None:
-        self.action = action
         self.code = code
         advice = _advice(action, code, message)
         super().__init__(f"{action} was refused. {code}: {message.rstrip('. ')}. {advice}")
@@ -112,6 +128,16 @@ class DeadlineExceeded(Refusal):
         )
 
 
+class NotEnded(Refusal):
+    """What a Delete is to end still runs at the Delete's deadline."""
+
+    def __init__(self, seconds: int, work: str) -> None:
+        super().__init__(
+            f"Not ended within ServiceTimeout ({seconds} s): {work}. "
+            "Delete the stack again once it has ended."
+        )
+
+
 _ADVICE = {
     "InvalidInstanceID.NotFound": (
         "InstanceId: there is no such instance in the stack's account and region; check the ID."
@@ -127,6 +153,7 @@ _ADVICE = {
     ),
 }
 _PERMISSION_CODES = {
+    "403",  # the answer to a HEAD request has no body to give another code
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",

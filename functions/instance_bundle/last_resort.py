@@ -6,6 +6,7 @@ often, and events whose invocation crashed to the end (an on-failure record, the
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,14 +14,24 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from instance_bundle import response
-from instance_bundle.errors import InstanceBundleError, InvalidEvent
+from instance_bundle import pace, poll_queue, response
+from instance_bundle.errors import (
+    Denied,
+    InstanceBundleError,
+    InvalidEvent,
+    PassingFault,
+    Stale,
+    Throttled,
+)
 from instance_bundle.ledger import Ledger, Record
 from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
+from instance_bundle.properties import DEFAULT_SERVICE_TIMEOUT
 from instance_bundle.request import Request
 from instance_bundle.settings import settings
 from instance_bundle.telemetry import about, count, logger, metrics
+
+_PASSING = {PassingFault.__name__, Throttled.__name__}
 
 
 @cache
@@ -33,30 +44,41 @@ def ledger() -> Ledger:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     """Answer each dead letter of the batch; report those that could not be, to come again."""
+    lease = context.get_remaining_time_in_millis() / 1000
     failures = []
     for message in event["Records"]:
         try:
-            answer_letter(message["body"])
+            answer_letter(message["body"], lease)
         except InstanceBundleError:
+            if _is_past_listening(message):
+                logger.exception("CloudFormation no longer waits for this; it is given up")
+                continue
             logger.exception("A dead letter could not be answered; it comes again")
             failures.append({"itemIdentifier": message["messageId"]})
     return {"batchItemFailures": failures}
 
 
-def answer_letter(body: str) -> None:
+def answer_letter(body: str, lease: float) -> None:
     """Answer what one dead letter is about, with the answer that stands or with FAILED.
 
+    Args:
+        body: the letter.
+        lease: seconds for which this process will drive the letter's request.
+
     Raises:
-        PassingFault: to be tried again.
+        Busy: another process drives it; to be tried again.
+        PassingFault: likewise.
         Denied: likewise, once the permission is there.
     """
     try:
-        letter = _read(body)
+        letter = _read(body, lease)
     except InvalidEvent as error:
         logger.error("A dead letter is about no request", error=str(error))
         return
+    except Stale:
+        logger.info("The request of a dead letter has gone on since")
+        return
     if letter is None:
-        logger.info("The request of a dead letter has been answered")
         return
     with about(letter.request.key):
         logger.error("Answering a dead letter", cause=letter.cause)
@@ -70,7 +92,7 @@ class Letter:
 
     Attributes:
         request: what CloudFormation asked.
-        record: what the ledger knows of it; None where the function never came so far.
+        record: what the ledger knows of it; None where the ledger can't be written to.
         cause: what went wrong, for a person.
     """
 
@@ -79,23 +101,45 @@ class Letter:
     cause: str
 
 
-def _read(body: str) -> Letter | None:
+def _read(body: str, lease: float) -> Letter | None:
     try:
         content = json.loads(body)
     except ValueError as error:
         raise InvalidEvent("The letter is no JSON") from error
     if isinstance(content, dict) and "requestPayload" in content:
-        request = Request.parse(content["requestPayload"])
-        record = ledger().read(request.key)
-        waiting = record.request if record else request
-        cause = _cause(content)
-    else:
-        record = ledger().read(Poll.parse(body).key)
-        if record is None:
-            raise InvalidEvent("The ledger knows no such request")
-        waiting = record.request
-        cause = "its polls kept failing"
-    return Letter(waiting, record, cause) if waiting else None
+        return _read_crashed_event(content, lease)
+    poll = Poll.parse(body)
+    record = ledger().take(poll.key, poll.generation, lease)
+    return _letter(record, "its polls kept failing")
+
+
+def _read_crashed_event(content: Mapping[str, Any], lease: float) -> Letter | None:
+    """A letter, unless the request's polls can see to it."""
+    request = Request.parse(content["requestPayload"])
+    try:
+        record, is_new = ledger().open(request, lease)
+    except Denied as denied:
+        return Letter(request, None, str(denied))
+    if record.answer is None and (not is_new or _error_type(content) in _PASSING):
+        logger.info("The polls take the request up", request_id=request.request_id)
+        if is_new:
+            ledger().carry_on(record, None, record.generation)
+        poll = Poll(record.key, record.generation)
+        poll_queue.send(settings().poll_queue_url, poll, pace.SOONEST)
+        return None
+    return _letter(record, _cause(content))
+
+
+def _letter(record: Record, cause: str) -> Letter | None:
+    if record.request is None:
+        logger.info("The request of a dead letter has been answered")
+        return None
+    return Letter(record.request, record, cause)
+
+
+def _error_type(content: Mapping[str, Any]) -> str:
+    payload = content.get("responsePayload")
+    return str(payload.get("errorType")) if isinstance(payload, dict) else ""
 
 
 def _cause(content: Mapping[str, Any]) -> str:
@@ -117,3 +161,9 @@ def _answer(letter: Letter) -> None:
     response.deliver(request.response_url, text, settings().response_origin)
     if record:
         ledger().delivered(request.key)
+
+
+def _is_past_listening(message: Mapping[str, Any]) -> bool:
+    """Whether a letter is older than any stack waits."""
+    sent = message.get("attributes", {}).get("SentTimestamp")
+    return sent is not None and time.time() - int(sent) / 1000 > DEFAULT_SERVICE_TIMEOUT

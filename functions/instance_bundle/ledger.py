@@ -1,13 +1,16 @@
 """What is known of requests, bundles and locations, in one DynamoDB table.
 
-| `resource` (hash key)     | `item` (range key)     | what it is                                  |
-|---------------------------|------------------------|---------------------------------------------|
-| `<stack ID>|<logical ID>` | `request|<request ID>` | a request: what was asked, done, answered   |
-| `<stack ID>|<logical ID>` | `bundle|<physical ID>` | a finished bundle, until its Delete         |
-| `location|<S3 URI>`       | `claim`                | the request that writes, or wrote, there    |
+| `resource` (hash key)     | `item` (range key)     | what it is                                |
+|---------------------------|------------------------|-------------------------------------------|
+| `<stack ID>|<logical ID>` | `request|<request ID>` | a request: what was asked, done, answered |
+| `<stack ID>|<logical ID>` | `bundle|<physical ID>` | a finished bundle, or its tombstone       |
+| `location|<S3 URI>`       | `claim`                | the request that writes, or wrote, there  |
 
 A request is driven by one process at a time: whoever drives it holds its lease, and the lease
-ends by itself with that process's time. Its generation tells the one poll message that counts.
+ends by itself with that process's time. Its generation tells the poll message that counts: an
+older one is dropped. A request that a later one has superseded starts nothing any more.
+
+Bundles, and the claims of their locations, stay until their Delete. All else expires.
 """
 
 import json
@@ -19,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from instance_bundle import aws
-from instance_bundle.errors import Busy, Denied, Stale
+from instance_bundle.errors import Busy, Denied, Stale, Superseded
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed
-from instance_bundle.properties import Location, service_timeout
-from instance_bundle.request import Request, RequestKey
+from instance_bundle.properties import Location, Target, service_timeout
+from instance_bundle.request import Request, RequestKey, RequestType
+from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import UpdateItemOutputTypeDef
@@ -45,24 +49,36 @@ class Record:
     Attributes:
         request: what CloudFormation asked; None once its answer has been delivered.
         key: the request's key.
+        request_type: Create, Update or Delete.
+        physical_id: the resource's ID before the request; empty in a Create.
+        sent: `Request.sent`.
         first_receipt: epoch seconds.
         deadline: epoch seconds; when the answer must be on its way.
         generation: the number of the poll message that counts.
-        location: where the work writes; None before a call that may have started it.
-        attempted_at: epoch seconds of the last such call.
+        lease_until: epoch seconds; until then a process may be driving the request.
+        target: what is to be bundled, and where to; None before anything is touched for it.
+        attempted_at: epoch seconds of the last call that may have started the work.
         task: the work, as it was seen last.
         answer: what was, or is to be, sent.
+        superseded: a later request ends this one's work, if any.
+        settled: nothing of its work is left to end or to clean up.
     """
 
     request: Request | None
     key: RequestKey
+    request_type: RequestType
+    physical_id: str
+    sent: str
     first_receipt: float
     deadline: float
     generation: int
-    location: Location | None
+    lease_until: float
+    target: Target | None
     attempted_at: float | None
     task: Task | None
     answer: Answer | None
+    superseded: bool
+    settled: bool
 
     @property
     def succeeded(self) -> bool:
@@ -79,6 +95,8 @@ class Bundle:
         made_by: the ID of the request that made it.
         naming: what named it, `Properties.naming`.
         location: where it lies; None for a dry run.
+        fingerprint: what told it from others at its location when it was finished; empty where
+            that could not be seen.
         attributes: what `Fn::GetAtt` gives.
     """
 
@@ -86,7 +104,23 @@ class Bundle:
     made_by: str
     naming: str
     location: Location | None
+    fingerprint: str
     attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What a Delete leaves: its resource, by this ID, is no more.
+
+    Attributes:
+        physical_id: the ID that the Delete gave.
+        sent: `Request.sent` of the Delete.
+        unseen: no request that the ledger knows ever had the ID: its Create may be on its way.
+    """
+
+    physical_id: str
+    sent: str
+    unseen: bool
 
 
 class Ledger:
@@ -113,6 +147,9 @@ class Ledger:
             **_request_key(request.key),
             "format": FORMAT,
             "request": json.dumps(request.as_event()),
+            "request_type": request.request_type,
+            "physical_id": request.physical_id,
+            "sent": request.sent,
             "first_receipt": _millis(now),
             "deadline": _millis(deadline),
             "generation": 0,
@@ -144,6 +181,9 @@ class Ledger:
     def take(self, key: RequestKey, generation: int, lease: float) -> Record:
         """Take the lease of a request, for the poll message of this generation.
 
+        A message counts unless a later generation has been taken or told of. One that is ahead was
+        sent by a process that ended before it could tell: the chain goes on with it.
+
         Raises:
             Busy: another process has it.
             Stale: the message no longer counts.
@@ -152,8 +192,8 @@ class Ledger:
         try:
             updated = self._update(
                 _request_key(key),
-                "SET #lease = :until",
-                "#generation = :generation AND #lease <= :now",
+                "SET #lease = :until, #generation = :generation",
+                "#generation <= :generation AND #lease <= :now",
                 {"#lease": "lease_until", "#generation": "generation"},
                 {
                     ":until": _millis(now + lease),
@@ -165,7 +205,7 @@ class Ledger:
             if not _condition_failed(denied):
                 raise
             record = self.read(key)
-            if record is None or record.generation != generation:
+            if record is None or record.generation > generation:
                 raise Stale(f"generation {generation}") from None
             raise Busy from None
         return _record({name: _deserialize(value) for name, value in updated["Attributes"].items()})
@@ -188,15 +228,34 @@ class Ledger:
             if not _condition_failed(denied):
                 raise
 
-    def attempt(self, record: Record, location: Location) -> None:
-        """Write down that a call which may start work at a location is about to be made."""
+    def intend(self, record: Record, target: Target) -> None:
+        """Write down what is to be bundled, and where to, before anything is touched for it."""
         self._update(
             _request_key(record.key),
-            "SET #at = :now, #location = :location",
+            "SET #target = :target",
             "attribute_exists(#item)",
-            {"#at": "attempted_at", "#location": "location", "#item": "item"},
-            {":now": _millis(self._clock()), ":location": json.dumps(asdict(location))},
+            {"#target": "target", "#item": "item"},
+            {":target": json.dumps(asdict(target))},
         )
+
+    def attempt(self, record: Record) -> None:
+        """Write down that a call which may start the work is about to be made.
+
+        Raises:
+            Superseded: a later request ends this one's work; it must not start any.
+        """
+        try:
+            self._update(
+                _request_key(record.key),
+                "SET #at = :now",
+                "attribute_exists(#item) AND attribute_not_exists(#superseded)",
+                {"#at": "attempted_at", "#item": "item", "#superseded": "superseded"},
+                {":now": _millis(self._clock())},
+            )
+        except Denied as denied:
+            if not _condition_failed(denied):
+                raise
+            raise Superseded from None
 
     def attempt_was_nothing(self, record: Record) -> None:
         """Take back an attempt that surely started nothing."""
@@ -217,6 +276,14 @@ class Ledger:
             {"#task": "task", "#item": "item"},
             {":task": json.dumps(asdict(task))},
         )
+
+    def supersede(self, record: Record) -> Record:
+        """Have a request start nothing any more; the record as it is then."""
+        return self._mark(record, "superseded")
+
+    def settle(self, record: Record) -> None:
+        """Write down that nothing of a request's work is left to end or to clean up."""
+        self._mark(record, "settled")
 
     def answer(self, key: RequestKey, answer: Answer) -> Answer:
         """Store the answer before it is sent.
@@ -248,16 +315,31 @@ class Ledger:
         return [_record(item) for item in self._query(key, "request|")]
 
     def claim(self, location: Location, key: RequestKey) -> bool:
-        """Claim a location for a request; False where another request has it."""
+        """Claim a location for a request, until it expires or a bundle there is kept.
+
+        Returns:
+            False where another request has it.
+        """
+        return self._claim(location, key, {"expires": int(self._clock() + _REQUESTS_KEPT)})
+
+    def _claim(self, location: Location, key: RequestKey, expiry: Mapping[str, int]) -> bool:
         owner = _owner(key)
+        item = {**_claim_key(location), "format": FORMAT, "owner": owner, **expiry}
         try:
             with aws.calling("dynamodb:PutItem"):
                 aws.dynamodb().put_item(
                     TableName=self._table,
-                    Item=_wire({**_claim_key(location), "format": FORMAT, "owner": owner}),
-                    ConditionExpression="attribute_not_exists(#item) OR #owner = :owner",
-                    ExpressionAttributeNames={"#item": "item", "#owner": "owner"},
-                    ExpressionAttributeValues=_wire({":owner": owner}),
+                    Item=_wire(item),
+                    # Expired items may still be there for days.
+                    ConditionExpression=(
+                        "attribute_not_exists(#item) OR #owner = :owner OR #expires < :now"
+                    ),
+                    ExpressionAttributeNames={
+                        "#item": "item",
+                        "#owner": "owner",
+                        "#expires": "expires",
+                    },
+                    ExpressionAttributeValues=_wire({":owner": owner, ":now": int(self._clock())}),
                 )
         except Denied as denied:
             if not _condition_failed(denied):
@@ -281,7 +363,9 @@ class Ledger:
                 raise
 
     def keep(self, key: RequestKey, bundle: Bundle) -> None:
-        """Write down a finished bundle; it stays until its Delete."""
+        """Write down a finished bundle; it stays until its Delete, and so does its claim."""
+        if bundle.location is not None and not self._claim(bundle.location, key, {}):
+            logger.warning("Another request has claimed the bundle's location")
         item = {
             **_bundle_key(key, bundle.physical_id),
             "format": FORMAT,
@@ -295,20 +379,43 @@ class Ledger:
         return [
             _bundle(json.loads(item["bundle"]))
             for item in self._query(key, "bundle|")
-            if "deleted_at" not in item
+            if "bundle" in item
         ]
 
-    def bury(self, key: RequestKey, physical_id: str) -> None:
-        """Leave a tombstone for a bundle that its resource no longer owns."""
-        now = self._clock()
+    def tombstones(self, key: RequestKey) -> list[Tombstone]:
+        """What Deletes of the resource have left."""
+        return [
+            Tombstone(item["item"].removeprefix("bundle|"), item["sent"], item["unseen"])
+            for item in self._query(key, "bundle|")
+            if "bundle" not in item
+        ]
+
+    def bury(self, key: RequestKey, tombstone: Tombstone) -> None:
+        """Leave a tombstone, in the place of the bundle if there is one."""
         item = {
-            **_bundle_key(key, physical_id),
+            **_bundle_key(key, tombstone.physical_id),
             "format": FORMAT,
-            "deleted_at": _millis(now),
-            "expires": int(now + _REQUESTS_KEPT),
+            "sent": tombstone.sent,
+            "unseen": tombstone.unseen,
+            "expires": int(self._clock() + _REQUESTS_KEPT),
         }
         with aws.calling("dynamodb:PutItem"):
             aws.dynamodb().put_item(TableName=self._table, Item=_wire(item))
+
+    def _mark(self, record: Record, mark: str) -> Record:
+        try:
+            updated = self._update(
+                _request_key(record.key),
+                "SET #mark = :true",
+                "attribute_exists(#item)",
+                {"#mark": mark, "#item": "item"},
+                {":true": True},
+            )
+        except Denied as denied:
+            if not _condition_failed(denied):
+                raise
+            return record  # it has expired: nobody is at work on it
+        return _record({name: _deserialize(value) for name, value in updated["Attributes"].items()})
 
     def _get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         with aws.calling("dynamodb:GetItem"):
@@ -395,6 +502,10 @@ def _answer(stored: Mapping[str, Any]) -> Answer:
     return Failed(stored["physical_id"], stored["reason"])
 
 
+def _target(stored: Mapping[str, Any]) -> Target:
+    return Target(stored["instance_id"], Location(**stored["location"]))
+
+
 def _bundle(stored: Mapping[str, Any]) -> Bundle:
     location = stored["location"]
     return Bundle(
@@ -402,6 +513,7 @@ def _bundle(stored: Mapping[str, Any]) -> Bundle:
         made_by=stored["made_by"],
         naming=stored["naming"],
         location=location and Location(**location),
+        fingerprint=stored["fingerprint"],
         attributes=stored["attributes"],
     )
 
@@ -415,11 +527,17 @@ def _record(item: Mapping[str, Any]) -> Record:
             logical_id=item["resource"].rpartition("|")[2],
             request_id=item["item"].partition("|")[2],
         ),
+        request_type=item["request_type"],
+        physical_id=item["physical_id"],
+        sent=item["sent"],
         first_receipt=float(item["first_receipt"]) / 1000,
         deadline=float(item["deadline"]) / 1000,
         generation=int(item["generation"]),
-        location=Location(**json.loads(item["location"])) if "location" in item else None,
+        lease_until=float(item["lease_until"]) / 1000,
+        target=_target(json.loads(item["target"])) if "target" in item else None,
         attempted_at=float(item["attempted_at"]) / 1000 if item.get("attempted_at") else None,
         task=Task(**json.loads(item["task"])) if "task" in item else None,
         answer=_answer(json.loads(item["answer"])) if "answer" in item else None,
+        superseded="superseded" in item,
+        settled="settled" in item,
     )

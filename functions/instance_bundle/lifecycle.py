@@ -4,23 +4,31 @@ Knows CloudFormation's contract, a ledger and a method; knows no EC2 call and no
 """
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from instance_bundle import pace
 from instance_bundle.errors import (
     DeadlineExceeded,
     Denied,
     LocationTaken,
+    NotEnded,
     PassingFault,
     Refusal,
+    Superseded,
     TaskFailed,
     Throttled,
 )
-from instance_bundle.ledger import Bundle, Ledger, Record
+from instance_bundle.ledger import Bundle, Ledger, Record, Tombstone
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
-from instance_bundle.properties import Location, Properties, service_timeout
+from instance_bundle.properties import (
+    Location,
+    Properties,
+    Target,
+    removes_on_delete,
+    service_timeout,
+)
 from instance_bundle.request import Request
 from instance_bundle.telemetry import count, logger
 
@@ -31,10 +39,25 @@ _OURS = ("bun-", "dryrun-")
 """How the IDs of finished work begin; other IDs stand for a resource that was never finished."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsettled:
+    """Work of an earlier request that has not ended.
+
+    Attributes:
+        work: what is known of it, for a person.
+        look_again: seconds until it may have ended.
+    """
+
+    work: str
+    look_again: int
+
+
 class Lifecycle:
     """The resource's life: each method takes a request's record and answers with an outcome.
 
     Each may raise `PassingFault`: nothing is lost, the next poll takes the work up again.
+    Whatever a request is about, it first ends and cleans up what earlier requests about the
+    resource began and did not finish: CloudFormation has given those up.
     """
 
     def __init__(
@@ -46,37 +69,33 @@ class Lifecycle:
 
     def create(self, record: Record) -> Outcome:
         """Start the bundle, and look again soon."""
-        request, properties = _parsed(record)
-        if properties.dry_run:
-            return self._rehearse(record, request, properties)
-        location = _location(request, properties)
-        if not self._ledger.claim(location, record.key):
-            return _failed(record, LocationTaken(location.s3_uri, "another resource has a bundle"))
-        if self._method.is_stored(location):
-            self._ledger.release(location, record.key)
-            return _failed(record, LocationTaken(location.s3_uri, "there is a bundle already"))
-        return self._start(record, properties, location)
+        return self._make(record, self._settle_earlier(record))
 
     def update(self, record: Record) -> Outcome:
         """Answer a bundle that the resource owns where it is the one described; else make one."""
-        _, properties = _parsed(record)
-        for bundle in self._ledger.bundles(record.key):
-            if bundle.naming == properties.naming:
-                return Done(bundle.physical_id, bundle.attributes)
-        return self.create(record)
+        unsettled = self._settle_earlier(record)
+        owned = self._owned(record)
+        if owned is None:
+            return self._make(record, unsettled)
+        if unsettled is not None and not self._is_overdue(record):
+            return self._wait(record, unsettled.look_again)
+        self._let_go_unseen(record, owned)
+        return Done(owned.physical_id, owned.attributes)
 
     def delete(self, record: Record) -> Outcome:
-        """End the work that still runs, then let go of the bundle; its objects stay."""
-        physical_id = _request(record).physical_id
-        requests = self._ledger.requests(record.key)
-        for other in requests:
-            task = self._running(other, physical_id)
-            if task is not None:
-                return self._end(record, physical_id, task)
-        self._release_unfinished(requests)
-        self._release_bundle(record, physical_id)
-        self._ledger.bury(record.key, physical_id)
-        return Done(physical_id)
+        """End the work that still runs, then let go of the bundle."""
+        unsettled = self._settle_earlier(record)
+        if unsettled is not None:
+            if self._is_overdue(record):
+                return _failed(record, NotEnded(_timeout(record), unsettled.work))
+            return self._wait(record, unsettled.look_again)
+        unseen = self._is_unseen(record)
+        for bundle in self._ledger.bundles(record.key):
+            if self._is_deleted_by(record, bundle):
+                self._let_go(record, bundle)
+                self._bury(record, bundle.physical_id)
+        self._bury(record, record.physical_id, unseen=unseen)
+        return Done(record.physical_id)
 
     def poll(self, record: Record, seen: Task | None) -> Outcome:
         """Take a request up where it is.
@@ -85,15 +104,36 @@ class Lifecycle:
             record: the request's record.
             seen: the record's task as EC2 tells it now; None where EC2 does not list it.
         """
-        request = _request(record)
-        if request.request_type == "Delete":
+        if record.request_type == "Delete":
             return self.delete(record)
+        if record.superseded:
+            return self._give_way(record)
         if record.task is None:
             return self._take_up(record)
         return self._judge(record, record.task, seen)
 
-    def _rehearse(self, record: Record, request: Request, properties: Properties) -> Outcome:
+    # Making a bundle
+
+    def _make(self, record: Record, unsettled: _Unsettled | None) -> Outcome:
+        request, properties = _parsed(record)
+        if self._is_late(record):
+            return _failed(record, Superseded())
+        if unsettled is not None:
+            if self._is_overdue(record):
+                return _failed(record, DeadlineExceeded(_timeout(record), unsettled.work))
+            return self._wait(record, unsettled.look_again)
         location = _location(request, properties)
+        if properties.dry_run:
+            return self._rehearse(record, properties, location)
+        self._ledger.intend(record, Target(properties.instance_id, location))
+        if not self._ledger.claim(location, record.key):
+            return _failed(record, LocationTaken(location.s3_uri, "another resource has a bundle"))
+        if self._method.fingerprint(location) is not None:
+            self._ledger.release(location, record.key)
+            return _failed(record, LocationTaken(location.s3_uri, "there is a bundle already"))
+        return self._start(record, properties, location)
+
+    def _rehearse(self, record: Record, properties: Properties, location: Location) -> Outcome:
         try:
             self._method.rehearse(properties, location)
         except Denied as denied:
@@ -105,35 +145,34 @@ class Lifecycle:
         return self._done(record, properties, rehearsal, location)
 
     def _start(self, record: Record, properties: Properties, location: Location) -> Outcome:
-        self._ledger.attempt(record, location)
+        self._ledger.attempt(record)
         try:
             task = self._method.start(properties, location, record.first_receipt)
         except Denied as denied:
             self._ledger.release(location, record.key)
+            self._ledger.attempt_was_nothing(record)
             return _failed(record, denied)
         except Throttled:
             self._ledger.attempt_was_nothing(record)
-            return Pending(pace.AFTER_FAULT)
+            return self._wait(record, pace.AFTER_FAULT)
         self._ledger.started(record, task)
         count("Started")
         logger.info("Started", task_id=task.id, location=location.s3_uri)
-        return Pending(pace.SOONEST, task)
+        return self._wait(record, pace.SOONEST, task)
 
     def _take_up(self, record: Record) -> Outcome:
         """Go on after a crash, or an answer that was lost, somewhere before the work was known."""
-        _, properties = _parsed(record)
-        if self._clock() >= record.deadline:
-            return _failed(record, _overdue(record, "the task could not be started"))
-        if record.attempted_at is None:
-            return self.update(record)
-        location = _location(_request(record), properties)
-        task = self._method.find(properties, location, record.first_receipt)
+        task = self._found(record)
         if task is not None:
             self._ledger.started(record, task)
-            return Pending(pace.SOONEST, task)
-        if self._clock() < record.attempted_at + _SETTLED:
-            return Pending(pace.AFTER_FAULT)
-        return self.create(record)
+            return self._judge(replace(record, task=task), task, task)
+        if self._is_overdue(record):
+            return _failed(
+                record, DeadlineExceeded(_timeout(record), "the task could not be started")
+            )
+        if self._may_show_yet(record):
+            return self._wait(record, pace.AFTER_FAULT)
+        return self.create(record) if record.request_type == "Create" else self.update(record)
 
     def _judge(self, record: Record, last: Task, seen: Task | None) -> Outcome:
         request, properties = _parsed(record)
@@ -148,14 +187,22 @@ class Lifecycle:
                     failed.id,
                     str(TaskFailed(failed.id, failed.error_code, failed.error_message)),
                 )
-            case None if self._method.is_stored(location):
+            case None if self._method.fingerprint(location) is not None:
                 # EC2 lists a task for a limited time only; the manifest is written last.
                 return self._done(record, properties, _finished(last), location)
-        if self._clock() >= record.deadline:
-            self._method.cancel(last.id)
-            return _failed(record, _overdue(record, f"{seen or last}; it is being cancelled"))
+        if self._is_overdue(record):
+            return self._give_up(record, seen or last)
         wait = pace.next_look(seen, self._clock()) if seen else pace.AFTER_FAULT
-        return Pending(self._before_deadline(record, wait), seen)
+        return self._wait(record, wait, seen)
+
+    def _give_up(self, record: Record, task: Task) -> Outcome:
+        try:
+            self._method.cancel(task.id)
+        except (PassingFault, Denied) as error:
+            # The answer can't wait; the request that follows it ends the task.
+            logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
+            return _failed(record, DeadlineExceeded(_timeout(record), f"{task}; it runs on"))
+        return _failed(record, DeadlineExceeded(_timeout(record), f"{task}; it is being cancelled"))
 
     def _done(
         self, record: Record, properties: Properties, task: Task, location: Location
@@ -168,47 +215,189 @@ class Lifecycle:
                 made_by=record.key.request_id,
                 naming=properties.naming,
                 location=None if properties.dry_run else location,
+                fingerprint="" if properties.dry_run else self._fingerprint(record, location),
                 attributes=attributes,
             ),
         )
         return Done(task.id, attributes)
 
-    def _before_deadline(self, record: Record, wait: int) -> int:
-        return max(1, min(wait, round(record.deadline - self._clock())))
+    def _fingerprint(self, record: Record, location: Location) -> str:
+        """The finished bundle's; empty where it can't be seen, which must not fail the bundle."""
+        try:
+            return self._method.fingerprint(location) or ""
+        except (PassingFault, Denied) as error:
+            if isinstance(error, PassingFault) and not self._is_overdue(record):
+                raise
+            logger.warning("OnDelete can't remove this bundle", why=str(error))
+            return ""
 
-    def _running(self, other: Record, physical_id: str) -> Task | None:
-        """The unfinished work of another request that a Delete of this physical ID is to end."""
-        if other.succeeded:
-            return None
+    # Ending what earlier requests began
+
+    def _settle_earlier(self, record: Record) -> _Unsettled | None:
+        """End and clean up what earlier requests about the resource began and did not finish.
+
+        Returns:
+            The work that has not ended yet, if there is any.
+        """
+        unfinished = [
+            other
+            for other in self._ledger.requests(record.key)
+            if other.key != record.key
+            and other.request_type != "Delete"
+            and not isinstance(other.answer, Done)
+            and not other.settled
+            and not _is_later(other, record)
+        ]
+        unsettled = [self._settle(record, other) for other in unfinished]
+        return next((work for work in unsettled if work is not None), None)
+
+    def _settle(self, record: Record, other: Record) -> _Unsettled | None:
+        if other.answer is None:
+            other = self._ledger.supersede(other)
+            if isinstance(other.answer, Done):
+                return None
         task = self._work_of(other)
-        if task is None or (physical_id.startswith(_OURS) and physical_id != task.id):
-            return None
-        return task if task.phase == "running" else None
+        if task is not None and task.phase == "running":
+            self._method.cancel(task.id)
+            return _Unsettled(f"{task}; it is being cancelled", pace.SOONEST)
+        failed = task is not None and task.phase == "failed"
+        if not failed and other.answer is None and self._clock() < other.lease_until:
+            return _Unsettled("another process is at work on the resource", pace.SOONEST)
+        if task is None and self._may_show_yet(other):
+            return _Unsettled("a task may have been started", pace.SOONEST)
+        if other.target is not None:
+            self._clean_up(record, other, other.target.location, task)
+        self._ledger.settle(other)
+        return None
 
     def _work_of(self, other: Record) -> Task | None:
-        if other.task is not None:
-            return self._method.describe([other.task.id]).get(other.task.id)
-        if other.attempted_at is None or other.request is None:
+        if other.task is None:
+            found = self._found(other)
+            if found is not None:
+                self._ledger.started(other, found)
+            return found
+        return self._method.describe([other.task.id]).get(other.task.id)
+
+    def _found(self, record: Record) -> Task | None:
+        if record.attempted_at is None or record.target is None:
             return None
-        request, properties = _parsed(other)
-        return self._method.find(properties, _location(request, properties), other.first_receipt)
+        return self._method.find(record.target, record.first_receipt)
 
-    def _release_unfinished(self, requests: Iterable[Record]) -> None:
-        for other in requests:
-            if other.location is not None and not other.succeeded:
-                self._ledger.release(other.location, other.key)
+    def _may_show_yet(self, record: Record) -> bool:
+        return record.attempted_at is not None and self._clock() < record.attempted_at + _SETTLED
 
-    def _release_bundle(self, record: Record, physical_id: str) -> None:
+    def _clean_up(
+        self, record: Record, other: Record, location: Location, seen: Task | None
+    ) -> None:
+        """Remove what work that has ended left, where its location is still its own.
+
+        A bundle that was finished, but not answered, is dealt with as its Delete would.
+        """
+        if not self._ledger.claim(location, other.key):
+            logger.info("Another resource has the location now", location=location.s3_uri)
+            return
+        task = seen or other.task
+        if seen is not None and seen.phase == "complete":
+            fingerprint = self._method.fingerprint(location)
+            if fingerprint is not None and removes_on_delete(_request(record).properties):
+                self._method.remove(location, fingerprint)
+        elif task is not None:
+            self._method.remove_leftovers(location, task)
         for bundle in self._ledger.bundles(record.key):
-            if bundle.physical_id == physical_id and bundle.location is not None:
-                maker = replace(record.key, request_id=bundle.made_by)
-                self._ledger.release(bundle.location, maker)
+            if bundle.made_by == other.key.request_id:
+                self._bury(record, bundle.physical_id)
+        self._ledger.release(location, other.key)
 
-    def _end(self, record: Record, physical_id: str, task: Task) -> Outcome:
-        if self._clock() >= record.deadline:
-            return Failed(physical_id, f"The work did not end in time: {task} after its cancel.")
-        self._method.cancel(task.id)
-        return Pending(self._before_deadline(record, pace.SOONEST))
+    def _give_way(self, record: Record) -> Outcome:
+        """Whoever superseded the request ends its work; only what needs none is still answered."""
+        owned = self._owned(record)
+        if owned is not None and record.request_type == "Update":
+            return Done(owned.physical_id, owned.attributes)
+        return _failed(record, Superseded())
+
+    # What the resource owns, and who comes late
+
+    def _owned(self, record: Record) -> Bundle | None:
+        naming = _parsed(record)[1].naming
+        bundles = self._ledger.bundles(record.key)
+        return next((bundle for bundle in bundles if bundle.naming == naming), None)
+
+    def _let_go_unseen(self, record: Record, owned: Bundle) -> None:
+        """Let go of bundles whose answer CloudFormation can't have seen.
+
+        It would know the resource by their ID; it knows it by the ID from before they were made.
+        """
+        unseen = {
+            other.key.request_id
+            for other in self._ledger.requests(record.key)
+            if other.key != record.key
+            and other.request_type == "Update"
+            and isinstance(other.answer, Done)
+            and other.physical_id == record.physical_id != other.answer.physical_id
+            and not _is_later(other, record)
+        }
+        for bundle in self._ledger.bundles(record.key):
+            if bundle.made_by in unseen and bundle.physical_id != owned.physical_id:
+                self._let_go(record, bundle)
+                self._bury(record, bundle.physical_id)
+
+    def _is_deleted_by(self, record: Record, bundle: Bundle) -> bool:
+        """A Delete is about the bundle of its ID; an ID that is not ours is about all of them."""
+        if bundle.physical_id == record.physical_id:
+            return True
+        maker = self._ledger.read(replace(record.key, request_id=bundle.made_by))
+        return not record.physical_id.startswith(_OURS) and not (
+            maker is not None and _is_later(maker, record)
+        )
+
+    def _let_go(self, record: Record, bundle: Bundle) -> None:
+        if bundle.location is None:
+            return
+        maker = replace(record.key, request_id=bundle.made_by)
+        removes = removes_on_delete(_request(record).properties)
+        if removes and bundle.fingerprint and self._ledger.claim(bundle.location, maker):
+            self._method.remove(bundle.location, bundle.fingerprint)
+        self._ledger.release(bundle.location, maker)
+
+    def _bury(self, record: Record, physical_id: str, *, unseen: bool = False) -> None:
+        self._ledger.bury(record.key, Tombstone(physical_id, record.sent, unseen))
+
+    def _is_late(self, record: Record) -> bool:
+        """Whether the request comes after a later one about its resource, or after its Delete."""
+        if any(_is_later(other, record) for other in self._ledger.requests(record.key)):
+            return True
+        tombstones = self._ledger.tombstones(record.key)
+        if record.request_type == "Update":
+            return any(tombstone.physical_id == record.physical_id for tombstone in tombstones)
+        # A resource that was deleted may be created again, by a Create sent after the Delete.
+        return any(
+            tombstone.unseen and not (record.sent > tombstone.sent > "") for tombstone in tombstones
+        )
+
+    def _is_unseen(self, record: Record) -> bool:
+        """Whether no request that is known ever had the ID that is to be deleted."""
+        return not any(
+            (other.task is not None and other.task.id == record.physical_id)
+            or (other.answer is not None and other.answer.physical_id == record.physical_id)
+            or (other.superseded and not record.physical_id.startswith(_OURS))
+            for other in self._ledger.requests(record.key)
+            if other.request_type != "Delete"
+        ) and not any(
+            bundle.physical_id == record.physical_id for bundle in self._ledger.bundles(record.key)
+        )
+
+    def _is_overdue(self, record: Record) -> bool:
+        return self._clock() >= record.deadline
+
+    def _wait(self, record: Record, seconds: int, task: Task | None = None) -> Pending:
+        """Look again then, but not after the deadline."""
+        left = round(record.deadline - self._clock())
+        return Pending(max(1, min(seconds, left)), task)
+
+
+def _is_later(other: Record, record: Record) -> bool:
+    """Whether CloudFormation is known to have sent the other request later."""
+    return bool(record.sent) and other.sent > record.sent
 
 
 def _request(record: Record) -> Request:
@@ -233,8 +422,8 @@ def _failed(record: Record, refusal: Refusal) -> Failed:
     return Failed(physical_id, str(refusal))
 
 
-def _overdue(record: Record, progress: str) -> DeadlineExceeded:
-    return DeadlineExceeded(service_timeout(_request(record).properties), progress)
+def _timeout(record: Record) -> int:
+    return service_timeout(_request(record).properties)
 
 
 def _finished(last: Task) -> Task:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from instance_bundle.properties import Location, Properties
+from instance_bundle.properties import Location, Properties, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class Method(Protocol):
         A `PassingFault` other than `Throttled` may have started it.
         """
 
-    def find(self, properties: Properties, location: Location, since: float) -> Task | None:
-        """The work at this location, if it was started at or after `since` (epoch seconds)."""
+    def find(self, target: Target, since: float) -> Task | None:
+        """The work on this target, if it was started at or after `since` (epoch seconds)."""
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         """How far the tasks are, in one call; those that EC2 no longer lists are left out."""
@@ -59,5 +59,11 @@ class Method(Protocol):
     def cancel(self, task_id: str) -> None:
         """Ask for the end of a task; one that has ended already is no error."""
 
-    def is_stored(self, location: Location) -> bool:
-        """Whether a finished bundle lies at the location."""
+    def fingerprint(self, location: Location) -> str | None:
+        """What tells the finished bundle at a location from any other; None where there is none."""
+
+    def remove(self, location: Location, fingerprint: str) -> None:
+        """Remove the finished bundle of this fingerprint, and nothing of another's."""
+
+    def remove_leftovers(self, location: Location, task: Task) -> None:
+        """Remove what a task that came to nothing has left at its location."""

@@ -12,9 +12,6 @@ from instance_bundle.request import RequestKey
 FORMAT = 1
 """Version of the messages' format."""
 
-LONGEST_DELAY = 900
-"""Seconds: SQS delays no message for longer (Amazon SQS API Reference, SendMessage)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Poll:
@@ -51,13 +48,22 @@ class Poll:
 
 
 def send(queue_url: str, poll: Poll, delay: int) -> None:
-    """Have a poll come after `delay` seconds.
+    """Have a poll come after `delay` seconds, 900 at most (Amazon SQS API Reference, SendMessage).
 
     Raises:
         PassingFault: the message may or may not have been taken.
         Denied: the queue refuses it.
     """
     with aws.calling("sqs:SendMessage"):
-        aws.sqs().send_message(
-            QueueUrl=queue_url, MessageBody=poll.body(), DelaySeconds=min(delay, LONGEST_DELAY)
-        )
+        aws.sqs().send_message(QueueUrl=queue_url, MessageBody=poll.body(), DelaySeconds=delay)
+
+
+def remove(queue_url: str, receipt_handle: str) -> None:
+    """Take a message that was received off the queue.
+
+    Raises:
+        PassingFault: the message may still be there.
+        Denied: the queue refuses it.
+    """
+    with aws.calling("sqs:DeleteMessage"):
+        aws.sqs().delete_message(QueueUrl=queue_url, ReceiptHandle=receipt_handle)

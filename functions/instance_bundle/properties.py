@@ -48,6 +48,23 @@ class Location:
         """The key of the manifest, which EC2 writes last."""
         return f"{self.prefix}.manifest.xml"
 
+    @property
+    def part_prefix(self) -> str:
+        """What the keys of the parts begin with; digits follow, and nothing else."""
+        return f"{self.prefix}.part."
+
+    def is_part(self, key: str) -> bool:
+        """Whether a key is exactly `<prefix>.part.<digits>`."""
+        return re.fullmatch(re.escape(self.part_prefix) + "[0-9]+", key) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is bundled, and where to: all that tells a request's work from other work."""
+
+    instance_id: str
+    location: Location
+
 
 @dataclass(frozen=True, slots=True)
 class UploadPolicy:
@@ -122,6 +139,11 @@ def service_timeout(raw: Any) -> int:
     if isinstance(value, int | str) and re.fullmatch(r"[0-9]{1,9}", str(value)):
         return min(max(int(value), 1), DEFAULT_SERVICE_TIMEOUT)
     return DEFAULT_SERVICE_TIMEOUT
+
+
+def removes_on_delete(raw: Any) -> bool:
+    """Whether ResourceProperties of any shape say `OnDelete: Delete`."""
+    return isinstance(raw, Mapping) and raw.get("OnDelete") == "Delete"
 
 
 def _problems(raw: Mapping[str, Any]) -> Iterator[Problem]:

@@ -18,11 +18,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from crhelper import SUCCESS, CfnResource
 
 from instance_bundle import pace, poll_queue, response
-from instance_bundle.errors import InvalidEvent, PassingFault, Refusal
+from instance_bundle.errors import DeadlineExceeded, Denied, InvalidEvent, PassingFault, Refusal
 from instance_bundle.ledger import Ledger, Record
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.poll_queue import Poll
+from instance_bundle.properties import service_timeout
 from instance_bundle.request import Request
 from instance_bundle.settings import Settings
 from instance_bundle.telemetry import about, count, duration, logger
@@ -90,6 +91,9 @@ class BundleResource(CfnResource):
         if record.request is None:
             return
         self._request, self._record, self._look = record.request, record, look
+        if self._clock() >= record.deadline:
+            # Should this process crash, its message comes back too late: the next one goes first.
+            self._poll_later(record, record.generation + 1, pace.SOONEST)
         super().__call__({**record.request.as_event(), "CrHelperPoll": True}, context)
 
     def accept(self, context: LambdaContext, step: Callable[[Record], Outcome]) -> str | None:
@@ -105,11 +109,12 @@ class BundleResource(CfnResource):
         if record.answer is not None:
             self._record = record
             return self._comes_to(record.answer)
+        if is_new:
+            self._record = record
         self._poll_later(record, record.generation, pace.SOONEST)
         if not is_new:
             logger.info("Received again; its poll takes it up")
             return None
-        self._record = record
         return self._comes_to(step(record))
 
     def carry_on(self, step: Callable[[Record, Task | None], Outcome]) -> str | None:
@@ -137,8 +142,7 @@ class BundleResource(CfnResource):
         except PassingFault as fault:
             if self._record is None:
                 raise
-            logger.warning("Will try again", fault=str(fault))
-            self._outcome = Pending(pace.AFTER_FAULT)
+            self._outcome = self._after_fault(self._record, fault)
 
     def _polling_init(self, event: Event) -> None:
         if not isinstance(self._outcome, Pending):
@@ -161,7 +165,7 @@ class BundleResource(CfnResource):
         assert not isinstance(self._outcome, Pending)  # noqa: S101  _polling_init has seen to it
         answer: Answer = self._outcome
         if self._record is not None:
-            answer = self._ledger().answer(self._record.key, answer)
+            answer = self._stored(self._record, answer)
             self._measure(self._record, answer)
         else:
             count("Failed")
@@ -189,9 +193,33 @@ class BundleResource(CfnResource):
             logger.info("Answering", status=SUCCESS, physical_id=answer.physical_id)
         else:
             logger.error("Answering", status="FAILED", reason=answer.reason)
-        response.deliver(self._request.response_url, text, self._settings().response_origin)
+        try:
+            response.deliver(self._request.response_url, text, self._settings().response_origin)
+        except PassingFault:
+            if self._record is None or not self._is_past_listening(self._record):
+                raise
+            logger.exception("CloudFormation no longer waits for the answer; it is given up")
         if self._record is not None:
             self._ledger().delivered(key)
+
+    def _stored(self, record: Record, answer: Answer) -> Answer:
+        """The answer that stands. Where the ledger can't be written to, that is the answer."""
+        try:
+            return self._ledger().answer(record.key, answer)
+        except Denied as denied:
+            logger.exception("The answer could not be stored")
+            return Failed(answer.physical_id, str(denied))
+
+    def _after_fault(self, record: Record, fault: PassingFault) -> Outcome:
+        left = record.deadline - self._clock()
+        if left > 0:
+            logger.warning("Will try again", fault=str(fault))
+            return Pending(max(1, min(pace.AFTER_FAULT, round(left))))
+        timeout = service_timeout(self._request.properties)
+        return Failed(self._id_of_failure(), str(DeadlineExceeded(timeout, str(fault))))
+
+    def _is_past_listening(self, record: Record) -> bool:
+        return self._clock() > record.first_receipt + service_timeout(self._request.properties)
 
     def _measure(self, record: Record, answer: Answer) -> None:
         if record.answer is not None:

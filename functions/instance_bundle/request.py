@@ -1,14 +1,24 @@
 """A custom resource request, as CloudFormation sends it."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
+from urllib.parse import parse_qs, urlsplit
 
 from instance_bundle.errors import InvalidEvent
 
 RequestType = Literal["Create", "Update", "Delete"]
 
 _REQUIRED = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
+
+# Far above what CloudFormation makes, and such that keys in DynamoDB and answers have room for all.
+_LONGEST = {
+    "StackId": 1024,
+    "LogicalResourceId": 255,
+    "RequestId": 128,
+    "PhysicalResourceId": 1000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,10 @@ class Request:
         physical_id = "" if event["RequestType"] == "Create" else event.get("PhysicalResourceId")
         if not isinstance(physical_id, str):
             raise InvalidEvent("PhysicalResourceId: an Update or Delete has this, a text")
+        for name, limit in _LONGEST.items():
+            if _size(event.get(name, "")) > limit:
+                raise InvalidEvent(f"{name}: a custom resource event has {limit} bytes at most")
+        _check_url(event["ResponseURL"])
         return cls(
             request_type=cast(RequestType, event["RequestType"]),
             key=RequestKey(event["StackId"], event["LogicalResourceId"], event["RequestId"]),
@@ -79,6 +93,12 @@ class Request:
             "PhysicalResourceId": self.physical_id,
             "ResourceProperties": self.properties,
         }
+
+    @property
+    def sent(self) -> str:
+        """When CloudFormation sent it, as the ResponseURL's signature tells: such as
+        `20261124T055807Z`, to be compared as text; empty where it does not tell."""
+        return parse_qs(urlsplit(self.response_url).query).get("X-Amz-Date", [""])[0]
 
     @property
     def stack_id(self) -> str:
@@ -105,3 +125,21 @@ class Request:
     def id_of_failure(self) -> str:
         """The physical ID to answer where no work of this request has an ID."""
         return self.physical_id or f"{self.logical_id}-{self.request_id}"
+
+
+def _size(text: Any) -> int:
+    """Bytes of a text in an answer; more than any limit where it can't be sent at all."""
+    try:
+        return len(json.dumps(text, ensure_ascii=False).encode()) - len('""')
+    except UnicodeEncodeError:
+        return 1 << 20
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise InvalidEvent("ResponseURL: a custom resource event has this, a URL") from error
+    if not parts.hostname or not url.isascii():
+        raise InvalidEvent("ResponseURL: a custom resource event has this, a URL")

@@ -39,7 +39,7 @@ def body(key: RequestKey, answer: Answer) -> bytes:
         return _encode({**response, "Data": dict(answer.attributes)})
     reason = answer.reason
     text = _encode({**response, "Reason": reason})
-    while len(text) > LIMIT:
+    while len(text) > LIMIT and reason:
         reason = reason[: -max(1, (len(text) - LIMIT) // 6)]
         text = _encode({**response, "Reason": f"{reason}…"})
     return text

@@ -12,7 +12,7 @@ from instance_bundle import aws
 from instance_bundle.bundle_instance import BundleInstance
 from instance_bundle.errors import Denied, PassingFault, Throttled
 from instance_bundle.method import Method
-from instance_bundle.properties import Location, Properties
+from instance_bundle.properties import Location, Properties, Target
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
 
@@ -43,7 +43,7 @@ def test_a_task_is_started_seen_and_found(method: Method, instance: str, clock: 
 
     assert task.phase == "running"
     assert method.describe([task.id]) == {task.id: task}
-    assert method.find(properties(instance), HERE, clock()) == task
+    assert method.find(Target(instance, HERE), clock()) == task
 
 
 def test_a_task_that_is_not_listed_is_left_out(method: Method, instance: str) -> None:
@@ -65,7 +65,7 @@ def test_a_task_elsewhere_is_not_ours(
 ) -> None:
     method.start(properties(instance), HERE, clock())
 
-    assert method.find(properties(instance), location, clock()) is None
+    assert method.find(Target(instance, location), clock()) is None
 
 
 def test_a_task_from_before_the_request_is_not_ours(
@@ -73,7 +73,7 @@ def test_a_task_from_before_the_request_is_not_ours(
 ) -> None:
     method.start(properties(instance), HERE, clock())
 
-    assert method.find(properties(instance), HERE, clock() + 60) is None
+    assert method.find(Target(instance, HERE), clock() + 60) is None
 
 
 def test_an_instance_that_is_busy_with_our_own_task_is_no_refusal(
@@ -125,16 +125,16 @@ def test_a_bundle_is_stored_once_its_manifest_is_there(
     task = method.start(properties(instance), HERE, clock())
     clock.now += 8
     method.describe([task.id])
-    assert not method.is_stored(HERE)
+    assert not method.fingerprint(HERE)
 
     clock.now += 2
     complete = method.describe([task.id])[task.id]
     assert (complete.phase, complete.progress) == ("complete", "100%")
-    assert method.is_stored(HERE)
+    assert method.fingerprint(HERE)
 
 
 def test_a_bucket_that_is_not_there_stores_nothing(method: Method, instance: str) -> None:
-    assert not method.is_stored(Location("nobodys-bucket", "web"))
+    assert not method.fingerprint(Location("nobodys-bucket", "web"))
 
 
 def error(code: str, status: int) -> ClientError:
@@ -179,16 +179,16 @@ def test_what_an_error_of_ec2_means(
     assert type(raised.value) is meaning
 
 
-def test_a_manifest_that_may_not_be_seen_is_taken_as_not_there(
-    method: Method, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_manifest_that_may_not_be_seen_is_a_refusal_that_names_the_action(
+    method: Method, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbid(*args: Any) -> None:
         raise error("403", 403)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", forbid)
 
-    assert not method.is_stored(HERE)
-    assert "can't be looked at" in caplog.text
+    with pytest.raises(Denied, match="Allow s3:GetObject in the role"):
+        method.fingerprint(HERE)
 
 
 def test_the_sdk_does_not_repeat_a_call_that_starts_work(

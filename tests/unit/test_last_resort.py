@@ -1,6 +1,7 @@
 """What fell through is answered FAILED, once."""
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,7 +17,11 @@ from instance_bundle.request import Request
 from .conftest import Answers, Context
 from .test_lifecycle import RUNNING
 
-pytestmark = pytest.mark.usefixtures("cloud")
+
+@pytest.fixture(autouse=True)
+def _one_ledger(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last resort's ledger keeps the same time as the test's."""
+    monkeypatch.setattr(last_resort, "ledger", cache(lambda: ledger))
 
 
 def event(answers: Answers, **others: Any) -> dict[str, Any]:

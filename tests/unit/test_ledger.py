@@ -6,7 +6,7 @@ import pytest
 
 from instance_bundle import aws
 from instance_bundle.errors import Busy, Denied, Stale
-from instance_bundle.ledger import Bundle, Ledger
+from instance_bundle.ledger import Bundle, Ledger, Tombstone
 from instance_bundle.outcome import Done, Failed
 from instance_bundle.properties import Location
 
@@ -45,20 +45,36 @@ def test_a_lease_keeps_others_away_until_it_ends(ledger: Ledger, clock: Clock) -
     with pytest.raises(Busy):
         ledger.take(record.key, 0, lease=30)
     clock.now += 30
-    assert ledger.take(record.key, 0, lease=30) == record
+    assert ledger.take(record.key, 0, lease=30) == replace(record, lease_until=clock.now + 30)
     with pytest.raises(Busy):
         ledger.take(record.key, 0, lease=30)
 
 
-def test_carrying_on_ends_the_lease_and_advances_the_generation(ledger: Ledger) -> None:
+def test_carrying_on_ends_the_lease_and_advances_the_generation(
+    ledger: Ledger, clock: Clock
+) -> None:
     record, _ = ledger.open(request(), lease=30)
 
     ledger.carry_on(record, RUNNING, 1)
 
-    assert ledger.take(record.key, 1, lease=30) == replace(record, task=RUNNING, generation=1)
-    for generation in (0, 2):
-        with pytest.raises(Stale):
-            ledger.take(record.key, generation, lease=30)
+    with pytest.raises(Stale):
+        ledger.take(record.key, 0, lease=30)
+    assert ledger.take(record.key, 1, lease=30) == replace(
+        record, task=RUNNING, generation=1, lease_until=clock.now + 30
+    )
+
+
+def test_the_next_poll_goes_on_where_its_sender_ended_before_it_could_tell(
+    ledger: Ledger, clock: Clock
+) -> None:
+    record, _ = ledger.open(request(), lease=30)
+    with pytest.raises(Busy):
+        ledger.take(record.key, 1, lease=30)
+    clock.now += 30
+
+    assert ledger.take(record.key, 1, lease=30).generation == 1
+    with pytest.raises(Stale):
+        ledger.take(record.key, 0, lease=30)
 
 
 def test_a_process_that_was_overtaken_changes_nothing(ledger: Ledger) -> None:
@@ -119,18 +135,18 @@ def test_a_location_has_one_claim(ledger: Ledger) -> None:
 
 def test_a_resources_bundles_are_its_own_until_they_are_buried(ledger: Ledger) -> None:
     key = request().key
-    bundle = Bundle("bun-1", "r1", "naming", HERE, {"BundleId": "bun-1"})
+    bundle = Bundle("bun-1", "r1", "naming", HERE, "tag", {"BundleId": "bun-1"})
     ledger.keep(key, bundle)
 
     assert ledger.bundles(replace(key, request_id="r9")) == [bundle]
     assert ledger.bundles(replace(key, logical_id="Other")) == []
-    ledger.bury(key, "bun-1")
+    ledger.bury(key, Tombstone("bun-1", "", unseen=False))
     assert ledger.bundles(key) == []
 
 
 def test_requests_expire_and_bundles_do_not(ledger: Ledger, clock: Clock) -> None:
     record, _ = ledger.open(request(), lease=30)
-    ledger.keep(record.key, Bundle("bun-1", "r1", "naming", None, {}))
+    ledger.keep(record.key, Bundle("bun-1", "r1", "naming", None, "", {}))
 
     items = aws.dynamodb().scan(TableName="ledger")["Items"]
     expiries = {item["item"]["S"]: item.get("expires") for item in items}

@@ -12,7 +12,7 @@ from instance_bundle.ledger import Ledger, Record
 from instance_bundle.lifecycle import Lifecycle
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Pending
-from instance_bundle.properties import Location, Properties
+from instance_bundle.properties import Location, Properties, Target
 from instance_bundle.request import Request, RequestKey
 
 from .conftest import Clock
@@ -29,6 +29,8 @@ class Ec2:
 
     tasks: dict[str, Task] = field(default_factory=dict)
     stored: set[Location] = field(default_factory=set)
+    removed: list[tuple[Location, str]] = field(default_factory=list)
+    swept: list[Location] = field(default_factory=list)
     started: list[Location] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     obstacle: Exception | None = None
@@ -48,8 +50,9 @@ class Ec2:
             raise self.obstacle
         return task
 
-    def find(self, properties: Properties, location: Location, since: float) -> Task | None:
-        return next(reversed(self.tasks.values()), None) if location in self.started else None
+    def find(self, target: Target, since: float) -> Task | None:
+        found = target.location in self.started
+        return next(reversed(self.tasks.values()), None) if found else None
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         return {id_: task for id_, task in self.tasks.items() if id_ in task_ids}
@@ -57,8 +60,14 @@ class Ec2:
     def cancel(self, task_id: str) -> None:
         self.cancelled.append(task_id)
 
-    def is_stored(self, location: Location) -> bool:
-        return location in self.stored
+    def fingerprint(self, location: Location) -> str | None:
+        return f"the bundle at {location.s3_uri}" if location in self.stored else None
+
+    def remove(self, location: Location, fingerprint: str) -> None:
+        self.removed.append((location, fingerprint))
+
+    def remove_leftovers(self, location: Location, task: Task) -> None:
+        self.swept.append(location)
 
 
 @pytest.fixture

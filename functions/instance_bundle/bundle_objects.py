@@ -1,0 +1,121 @@
+"""A bundle's objects in Amazon S3: looked at, and removed where they are surely its own."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from instance_bundle import aws
+from instance_bundle.errors import UnreadableManifest
+from instance_bundle.properties import Location
+from instance_bundle.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, ObjectTypeDef
+
+_KEYS_A_CALL = 1000
+"""Keys that one DeleteObjects call takes (Amazon S3 API Reference)."""
+
+
+def fingerprint(location: Location) -> str | None:
+    """The entity tag of the manifest, which EC2 writes last; None where there is none."""
+    with aws.calling("s3:GetObject"):
+        try:
+            return aws.s3().head_object(Bucket=location.bucket, Key=location.manifest_key)["ETag"]
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+
+
+def remove(location: Location, seal: str) -> None:
+    """Remove the parts that the manifest names, then the manifest.
+
+    What another bundle has written there since stays: all of it where the manifest is not the one
+    of this fingerprint, and each part that is newer than the manifest.
+    """
+    found = _manifest(location, seal)
+    if found is None:
+        logger.info("There is no manifest of this bundle; nothing is removed", at=location.s3_uri)
+        return
+    text, written = found
+    # Imported here, since most requests have no manifest to read.
+    from instance_bundle import manifest
+
+    try:
+        named = manifest.part_keys(text, location)
+    except UnreadableManifest as error:
+        logger.error("Nothing is removed by this manifest", at=location.s3_uri, why=str(error))
+        return
+    parts = (part for part in _listed(location) if part["Key"] in named)
+    _delete(location.bucket, (part for part in parts if part["LastModified"] <= written))
+    _delete(location.bucket, [{"Key": location.manifest_key, "ETag": seal}])
+
+
+def remove_leftovers(location: Location, since: str) -> None:
+    """Remove the parts that a task left without a manifest.
+
+    Args:
+        location: where the task wrote; the caller holds its claim.
+        since: when the task started, ISO 8601; older objects are not its own.
+    """
+    if fingerprint(location) is not None:
+        return
+    started = datetime.fromisoformat(since)
+    _delete(
+        location.bucket,
+        (
+            part
+            for part in _listed(location)
+            if location.is_part(part["Key"]) and part["LastModified"] >= started
+        ),
+    )
+
+
+def _manifest(location: Location, seal: str) -> tuple[bytes, datetime] | None:
+    """The manifest of this fingerprint, no more of it than matters, and when it was written."""
+    from instance_bundle import manifest
+
+    with aws.calling("s3:GetObject"):
+        try:
+            found = aws.s3().get_object(Bucket=location.bucket, Key=location.manifest_key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+        with found["Body"] as body:
+            if found["ETag"] != seal:
+                return None
+            return body.read(manifest.LARGEST + 1), found["LastModified"]
+
+
+def _listed(location: Location) -> "Iterator[ObjectTypeDef]":
+    pages = aws.s3().get_paginator("list_objects_v2")
+    with aws.calling("s3:ListBucket"):
+        try:
+            for page in pages.paginate(Bucket=location.bucket, Prefix=location.part_prefix):
+                yield from page.get("Contents", [])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchBucket":
+                raise
+
+
+def _delete(bucket: str, objects: "Iterator[ObjectTypeDef] | Sequence[ObjectTypeDef]") -> None:
+    left = iter(objects)
+    while chunk := list(islice(left, _KEYS_A_CALL)):
+        _delete_chunk(bucket, [{"Key": item["Key"], "ETag": item["ETag"]} for item in chunk])
+
+
+def _delete_chunk(bucket: str, objects: "Collection[ObjectIdentifierTypeDef]") -> None:
+    """Remove objects as they were seen; one that has changed meanwhile stays."""
+    with aws.calling("s3:DeleteObject"):
+        answer = aws.s3().delete_objects(
+            Bucket=bucket, Delete={"Objects": list(objects), "Quiet": True}
+        )
+    for error in answer.get("Errors", []):
+        code, key = error.get("Code", ""), error.get("Key", "")
+        if code != "PreconditionFailed":
+            raise aws.meaning("s3:DeleteObject", code, f"{error.get('Message', '')} ({key})")
+        logger.info("An object has changed and stays", key=key)
