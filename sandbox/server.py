@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
+from sandbox import faults
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
 from sandbox.ec2 import api as ec2
@@ -28,8 +29,6 @@ _TICK = 0.1
 # AWS waits one and two minutes; nobody wants to watch that.
 _RETRY_DELAYS = (1.0, 2.0)
 
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
 
 class Server:
     """AWS on this machine, from entering the context to leaving it.
@@ -37,7 +36,8 @@ class Server:
     Beside AWS's own APIs it answers
 
     * `GET /sandbox/bundle-requests`: each BundleInstance request, as it was received;
-    * `GET /sandbox/responses`: each answer of a custom resource, as it was received.
+    * `GET /sandbox/responses`: each answer of a custom resource, as it was received;
+    * `/sandbox/faults`: the faults that strike calls; README.md says how they are set.
 
     Args:
         port: the port to listen on; 0 takes a free one.
@@ -48,11 +48,12 @@ class Server:
 
     def __init__(self, port: int = 0) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        self._moto = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
+        self._moto = cast(faults.Wsgi, DomainDispatcherApplication(create_backend_app))
         self._http = make_server(
-            HOST, port, self._answer, threaded=True, request_handler=MotoRequestHandler
+            HOST, port, self._answer, threaded=True, request_handler=_RequestHandler
         )
         self._parts = ExitStack()
+        self._faults = faults.Faults()
         self.endpoint = f"http://{HOST}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
@@ -68,9 +69,12 @@ class Server:
         parts.callback(self._http.server_close)
         parts.enter_context(ec2.install())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
-        service = functions.install(environment, logs.write, retry_delays=_RETRY_DELAYS)
+        service = functions.install(
+            environment, logs.write, retry_delays=_RETRY_DELAYS, faults=self._faults
+        )
         parts.callback(service.close)
-        parts.callback(event_sources.install(service).close)
+        parts.callback(event_sources.install(service, self._faults).close)
+        self._faulty = faults.FaultyApp(self._call, self._faults, service.calling)
         self._stacks = cloudformation.install(lambda: self.endpoint)
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
@@ -79,8 +83,14 @@ class Server:
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
+        if path == faults.PATH or path.startswith(f"{faults.PATH}/"):
+            return faults.serve(self._faults, Request(environ))(environ, start_response)
         if path.startswith("/sandbox/"):
             return self._report(path)(environ, start_response)
+        return self._faulty(environ, start_response)
+
+    def _call(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
         if path.startswith(RESPONSE_PATH) and environ["REQUEST_METHOD"] == "PUT":
             return self._receive(Request(environ))(environ, start_response)
         return self._moto(environ, start_response)
@@ -92,7 +102,9 @@ class Server:
             case "responses":
                 report = self._stacks.custom_resources.responses_received()
             case _:
-                return Response("There is bundle-requests and responses here.\n", status=404)
+                return Response(
+                    "There is bundle-requests, faults and responses here.\n", status=404
+                )
         return Response(json.dumps(report, indent=2) + "\n", content_type="application/json")
 
     def _receive(self, request: Request) -> Response:
@@ -100,6 +112,13 @@ class Server:
             request.path, request.query_string.decode(), dict(request.headers), request.get_data()
         )
         return Response(text, status=status)
+
+
+class _RequestHandler(MotoRequestHandler):
+    """moto's, which closes the connection of a request that gets no answer."""
+
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
+        self.close_connection = True
 
 
 class _Background:

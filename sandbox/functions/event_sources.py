@@ -22,6 +22,7 @@ from moto.awslambda.models import EventSourceMapping, lambda_backends
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
+from sandbox.faults import MESSAGE_DELIVERY, Faults
 from sandbox.functions.runtime import InvokeResult
 from sandbox.functions.service import Functions
 
@@ -45,8 +46,9 @@ _CHANGES_OF_A_QUEUE = (
 class EventSources:
     """Polls the queues of all enabled event source mappings. Made by `install`."""
 
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, faults: Faults) -> None:
         self._functions = functions
+        self._faults = faults
         self._closed = threading.Event()
         self._moto = ExitStack()
         self._watcher = threading.Thread(
@@ -121,35 +123,43 @@ class EventSources:
         self, mapping: EventSourceMapping, batch: list[Message], slots: threading.Semaphore
     ) -> None:
         try:
-            result = self._invoke(mapping, batch)
+            event = json.dumps({"Records": [_record(mapping, message) for message in batch]})
+            if self._faults.strike(MESSAGE_DELIVERY, event, by_function=False):
+                self._functions.spawn(functools.partial(self._hand_over, mapping, batch, event))
+            self._hand_over(mapping, batch, event)
+        finally:
+            slots.release()
+
+    def _hand_over(self, mapping: EventSourceMapping, batch: list[Message], event: str) -> None:
+        try:
+            result = self._invoke(mapping, event)
         except (LambdaClientError, SQSException) as refusal:
             logger.warning("a batch of %s goes back: %s", mapping.event_source_arn, refusal)
             return
-        finally:
-            slots.release()
         failed = _failed_messages(mapping, batch, result)
         for message in batch:
             if message.id not in failed:
                 _delete(mapping, message)
 
-    def _invoke(self, mapping: EventSourceMapping, batch: list[Message]) -> InvokeResult:
+    def _invoke(self, mapping: EventSourceMapping, event: str) -> InvokeResult:
         backend = lambda_backends[mapping.account_id][mapping.region]
         queue = sqs_backends[mapping.account_id][mapping.region].get_queue(_queue_name(mapping))
-        event = {"Records": [_record(mapping, message) for message in batch]}
         return self._functions.invoke(
             backend.get_function(mapping.function_arn),
-            json.dumps(event).encode(),
+            event.encode(),
             # Throttled batches are held for as long as nobody else can receive their messages.
             patience=_visibility_timeout(queue),
         )
 
 
-def install(functions: Functions) -> EventSources:
+def install(functions: Functions, faults: Faults | None = None) -> EventSources:
     """Poll SQS queues for functions, until `close()`. Close it before the functions.
+
+    faults: those that have a batch of messages delivered twice; none if absent.
 
     Batching windows and visibility time-outs pass in real time, as in moto's queues.
     """
-    sources = EventSources(functions)
+    sources = EventSources(functions, faults or Faults())
     sources._moto.enter_context(
         patch.object(Queue, "lambda_event_source_mappings", _NoMappings(), create=True)
     )

@@ -33,6 +33,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from sandbox import packages
 
 logger = logging.getLogger("sandbox")
@@ -150,6 +152,7 @@ class ExecutionEnvironment:
         self._api = _RuntimeApi(deployment.arn, self._events)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._payload: bytes | None = None
         self._output: threading.Thread | None = None
         self._closed = False
 
@@ -158,14 +161,39 @@ class ExecutionEnvironment:
         """Whether another invocation may be given to this environment."""
         return not self._closed and self._process is not None and self._process.poll() is None
 
+    @property
+    def event(self) -> str | None:
+        """JSON text of the event that the handler is given now; None between invocations."""
+        payload = self._payload
+        return None if payload is None else payload.decode(errors="replace")
+
+    def owns_port(self, port: int) -> bool:
+        """Whether a TCP connection of the process has this local port."""
+        process = self._process
+        if process is None:
+            return False
+        try:
+            connections = psutil.Process(process.pid).net_connections(kind="tcp")
+        except psutil.Error:  # the process has just ended
+            return False
+        return any(connection.laddr and connection.laddr.port == port for connection in connections)
+
     def invoke(self, request_id: str, payload: bytes, timeout: float) -> InvokeResult:
         """Run the handler with payload (JSON), for at most timeout seconds.
 
         After an error of the handler the environment is still good. After a time-out, an exit
         of the process, or code that does not load, the environment is closed.
         """
+        self._payload = payload
+        try:
+            return self._invoke(_Invocation(request_id, payload, timeout))
+        finally:
+            self._payload = None
+
+    def _invoke(self, invocation: _Invocation) -> InvokeResult:
+        request_id, timeout = invocation.request_id, invocation.timeout
         self._start()
-        self._api.offer(_Invocation(request_id, payload, timeout))
+        self._api.offer(invocation)
         try:
             event = self._events.get(timeout=INIT_SECONDS + timeout)
             if isinstance(event, _Taken):
@@ -188,6 +216,15 @@ class ExecutionEnvironment:
             case _Taken():
                 raise RuntimeError(f"{self.deployment.name} took invocation {request_id} twice")
 
+    def kill(self) -> None:
+        """Kill the process and all of its group, and wait until it is gone.
+
+        The invocation ends as when the process dies by itself.
+        """
+        with self._lock:
+            if not self._closed and self._process is not None:
+                self._kill_group(self._process)
+
     def close(self) -> None:
         """Kill the process and all of its group, and wait until it is gone. May be called again."""
         with self._lock:
@@ -195,13 +232,17 @@ class ExecutionEnvironment:
                 return
             self._closed = True
             if self._process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+                self._kill_group(self._process)
             self._api.close()
             if self._output is not None:
                 self._output.join(_JOIN_SECONDS)
             self._events.put(_Exited(-signal.SIGKILL))
+
+    @staticmethod
+    def _kill_group(process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def _start(self) -> None:
         with self._lock:

@@ -33,6 +33,7 @@ from moto.core.common_models import CloudFormationModel
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import sqs_backends
 
+from sandbox.faults import EVENT_DELIVERY, Faults
 from sandbox.functions.runtime import (
     Deployment,
     ExecutionEnvironment,
@@ -115,6 +116,7 @@ class Functions:
         clock: Callable[[], float],
         retry_delays: tuple[float, float],
         concurrency: int,
+        faults: Faults,
     ) -> None:
         self._runtime = runtime
         self._extra_environment = extra_environment
@@ -122,6 +124,7 @@ class Functions:
         self._clock = clock
         self._retry_delays = retry_delays
         self._concurrency = concurrency
+        self._faults = faults
         self._code = _CodeStore()
         self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
         self._freed = threading.Condition()
@@ -165,7 +168,15 @@ class Functions:
             accepted=self._clock(),
         )
         self.spawn(lambda: self._see_through(event))
+        if self._faults.strike(EVENT_DELIVERY, payload.decode(errors="replace"), by_function=False):
+            self.spawn(lambda: self._see_through(event))
         return event.request_id
+
+    def calling(self, port: int) -> ExecutionEnvironment | None:
+        """The environment at work whose process has a connection from this local port, if any."""
+        with self._freed:
+            busy = [environment for pool in self._pools.values() for environment in pool.busy]
+        return next((environment for environment in busy if environment.owns_port(port)), None)
 
     def spawn(self, task: Callable[[], None]) -> None:
         """Run a task in a thread of its own, which close() waits for; once closed, do nothing."""
@@ -483,6 +494,7 @@ def install(
     clock: Callable[[], float] = time.time,
     retry_delays: tuple[float, float] = (60.0, 120.0),
     concurrency: int = 10,
+    faults: Faults | None = None,
 ) -> Functions:
     """Have moto's Lambda run its functions as processes, until `close()`. One at a time.
 
@@ -493,11 +505,18 @@ def install(
     deadlines and time-outs live in real time.
     retry_delays: seconds before each retry of an asynchronous event; AWS waits 60, then 120.
     concurrency: environments that a function without reserved concurrency may have at once.
+    faults: those that have an asynchronous event delivered twice; none if absent.
 
     Raises RuntimeError if no interpreter can be prepared (see `prepare_runtime`).
     """
     functions = Functions(
-        prepare_runtime(), extra_environment, log, clock, retry_delays, concurrency
+        prepare_runtime(),
+        extra_environment,
+        log,
+        clock,
+        retry_delays,
+        concurrency,
+        faults or Faults(),
     )
     functions._moto.enter_context(patch.object(moto_lambda, "LambdaFunction", SandboxFunction))
     functions._moto.enter_context(patch.object(SandboxFunction, "service", functions))

@@ -1,0 +1,184 @@
+"""AWS's API calls as HTTP requests: what a request calls, and how its service tells an error."""
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+from werkzeug import Response
+from werkzeug.wsgi import get_input_stream
+
+from sandbox.cloudformation.custom_resources import RESPONSE_PATH
+
+RESPONSE_PUT = "response:Put"
+"""The PUT of a custom resource's answer to its ResponseURL."""
+
+_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/(?P<service>[^/]+)/aws4_request")
+
+_S3_SERVICE = {"GET": "ListBuckets"}
+_S3_BUCKET = {
+    "GET": "ListObjects",
+    "HEAD": "HeadBucket",
+    "PUT": "CreateBucket",
+    "DELETE": "DeleteBucket",
+}
+_S3_OBJECT = {
+    "GET": "GetObject",
+    "HEAD": "HeadObject",
+    "PUT": "PutObject",
+    "DELETE": "DeleteObject",
+}
+# Each of these in the query makes another call of it; other subresources have no name here.
+_S3_BUCKET_SUBRESOURCES = {
+    ("POST", "delete"): "DeleteObjects",
+    ("GET", "list-type"): "ListObjectsV2",
+    ("GET", "location"): "GetBucketLocation",
+    ("GET", "versions"): "ListObjectVersions",
+    ("GET", "uploads"): "ListMultipartUploads",
+}
+_S3_OBJECT_SUBRESOURCES = {
+    ("POST", "uploads"): "CreateMultipartUpload",
+    ("PUT", "uploadId"): "UploadPart",
+    ("GET", "uploadId"): "ListParts",
+    ("POST", "uploadId"): "CompleteMultipartUpload",
+    ("DELETE", "uploadId"): "AbortMultipartUpload",
+}
+_S3_OPTIONS = {
+    *("continuation-token", "delimiter", "encoding-type", "fetch-owner", "marker", "max-keys"),
+    *("partNumber", "prefix", "start-after", "versionId", "x-id"),
+}
+
+_Errors = Mapping[str, tuple[int, str]]
+"""HTTP status and AWS's code of each kind of error."""
+
+_ERRORS: Mapping[str, _Errors] = {
+    "ec2": {
+        "fail": (500, "InternalError"),
+        "throttle": (503, "RequestLimitExceeded"),
+        "deny": (403, "UnauthorizedOperation"),
+    },
+    "s3": {
+        "fail": (500, "InternalError"),
+        "throttle": (503, "SlowDown"),
+        "deny": (403, "AccessDenied"),
+    },
+    "dynamodb": {
+        "fail": (500, "InternalServerError"),
+        "throttle": (400, "ThrottlingException"),
+        "deny": (400, "AccessDeniedException"),
+    },
+    "sqs": {
+        "fail": (500, "InternalFailure"),
+        "throttle": (400, "RequestThrottled"),
+        "deny": (403, "AccessDenied"),
+    },
+}
+_OTHER_JSON_ERRORS: _Errors = {
+    "fail": (500, "InternalFailure"),
+    "throttle": (400, "ThrottlingException"),
+    "deny": (400, "AccessDeniedException"),
+}
+_OTHER_QUERY_ERRORS: _Errors = {
+    "fail": (500, "InternalFailure"),
+    "throttle": (400, "Throttling"),
+    "deny": (403, "AccessDenied"),
+}
+_MESSAGES = {
+    "fail": "We encountered an internal error. Please try again.",
+    "throttle": "Rate exceeded. Please reduce your request rate.",
+    "deny": "You are not authorized to perform this operation.",
+}
+_REQUEST_ID = "5a4db0f0-0000-4000-8000-000000000000"
+
+
+def call_name(environ: dict[str, Any]) -> str | None:
+    """What a request (a WSGI environ) calls, as `service:Action`; None if that cannot be told.
+
+    A body that had to be read is put back.
+    """
+    if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].startswith(RESPONSE_PATH):
+        return RESPONSE_PUT
+    scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if scope is None:
+        return None
+    service = scope["service"]
+    action = _s3_action(environ) if service == "s3" else _action(environ)
+    return f"{service}:{action}" if action else None
+
+
+def error_answer(environ: dict[str, Any], name: str, kind: str) -> Response:
+    """The error of a kind (`fail`, `throttle` or `deny`) as the called service writes it.
+
+    name: what `call_name` said of the request.
+    """
+    service = "s3" if name == RESPONSE_PUT else name.partition(":")[0]
+    if "HTTP_X_AMZ_TARGET" in environ:
+        return _json_error(environ, *_ERRORS.get(service, _OTHER_JSON_ERRORS)[kind], kind)
+    status, code = _ERRORS.get(service, _OTHER_QUERY_ERRORS)[kind]
+    if environ["REQUEST_METHOD"] == "HEAD":
+        return Response(status=status)
+    error = f"<Code>{code}</Code><Message>{escape(_MESSAGES[kind])}</Message>"
+    match service:
+        case "ec2":
+            body = (
+                f"<Response><Errors><Error>{error}</Error></Errors>"
+                f"<RequestID>{_REQUEST_ID}</RequestID></Response>"
+            )
+        case "s3":
+            body = f"<Error>{error}<RequestId>{_REQUEST_ID}</RequestId></Error>"
+        case _:
+            body = (
+                f"<ErrorResponse><Error><Type>{_blamed(status)}</Type>{error}</Error>"
+                f"<RequestId>{_REQUEST_ID}</RequestId></ErrorResponse>"
+            )
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n{body}'
+    return Response(text, status=status, content_type="text/xml;charset=UTF-8")
+
+
+def _action(environ: dict[str, Any]) -> str | None:
+    target: str | None = environ.get("HTTP_X_AMZ_TARGET")
+    if target is not None:
+        return target.rpartition(".")[2]
+    parameters = parse_qs(environ.get("QUERY_STRING", ""))
+    if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        parameters |= parse_qs(_body(environ).decode(errors="replace"))
+    [action] = parameters.get("Action", [""])[:1]
+    return action or None
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body = get_input_stream(environ).read()
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _s3_action(environ: dict[str, Any]) -> str | None:
+    method = environ["REQUEST_METHOD"]
+    bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
+    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True).keys()
+    subresources = _S3_OBJECT_SUBRESOURCES if key else _S3_BUCKET_SUBRESOURCES
+    for (its_method, subresource), name in subresources.items():
+        if method == its_method and subresource in query:
+            return name
+    if query - _S3_OPTIONS:
+        return None
+    if method == "PUT" and "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "CopyObject"
+    plain = _S3_OBJECT if key else _S3_BUCKET if bucket else _S3_SERVICE
+    return plain.get(method)
+
+
+def _json_error(environ: dict[str, Any], status: int, code: str, kind: str) -> Response:
+    namespace = environ["HTTP_X_AMZ_TARGET"].rpartition(".")[0]
+    body = {"__type": f"{namespace}#{code}", "message": _MESSAGES[kind]}
+    answer = Response(json.dumps(body), status=status, content_type="application/x-amz-json-1.0")
+    if namespace == "AmazonSQS":  # it had the query protocol before, and SDKs go by its codes
+        answer.headers["x-amzn-query-error"] = f"{code};{_blamed(status)}"
+    return answer
+
+
+def _blamed(status: int) -> str:
+    return "Receiver" if status >= 500 else "Sender"
