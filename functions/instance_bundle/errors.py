@@ -34,7 +34,15 @@ class InvalidEvent(InstanceBundleError):
 
 
 class Busy(InstanceBundleError):
-    """Another process holds the request's lease."""
+    """Another process holds the request's lease.
+
+    Attributes:
+        seconds: how long it may hold it yet.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"another process is at work, for {seconds:.1f} s at most")
 
 
 class Stale(InstanceBundleError):

@@ -17,7 +17,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
@@ -28,9 +28,6 @@ from instance_bundle.outcome import Answer, Done, Failed
 from instance_bundle.properties import Location, Target, service_timeout
 from instance_bundle.request import Request, RequestKey, RequestType
 from instance_bundle.telemetry import logger
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import UpdateItemOutputTypeDef
 
 FORMAT = 1
 """Version of the items' format."""
@@ -123,6 +120,21 @@ class Tombstone:
     unseen: bool
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that is known of a resource.
+
+    Attributes:
+        requests: the requests about it, whatever came of them.
+        bundles: the finished bundles that it owns.
+        tombstones: what its Deletes have left.
+    """
+
+    requests: tuple[Record, ...]
+    bundles: tuple[Bundle, ...]
+    tombstones: tuple[Tombstone, ...]
+
+
 class Ledger:
     """The table. Each call may raise `PassingFault` or `Denied`."""
 
@@ -200,6 +212,7 @@ class Ledger:
                     ":generation": generation,
                     ":now": _millis(now),
                 },
+                "ALL_NEW",
             )
         except Denied as denied:
             if not _condition_failed(denied):
@@ -207,8 +220,8 @@ class Ledger:
             record = self.read(key)
             if record is None or record.generation > generation:
                 raise Stale(f"generation {generation}") from None
-            raise Busy from None
-        return _record({name: _deserialize(value) for name, value in updated["Attributes"].items()})
+            raise Busy(record.lease_until - now) from None
+        return _record(updated)
 
     def carry_on(self, record: Record, task: Task | None, generation: int) -> None:
         """Write down how far the work is, let the poll of this generation be next, end the lease.
@@ -297,8 +310,9 @@ class Ledger:
             "attribute_exists(#item)",
             {"#answer": "answer", "#item": "item"},
             {":answer": json.dumps(_answer_json(answer))},
+            "ALL_NEW",
         )
-        return _answer(json.loads(_deserialize(updated["Attributes"]["answer"])))
+        return _answer(json.loads(updated["answer"]))
 
     def delivered(self, key: RequestKey) -> None:
         """Forget the request's text, with its secrets, now that its answer has arrived."""
@@ -310,9 +324,16 @@ class Ledger:
             {":none": 0},
         )
 
-    def requests(self, key: RequestKey) -> list[Record]:
-        """The records of all requests about the resource that this request is about."""
-        return [_record(item) for item in self._query(key, "request|")]
+    def history(self, key: RequestKey) -> History:
+        """All that is known of the resource that this request is about."""
+        items = self._query(key)
+        requests = [item for item in items if item["item"].startswith("request|")]
+        bundles = [item for item in items if item["item"].startswith("bundle|")]
+        return History(
+            requests=tuple(map(_record, requests)),
+            bundles=tuple(_bundle(json.loads(i["bundle"])) for i in bundles if "bundle" in i),
+            tombstones=tuple(_tombstone(item) for item in bundles if "bundle" not in item),
+        )
 
     def claim(self, location: Location, key: RequestKey) -> bool:
         """Claim a location for a request, until it expires or a bundle there is kept.
@@ -374,22 +395,6 @@ class Ledger:
         with aws.calling("dynamodb:PutItem"):
             aws.dynamodb().put_item(TableName=self._table, Item=_wire(item))
 
-    def bundles(self, key: RequestKey) -> list[Bundle]:
-        """The finished bundles that the resource owns."""
-        return [
-            _bundle(json.loads(item["bundle"]))
-            for item in self._query(key, "bundle|")
-            if "bundle" in item
-        ]
-
-    def tombstones(self, key: RequestKey) -> list[Tombstone]:
-        """What Deletes of the resource have left."""
-        return [
-            Tombstone(item["item"].removeprefix("bundle|"), item["sent"], item["unseen"])
-            for item in self._query(key, "bundle|")
-            if "bundle" not in item
-        ]
-
     def bury(self, key: RequestKey, tombstone: Tombstone) -> None:
         """Leave a tombstone, in the place of the bundle if there is one."""
         item = {
@@ -410,12 +415,13 @@ class Ledger:
                 "attribute_exists(#item)",
                 {"#mark": mark, "#item": "item"},
                 {":true": True},
+                "ALL_NEW",
             )
         except Denied as denied:
             if not _condition_failed(denied):
                 raise
             return record  # it has expired: nobody is at work on it
-        return _record({name: _deserialize(value) for name, value in updated["Attributes"].items()})
+        return _record(updated)
 
     def _get(self, key: Mapping[str, str]) -> dict[str, Any] | None:
         with aws.calling("dynamodb:GetItem"):
@@ -423,9 +429,9 @@ class Ledger:
                 TableName=self._table, Key=_wire(key), ConsistentRead=True
             )
         item = response.get("Item")
-        return item and {name: _deserialize(value) for name, value in item.items()}
+        return item and _plain(item)
 
-    def _query(self, key: RequestKey, kind: str) -> list[dict[str, Any]]:
+    def _query(self, key: RequestKey) -> list[dict[str, Any]]:
         with aws.calling("dynamodb:Query"):
             pages = (
                 aws.dynamodb()
@@ -433,16 +439,12 @@ class Ledger:
                 .paginate(
                     TableName=self._table,
                     ConsistentRead=True,
-                    KeyConditionExpression="#resource = :resource AND begins_with(#item, :kind)",
-                    ExpressionAttributeNames={"#resource": "resource", "#item": "item"},
-                    ExpressionAttributeValues=_wire({":resource": key.resource, ":kind": kind}),
+                    KeyConditionExpression="#resource = :resource",
+                    ExpressionAttributeNames={"#resource": "resource"},
+                    ExpressionAttributeValues=_wire({":resource": key.resource}),
                 )
             )
-            return [
-                {name: _deserialize(value) for name, value in item.items()}
-                for page in pages
-                for item in page["Items"]
-            ]
+            return [_plain(item) for page in pages for item in page["Items"]]
 
     def _update(
         self,
@@ -451,17 +453,20 @@ class Ledger:
         condition: str,
         names: Mapping[str, str],
         values: Mapping[str, Any],
-    ) -> "UpdateItemOutputTypeDef":
+        answer: Literal["NONE", "ALL_NEW"] = "NONE",
+    ) -> dict[str, Any]:
+        """Change an item; with `ALL_NEW`, what it is then."""
         with aws.calling("dynamodb:UpdateItem"):
-            return aws.dynamodb().update_item(
+            response = aws.dynamodb().update_item(
                 TableName=self._table,
                 Key=_wire(key),
                 UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=_wire(values),
-                ReturnValues="ALL_NEW",
+                ReturnValues=answer,
             )
+        return _plain(response.get("Attributes", {}))
 
 
 def _condition_failed(denied: Denied) -> bool:
@@ -488,6 +493,10 @@ def _wire(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _serialize(value) for name, value in values.items()}
 
 
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _deserialize(value) for name, value in item.items()}
+
+
 def _millis(seconds: float) -> int:
     return int(seconds * 1000)
 
@@ -504,6 +513,10 @@ def _answer(stored: Mapping[str, Any]) -> Answer:
 
 def _target(stored: Mapping[str, Any]) -> Target:
     return Target(stored["instance_id"], Location(**stored["location"]))
+
+
+def _tombstone(item: Mapping[str, Any]) -> Tombstone:
+    return Tombstone(item["item"].removeprefix("bundle|"), item["sent"], item["unseen"])
 
 
 def _bundle(stored: Mapping[str, Any]) -> Bundle:

@@ -19,7 +19,7 @@ from instance_bundle.errors import (
     TaskFailed,
     Throttled,
 )
-from instance_bundle.ledger import Bundle, Ledger, Record, Tombstone
+from instance_bundle.ledger import Bundle, History, Ledger, Record, Tombstone
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import (
@@ -69,32 +69,30 @@ class Lifecycle:
 
     def create(self, record: Record) -> Outcome:
         """Start the bundle, and look again soon."""
-        return self._make(record, self._settle_earlier(record))
+        return self._make(record, *self._settle_earlier(record))
 
     def update(self, record: Record) -> Outcome:
         """Answer a bundle that the resource owns where it is the one described; else make one."""
-        unsettled = self._settle_earlier(record)
-        owned = self._owned(record)
+        history, unsettled = self._settle_earlier(record)
+        owned = _owned(record, history)
         if owned is None:
-            return self._make(record, unsettled)
+            return self._make(record, history, unsettled)
         if unsettled is not None and not self._is_overdue(record):
             return self._wait(record, unsettled.look_again)
-        self._let_go_unseen(record, owned)
+        self._let_go_unseen(record, history, owned)
         return Done(owned.physical_id, owned.attributes)
 
     def delete(self, record: Record) -> Outcome:
         """End the work that still runs, then let go of the bundle."""
-        unsettled = self._settle_earlier(record)
+        history, unsettled = self._settle_earlier(record)
         if unsettled is not None:
             if self._is_overdue(record):
                 return _failed(record, NotEnded(_timeout(record), unsettled.work))
             return self._wait(record, unsettled.look_again)
-        unseen = self._is_unseen(record)
-        for bundle in self._ledger.bundles(record.key):
-            if self._is_deleted_by(record, bundle):
+        for bundle in history.bundles:
+            if _is_deleted_by(record, bundle, history):
                 self._let_go(record, bundle)
-                self._bury(record, bundle.physical_id)
-        self._bury(record, record.physical_id, unseen=unseen)
+        self._bury(record, record.physical_id, unseen=_is_unseen(record, history))
         return Done(record.physical_id)
 
     def poll(self, record: Record, seen: Task | None) -> Outcome:
@@ -114,9 +112,9 @@ class Lifecycle:
 
     # Making a bundle
 
-    def _make(self, record: Record, unsettled: _Unsettled | None) -> Outcome:
+    def _make(self, record: Record, history: History, unsettled: _Unsettled | None) -> Outcome:
         request, properties = _parsed(record)
-        if self._is_late(record):
+        if _is_late(record, history):
             return _failed(record, Superseded())
         if unsettled is not None:
             if self._is_overdue(record):
@@ -233,25 +231,31 @@ class Lifecycle:
 
     # Ending what earlier requests began
 
-    def _settle_earlier(self, record: Record) -> _Unsettled | None:
+    def _settle_earlier(self, record: Record) -> tuple[History, _Unsettled | None]:
         """End and clean up what earlier requests about the resource began and did not finish.
 
         Returns:
-            The work that has not ended yet, if there is any.
+            What is known of the resource then, and the work that has not ended yet, if any.
         """
+        history = self._ledger.history(record.key)
         unfinished = [
             other
-            for other in self._ledger.requests(record.key)
+            for other in history.requests
             if other.key != record.key
             and other.request_type != "Delete"
             and not isinstance(other.answer, Done)
             and not other.settled
             and not _is_later(other, record)
         ]
-        unsettled = [self._settle(record, other) for other in unfinished]
-        return next((work for work in unsettled if work is not None), None)
+        if not unfinished:
+            return history, None
+        unsettled = [self._settle(record, other, history) for other in unfinished]
+        return (
+            self._ledger.history(record.key),
+            next((work for work in unsettled if work is not None), None),
+        )
 
-    def _settle(self, record: Record, other: Record) -> _Unsettled | None:
+    def _settle(self, record: Record, other: Record, history: History) -> _Unsettled | None:
         if other.answer is None:
             other = self._ledger.supersede(other)
             if isinstance(other.answer, Done):
@@ -267,6 +271,9 @@ class Lifecycle:
             return _Unsettled("a task may have been started", pace.SOONEST)
         if other.target is not None:
             self._clean_up(record, other, other.target.location, task)
+        for bundle in history.bundles:
+            if bundle.made_by == other.key.request_id:
+                self._bury(record, bundle.physical_id)
         self._ledger.settle(other)
         return None
 
@@ -303,88 +310,46 @@ class Lifecycle:
                 self._method.remove(location, fingerprint)
         elif task is not None:
             self._method.remove_leftovers(location, task)
-        for bundle in self._ledger.bundles(record.key):
-            if bundle.made_by == other.key.request_id:
-                self._bury(record, bundle.physical_id)
         self._ledger.release(location, other.key)
 
     def _give_way(self, record: Record) -> Outcome:
         """Whoever superseded the request ends its work; only what needs none is still answered."""
-        owned = self._owned(record)
+        owned = _owned(record, self._ledger.history(record.key))
         if owned is not None and record.request_type == "Update":
             return Done(owned.physical_id, owned.attributes)
         return _failed(record, Superseded())
 
-    # What the resource owns, and who comes late
+    # Letting go of bundles
 
-    def _owned(self, record: Record) -> Bundle | None:
-        naming = _parsed(record)[1].naming
-        bundles = self._ledger.bundles(record.key)
-        return next((bundle for bundle in bundles if bundle.naming == naming), None)
-
-    def _let_go_unseen(self, record: Record, owned: Bundle) -> None:
+    def _let_go_unseen(self, record: Record, history: History, owned: Bundle) -> None:
         """Let go of bundles whose answer CloudFormation can't have seen.
 
         It would know the resource by their ID; it knows it by the ID from before they were made.
         """
         unseen = {
             other.key.request_id
-            for other in self._ledger.requests(record.key)
+            for other in history.requests
             if other.key != record.key
             and other.request_type == "Update"
             and isinstance(other.answer, Done)
             and other.physical_id == record.physical_id != other.answer.physical_id
             and not _is_later(other, record)
         }
-        for bundle in self._ledger.bundles(record.key):
+        for bundle in history.bundles:
             if bundle.made_by in unseen and bundle.physical_id != owned.physical_id:
                 self._let_go(record, bundle)
-                self._bury(record, bundle.physical_id)
-
-    def _is_deleted_by(self, record: Record, bundle: Bundle) -> bool:
-        """A Delete is about the bundle of its ID; an ID that is not ours is about all of them."""
-        if bundle.physical_id == record.physical_id:
-            return True
-        maker = self._ledger.read(replace(record.key, request_id=bundle.made_by))
-        return not record.physical_id.startswith(_OURS) and not (
-            maker is not None and _is_later(maker, record)
-        )
 
     def _let_go(self, record: Record, bundle: Bundle) -> None:
-        if bundle.location is None:
-            return
-        maker = replace(record.key, request_id=bundle.made_by)
-        removes = removes_on_delete(_request(record).properties)
-        if removes and bundle.fingerprint and self._ledger.claim(bundle.location, maker):
-            self._method.remove(bundle.location, bundle.fingerprint)
-        self._ledger.release(bundle.location, maker)
+        if bundle.location is not None:
+            maker = replace(record.key, request_id=bundle.made_by)
+            removes = removes_on_delete(_request(record).properties)
+            if removes and bundle.fingerprint and self._ledger.claim(bundle.location, maker):
+                self._method.remove(bundle.location, bundle.fingerprint)
+            self._ledger.release(bundle.location, maker)
+        self._bury(record, bundle.physical_id)
 
     def _bury(self, record: Record, physical_id: str, *, unseen: bool = False) -> None:
         self._ledger.bury(record.key, Tombstone(physical_id, record.sent, unseen))
-
-    def _is_late(self, record: Record) -> bool:
-        """Whether the request comes after a later one about its resource, or after its Delete."""
-        if any(_is_later(other, record) for other in self._ledger.requests(record.key)):
-            return True
-        tombstones = self._ledger.tombstones(record.key)
-        if record.request_type == "Update":
-            return any(tombstone.physical_id == record.physical_id for tombstone in tombstones)
-        # A resource that was deleted may be created again, by a Create sent after the Delete.
-        return any(
-            tombstone.unseen and not (record.sent > tombstone.sent > "") for tombstone in tombstones
-        )
-
-    def _is_unseen(self, record: Record) -> bool:
-        """Whether no request that is known ever had the ID that is to be deleted."""
-        return not any(
-            (other.task is not None and other.task.id == record.physical_id)
-            or (other.answer is not None and other.answer.physical_id == record.physical_id)
-            or (other.superseded and not record.physical_id.startswith(_OURS))
-            for other in self._ledger.requests(record.key)
-            if other.request_type != "Delete"
-        ) and not any(
-            bundle.physical_id == record.physical_id for bundle in self._ledger.bundles(record.key)
-        )
 
     def _is_overdue(self, record: Record) -> bool:
         return self._clock() >= record.deadline
@@ -398,6 +363,45 @@ class Lifecycle:
 def _is_later(other: Record, record: Record) -> bool:
     """Whether CloudFormation is known to have sent the other request later."""
     return bool(record.sent) and other.sent > record.sent
+
+
+def _owned(record: Record, history: History) -> Bundle | None:
+    """The bundle that the request's properties name, if the resource owns it."""
+    naming = _parsed(record)[1].naming
+    return next((bundle for bundle in history.bundles if bundle.naming == naming), None)
+
+
+def _is_late(record: Record, history: History) -> bool:
+    """Whether the request comes after a later one about its resource, or after its Delete."""
+    if any(_is_later(other, record) for other in history.requests):
+        return True
+    if record.request_type == "Update":
+        return any(stone.physical_id == record.physical_id for stone in history.tombstones)
+    # A resource that was deleted may be created again, by a Create sent after the Delete.
+    return any(stone.unseen and not (record.sent > stone.sent > "") for stone in history.tombstones)
+
+
+def _is_deleted_by(record: Record, bundle: Bundle, history: History) -> bool:
+    """A Delete is about the bundle of its ID; an ID that is not ours is about all of them."""
+    if record.physical_id.startswith(_OURS):
+        return bundle.physical_id == record.physical_id
+    return not any(
+        other.key.request_id == bundle.made_by and _is_later(other, record)
+        for other in history.requests
+    )
+
+
+def _is_unseen(record: Record, history: History) -> bool:
+    """Whether no request that is known ever had the ID that is to be deleted."""
+    known = {bundle.physical_id for bundle in history.bundles}
+    for other in history.requests:
+        if other.request_type == "Delete":
+            continue
+        if other.superseded and not record.physical_id.startswith(_OURS):
+            return False
+        known |= {other.task.id} if other.task else set()
+        known |= {other.answer.physical_id} if other.answer else set()
+    return record.physical_id not in known
 
 
 def _request(record: Record) -> Request:

@@ -28,7 +28,7 @@ def part_keys(text: bytes, location: Location) -> frozenset[str]:
         raise UnreadableManifest(f"it has over {LARGEST} bytes")
     try:
         root: Element = ElementTree.fromstring(text, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError) as error:
+    except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
         raise UnreadableManifest(type(error).__name__) from error
     if root.tag != "manifest":
         raise UnreadableManifest(f"its root is no manifest: {root.tag[:40]}")

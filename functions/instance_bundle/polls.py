@@ -1,5 +1,6 @@
 """A batch of the poll queue's messages: they share one look at EC2."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -127,7 +128,8 @@ class Batch:
             case Stale():
                 logger.info("Dropped a poll that no longer counts", generation=poll.generation)
             case Busy():
-                poll_queue.send(self._queue_url, poll, pace.SOONEST)
+                # Not before that process's time is over: should it do well, another poll goes on.
+                poll_queue.send(self._queue_url, poll, math.ceil(max(1, taken.seconds)))
             case PassingFault():
                 self._wait_out(taken, poll)
             case _:

@@ -180,9 +180,12 @@ class Convergence:
             failed = replace(resource, physical_id=physical_id)
             self._stack.move(failed, "CREATE_FAILED", reason)
             return
-        # What the failed update asked for counts as what there is: the rollback swaps the two.
+        # What the failed update asked for counts as what there is, under the ID that it answered:
+        # the rollback swaps the two, and where it answers another ID, deletes this one.
         if resource.made and resource.order:
-            resource = replace(resource, made=replace(resource.made, order=resource.order))
+            physical_id = physical_id or resource.made.physical_id
+            made = replace(resource.made, order=resource.order, physical_id=physical_id)
+            resource = replace(resource, made=made, physical_id=physical_id)
         self._stack.move(resource, "UPDATE_FAILED", reason)
 
 

@@ -138,10 +138,10 @@ def test_a_resources_bundles_are_its_own_until_they_are_buried(ledger: Ledger) -
     bundle = Bundle("bun-1", "r1", "naming", HERE, "tag", {"BundleId": "bun-1"})
     ledger.keep(key, bundle)
 
-    assert ledger.bundles(replace(key, request_id="r9")) == [bundle]
-    assert ledger.bundles(replace(key, logical_id="Other")) == []
+    assert ledger.history(replace(key, request_id="r9")).bundles == (bundle,)
+    assert ledger.history(replace(key, logical_id="Other")).bundles == ()
     ledger.bury(key, Tombstone("bun-1", "", unseen=False))
-    assert ledger.bundles(key) == []
+    assert ledger.history(key).bundles == ()
 
 
 def test_requests_expire_and_bundles_do_not(ledger: Ledger, clock: Clock) -> None:

@@ -146,7 +146,7 @@ def test_a_complete_task_answers_every_attribute(life: Lifecycle, ledger: Ledger
             "ImageId": "",
         },
     )
-    assert [bundle.physical_id for bundle in ledger.bundles(record.key)] == ["bun-1"]
+    assert [bundle.physical_id for bundle in ledger.history(record.key).bundles] == ["bun-1"]
 
 
 def test_a_failed_task_is_failed_with_its_own_id_and_ec2s_words(
@@ -341,7 +341,7 @@ def test_a_delete_lets_go_of_the_bundle_and_its_location(
     outcome = life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
 
     assert outcome == Done("bun-1")
-    assert ledger.bundles(record.key) == []
+    assert ledger.history(record.key).bundles == ()
     assert ledger.claim(Location("images", "web"), replace(record.key, logical_id="Other"))
     assert ec2.cancelled == []
 

@@ -476,3 +476,25 @@ def test_a_rollback_deletes_what_the_failed_update_had_made(sandbox: Sandbox) ->
         (e["RequestType"], e["LogicalResourceId"]) == ("Delete", "Bundle") for e in sandbox.events
     )
     assert sandbox.statuses("First")[-1] == "CREATE_COMPLETE"
+
+
+def test_the_id_of_a_failed_update_becomes_the_resources_until_the_rollback_answers_another(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.finish(alone(Prefix="a"), "CREATE_COMPLETE")
+    sandbox.answer = lambda event: (
+        failure(event, "no", PhysicalResourceId="bun-2")
+        if event["ResourceProperties"]["Prefix"] == "b" and event["RequestType"] == "Update"
+        else success(event, PhysicalResourceId=event.get("PhysicalResourceId", "bun-1"))
+        if event["RequestType"] == "Delete"
+        else success(event, PhysicalResourceId="bun-1")
+    )
+
+    sandbox.client.update_stack(StackName="shop", TemplateBody=alone(Prefix="b"))
+    sandbox.until("UPDATE_ROLLBACK_COMPLETE")
+
+    swapped, delete = sandbox.event("Update"), sandbox.event("Delete")
+    assert swapped["PhysicalResourceId"] == "bun-2"
+    assert swapped["ResourceProperties"]["Prefix"] == "a"
+    assert delete["PhysicalResourceId"] == "bun-2"
+    assert delete["ResourceProperties"]["Prefix"] == "b"

@@ -1,0 +1,276 @@
+"""A sequence of steps, carried out in a world; and what must hold when it is over."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from instance_bundle import aws
+from tests.chaos.stacks import Stack, receive
+from tests.chaos.world import Fault, Violation, World, steer
+
+Step = Mapping[str, Any]
+"""One step as JSON can hold it: `do` says what, the other members how."""
+
+_FOREIGN = b"another's"
+_DELETES = 4
+_numbers = itertools.count(1)
+
+
+class Run:
+    """The steps so far, and the stacks that they made."""
+
+    def __init__(self, world: World) -> None:
+        number = next(_numbers)
+        self.world = world
+        self.steps: list[Step] = []
+        self._bucket = f"images-{number}"
+        self._name = f"stack{number}"
+        self._stacks: list[Stack] = []
+        self._foreign: set[str] = set()
+        world.clear(self._bucket)
+        world.answered = self._receive
+        world.wakes = self._wakes
+        world.wake = self._wake
+
+    def step(self, step: Step) -> None:
+        """Carry a step out; one that does not fit what there is does nothing."""
+        self.steps.append(step)
+        self.world.counts["steps"] += 1
+        match step:
+            case {"do": "create"}:
+                self._create(step)
+            case {"do": "update"}:
+                self._update(step)
+            case {"do": "delete", "stack": number}:
+                self._delete(number)
+            case {"do": "move", "seconds": seconds}:
+                self.world.move(seconds)
+            case {"do": "fault", **fault}:
+                self.world.arm(Fault(**fault))
+            case {"do": "duplicate event", "number": number, "delay": delay}:
+                self._duplicate_event(number, delay)
+            case {"do": "duplicate messages", "count": count}:
+                self.world.duplicate_messages(count)
+            case {"do": "overwrite", "number": number}:
+                self._overwrite(number)
+            case _:
+                raise ValueError(f"No such step: {step}")
+
+    def finish(self) -> None:
+        """Come to rest, delete what there is, and check what was promised.
+
+        Raises:
+            Violation: with all that was broken, and how to replay the sequence.
+        """
+        problems = list(self._finish())
+        self.world.disarm()
+        if problems:
+            raise Violation("\n".join([*problems, *self.world.log, self.replay()]))
+
+    def replay(self) -> str:
+        """The command that carries the same steps out again."""
+        return f"make chaos REPLAY='{json.dumps(self.steps)}'"
+
+    # Steps
+
+    def _create(self, step: Step) -> None:
+        if len(self._stacks) >= 2 and not all(stack.rests for stack in self._stacks):
+            return
+        stack = Stack(self.world, f"{self._name}{'abcdefgh'[len(self._stacks) % 8]}")
+        self._stacks.append(stack)
+        stack.create(self._properties(stack, step), step["sibling"])
+
+    def _update(self, step: Step) -> None:
+        stack = self._stack(step["stack"])
+        if stack is not None and stack.rests and stack.is_updatable:
+            properties = self._properties(stack, step)
+            stack.update(properties, step["sibling"], delete_first=step["delete_first"])
+
+    def _delete(self, number: int) -> None:
+        stack = self._stack(number)
+        if stack is not None and stack.gone_at is None and (stack.rests or stack.is_creating):
+            stack.delete()
+
+    def _duplicate_event(self, number: int, delay: float) -> None:
+        events = [exchange.event for stack in self._stacks for exchange in stack.exchanges]
+        if events:
+            self.world.counts["duplicates"] += 1
+            self.world.send(events[number % len(events)], delay)
+
+    def _overwrite(self, number: int) -> None:
+        """Have somebody else write a bundle over a finished one."""
+        finished = list(self.world.finished.values())
+        if not finished:
+            return
+        self.world.clock.shift(2)
+        prefix = finished[number % len(finished)].storage.prefix
+        for key in (f"{prefix}.part.0", f"{prefix}.part.9", f"{prefix}.manifest.xml"):
+            aws.s3().put_object(Bucket=self._bucket, Key=key, Body=_FOREIGN)
+            self._foreign.add(key)
+
+    def _stack(self, number: int) -> Stack | None:
+        return self._stacks[number % len(self._stacks)] if self._stacks else None
+
+    def _properties(self, stack: Stack, step: Step) -> dict[str, Any]:
+        instance = self.world.instances[step["instance"]]
+        steer(instance, seconds=step["seconds"], outcome=step["outcome"])
+        s3 = {"Bucket": self._bucket}
+        if step["prefix"] is not None:
+            s3["Prefix"] = f"{stack.name}/{step['prefix']}"
+        return {
+            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:bundle",
+            "ServiceTimeout": str(step["timeout"]),
+            "InstanceId": instance,
+            "Storage": {"S3": s3},
+            "OnDelete": step["on_delete"],
+        }
+
+    # CloudFormation's side, for the world
+
+    def _receive(self, url: str, body: bytes) -> int:
+        return receive({stack.stack_id: stack for stack in self._stacks}, url, body)
+
+    def _wakes(self) -> float | None:
+        return min(
+            (moment for stack in self._stacks if (moment := stack.wakes()) is not None),
+            default=None,
+        )
+
+    def _wake(self) -> None:
+        for stack in self._stacks:
+            moment = stack.wakes()
+            if moment is not None and moment <= time.time():
+                stack.wake()
+
+    # What must hold
+
+    def _finish(self) -> Iterator[str]:
+        yield from self._rest()
+        self.world.disarm()
+        yield from self._live_stacks_own_their_bundle()
+        for stack in self._stacks:
+            yield from self._is_deleted(stack)
+        yield from self.world.violations
+        for stack in self._stacks:
+            yield from stack.violations
+            yield from _late_starts(self.world, stack)
+            yield from self._answers(stack)
+            yield from self._starts(stack)
+        yield from self._objects()
+        yield from self._ledger()
+        if self.world.messages():
+            yield f"{self.world.messages()} messages are left in the queues"
+
+    def _rest(self) -> Iterator[str]:
+        try:
+            self.world.come_to_rest()
+        except Violation as violation:
+            yield str(violation)
+
+    def _live_stacks_own_their_bundle(self) -> Iterator[str]:
+        kept = {
+            item["item"]["S"].removeprefix("bundle|")
+            for item in self.world.ledger_items()
+            if "bundle" in item
+        }
+        for stack in self._stacks:
+            if stack.is_updatable and stack.physical_id not in kept:
+                yield f"{stack.name} is {stack.status}, and does not own {stack.physical_id}"
+
+    def _is_deleted(self, stack: Stack) -> Iterator[str]:
+        for _ in range(_DELETES):
+            if stack.gone_at is not None:
+                return
+            stack.delete()
+            yield from self._rest()
+        if stack.gone_at is None:
+            yield f"{stack.name} can't be deleted: {stack.exchanges[-1].taken}"
+
+    def _answers(self, stack: Stack) -> Iterator[str]:
+        refused = "deny response:Put" in self.world.log
+        # Where the ledger refuses to be written to, it can't hold an answer either.
+        unstored = any(line.startswith("deny dynamodb:") for line in self.world.log)
+        for exchange in stack.exchanges:
+            about = f"{exchange.event['RequestType']} of {stack.name}"
+            if len(set(exchange.bodies)) > 1 and not unstored:
+                yield f"{about} was answered in different ways: {exchange.bodies}"
+            if not exchange.bodies and not refused:
+                yield f"{about} was never answered"
+            if not self.world.log and exchange.taken is None and exchange.open:
+                yield f"{about} was answered too late, without any fault"
+
+    def _starts(self, stack: Stack) -> Iterator[str]:
+        """At most one task for each request: the request's own prefix, or one that it names."""
+        named = [
+            _prefix(stack, exchange.event)
+            for exchange in stack.exchanges
+            if exchange.event["RequestType"] != "Delete"
+        ]
+        starts = [start.prefix for start in self.world.started]
+        for prefix in set(named):
+            if starts.count(prefix) > named.count(prefix):
+                yield f"{starts.count(prefix)} tasks at {prefix} for {named.count(prefix)} requests"
+
+    def _objects(self) -> Iterator[str]:
+        keys = self.world.keys(self._bucket)
+        for key in self._foreign:
+            if key not in keys:
+                yield f"{key} was another's, and is gone"
+        for task in self.world.finished.values():
+            own = {key for key in task.written if key not in self._foreign}
+            retained = all(
+                exchange.event["ResourceProperties"]["OnDelete"] == "Retain"
+                for stack in self._stacks
+                for exchange in stack.exchanges
+            )
+            if retained and not own <= keys:
+                yield f"{task.bundle_id} was to be retained, and {own - keys} is gone"
+        yield from self._removed(keys)
+
+    def _removed(self, keys: set[str]) -> Iterator[str]:
+        """What a stack was deleted with `OnDelete: Delete` for, is gone, if nothing hindered."""
+        if self._foreign or any(" s3:" in line for line in self.world.log):
+            return
+        for stack in self._stacks:
+            task = self.world.finished.get(stack.physical_id or "")
+            if task is None or stack.properties["OnDelete"] != "Delete":
+                continue
+            left = keys.intersection(task.written)
+            if left:
+                yield f"{task.bundle_id} was to be deleted, and {left} is there"
+
+    def _ledger(self) -> Iterator[str]:
+        for item in self.world.ledger_items():
+            if "expires" not in item:
+                yield f"{item['resource']['S']} {item['item']['S']} stays in the ledger for ever"
+
+
+def _prefix(stack: Stack, event: Mapping[str, Any]) -> str:
+    given: str | None = event["ResourceProperties"]["Storage"]["S3"].get("Prefix")
+    return given or f"{stack.name}/Bundle/{event['RequestId']}"
+
+
+def _late_starts(world: World, stack: Stack) -> Iterator[str]:
+    for start in world.started:
+        if (
+            stack.gone_at is not None
+            and start.prefix.startswith(f"{stack.name}/")
+            and start.at > stack.gone_at
+        ):
+            yield f"{start.bundle_id} was started after {stack.name} was gone"
+
+
+def carry_out(world: World, steps: Sequence[Step]) -> None:
+    """Carry out a sequence as it was printed.
+
+    Raises:
+        Violation: a promise was broken.
+    """
+    sequence = Run(world)
+    for step in steps:
+        sequence.step(step)
+    sequence.finish()

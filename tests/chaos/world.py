@@ -1,0 +1,621 @@
+"""AWS in this process, with a clock that is simulated, and faults on the way to it.
+
+The function's own handlers run here on moto's DynamoDB, SQS and S3 and on the sandbox's EC2. A kill
+is an exception that nothing in the function catches; a Lambda time-out is a kill at the next call.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import logging
+import os
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+import time_machine
+import urllib3
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError
+from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
+from samtranslator.yaml_helper import yaml_parse
+from urllib3.connectionpool import HTTPConnectionPool
+
+from instance_bundle import app, aws, last_resort
+from instance_bundle.settings import settings
+from sandbox.artifact import REPOSITORY
+from sandbox.ec2 import api as ec2
+from sandbox.ec2 import bundle_tasks
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+START = 1_800_000_000.0
+FUNCTION_SECONDS = 30
+VISIBILITY_SECONDS = 180
+RECEIVES = 3
+BATCH = 100
+RETRY_DELAYS = (60.0, 120.0)
+EVENT_SECONDS = 900
+LONGEST_RUN = 4 * 3600
+
+FAULTS = ("fail", "throttle", "deny", "delay", "cut", "cut-after")
+KILLS = ("kill", "kill-after")
+RESPONSE_PUT = "response:Put"
+
+_ERRORS = {
+    ("ec2", "fail"): (500, "InternalError"),
+    ("ec2", "throttle"): (503, "RequestLimitExceeded"),
+    ("ec2", "deny"): (403, "UnauthorizedOperation"),
+    ("s3", "fail"): (500, "InternalError"),
+    ("s3", "throttle"): (503, "SlowDown"),
+    ("s3", "deny"): (403, "AccessDenied"),
+    ("dynamodb", "fail"): (500, "InternalServerError"),
+    ("dynamodb", "throttle"): (400, "ThrottlingException"),
+    ("dynamodb", "deny"): (400, "AccessDeniedException"),
+    ("sqs", "fail"): (500, "InternalFailure"),
+    ("sqs", "throttle"): (400, "RequestThrottled"),
+    ("sqs", "deny"): (403, "AccessDenied"),
+}
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of the function's may catch this."""
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is to happen to which calls; as in the sandbox's fault switch.
+
+    Attributes:
+        call: `service:Action`, or `*` for any.
+        kind: one of FAULTS or KILLS, or `meanwhile`: other work that is due is done first.
+        nth: the first call that is struck, counted from when the fault was set.
+        times: how many in a row.
+    """
+
+    call: str
+    kind: str
+    nth: int = 1
+    times: int = 1
+
+
+@dataclass(slots=True)
+class _Armed:
+    fault: Fault
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class _Event:
+    """An asynchronous invocation under way."""
+
+    payload: Mapping[str, Any]
+    accepted: float
+    due: float
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What Lambda tells a function of its invocation."""
+
+    ends: float
+    function_name: str = "InstanceBundleFunction"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:bundle"
+    aws_request_id: str = "b1dd1e4a-4d0c-4f0c-8d0e-000000000001"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, int((self.ends - time.time()) * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A bundle task that a call started. at: epoch seconds."""
+
+    bundle_id: str
+    prefix: str
+    at: float
+
+
+@dataclass
+class World:
+    """AWS, until the next `clear`. Made by `running`.
+
+    Attributes:
+        answered: told the path and body of each answer that arrives at a ResponseURL; returns the
+            HTTP status.
+        wakes: epoch seconds at which CloudFormation's side has something to do; None if nothing.
+        wake: does it.
+        counts: what happened, by name, over all of the world's life.
+        started: each bundle task that was started.
+        finished: the fingerprint of each bundle that was finished, by its task's ID.
+        violations: what was seen broken on the way.
+        delivered: the events that reached the function.
+        log: what struck, in order.
+    """
+
+    clock: time_machine.Traveller
+    instances: list[str]
+    answered: Callable[[str, bytes], int] = lambda _path, _body: 200
+    wakes: Callable[[], float | None] = lambda: None
+    wake: Callable[[], None] = lambda: None
+    counts: Counter[str] = field(default_factory=Counter)
+    started: list[Started] = field(default_factory=list)
+    finished: dict[str, bundle_tasks.BundleTask] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    delivered: list[Mapping[str, Any]] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    _events: list[_Event] = field(default_factory=list)
+    _armed: list[_Armed] = field(default_factory=list)
+    _duplicated: int = 0
+    _contexts: list[_Context] = field(default_factory=list)
+
+    def clear(self, bucket: str) -> None:
+        """Begin anew: an empty ledger, empty queues, a new bucket; time goes on."""
+        for item in self.ledger_items():
+            key = {name: item[name] for name in ("resource", "item")}
+            aws.dynamodb().delete_item(TableName="ledger", Key=key)
+        self.clear_queues()
+        aws.s3().create_bucket(Bucket=bucket)
+        self._reach(time.time() + bundle_tasks.LISTED_SECONDS)
+        tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
+        tasks.received.clear()
+        tasks._tasks.clear()
+        self._events.clear()
+        self._armed.clear()
+        self._duplicated = 0
+        self.started.clear()
+        self.finished.clear()
+        self.violations.clear()
+        self.delivered.clear()
+        self.log.clear()
+
+    def clear_queues(self) -> None:
+        """Forget all messages."""
+        for name in ("polls", "letters"):
+            _queue(name)._messages = []
+
+    # What the steps of a sequence do
+
+    def arm(self, fault: Fault) -> None:
+        """Have calls struck, from now on."""
+        self._armed.append(_Armed(fault))
+
+    def disarm(self) -> None:
+        """Take all faults away that have not struck."""
+        self._armed.clear()
+        self._duplicated = 0
+
+    def duplicate_messages(self, count: int) -> None:
+        """Have the next batches of messages delivered twice."""
+        self._duplicated += count
+
+    def send(self, payload: Mapping[str, Any], delay: float = 0.0) -> None:
+        """Invoke the function asynchronously."""
+        now = time.time()
+        self._events.append(_Event(payload, now, now + delay))
+
+    def move(self, seconds: float) -> None:
+        """Let time pass, and everything happen that is due in it."""
+        end = time.time() + seconds
+        while (due := self._next_due()) is not None and due <= end:
+            self._reach(due)
+            self._do_next()
+        self._reach(end)
+
+    def come_to_rest(self) -> None:
+        """Let time pass until nothing is left to do.
+
+        Raises:
+            Violation: it does not come to rest.
+        """
+        end = time.time() + LONGEST_RUN
+        while (due := self._next_due()) is not None:
+            if due > end:
+                left = [message.body for name in ("polls", "letters") for message in _all(name)]
+                self.clear_queues()
+                raise Violation(f"There is still work, and nobody waits for it: {left}")
+            self._reach(due)
+            self._do_next()
+
+    # What is there
+
+    def ledger_items(self) -> list[dict[str, Any]]:
+        """Every item of the ledger, in DynamoDB's form."""
+        from moto.dynamodb.models import dynamodb_backends
+
+        table = dynamodb_backends[ACCOUNT][REGION].tables["ledger"]
+        return [item.to_json()["Attributes"] for item in table.all_items()]
+
+    def keys(self, bucket: str) -> set[str]:
+        """The keys of a bucket's objects."""
+        from moto.s3.models import s3_backends
+
+        return set(s3_backends[ACCOUNT]["aws"].buckets[bucket].keys)
+
+    def tasks(self, bucket: str) -> list[bundle_tasks.BundleTask]:
+        """The bundle tasks that write into a bucket."""
+        tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
+        tasks.advance()
+        return [task for task in tasks._tasks.values() if task.storage.bucket == bucket]
+
+    def messages(self) -> int:
+        """Messages in all queues."""
+        return sum(len(_queue(name)._messages) for name in ("polls", "letters"))
+
+    def note_start(self) -> None:
+        """Write down the bundle task that the last BundleInstance started, if it started one."""
+        request = bundle_tasks.requests_received()[-1]
+        if "BundleId" not in request:
+            return
+        s3 = request["Storage"]["S3"]
+        if f"{s3['Prefix']}.manifest.xml" in self.keys(s3["Bucket"]):
+            self.violations.append(f"A bundle is overwritten at {s3['Prefix']}")
+        self.started.append(Started(request["BundleId"], s3["Prefix"], time.time()))
+
+    # How it goes on
+
+    def _reach(self, moment: float) -> None:
+        if moment > time.time():
+            # A little more, since the clock's grain is coarser than a float's.
+            self.clock.move_to(moment + 0.001)
+        tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
+        tasks.advance()
+        for task in tasks._tasks.values():
+            if task.view.state == "complete":
+                self.finished[task.bundle_id] = task
+
+    def _next_due(self) -> float | None:
+        dues = [event.due for event in self._events]
+        dues += [_visible_from(message) for name in ("polls", "letters") for message in _all(name)]
+        wakes = self.wakes()
+        if wakes is not None:
+            dues.append(wakes)
+        return min(dues, default=None)
+
+    def _do_next(self) -> None:
+        now = time.time()
+        wakes = self.wakes()
+        if wakes is not None and wakes <= now:
+            self.wake()
+            return
+        event = min(self._events, key=lambda event: event.due, default=None)
+        if event is not None and event.due <= now:
+            self._events.remove(event)
+            self._invoke_event(event)
+            return
+        self._invoke_batch("polls", app.handler)
+        self._invoke_batch("letters", last_resort.handler)
+
+    def _invoke_event(self, event: _Event) -> None:
+        if event.payload not in self.delivered:
+            self.delivered.append(event.payload)
+        if time.time() >= event.accepted + EVENT_SECONDS:
+            self._to_dead_letters(event, "EventAgeExceeded", {})
+            return
+        event.attempts += 1
+        _, error = self._invoke(app.handler, dict(event.payload))
+        if error is None:
+            return
+        if event.attempts > len(RETRY_DELAYS):
+            self._to_dead_letters(event, "RetriesExhausted", {"errorType": error})
+            return
+        event.due = time.time() + RETRY_DELAYS[event.attempts - 1]
+        self._events.append(event)
+
+    def _to_dead_letters(self, event: _Event, condition: str, response: Mapping[str, Any]) -> None:
+        record = {
+            "requestContext": {"condition": condition, "approximateInvokeCount": event.attempts},
+            "requestPayload": event.payload,
+            "responsePayload": response,
+        }
+        _sqs().send_message("letters", json.dumps(record))
+
+    def _invoke_batch(self, queue: str, handler: Callable[[Any, Any], Any]) -> None:
+        batch = _receive(queue)
+        if not batch:
+            return
+        event = {"Records": [_record(message) for message in batch]}
+        if queue == "polls" and self._duplicated:
+            self._duplicated -= 1
+            self.counts["duplicates"] += 1
+            self._invoke(handler, json.loads(json.dumps(event)))
+        answer, error = self._invoke(handler, event)
+        if error is not None:
+            return
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for message in batch:
+            if message.id not in failed:
+                _sqs().delete_message(queue, str(message.receipt_handle))
+
+    def _invoke(self, handler: Callable[[Any, Any], Any], event: Any) -> tuple[Any, str | None]:
+        """What a handler returns; and the error's type, where it crashed or was killed."""
+        context = _Context(time.time() + FUNCTION_SECONDS)
+        self._contexts.append(context)
+        try:
+            return handler(event, context), None
+        except Killed:
+            return None, "Runtime.ExitError"
+        except Exception as error:  # noqa: BLE001  as the Lambda runtime does
+            self.counts["crashes"] += 1
+            self.log.append(f"crashed: {type(error).__name__}: {error}")
+            return None, type(error).__name__
+        finally:
+            self._contexts.pop()
+
+    def _meanwhile(self) -> None:
+        """While one process waits for AWS, have another do what is due, or comes next."""
+        if len(self._contexts) > 1:
+            return
+        handler = _other_environment().handler
+        now = time.time()
+        wakes = self.wakes()
+        if wakes is not None and wakes <= now:
+            self.wake()
+        for event in [event for event in self._events if event.due <= now]:
+            self._events.remove(event)
+            event.attempts += 1
+            _, error = self._invoke(handler, dict(event.payload))
+            if error is not None:
+                event.due = time.time() + RETRY_DELAYS[0]
+                self._events.append(event)
+        self._invoke_batch("polls", handler)
+
+    # The calls
+
+    def call(self, name: str, carry_out: Callable[[], Any], refuse: Callable[[str], Any]) -> Any:
+        """Carry a call out, or do to it what a fault says.
+
+        Args:
+            name: of the call.
+            carry_out: returns the service's answer.
+            refuse: answers with an error of the kind; or raises what the client sees of a cut.
+        """
+        if not self._contexts:
+            return carry_out()
+        self._check_time()
+        kind = self._strike(name)
+        match kind:
+            case "meanwhile":
+                self._meanwhile()
+            case "delay":
+                self.clock.shift(FUNCTION_SECONDS / 2)
+                self._check_time()
+            case "fail" | "throttle" | "deny" | "cut":
+                return refuse(kind)
+            case "kill":
+                raise Killed
+        answer = carry_out()
+        match kind:
+            case "cut-after":
+                return refuse("cut")
+            case "kill-after":
+                raise Killed
+        return answer
+
+    def _check_time(self) -> None:
+        if time.time() > self._contexts[-1].ends:
+            self.counts["time-outs"] += 1
+            raise Killed
+
+    def _strike(self, name: str) -> str | None:
+        for armed in self._armed:
+            if armed.fault.call not in ("*", name):
+                continue
+            armed.seen += 1
+            past = armed.seen - armed.fault.nth
+            if past < 0:
+                continue
+            if past == armed.fault.times - 1:
+                self._armed.remove(armed)
+            self.counts[armed.fault.kind] += 1
+            self.log.append(f"{armed.fault.kind} {name}")
+            return armed.fault.kind
+        return None
+
+
+@contextmanager
+def running() -> Iterator[World]:
+    """A world, from entering the context to leaving it."""
+    with ExitStack() as parts:
+        clock = parts.enter_context(time_machine.travel(START, tick=False))
+        parts.enter_context(patch("time.sleep", clock.shift))
+        parts.enter_context(ec2.install(time.time))
+        parts.enter_context(mock_aws())
+        _make_resources()
+        variables = {
+            "LEDGER_TABLE": "ledger",
+            "POLL_QUEUE_URL": _queue_url("polls"),
+            "SANDBOX_RESPONSE_ORIGIN": "https://bucket.example",
+        }
+        parts.enter_context(patch.dict(os.environ, variables))
+        parts.callback(_forget)
+        _forget()
+        for name in ("instance-bundle", "botocore", "crhelper.resource_helper"):
+            parts.enter_context(_silent(logging.getLogger(name)))
+        instances = [ec2.run_windows_instance_store(aws.ec2()) for _ in range(4)]
+        world = World(clock, instances)
+        parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
+        parts.enter_context(patch.object(HTTPConnectionPool, "_make_request", _put(world)))
+        yield world
+
+
+def steer(instance_id: str, *, seconds: int, outcome: str) -> None:
+    """Say how an instance's next bundle task goes."""
+    aws.ec2().create_tags(
+        Resources=[instance_id],
+        Tags=[
+            {"Key": "sandbox:seconds", "Value": str(seconds)},
+            {"Key": "sandbox:outcome", "Value": outcome},
+        ],
+    )
+
+
+def _make_resources() -> None:
+    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    table = template["Resources"]["LedgerTable"]["Properties"]
+    aws.dynamodb().create_table(
+        TableName="ledger",
+        **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
+    )
+    aws.sqs().create_queue(QueueName="letters")
+    redrive = {
+        "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:letters",
+        "maxReceiveCount": RECEIVES,
+    }
+    aws.sqs().create_queue(QueueName="polls", Attributes={"RedrivePolicy": json.dumps(redrive)})
+
+
+def _stub(world: World) -> Callable[..., Any]:
+    """In the place of moto's stubber: a call passes by the world's faults before moto has it."""
+    carry_out_in_moto = BotocoreStubber.__call__
+
+    def send(stubber: BotocoreStubber, event_name: str, request: Any, **_: Any) -> Any:
+        _, service, action = event_name.split(".")
+
+        def carry_out() -> Any:
+            answer = carry_out_in_moto(stubber, event_name, request)
+            if action == "BundleInstance":
+                world.note_start()
+            return answer
+
+        def refuse(kind: str) -> Any:
+            if kind == "cut":
+                raise ConnectionClosedError(endpoint_url=request.url)
+            return _error(request, service, kind)
+
+        return world.call(f"{service}:{action}", carry_out, refuse)
+
+    return send
+
+
+def _error(request: Any, service: str, kind: str) -> AWSResponse:
+    status, code = _ERRORS[service, kind]
+    headers = {"x-amzn-query-error": f"{code};Sender"} if service in ("dynamodb", "sqs") else {}
+    if headers:
+        body = json.dumps({"__type": code, "message": "No."})
+    else:
+        error = f"<Code>{code}</Code><Message>No.</Message>"
+        body = (
+            f"<Error>{error}</Error>"
+            if service == "s3"
+            else f"<Response><Errors><Error>{error}</Error></Errors></Response>"
+        )
+    if request.method == "HEAD":
+        body = ""
+    return AWSResponse(request.url, status, headers, MockRawResponse(body))  # type: ignore[arg-type]
+
+
+def _put(world: World) -> Callable[..., urllib3.HTTPResponse]:
+    statuses = {"fail": 500, "throttle": 503, "deny": 403}
+
+    def make_request(
+        pool: HTTPConnectionPool, connection: Any, method: str, url: str, *args: Any, **kwargs: Any
+    ) -> urllib3.HTTPResponse:
+        def refuse(kind: str) -> urllib3.HTTPResponse:
+            if kind == "cut":
+                raise urllib3.exceptions.ProtocolError("Connection aborted.")
+            return urllib3.HTTPResponse(status=statuses[kind])
+
+        return world.call(  # type: ignore[no-any-return]
+            RESPONSE_PUT,
+            lambda: urllib3.HTTPResponse(status=world.answered(url, kwargs["body"])),
+            refuse,
+        )
+
+    return make_request
+
+
+@contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+@functools.cache
+def _other_environment() -> ModuleType:
+    """The handler's module once more: another execution environment of the function."""
+    specification = importlib.util.find_spec("instance_bundle.app")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def _forget() -> None:
+    for made_once in (settings, app.ledger, app.lifecycle, last_resort.ledger, _other_environment):
+        made_once.cache_clear()
+    _sqs.cache_clear()
+
+
+@functools.cache
+def _sqs() -> SQSBackend:
+    return sqs_backends[ACCOUNT][REGION]
+
+
+def _queue(name: str) -> Queue:
+    return _sqs().queues[name]
+
+
+def _queue_url(name: str) -> str:
+    return aws.sqs().get_queue_url(QueueName=name)["QueueUrl"]
+
+
+def _all(name: str) -> list[Message]:
+    return list(_queue(name)._messages)
+
+
+def _receive(name: str) -> list[Message]:
+    """The messages now visible, as Lambda's poller gets them; moto's own way takes far longer."""
+    now = time.time()
+    visible = [message for message in _all(name) if _visible_from(message) <= now][:BATCH]
+    for message in visible if name == "polls" else []:
+        if message.approximate_receive_count >= RECEIVES:
+            _queue(name)._messages.remove(message)
+            _queue("letters")._messages.append(message)
+    received = [message for message in visible if message in _queue(name)._messages]
+    for message in received:
+        message.mark_received(visibility_timeout=VISIBILITY_SECONDS)
+    return received
+
+
+def _visible_from(message: Message) -> float:
+    # In milliseconds; moto has a message visible again once that moment is past.
+    return (max(message.delayed_until, message.visible_at) + 2) / 1000
+
+
+def _record(message: Message) -> dict[str, Any]:
+    return {
+        "messageId": message.id,
+        "receiptHandle": message.receipt_handle,
+        "body": message.body,
+        "attributes": {
+            "ApproximateReceiveCount": str(message.approximate_receive_count),
+            "SentTimestamp": str(message.sent_timestamp),
+        },
+        "eventSource": "aws:sqs",
+    }
+
+
+def new_id() -> str:
+    """An ID as CloudFormation makes them."""
+    return str(uuid.uuid4())

@@ -1,0 +1,190 @@
+"""Which objects go with a bundle, in moto's S3."""
+
+from collections.abc import Iterator
+
+import pytest
+import time_machine
+
+from instance_bundle import aws, bundle_objects
+from instance_bundle.errors import Denied, PassingFault
+from instance_bundle.properties import Location
+
+from .test_manifest import BOMB, naming
+
+HERE = Location("images", "team/web")
+START = "2027-01-15T08:00:00Z"
+NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
+
+
+@pytest.fixture(autouse=True)
+def clock(cloud: None) -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(NOW, tick=False) as traveller:
+        aws.s3().create_bucket(Bucket="images")
+        yield traveller
+
+
+def put(key: str, body: bytes = b"x") -> None:
+    aws.s3().put_object(Bucket="images", Key=key, Body=body)
+
+
+def keys() -> set[str]:
+    listed = aws.s3().list_objects_v2(Bucket="images")
+    return {item["Key"] for item in listed.get("Contents", [])}
+
+
+def finish(*parts: str) -> str:
+    """Write a bundle as EC2 does; its fingerprint."""
+    for part in parts:
+        put(f"team/{part}")
+    put("team/web.manifest.xml", naming(*parts))
+    fingerprint = bundle_objects.fingerprint(HERE)
+    assert fingerprint is not None
+    return fingerprint
+
+
+def test_a_bundle_goes_with_its_parts_and_nothing_else() -> None:
+    fingerprint = finish("web.part.0", "web.part.1")
+    others = {
+        *("team/web.part.9", "team/web.part.0.bak", "team/web2.part.0", "team/web"),
+        *("web.part.0", "team/web.manifest.xml.old"),
+    }
+    for other in others:
+        put(other)
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert keys() == others
+
+
+def test_removing_it_again_does_nothing() -> None:
+    fingerprint = finish("web.part.0")
+    bundle_objects.remove(HERE, fingerprint)
+    put("team/web.part.0")
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert keys() == {"team/web.part.0"}
+
+
+def test_a_bundle_that_another_has_overwritten_stays_whole() -> None:
+    fingerprint = finish("web.part.0", "web.part.1")
+    put("team/web.part.0", b"another's")
+    put("team/web.manifest.xml", naming("web.part.0", "web.part.1") + b"\n")
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert keys() == {"team/web.part.0", "team/web.part.1", "team/web.manifest.xml"}
+
+
+def test_a_part_that_is_newer_than_the_manifest_is_anothers(
+    clock: time_machine.Traveller,
+) -> None:
+    fingerprint = finish("web.part.0", "web.part.1")
+    clock.shift(60)
+    put("team/web.part.1", b"another bundle is being written")
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert keys() == {"team/web.part.1"}
+
+
+@pytest.mark.parametrize(
+    "text", [BOMB, b"", naming("web.part.0")[:-9], naming("web.part.0") + b" " * 5_000_000]
+)
+def test_by_a_manifest_that_is_none_nothing_is_removed(
+    text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    put("team/web.part.0")
+    put("team/web.manifest.xml", text)
+    fingerprint = bundle_objects.fingerprint(HERE)
+    assert fingerprint is not None
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert keys() == {"team/web.part.0", "team/web.manifest.xml"}
+    assert "Nothing is removed by this manifest" in caplog.text
+
+
+def test_a_manifest_that_names_parts_elsewhere_removes_none_of_them() -> None:
+    put("secrets/web.part.0")
+    put("team/other.part.0")
+    fingerprint = finish("web.part.0")
+    put(
+        "team/web.manifest.xml",
+        naming("../secrets/web.part.0", "secrets/web.part.0", "other.part.0", "web.part.0"),
+    )
+    fingerprint = bundle_objects.fingerprint(HERE) or ""
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert keys() == {"secrets/web.part.0", "team/other.part.0"}
+
+
+def test_more_parts_than_one_call_takes_are_removed() -> None:
+    fingerprint = finish(*(f"web.part.{number}" for number in range(1003)))
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert keys() == set()
+
+
+def test_leftovers_are_parts_by_name_and_newer_than_the_tasks_start(
+    clock: time_machine.Traveller,
+) -> None:
+    clock.move_to(NOW - 60)
+    put("team/web.part.7")
+    clock.move_to(NOW + 1)
+    for key in ("web.part.0", "web.part.12", "web.part.1.bak", "web.part.x", "web2.part.0"):
+        put(f"team/{key}")
+
+    bundle_objects.remove_leftovers(HERE, START)
+
+    assert keys() == {
+        *("team/web.part.7", "team/web.part.1.bak", "team/web.part.x", "team/web2.part.0")
+    }
+
+
+def test_where_there_is_a_manifest_nothing_is_left_over(clock: time_machine.Traveller) -> None:
+    clock.move_to(NOW + 1)
+    finish("web.part.0")
+
+    bundle_objects.remove_leftovers(HERE, START)
+
+    assert keys() == {"team/web.part.0", "team/web.manifest.xml"}
+
+
+def test_in_a_bucket_that_is_gone_nothing_is_left_over() -> None:
+    nowhere = Location("nobodys-bucket", "team/web")
+
+    bundle_objects.remove_leftovers(nowhere, START)
+    bundle_objects.remove(nowhere, '"tag"')
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"), [("AccessDenied", Denied), ("SlowDown", PassingFault)]
+)
+def test_an_object_that_s3_does_not_remove_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, code: str, meaning: type[Exception]
+) -> None:
+    fingerprint = finish("web.part.0")
+    error = {"Key": "team/web.part.0", "Code": code, "Message": "No."}
+    monkeypatch.setattr(aws.s3(), "delete_objects", lambda **_: {"Errors": [error]})
+
+    with pytest.raises(meaning, match="s3:DeleteObject"):
+        bundle_objects.remove(HERE, fingerprint)
+
+
+def test_an_object_that_has_changed_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    fingerprint = finish("web.part.0")
+    asked: list[dict[str, str]] = []
+
+    def refuse(**request: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
+        asked.extend(request["Delete"]["Objects"])
+        return {"Errors": [{"Key": asked[-1]["Key"], "Code": "PreconditionFailed"}]}
+
+    monkeypatch.setattr(aws.s3(), "delete_objects", refuse)
+
+    bundle_objects.remove(HERE, fingerprint)
+
+    assert [item["Key"] for item in asked] == ["team/web.part.0", "team/web.manifest.xml"]
+    assert all(item["ETag"] for item in asked)
