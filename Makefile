@@ -7,7 +7,7 @@ SET_UP := $(VENV)/.set-up
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup demo sandbox test check lock clean
+.PHONY: help setup demo sandbox test chaos check lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -30,6 +30,14 @@ sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, unt
 
 test: $(SET_UP) ## Run all tests
 	@$(RUN) -m pytest --numprocesses 4 --dist worksteal
+
+# Set SEQUENCES and SEED for another search, REPLAY to carry out one sequence that was printed.
+SEQUENCES := 2000
+SEED := 1
+REPLAY :=
+
+chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break a promise
+	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(if $(REPLAY),--replay '$(REPLAY)')
 
 check: $(SET_UP) ## Lint, check types, lint the templates, and run all tests
 	$(VENV)/bin/ruff check

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -30,61 +29,82 @@ BUNDLES = {
 }
 
 
-def machine(world: World) -> type[RuleBasedStateMachine]:
+_KINDS = st.sampled_from([*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile"])
+_TIMES = st.sampled_from([1, 1, 1, 2, 5])
+_SOME_FAULTS = st.lists(
+    st.fixed_dictionaries(
+        {"call": st.just("*"), "kind": _KINDS, "nth": st.integers(1, 14), "times": _TIMES}
+    )
+    | st.fixed_dictionaries(
+        {
+            "call": st.sampled_from(CALLS),
+            "kind": _KINDS,
+            "nth": st.integers(1, 3),
+            "times": _TIMES,
+        }
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+class Stacks(RuleBasedStateMachine):
+    """Draws what users, siblings and AWS do to stacks. `world` is where."""
+
+    world: ClassVar[World]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sequence = Run(self.world)
+        self.world.counts["sequences"] += 1
+
+    @initialize(bundle=st.fixed_dictionaries(BUNDLES), faults=_SOME_FAULTS)
+    def begin(self, bundle: dict[str, Any], faults: list[dict[str, Any]]) -> None:
+        self.strike(faults)
+        self.create(bundle)
+
+    @rule(bundle=st.fixed_dictionaries(BUNDLES))
+    def create(self, bundle: dict[str, Any]) -> None:
+        self.sequence.step({"do": "create", **bundle})
+
+    @rule(
+        stack=st.integers(0, 1), bundle=st.fixed_dictionaries(BUNDLES), delete_first=st.booleans()
+    )
+    def update(self, stack: int, bundle: dict[str, Any], delete_first: bool) -> None:
+        self.sequence.step({"do": "update", "stack": stack, "delete_first": delete_first, **bundle})
+
+    @rule(stack=st.integers(0, 1))
+    def delete(self, stack: int) -> None:
+        self.sequence.step({"do": "delete", "stack": stack})
+
+    @rule(seconds=st.sampled_from([1, 6, 25, 40, 250, 4000]))
+    def move(self, seconds: int) -> None:
+        self.sequence.step({"do": "move", "seconds": seconds})
+
+    @rule(faults=_SOME_FAULTS)
+    def strike(self, faults: list[dict[str, Any]]) -> None:
+        for fault in faults:
+            self.sequence.step({"do": "fault", **fault})
+
+    @rule(number=st.integers(0, 5), delay=st.sampled_from([0, 3, 3600]))
+    def duplicate_event(self, number: int, delay: int) -> None:
+        self.sequence.step({"do": "duplicate event", "number": number, "delay": delay})
+
+    @rule(count=st.integers(1, 3))
+    def duplicate_messages(self, count: int) -> None:
+        self.sequence.step({"do": "duplicate messages", "count": count})
+
+    @rule(number=st.integers(0, 1))
+    def overwrite(self, number: int) -> None:
+        self.sequence.step({"do": "overwrite", "number": number})
+
+    def teardown(self) -> None:
+        self.sequence.finish()
+
+
+def machine(world: World) -> type[Stacks]:
     """A machine whose sequences are carried out in a world."""
-
-    class Stacks(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self.run = Run(world)
-            world.counts["sequences"] += 1
-
-        @initialize(bundle=st.fixed_dictionaries(BUNDLES), faults=_some(_faults()))
-        def begin(self, bundle: dict[str, Any], faults: list[dict[str, Any]]) -> None:
-            for fault in faults:
-                self.run.step({"do": "fault", **fault})
-            self.run.step({"do": "create", **bundle})
-
-        @rule(bundle=st.fixed_dictionaries(BUNDLES))
-        def create(self, bundle: dict[str, Any]) -> None:
-            self.run.step({"do": "create", **bundle})
-
-        @rule(
-            stack=st.integers(0, 1), bundle=st.fixed_dictionaries(BUNDLES), delete_first=st.booleans()
-        )
-        def update(self, stack: int, bundle: dict[str, Any], delete_first: bool) -> None:
-            step = {"do": "update", "stack": stack, "delete_first": delete_first, **bundle}
-            self.run.step(step)
-
-        @rule(stack=st.integers(0, 1))
-        def delete(self, stack: int) -> None:
-            self.run.step({"do": "delete", "stack": stack})
-
-        @rule(seconds=st.sampled_from([1, 6, 25, 40, 250, 4000]))
-        def move(self, seconds: int) -> None:
-            self.run.step({"do": "move", "seconds": seconds})
-
-        @rule(faults=_some(_faults()))
-        def strike(self, faults: list[dict[str, Any]]) -> None:
-            for fault in faults:
-                self.run.step({"do": "fault", **fault})
-
-        @rule(number=st.integers(0, 5), delay=st.sampled_from([0, 3, 3600]))
-        def duplicate_event(self, number: int, delay: int) -> None:
-            self.run.step({"do": "duplicate event", "number": number, "delay": delay})
-
-        @rule(count=st.integers(1, 3))
-        def duplicate_messages(self, count: int) -> None:
-            self.run.step({"do": "duplicate messages", "count": count})
-
-        @rule(number=st.integers(0, 1))
-        def overwrite(self, number: int) -> None:
-            self.run.step({"do": "overwrite", "number": number})
-
-        def teardown(self) -> None:
-            self.run.finish()
-
-    return Stacks
+    return type("StacksOfAWorld", (Stacks,), {"world": world})
 
 
 def search(sequences: int, steps: int, *, shrink: bool) -> settings:
@@ -105,25 +125,3 @@ def search(sequences: int, steps: int, *, shrink: bool) -> settings:
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
-
-
-def _faults() -> st.SearchStrategy[dict[str, Any]]:
-    kinds = st.sampled_from([*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile"])
-    times = st.sampled_from([1, 1, 1, 2, 5])
-    any_call = {"call": st.just("*"), "kind": kinds, "nth": st.integers(1, 14), "times": times}
-    one_call = {
-        "call": st.sampled_from(CALLS),
-        "kind": kinds,
-        "nth": st.integers(1, 3),
-        "times": times,
-    }
-    return st.fixed_dictionaries(any_call) | st.fixed_dictionaries(one_call)
-
-
-def _some(
-    drawn: st.SearchStrategy[dict[str, Any]],
-) -> st.SearchStrategy[list[dict[str, Any]]]:
-    return st.lists(drawn, min_size=1, max_size=3)
-
-
-Machine = Callable[[World], type[RuleBasedStateMachine]]

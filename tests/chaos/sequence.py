@@ -198,7 +198,9 @@ class Run:
             about = f"{exchange.event['RequestType']} of {stack.name}"
             if len(set(exchange.bodies)) > 1 and not unstored:
                 yield f"{about} was answered in different ways: {exchange.bodies}"
-            if not exchange.bodies and not refused:
+            # An answer that is lost when nobody waits for it any more is not sent again.
+            lost = any(moment >= exchange.ends for moment in self.world.answers_struck)
+            if not exchange.bodies and not refused and not lost:
                 yield f"{about} was never answered"
             if not self.world.log and exchange.taken is None and exchange.open:
                 yield f"{about} was answered too late, without any fault"

@@ -146,6 +146,7 @@ class World:
         violations: what was seen broken on the way.
         delivered: the events that reached the function.
         log: what struck, in order.
+        answers_struck: when an answer on its way was struck; epoch seconds.
     """
 
     clock: time_machine.Traveller
@@ -159,6 +160,7 @@ class World:
     violations: list[str] = field(default_factory=list)
     delivered: list[Mapping[str, Any]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    answers_struck: list[float] = field(default_factory=list)
     _events: list[_Event] = field(default_factory=list)
     _armed: list[_Armed] = field(default_factory=list)
     _duplicated: int = 0
@@ -183,6 +185,7 @@ class World:
         self.violations.clear()
         self.delivered.clear()
         self.log.clear()
+        self.answers_struck.clear()
 
     def clear_queues(self) -> None:
         """Forget all messages."""
@@ -424,6 +427,8 @@ class World:
                 self._armed.remove(armed)
             self.counts[armed.fault.kind] += 1
             self.log.append(f"{armed.fault.kind} {name}")
+            if name == RESPONSE_PUT:
+                self.answers_struck.append(time.time())
             return armed.fault.kind
         return None
 
@@ -485,7 +490,7 @@ def _stub(world: World) -> Callable[..., Any]:
     carry_out_in_moto = BotocoreStubber.__call__
 
     def send(stubber: BotocoreStubber, event_name: str, request: Any, **_: Any) -> Any:
-        _, service, action = event_name.split(".")
+        service, action = event_name.split(".")[1:]
 
         def carry_out() -> Any:
             answer = carry_out_in_moto(stubber, event_name, request)
@@ -506,17 +511,11 @@ def _stub(world: World) -> Callable[..., Any]:
 def _error(request: Any, service: str, kind: str) -> AWSResponse:
     status, code = _ERRORS[service, kind]
     headers = {"x-amzn-query-error": f"{code};Sender"} if service in ("dynamodb", "sqs") else {}
-    if headers:
-        body = json.dumps({"__type": code, "message": "No."})
-    else:
-        error = f"<Code>{code}</Code><Message>No.</Message>"
-        body = (
-            f"<Error>{error}</Error>"
-            if service == "s3"
-            else f"<Response><Errors><Error>{error}</Error></Errors></Response>"
-        )
-    if request.method == "HEAD":
-        body = ""
+    error = f"<Code>{code}</Code><Message>No.</Message>"
+    body = {
+        "ec2": f"<Response><Errors><Error>{error}</Error></Errors></Response>",
+        "s3": f"<Error>{error}</Error>" if request.method != "HEAD" else "",
+    }.get(service, json.dumps({"__type": code, "message": "No."}))
     return AWSResponse(request.url, status, headers, MockRawResponse(body))  # type: ignore[arg-type]
 
 
