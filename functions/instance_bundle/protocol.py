@@ -109,12 +109,16 @@ class BundleResource(CfnResource):
         if record.answer is not None:
             self._record = record
             return self._comes_to(record.answer)
-        if is_new:
+        try:
+            self._poll_later(record, record.generation, pace.SOONEST)
+        except Denied:
             self._record = record
-        self._poll_later(record, record.generation, pace.SOONEST)
+            raise
         if not is_new:
             logger.info("Received again; its poll takes it up")
             return None
+        # From here on a fault is waited out by the polls; before, by repeating the event.
+        self._record = record
         return self._comes_to(step(record))
 
     def carry_on(self, step: Callable[[Record, Task | None], Outcome]) -> str | None:
