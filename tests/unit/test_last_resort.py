@@ -1,13 +1,15 @@
 """What fell through is answered FAILED, once."""
 
 import json
+import time
 from functools import cache
 from typing import Any
 
 import pytest
+from moto.sqs.models import sqs_backends
 
 from instance_bundle import last_resort
-from instance_bundle.errors import PassingFault
+from instance_bundle.errors import Denied, PassingFault
 from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
 from instance_bundle.outcome import Done
@@ -16,6 +18,8 @@ from instance_bundle.request import Request
 
 from .conftest import Answers, Context
 from .test_lifecycle import RUNNING
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +150,99 @@ def test_each_answered_letter_is_counted(
         json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line
     ]
     assert [line["DeadLettersAnswered"] for line in metrics] == [[1.0]]
+
+
+def polls() -> list[Poll]:
+    """The messages of the poll queue."""
+    return [
+        Poll.parse(message.body)
+        for message in sqs_backends[ACCOUNT][REGION].queues["polls"]._messages
+    ]
+
+
+def test_an_event_that_crashed_is_answered_alike_when_it_comes_again(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    last_resort.handler(letter(crashed(event(answers))), context)
+
+    record, is_new = ledger.open(Request.parse(event(answers)), lease=30)
+
+    assert not is_new
+    assert record.answer is not None
+    assert record.answer.physical_id == answers.bodies[0]["PhysicalResourceId"]
+
+
+@pytest.mark.parametrize("error", ["PassingFault", "Throttled"])
+def test_an_event_that_met_passing_faults_only_is_handed_to_the_polls(
+    answers: Answers, context: Context, ledger: Ledger, error: str
+) -> None:
+    body = json.loads(crashed(event(answers))) | {"responsePayload": {"errorType": error}}
+
+    assert last_resort.handler(letter(json.dumps(body)), context) == NOTHING_FAILED
+
+    assert answers.bodies == []
+    [poll] = polls()
+    assert ledger.take(poll.key, poll.generation, lease=30).request is not None
+
+
+def test_an_event_whose_polls_go_on_is_left_to_them(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    request = Request.parse(event(answers))
+    record, _ = ledger.open(request, lease=0)
+    ledger.carry_on(record, RUNNING, 4)
+
+    last_resort.handler(letter(crashed(event(answers))), context)
+
+    assert answers.bodies == []
+    assert polls() == [Poll(request.key, 4)]
+
+
+def test_a_poll_whose_request_has_gone_on_since_is_no_reason_to_fail_it(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    request = Request.parse(event(answers))
+    record, _ = ledger.open(request, lease=0)
+    ledger.carry_on(record, RUNNING, 1)
+
+    assert last_resort.handler(letter(Poll(request.key, 0).body()), context) == NOTHING_FAILED
+
+    assert answers.bodies == []
+
+
+def test_a_poll_whose_request_is_being_driven_comes_again(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    request = Request.parse(event(answers))
+    ledger.open(request, lease=30)
+
+    response = last_resort.handler(letter(Poll(request.key, 0).body()), context)
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    assert answers.bodies == []
+
+
+def test_where_the_ledger_can_not_be_written_to_the_stack_is_answered_all_the_same(
+    answers: Answers, context: Context, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(*_: object) -> None:
+        raise Denied("dynamodb:PutItem", "AccessDeniedException", "You may not.")
+
+    monkeypatch.setattr(ledger, "open", deny)
+
+    assert last_resort.handler(letter(crashed(event(answers))), context) == NOTHING_FAILED
+
+    assert "Allow dynamodb:PutItem in the role" in answers.bodies[0]["Reason"]
+
+
+def test_a_letter_that_can_not_be_answered_is_dropped_when_no_stack_waits_any_more(
+    answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: object) -> None:
+        raise PassingFault("The response did not arrive")
+
+    monkeypatch.setattr("instance_bundle.response.deliver", lost)
+    old = letter(crashed(event(answers)))
+    old["Records"][0]["attributes"] = {"SentTimestamp": str(int((time.time() - 3700) * 1000))}
+
+    assert last_resort.handler(old, context) == NOTHING_FAILED

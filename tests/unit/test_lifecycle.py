@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from instance_bundle import response
-from instance_bundle.errors import Denied, PassingFault, Throttled
-from instance_bundle.ledger import Ledger, Record
+from instance_bundle.errors import Denied, PassingFault, Superseded, Throttled
+from instance_bundle.ledger import Bundle, Ledger, Record
 from instance_bundle.lifecycle import Lifecycle
 from instance_bundle.method import Method, Task
-from instance_bundle.outcome import Done, Failed, Pending
+from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import Location, Properties, Target
 from instance_bundle.request import Request, RequestKey
 
@@ -449,3 +449,297 @@ def test_the_longest_names_that_are_allowed_still_make_an_answer_that_cloudforma
 
     assert isinstance(done, Done)
     assert len(response.body(key, done)) <= response.LIMIT
+
+
+# Requests that follow one another, and those that come late
+
+
+ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
+
+
+def answered(ledger: Ledger, record: Record, outcome: Outcome) -> Done | Failed:
+    assert isinstance(outcome, Done | Failed)
+    stored = ledger.answer(record.key, outcome)
+    ledger.delivered(record.key)
+    return stored
+
+
+def replaced(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    """A bundle bun-1 at `web`, replaced by bun-2 at `elsewhere`."""
+    completed(life, ledger, ec2)
+    ledger.delivered(request().key)
+    record = opened(ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE))
+    life.update(record)
+    ec2.tasks["bun-2"] = replace(ec2.tasks["bun-2"], phase="complete", state="complete")
+    done = life.poll(stored_record(ledger, record), ec2.tasks["bun-2"])
+    assert answered(ledger, record, done).physical_id == "bun-2"
+
+
+@pytest.mark.parametrize("first", ["Update", "Delete"])
+def test_a_rollback_answers_the_old_bundle_whichever_of_its_requests_comes_first(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, first: str
+) -> None:
+    replaced(life, ledger, ec2)
+    update = request("Update", "r3", "bun-2")
+    delete = request("Delete", "r4", "bun-2", Storage=ELSEWHERE)
+
+    for asked in (update, delete) if first == "Update" else (delete, update):
+        record = opened(ledger, asked)
+        outcome = life.update(record) if asked is update else life.delete(record)
+        answer = answered(ledger, record, outcome)
+        assert isinstance(answer, Done)
+        assert answer.physical_id == ("bun-1" if asked is update else "bun-2")
+
+    assert [bundle.physical_id for bundle in ledger.history(update.key).bundles] == ["bun-1"]
+    assert len(ec2.started) == 2
+
+
+@pytest.mark.parametrize("known_as", ["bun-1", "bun-2"])
+def test_a_failed_update_leaves_the_old_bundle_and_its_rollback_ends_the_new_task(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, known_as: str
+) -> None:
+    completed(life, ledger, ec2)
+    record = opened(ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE))
+    life.update(record)
+    clock.now += 3600
+    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-2"]))
+    back = opened(ledger, request("Update", "r3", known_as))
+
+    assert isinstance(life.update(back), Pending)
+    ec2.tasks["bun-2"] = replace(ec2.tasks["bun-2"], phase="failed")
+    done = life.poll(back, None)
+
+    assert isinstance(done, Done)
+    assert done.physical_id == "bun-1"
+    assert done.attributes["S3Uri"] == "s3://images/web"
+    assert ec2.swept == [Location("images", "elsewhere")]
+    assert len(ec2.started) == 2
+
+
+def test_an_update_whose_answer_never_arrived_leaves_no_bundle_owned(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    replaced(life, ledger, ec2)
+
+    done = life.update(opened(ledger, request("Update", "r3", "bun-1")))
+
+    assert isinstance(done, Done)
+    assert done.physical_id == "bun-1"
+    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-1"]
+    assert ledger.claim(Location("images", "elsewhere"), replace(request().key, logical_id="Other"))
+
+
+def test_the_old_bundle_stays_owned_until_its_own_delete(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    replaced(life, ledger, ec2)
+
+    assert life.delete(opened(ledger, request("Delete", "r3", "bun-1"))) == Done("bun-1")
+
+    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-2"]
+
+
+@pytest.mark.parametrize("sent", ["", "20270115T080000Z"])
+def test_a_create_that_comes_after_its_resources_delete_starts_nothing(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, sent: str
+) -> None:
+    delete, create = request("Delete", "r2", "web-Bundle-MADEUPBYCFN1"), request()
+    if sent:
+        delete = replace(delete, response_url=f"{delete.response_url}?X-Amz-Date={sent}")
+        create = replace(create, response_url=f"{create.response_url}?X-Amz-Date={sent}")
+    record = opened(ledger, delete)
+    answered(ledger, record, life.delete(record))
+
+    outcome = life.create(opened(ledger, create))
+
+    assert isinstance(outcome, Failed)
+    assert "took this one's place" in outcome.reason
+    assert ec2.started == []
+
+
+def test_a_create_that_was_sent_after_a_delete_is_another_resources(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    delete = request("Delete", "r2", "web-Bundle-MADEUPBYCFN1")
+    delete = replace(delete, response_url=f"{delete.response_url}?X-Amz-Date=20270115T080000Z")
+    life.delete(opened(ledger, delete))
+    create = request()
+    create = replace(create, response_url=f"{create.response_url}?X-Amz-Date=20270115T080001Z")
+
+    assert isinstance(life.create(opened(ledger, create)), Pending)
+
+
+def test_a_resource_that_was_deleted_can_be_created_again(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+
+    assert isinstance(life.create(opened(ledger, request(request_id="r3"))), Pending)
+
+
+def test_an_update_that_comes_after_its_resources_delete_starts_nothing(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+
+    outcome = life.update(opened(ledger, request("Update", "r3", "bun-1", Storage=ELSEWHERE)))
+
+    assert isinstance(outcome, Failed)
+    assert len(ec2.started) == 1
+
+
+def test_a_create_that_is_superseded_between_two_calls_starts_nothing(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = opened(ledger, request())
+    fingerprint = ec2.fingerprint
+
+    def meanwhile(location: Location) -> str | None:
+        ledger.supersede(record)
+        return fingerprint(location)
+
+    monkeypatch.setattr(ec2, "fingerprint", meanwhile)
+
+    with pytest.raises(Superseded):
+        life.create(record)
+
+    assert ec2.started == []
+    assert isinstance(life.poll(stored_record(ledger, record), None), Failed)
+
+
+def test_a_delete_waits_until_a_call_whose_answer_is_out_would_show(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    create = opened(ledger, request())
+    ec2.obstacle = PassingFault("cut off")
+    with pytest.raises(PassingFault):
+        life.create(create)
+    record = opened(ledger, request("Delete", "r2", "web-Bundle-MADEUPBYCFN1"))
+
+    assert isinstance(life.delete(record), Pending)
+    clock.now += 31
+    assert life.poll(record, None) == Done("web-Bundle-MADEUPBYCFN1")
+
+
+def test_a_delete_that_can_not_end_the_work_in_time_is_failed_and_names_it(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    life.create(opened(ledger, request()))
+    record = opened(ledger, request("Delete", "r2", "bun-1"))
+    life.delete(record)
+    clock.now += 3600
+
+    outcome = life.poll(record, None)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.physical_id == "bun-1"
+    assert "Not ended within ServiceTimeout (3600 s): task bun-1 is bundling" in outcome.reason
+
+
+@pytest.mark.parametrize("on_delete", ["Delete", "Retain", None])
+def test_a_finished_bundle_is_removed_only_where_that_is_asked_for(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, on_delete: str | None
+) -> None:
+    here = Location("images", "web")
+    record = opened(ledger, request())
+    life.create(record)
+    ec2.stored.add(here)
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
+    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]))
+    asked = {"OnDelete": on_delete} if on_delete else {}
+
+    life.delete(opened(ledger, request("Delete", "r2", "bun-1", **asked)))
+
+    removed = [(here, "the bundle at s3://images/web")] if on_delete == "Delete" else []
+    assert ec2.removed == removed
+    assert ec2.swept == []
+
+
+def test_a_bundle_whose_location_is_anothers_now_is_not_touched(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    here = Location("images", "web")
+    ec2.stored.add(here)
+    ledger.keep(
+        request().key,
+        Bundle("bun-1", "r0", "naming", here, "fingerprint", {}),
+    )
+    ledger.release(here, request().key)
+    assert ledger.claim(here, replace(request().key, logical_id="Other"))
+
+    life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
+
+    assert ec2.removed == []
+
+
+def test_what_a_given_up_task_left_is_swept_when_its_resource_is_deleted(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="60"))
+    life.create(record)
+    clock.now += 60
+    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]))
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="failed")
+
+    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+
+    assert ec2.swept == [Location("images", "web")]
+    assert ec2.removed == []
+
+
+def test_a_cancel_that_fails_does_not_delay_the_answer(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="60"))
+    life.create(record)
+    clock.now += 60
+
+    def fail(task_id: str) -> None:
+        raise PassingFault("ec2:CancelBundleTask: ReadTimeoutError")
+
+    monkeypatch.setattr(ec2, "cancel", fail)
+    outcome = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+
+    assert isinstance(outcome, Failed)
+    assert "task bun-1 is bundling at 20%; it runs on" in outcome.reason
+
+
+def test_a_task_that_was_started_unseen_is_cancelled_at_the_deadline(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="60"))
+    ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
+    with pytest.raises(PassingFault):
+        life.create(record)
+    ec2.obstacle = None
+    clock.now += 60
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.physical_id == "bun-1"
+    assert ec2.cancelled == ["bun-1"]
+
+
+@pytest.mark.parametrize("error", [Denied("s3:GetObject", "403", "Forbidden"), PassingFault("S3")])
+def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
+    life: Lifecycle,
+    ledger: Ledger,
+    ec2: Ec2,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    complete = replace(RUNNING, phase="complete", state="complete")
+
+    def fail(location: Location) -> None:
+        raise error
+
+    monkeypatch.setattr(ec2, "fingerprint", fail)
+    clock.now += 3600
+
+    assert isinstance(life.poll(stored_record(ledger, record), complete), Done)

@@ -1,18 +1,25 @@
 """The resource's conversation: the handler with a real ledger, queue and answering server."""
 
+import contextlib
 import inspect
+import io
+import itertools
 import json
 import os
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import crhelper
 import pytest
+import time_machine
 from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
-from instance_bundle import app, aws
+from instance_bundle import app, aws, poll_queue, telemetry
 from instance_bundle.errors import Denied, PassingFault
+from instance_bundle.ledger import Record
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource
@@ -321,15 +328,18 @@ def test_a_delete_is_answered_at_once_where_nothing_runs(
 
 
 def test_nothing_secret_is_in_the_queue_or_the_log(
-    ec2: Ec2, answers: Answers, context: Context, capfd: pytest.CaptureFixture[str]
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    logged = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", logged)
+
     app.handler(event(answers), context)
     complete(ec2)
     batch = polls()
     deliver(batch, context)
 
-    out, err = capfd.readouterr()
-    assert "s3cr3t" not in out + err + json.dumps(batch)
+    assert "Answering" in logged.getvalue()
+    assert "s3cr3t" not in logged.getvalue() + json.dumps(batch)
 
 
 def test_the_item_forgets_the_request_once_its_answer_has_arrived(
@@ -404,3 +414,220 @@ def test_crhelper_makes_no_clients_and_is_told_of_no_local_run(
     assert not hasattr(resource, "_lambda_client")
     assert resource._sam_local is None
     assert os.environ["AWS_SAM_LOCAL"] == "true"
+
+
+# Faults, and messages that come again
+
+
+def throttled(*_: object) -> None:
+    raise PassingFault("ec2:DescribeBundleTasks: RequestLimitExceeded")
+
+
+def test_a_fault_that_lasts_beyond_the_deadline_is_answered_and_polled_no_more(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+    batch = polls()
+    monkeypatch.setattr(ec2, "describe", throttled)
+    with time_machine.travel(time.time() + 3600, tick=False):
+        assert deliver(batch, context) == []
+        assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
+        assert "Not complete within ServiceTimeout (3600 s)" in answers.bodies[0]["Reason"]
+        assert "RequestLimitExceeded" in answers.bodies[0]["Reason"]
+
+        assert deliver(polls(), context) == []
+        assert polls() == []
+    assert len(answers.bodies) == 1
+
+
+def test_at_the_deadline_the_next_poll_goes_before_anything_can_crash(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+    batch = polls()
+    monkeypatch.setattr(ec2, "cancel", lambda _: 1 / 0)
+    with time_machine.travel(time.time() + 3600, tick=False) as clock:
+        assert deliver(batch, context) == ["m0"]
+        [after] = polls()
+        monkeypatch.setattr(ec2, "cancel", lambda _: None)
+        clock.shift(31)
+        assert deliver([after], context) == []
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+
+
+def denying(operation: str) -> Any:
+    """A stub of boto3's calls that refuses one of them."""
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def make(client: Any, name: str, arguments: dict[str, Any]) -> Any:
+        if name == operation:
+            response: Any = {
+                "Error": {"Code": "AccessDeniedException", "Message": "You may not."},
+                "ResponseMetadata": {"HTTPStatusCode": 400},
+            }
+            raise ClientError(response, name)
+        return call(client, name, arguments)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("operation", "action", "is_stored"),
+    [
+        ("SendMessage", "sqs:SendMessage", True),
+        ("PutItem", "dynamodb:PutItem", False),
+        ("Query", "dynamodb:Query", True),
+        ("UpdateItem", "dynamodb:UpdateItem", False),
+    ],
+)
+def test_what_may_not_be_called_is_failed_at_once_with_its_action(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    action: str,
+    is_stored: bool,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", denying(operation))
+        with contextlib.suppress(Denied):
+            # Where the ledger can't be written to, the crash is after the answer.
+            app.handler(event(answers), context)
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert f"Allow {action} in the role" in answers.bodies[0]["Reason"]
+    assert ec2.started == []
+    if is_stored:
+        app.handler(event(answers), context)
+        assert answers.bodies[1] == answers.bodies[0]
+        assert ec2.started == []
+
+
+def test_an_event_whose_first_poll_could_not_be_sent_is_repeated(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise PassingFault("sqs:SendMessage: ConnectionClosedError")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(poll_queue, "send", cut_off)
+        with pytest.raises(PassingFault):
+            app.handler(event(answers), context)
+    assert ec2.started == []
+
+    app.handler(event(answers), context)
+    assert len(polls()) == 1
+
+
+def test_a_poll_that_can_not_be_taken_comes_again_as_a_new_message(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+    batch = polls()
+
+    def cut_off(*_: object, **__: object) -> None:
+        raise PassingFault("dynamodb:UpdateItem: ConnectionClosedError")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.ledger(), "take", cut_off)
+        assert deliver(batch, context) == []
+
+    assert [record["body"] for record in polls()] == [batch[0]["body"]]
+
+
+def test_a_busy_requests_poll_comes_when_the_other_process_has_no_time_left(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers), context)
+    [record] = polls()
+    poll = Poll.parse(record["body"])
+    app.ledger().take(poll.key, poll.generation, lease=17)
+
+    deliver([record], context)
+
+    assert 15 <= delays()[0] <= 17
+
+
+def delays() -> list[float]:
+    """Seconds until each message of the poll queue comes."""
+    from moto.sqs.models import sqs_backends
+
+    queue = sqs_backends["123456789012"]["us-east-1"].queues["polls"]
+    return [message.delayed_until / 1000 - time.time() for message in queue._messages]
+
+
+def received(record: dict[str, Any], number: int, count: int) -> dict[str, Any]:
+    return record | {
+        "messageId": f"m{number}",
+        "receiptHandle": f"r{number}",
+        "attributes": {"ApproximateReceiveCount": str(count)},
+    }
+
+
+def test_a_message_that_comes_again_is_taken_alone(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        app.handler(event(answers, LogicalResourceId=f"Bundle{number}"), context)
+    records = [
+        received(record, number, count=3 if number == 2 else 1)
+        for number, record in enumerate(polls())
+    ]
+    removed: list[str] = []
+    monkeypatch.setattr(poll_queue, "remove", lambda _, handle: removed.append(handle))
+    taken: list[str] = []
+    resume = app.resource.resume
+
+    def crash(record: Record, *arguments: Any) -> None:
+        taken.append(record.key.logical_id)
+        if record.key.logical_id == "Bundle2":
+            raise SystemExit
+        resume(record, *arguments)
+
+    monkeypatch.setattr(app.resource, "resume", crash)
+    with pytest.raises(SystemExit):
+        app.handler({"Records": records}, context)
+
+    assert taken == ["Bundle2"]
+    assert removed == ["r0", "r1", "r3"]
+    gaps = delays()
+    assert [later - sooner > 1 for sooner, later in itertools.pairwise(gaps)] == [True, True]
+    assert deliver(polls(), context) == []
+    assert taken == ["Bundle2", "Bundle0", "Bundle1", "Bundle3"]
+
+
+def test_a_poison_that_comes_again_leaves_its_neighbours_in_the_queue_where_they_cannot_be_sent(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+    [record] = polls()
+    poison = {"body": "{}", "eventSource": "aws:sqs"}
+
+    def cut_off(*_: object) -> None:
+        raise PassingFault("sqs:SendMessage: ConnectionClosedError")
+
+    monkeypatch.setattr(poll_queue, "send", cut_off)
+
+    assert deliver([received(poison, 0, count=2), received(record, 1, count=1)], context) == [
+        *("m0", "m1")
+    ]
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_given_up(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+    complete(ec2)
+    batch = polls()
+
+    def lost(*args: object) -> None:
+        raise PassingFault("The response did not arrive")
+
+    monkeypatch.setattr("instance_bundle.response.deliver", lost)
+    with time_machine.travel(time.time() + 3700, tick=False) as clock:
+        deliver(batch, context)
+        clock.shift(60)
+        deliver(polls(), context)
+        assert polls() == []

@@ -1,0 +1,94 @@
+"""Arbitrary events to the whole function: no crash, and no AWS call on bad input."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from instance_bundle import app, response
+from instance_bundle import settings as settings_module
+from instance_bundle.errors import InvalidEvent, InvalidProperties
+from instance_bundle.properties import Properties
+from instance_bundle.request import Request
+
+from ..unit.conftest import Context
+from .test_parsing import EVENTS, JSON, NEARLY_VALID, TEXT
+
+CONTEXT = Context()
+QUICK = settings(
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+class Called(Exception):
+    """An AWS call was made."""
+
+
+@pytest.fixture(autouse=True)
+def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
+    """The answers that were sent; an AWS call is an error."""
+    sent: list[bytes] = []
+
+    def call(*_: object) -> None:
+        raise Called
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    monkeypatch.setattr(response, "deliver", lambda url, text, origin: sent.append(text))
+    for name in ("LEDGER_TABLE", "POLL_QUEUE_URL"):
+        monkeypatch.setenv(name, "none")
+    caches = (settings_module.settings, app.ledger, app.lifecycle)
+    for made_once in caches:
+        made_once.cache_clear()
+    yield sent
+    for made_once in caches:
+        made_once.cache_clear()
+
+
+@QUICK
+@given(EVENTS)
+def test_an_event_that_is_no_request_is_refused_with_no_call_and_no_answer(
+    answered: list[bytes], event: Any
+) -> None:
+    try:
+        Request.parse(event)
+    except InvalidEvent:
+        answered.clear()
+        if not (isinstance(event, dict) and "Records" in event):
+            assert app.handler(event, CONTEXT) is None
+            assert answered == []
+
+
+@QUICK
+@given(
+    st.sampled_from(["Create", "Update"]),
+    JSON | NEARLY_VALID,
+    TEXT.filter(bool),
+    TEXT.filter(bool),
+)
+def test_properties_that_are_wrong_are_answered_with_no_call(
+    answered: list[bytes], kind: str, properties: Any, stack_id: str, physical_id: str
+) -> None:
+    event = {
+        "RequestType": kind,
+        "ResponseURL": "https://bucket.example/answer",
+        "StackId": stack_id,
+        "RequestId": "r1",
+        "LogicalResourceId": "Bundle",
+        "PhysicalResourceId": physical_id,
+        "ResourceProperties": properties,
+    }
+    try:
+        Request.parse(event)
+        Properties.parse(properties)
+    except InvalidEvent:
+        return
+    except InvalidProperties:
+        answered.clear()
+        app.handler(event, CONTEXT)
+        [text] = answered
+        assert len(text) <= response.LIMIT
+        assert b'"FAILED"' in text
