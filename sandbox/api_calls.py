@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote_plus
 from xml.sax.saxutils import escape
 
 from werkzeug import Response
@@ -107,6 +107,18 @@ def call_name(environ: dict[str, Any]) -> str | None:
     service = scope["service"]
     action = _s3_action(environ) if service == "s3" else _action(environ)
     return f"{service}:{action}" if action else None
+
+
+def call_text(environ: dict[str, Any], name: str) -> str:
+    """What a request holds: its path and query, and its body unless it is an object of S3's.
+
+    name: what `call_name` said of the request.
+    """
+    place = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
+    is_object = name.startswith("s3:")
+    return (
+        place if is_object else f"{place}\n{unquote_plus(_body(environ).decode(errors='replace'))}"
+    )
 
 
 def error_answer(environ: dict[str, Any], name: str, kind: str) -> Response:

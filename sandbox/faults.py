@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from werkzeug import Request, Response
 
-from sandbox.api_calls import call_name, error_answer
+from sandbox.api_calls import call_name, call_text, error_answer
 
 PATH = "/sandbox/faults"
 
@@ -48,6 +48,8 @@ class Fault:
     nth: the first matching call that is struck, counted from 1.
     times: how many matching calls in a row are struck.
     about: text that the event holds which the calling function handles; None for any caller.
+    holding: text that the call itself holds, in its path, query or body (not Amazon S3's); None for
+        any call.
     seconds: how long `delay` waits.
     """
 
@@ -56,6 +58,7 @@ class Fault:
     nth: int = 1
     times: int = 1
     about: str | None = None
+    holding: str | None = None
     seconds: float = 1.0
 
     @classmethod
@@ -81,9 +84,11 @@ class Fault:
             raise NotAFault(f"twice is for {' and '.join(_DELIVERIES)}, and they are for twice.")
         return cls(**given)
 
-    def matches(self, name: str, event: str | None, *, by_function: bool) -> bool:
+    def matches(self, name: str, event: str | None, text: str, *, by_function: bool) -> bool:
         """Whether the fault counts a call; see `Faults.strike`."""
         if self.about is not None and (event is None or self.about not in event):
+            return False
+        if self.holding is not None and self.holding not in text:
             return False
         if self.call == _EVERY_CALL:
             return by_function
@@ -92,6 +97,10 @@ class Fault:
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 1
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value != "")
 
 
 _MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -104,10 +113,8 @@ _MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "fault": (lambda value: value in KINDS, f"one of {', '.join(KINDS)}"),
     "nth": (_is_count, "a whole number from 1"),
     "times": (_is_count, "a whole number from 1"),
-    "about": (
-        lambda value: value is None or (isinstance(value, str) and value != ""),
-        "text, and not empty",
-    ),
+    "about": (_is_text, "text, and not empty"),
+    "holding": (_is_text, "text, and not empty"),
     "seconds": (
         lambda value: type(value) in (int, float) and 0 <= value <= _LONGEST_DELAY,
         f"a number of seconds from 0 to {_LONGEST_DELAY}",
@@ -161,18 +168,21 @@ class Faults:
         with self._lock:
             return [_described(fault_id, entry) for fault_id, entry in self._entries.items()]
 
-    def strike(self, name: str, event: str | None, *, by_function: bool) -> Fault | None:
+    def strike(
+        self, name: str, event: str | None, text: str = "", *, by_function: bool
+    ) -> Fault | None:
         """Count a call, and answer the fault that strikes it: the oldest whose turn it is.
 
         name: of the call, or of the delivery.
         event: JSON text of what the calling function handles, or of what is delivered.
+        text: what the call itself holds.
         by_function: whether a function makes the call.
         """
         with self._lock:
             matching = [
                 entry
                 for entry in self._entries.values()
-                if entry.fault.matches(name, event, by_function=by_function)
+                if entry.fault.matches(name, event, text, by_function=by_function)
             ]
             for entry in matching:
                 entry.seen += 1
@@ -248,7 +258,10 @@ class FaultyApp:
             return self._app(environ, start_response)
         caller = self._caller(environ["REMOTE_PORT"])
         fault = self._faults.strike(
-            name, caller.event if caller else None, by_function=caller is not None
+            name,
+            caller.event if caller else None,
+            call_text(environ, name),
+            by_function=caller is not None,
         )
         match fault:
             case None:

@@ -161,6 +161,26 @@ def test_a_cut_call_gets_no_answer(
     assert [record for record in caplog.records if record.name == "werkzeug"] == []
 
 
+@pytest.mark.parametrize("action", ["describe_instances", "head_object"])
+def test_a_fault_may_be_about_what_the_call_itself_holds(sandbox: Sandbox, action: str) -> None:
+    ec2, s3 = sandbox.client("ec2"), sandbox.client("s3")
+    filters = [{"Name": "tag:Name", "Values": ["this one"]}]
+    s3.create_bucket(Bucket="holding")
+    for key in ("other", "this one"):
+        s3.put_object(Bucket="holding", Key=key, Body=b"")
+    call = "ec2:DescribeInstances" if action == "describe_instances" else "s3:HeadObject"
+    sandbox.set(call, "deny", holding="this one")
+
+    if action == "describe_instances":
+        ec2.describe_instances()
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            ec2.describe_instances(Filters=filters)
+    else:
+        s3.head_object(Bucket="holding", Key="other")
+        with pytest.raises(ClientError, match="403"):
+            s3.head_object(Bucket="holding", Key="this one")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_delayed_call_is_carried_out(sandbox: Sandbox, service: Service) -> None:
     called = service(sandbox)
@@ -292,6 +312,7 @@ def test_faults_are_shown_and_cleared(sandbox: Sandbox) -> None:
         "nth": 3,
         "times": 1,
         "about": "i-1",
+        "holding": None,
         "seconds": 1.0,
         "seen": 0,
         "hits": [],

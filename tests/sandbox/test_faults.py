@@ -1,0 +1,229 @@
+"""Whole stacks whose function meets faults: each AWS call throttled, failed, cut off or denied."""
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+
+from .conftest import (
+    PHASES,
+    Aws,
+    Phase,
+    Steps,
+    Trial,
+    carry_out,
+    clear_faults,
+    hits,
+    new_trial,
+    set_fault,
+    wait_for_empty_queues,
+)
+
+PASSING = ("throttle", "fail", "cut", "cut-after")
+STEPS = ("create", "delete", "delete while created", "replace")
+
+# More often than the function repeats a call within one invocation: the SDK tries 3 times, the
+# sender of the answer 5 times, and BundleInstance is never repeated.
+TIMES = {"ec2:BundleInstance": 1, "response:Put": 6}
+OFTEN = 4
+
+ALWAYS = 100_000
+
+
+@pytest.fixture
+def aws(quick_and_clear: Aws) -> Aws:
+    return quick_and_clear
+
+
+def _until_it_rests(trial: Trial) -> Steps:
+    yield trial.rests()
+
+
+def _all_end_right(
+    aws: Aws, phase: Phase, ordered: Iterable[tuple[str, str, dict[str, float]]]
+) -> None:
+    """Take a stack through a phase for each fault (call, kind, more), all at once."""
+    faults: dict[str, tuple[Trial, str]] = {}
+
+    def struck(call: str, kind: str, more: dict[str, float]) -> Steps:
+        def strike(trial: Trial) -> None:
+            fault_id = set_fault(aws, call, kind, trial.name, **more)
+            faults[fault_id] = trial, f"{kind} of {call}"
+
+        return phase.steps(new_trial(aws, phase), strike)
+
+    carry_out(aws, itertools.starmap(struck, ordered), patience=150)
+    wait_for_empty_queues(aws)
+    found = hits(aws)
+    clear_faults(aws)
+
+    problems = {
+        what: [
+            *([] if found[fault_id] else ["never struck"]),
+            *trial.problems(phase.status, phase.bundles, phase.left),
+        ]
+        for fault_id, (trial, what) in faults.items()
+    }
+    assert {what: wrong for what, wrong in problems.items() if wrong} == {}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", STEPS)
+def test_a_stack_ends_right_whichever_call_fails_for_a_while(
+    aws: Aws, calls: dict[str, list[str]], name: str
+) -> None:
+    _all_end_right(
+        aws,
+        PHASES[name],
+        [
+            (call, kind, {"times": TIMES.get(call, OFTEN)})
+            for call, kind in itertools.product(sorted({*calls[name]}), PASSING)
+        ],
+    )
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["create", "delete"])
+def test_a_call_that_outlasts_the_functions_time_is_taken_up_by_the_queue(
+    aws: Aws, calls: dict[str, list[str]], name: str
+) -> None:
+    _all_end_right(
+        aws,
+        PHASES[name],
+        [(call, "delay", {"seconds": 7}) for call in sorted({*calls[name]})],
+    )
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", PHASES)
+def test_what_is_delivered_twice_at_once_is_done_once(aws: Aws, name: str) -> None:
+    _all_end_right(
+        aws,
+        PHASES[name],
+        [
+            ("event:Delivery", "twice", {"times": ALWAYS}),
+            ("message:Delivery", "twice", {"times": ALWAYS}),
+        ],
+    )
+
+
+DENIED = {
+    "create": {
+        "dynamodb:PutItem": "dynamodb:PutItem",
+        "dynamodb:Query": "dynamodb:Query",
+        "dynamodb:UpdateItem": "dynamodb:UpdateItem",
+        "ec2:BundleInstance": "ec2:BundleInstance",
+        "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
+        "s3:HeadObject": "s3:GetObject",
+        "sqs:SendMessage": "sqs:SendMessage",
+    },
+    "delete": {
+        "dynamodb:DeleteItem": "dynamodb:DeleteItem",
+        "dynamodb:PutItem": "dynamodb:PutItem",
+        "dynamodb:Query": "dynamodb:Query",
+        "dynamodb:UpdateItem": "dynamodb:UpdateItem",
+        "s3:DeleteObjects": "s3:DeleteObject",
+        "s3:GetObject": "s3:GetObject",
+        "s3:ListObjectsV2": "s3:ListBucket",
+        "sqs:SendMessage": "sqs:SendMessage",
+    },
+    "delete while created": {
+        "ec2:CancelBundleTask": "ec2:CancelBundleTask",
+        "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
+    },
+    "replace": {
+        "ec2:BundleInstance": "ec2:BundleInstance",
+    },
+}
+"""The action that the Reason names, by the call that is denied."""
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", DENIED)
+def test_a_denied_call_is_failed_at_once_with_its_action_and_mended_by_a_delete(
+    aws: Aws, calls: dict[str, list[str]], name: str
+) -> None:
+    """The Delete is a new request. With UpdateItem denied the answer can't be stored, so that what
+    is delivered again once it may be stored is answered as it then is: nobody listens any more."""
+    phase = PHASES[name]
+    reasons: dict[str, list[str]] = {}
+    trials: dict[str, Trial] = {}
+
+    def denied(call: str) -> Steps:
+        faults: list[str] = []
+
+        def strike(trial: Trial) -> None:
+            faults.append(set_fault(aws, call, "deny", trial.name, times=ALWAYS))
+
+        trial = trials[call] = new_trial(aws, phase)
+        yield from phase.steps(trial, strike)
+        reasons[call] = trial.reasons()
+        clear_faults(aws, *faults)
+        trial.delete()
+        yield trial.rests()
+
+    assert {*DENIED[name]} <= {*calls[name]}
+    carry_out(aws, map(denied, DENIED[name]), patience=100)
+    wait_for_empty_queues(aws)
+
+    for call, action in DENIED[name].items():
+        assert any(f"{action} was refused. " in reason for reason in reasons[call]), reasons
+    ends = {
+        call: [
+            problem
+            for problem in trial.problems("DELETE_COMPLETE", None, [])
+            if not (call == "dynamodb:UpdateItem" and " was answered " in problem)
+        ]
+        for call, trial in trials.items()
+    }
+    assert {call: wrong for call, wrong in ends.items() if wrong} == {}
+
+
+def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(
+    aws: Aws, calls: dict[str, list[str]]
+) -> None:
+    """The function cannot answer: what it is to answer stands in the ledger. The last resort has a
+    role of its own; the denial ends before its turn, after as many polls as the queue delivers."""
+    before = calls["create"][: calls["create"].index("ec2:DescribeBundleTasks")]
+    trial = new_trial(aws, PHASES["create"])
+
+    def strike(trial: Trial) -> None:
+        set_fault(
+            aws,
+            *("dynamodb:UpdateItem", "deny", trial.name),
+            nth=before.count("dynamodb:UpdateItem"),
+            times=3,
+        )
+
+    carry_out(aws, [PHASES["create"].steps(trial, strike)], patience=100)
+    clear_faults(aws)
+
+    assert aws.stack(trial.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    [reason] = trial.reasons()
+    assert "The function could not carry the request out: its polls kept failing" in reason
+    assert [task["State"] for task in aws.tasks(trial.instance)] == ["complete"]
+
+
+def test_an_answer_that_is_refused_is_given_up_and_the_stack_times_out(aws: Aws) -> None:
+    trial = new_trial(aws, PHASES["create"])
+    set_fault(aws, "response:Put", "deny", trial.name)
+
+    trial.create(trial.body("one", ServiceTimeout=15, OnDelete="Delete"))
+    carry_out(aws, [_until_it_rests(trial)], patience=60)
+    clear_faults(aws)
+
+    assert aws.stack(trial.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    [reason] = trial.reasons()
+    assert "did not receive a response from your Custom Resource" in reason
+    assert aws.keys(trial.name) == []
+    logs = aws.clients.client("logs").filter_log_events(logGroupName=aws.ready["log_group"])
+    lines = [event["message"] for event in logs["events"]]
+    assert any("refused the response with status 403" in line for line in lines)
+
+
+def test_an_answer_that_meets_503s_and_cuts_arrives_within_one_invocation(aws: Aws) -> None:
+    _all_end_right(
+        aws,
+        PHASES["create"],
+        [("response:Put", kind, {"times": 2}) for kind in PASSING],
+    )

@@ -1,0 +1,64 @@
+"""The kill matrix: the function's process killed before and after each call that it makes.
+
+The calls of each phase are learned from a run in which nothing is killed. Then each of them is the
+last call of a process, once before it is carried out and once after, each time in a stack of its
+own.
+"""
+
+import itertools
+
+import pytest
+
+from .conftest import (
+    PHASES,
+    Aws,
+    Steps,
+    Trial,
+    carry_out,
+    clear_faults,
+    hits,
+    new_trial,
+    set_fault,
+    wait_for_empty_queues,
+)
+
+KINDS = ("kill", "kill-after")
+
+
+@pytest.fixture
+def aws(quick_and_clear: Aws) -> Aws:
+    return quick_and_clear
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", PHASES)
+def test_the_stack_ends_right_whichever_call_is_the_last_of_a_process(
+    aws: Aws, calls: dict[str, list[str]], name: str
+) -> None:
+    phase = PHASES[name]
+    faults: dict[str, tuple[Trial, str]] = {}
+
+    def killed(kind: str, nth: int) -> Steps:
+        def strike(trial: Trial) -> None:
+            fault_id = set_fault(aws, "*", kind, trial.name, nth=nth)
+            faults[fault_id] = trial, f"{kind} at call {nth}, {calls[name][nth - 1]}"
+
+        return phase.steps(new_trial(aws, phase), strike)
+
+    nths = phase.own(calls[name])
+    carry_out(aws, itertools.starmap(killed, itertools.product(KINDS, nths)), patience=240)
+    wait_for_empty_queues(aws)
+    struck = hits(aws)
+    clear_faults(aws)
+
+    problems = {
+        what: [
+            *([] if struck[fault_id] else ["was never killed"]),
+            *trial.problems(phase.status, phase.bundles, phase.left),
+        ]
+        for fault_id, (trial, what) in faults.items()
+    }
+    assert {what: found for what, found in problems.items() if found} == {}
+    assert {call for found in struck.values() for call in found} >= {
+        calls[name][nth - 1] for nth in nths
+    }
