@@ -193,7 +193,8 @@ class Ledger:
     def take(self, key: RequestKey, generation: int, lease: float) -> Record:
         """Take the lease of a request, for the poll message of this generation.
 
-        A message counts unless a later generation has been taken or told of. One that is ahead was
+        A message counts until the request's answer has been delivered, and unless a later
+        generation has been taken or told of. One that is ahead was
         sent by a process that ended before it could tell: the chain goes on with it.
 
         Raises:
@@ -205,8 +206,8 @@ class Ledger:
             updated = self._update(
                 _request_key(key),
                 "SET #lease = :until, #generation = :generation",
-                "#generation <= :generation AND #lease <= :now",
-                {"#lease": "lease_until", "#generation": "generation"},
+                "#generation <= :generation AND #lease <= :now AND attribute_exists(#request)",
+                {"#lease": "lease_until", "#generation": "generation", "#request": "request"},
                 {
                     ":until": _millis(now + lease),
                     ":generation": generation,
@@ -218,7 +219,7 @@ class Ledger:
             if not _condition_failed(denied):
                 raise
             record = self.read(key)
-            if record is None or record.generation > generation:
+            if record is None or record.request is None or record.generation > generation:
                 raise Stale(f"generation {generation}") from None
             raise Busy(record.lease_until - now) from None
         return _record(updated)

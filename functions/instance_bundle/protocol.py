@@ -88,8 +88,7 @@ class BundleResource(CfnResource):
             context: of the invocation.
         """
         self._begin()
-        if record.request is None:
-            return
+        assert record.request is not None  # noqa: S101  none whose answer was delivered is taken
         self._request, self._record, self._look = record.request, record, look
         if self._clock() >= record.deadline:
             # Should this process crash, its message comes back too late: the next one goes first.

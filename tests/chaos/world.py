@@ -205,7 +205,7 @@ class World:
 
     def duplicate_messages(self, count: int) -> None:
         """Have the next batches of messages delivered twice."""
-        self._duplicated += count
+        self._duplicated = count
 
     def send(self, payload: Mapping[str, Any], delay: float = 0.0) -> None:
         """Invoke the function asynchronously."""

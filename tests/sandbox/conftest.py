@@ -251,11 +251,11 @@ def quick_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
 
 def _hurry(aws: Aws) -> None:
     aws.clients.functions.update_function_configuration(
-        FunctionName=aws.ready["service_token"], Timeout=5
+        FunctionName=aws.ready["service_token"], Timeout=8
     )
     sqs = aws.clients.client("sqs")
     for url in queue_urls(aws):
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "6"})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "9"})
     set_batch_size(aws, 1)
 
 
@@ -297,7 +297,7 @@ def wait_for_empty_queues(aws: Aws) -> None:
     wait_for(are_empty, "the queues to be empty")
 
 
-def set_fault(aws: Aws, call: str, fault: str, about: str, **more: float) -> str:
+def set_fault(aws: Aws, call: str, fault: str, about: str, **more: float | str) -> str:
     """Set a fault, and return its ID."""
     body = json.dumps({"call": call, "fault": fault, "about": about, **more})
     answer = urllib3.request("POST", f"{aws.clients.endpoint}/sandbox/faults", body=body)
@@ -355,7 +355,7 @@ def rests(stack_id: str) -> Condition:
     return lambda busy: stack_id not in busy
 
 
-def carry_out(aws: Aws, all_steps: Iterable[Steps], patience: float, at_once: int = 40) -> None:
+def carry_out(aws: Aws, all_steps: Iterable[Steps], patience: float, at_once: int = 16) -> None:
     """Do the steps of many stacks, so many stacks at once.
 
     After `patience` seconds no more is done: what hangs is still in progress, for all to see.

@@ -90,7 +90,7 @@ def test_a_call_that_outlasts_the_functions_time_is_taken_up_by_the_queue(
     _all_end_right(
         aws,
         PHASES[name],
-        [(call, "delay", {"seconds": 7}) for call in sorted({*calls[name]})],
+        [(call, "delay", {"seconds": 9}) for call in sorted({*calls[name]})],
     )
 
 

@@ -570,7 +570,11 @@ def test_a_message_that_comes_again_is_taken_alone(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):
-        app.handler(event(answers, LogicalResourceId=f"Bundle{number}"), context)
+        properties = {"InstanceId": "i-1234567890abcdef0", "Storage": {"S3": {"Bucket": "images"}}}
+        app.handler(
+            event(answers, LogicalResourceId=f"Bundle{number}", ResourceProperties=properties),
+            context,
+        )
     records = [
         received(record, number, count=3 if number == 2 else 1)
         for number, record in enumerate(polls())
