@@ -1,7 +1,7 @@
 """A bundle's objects in Amazon S3: looked at, and removed where they are surely its own."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,14 @@ from instance_bundle.properties import Location
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, ObjectTypeDef
+    from mypy_boto3_s3.type_defs import (
+        HeadObjectOutputTypeDef,
+        ObjectIdentifierTypeDef,
+        ObjectTypeDef,
+    )
+
+# EC2's clock and S3's may differ by as much.
+_CLOCK_SKEW = timedelta(seconds=5)
 
 _KEYS_A_CALL = 1000
 """Keys that one DeleteObjects call takes (Amazon S3 API Reference)."""
@@ -21,13 +28,8 @@ _KEYS_A_CALL = 1000
 
 def fingerprint(location: Location) -> str | None:
     """The entity tag of the manifest, which EC2 writes last; None where there is none."""
-    with aws.calling("s3:GetObject"):
-        try:
-            return aws.s3().head_object(Bucket=location.bucket, Key=location.manifest_key)["ETag"]
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return None
-            raise
+    found = _head(location)
+    return found["ETag"] if found else None
 
 
 def remove(location: Location, seal: str) -> None:
@@ -54,6 +56,22 @@ def remove(location: Location, seal: str) -> None:
     _delete(location.bucket, [{"Key": location.manifest_key, "ETag": seal}])
 
 
+def remove_finished(location: Location, ended: str) -> None:
+    """Remove the bundle that a task has just finished.
+
+    Args:
+        location: where the task wrote; the caller holds its claim.
+        ended: when the task ended, ISO 8601; a newer manifest is another bundle's.
+    """
+    found = _head(location)
+    if found is None:
+        return
+    if found["LastModified"] > datetime.fromisoformat(ended) + _CLOCK_SKEW:
+        logger.info("The manifest is another bundle's; nothing is removed", at=location.s3_uri)
+        return
+    remove(location, found["ETag"])
+
+
 def remove_leftovers(location: Location, since: str) -> None:
     """Remove the parts that a task left without a manifest.
 
@@ -72,6 +90,16 @@ def remove_leftovers(location: Location, since: str) -> None:
             if location.is_part(part["Key"]) and part["LastModified"] >= started
         ),
     )
+
+
+def _head(location: Location) -> "HeadObjectOutputTypeDef | None":
+    with aws.calling("s3:GetObject"):
+        try:
+            return aws.s3().head_object(Bucket=location.bucket, Key=location.manifest_key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
 
 
 def _manifest(location: Location, seal: str) -> tuple[bytes, datetime] | None:

@@ -23,7 +23,8 @@ from instance_bundle.errors import (
     Stale,
     Throttled,
 )
-from instance_bundle.ledger import Ledger, Record
+from instance_bundle.history import Record
+from instance_bundle.ledger import Ledger
 from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
 from instance_bundle.properties import DEFAULT_SERVICE_TIMEOUT

@@ -16,17 +16,18 @@ Bundles, and the claims of their locations, stay until their Delete. All else ex
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Literal
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from instance_bundle import aws
 from instance_bundle.errors import Busy, Denied, Stale, Superseded
+from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed
 from instance_bundle.properties import Location, Target, service_timeout
-from instance_bundle.request import Request, RequestKey, RequestType
+from instance_bundle.request import Request, RequestKey
 from instance_bundle.telemetry import logger
 
 FORMAT = 1
@@ -37,102 +38,6 @@ _REQUESTS_KEPT = 7 * 24 * 3600
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A request's item.
-
-    Attributes:
-        request: what CloudFormation asked; None once its answer has been delivered.
-        key: the request's key.
-        request_type: Create, Update or Delete.
-        physical_id: the resource's ID before the request; empty in a Create.
-        sent: `Request.sent`.
-        first_receipt: epoch seconds.
-        deadline: epoch seconds; when the answer must be on its way.
-        generation: the number of the poll message that counts.
-        lease_until: epoch seconds; until then a process may be driving the request.
-        target: what is to be bundled, and where to; None before anything is touched for it.
-        attempted_at: epoch seconds of the last call that may have started the work.
-        task: the work, as it was seen last.
-        answer: what was, or is to be, sent.
-        superseded: a later request ends this one's work, if any.
-        settled: nothing of its work is left to end or to clean up.
-    """
-
-    request: Request | None
-    key: RequestKey
-    request_type: RequestType
-    physical_id: str
-    sent: str
-    first_receipt: float
-    deadline: float
-    generation: int
-    lease_until: float
-    target: Target | None
-    attempted_at: float | None
-    task: Task | None
-    answer: Answer | None
-    superseded: bool
-    settled: bool
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the answer is SUCCESS."""
-        return isinstance(self.answer, Done)
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A finished bundle that a resource owns.
-
-    Attributes:
-        physical_id: what `Ref` gives.
-        made_by: the ID of the request that made it.
-        naming: what named it, `Properties.naming`.
-        location: where it lies; None for a dry run.
-        fingerprint: what told it from others at its location when it was finished; empty where
-            that could not be seen.
-        attributes: what `Fn::GetAtt` gives.
-    """
-
-    physical_id: str
-    made_by: str
-    naming: str
-    location: Location | None
-    fingerprint: str
-    attributes: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """What a Delete leaves: its resource, by this ID, is no more.
-
-    Attributes:
-        physical_id: the ID that the Delete gave.
-        sent: `Request.sent` of the Delete.
-        unseen: no request that the ledger knows ever had the ID: its Create may be on its way.
-    """
-
-    physical_id: str
-    sent: str
-    unseen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """All that is known of a resource.
-
-    Attributes:
-        requests: the requests about it, whatever came of them.
-        bundles: the finished bundles that it owns.
-        tombstones: what its Deletes have left.
-    """
-
-    requests: tuple[Record, ...]
-    bundles: tuple[Bundle, ...]
-    tombstones: tuple[Tombstone, ...]
 
 
 class Ledger:

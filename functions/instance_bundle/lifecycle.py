@@ -5,9 +5,10 @@ Knows CloudFormation's contract, a ledger and a method; knows no EC2 call and no
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from instance_bundle import pace
+from instance_bundle.earlier_work import EarlierWork, Unsettled
 from instance_bundle.errors import (
     DeadlineExceeded,
     Denied,
@@ -19,7 +20,8 @@ from instance_bundle.errors import (
     TaskFailed,
     Throttled,
 )
-from instance_bundle.ledger import Bundle, History, Ledger, Record, Tombstone
+from instance_bundle.history import Bundle, History, Record, Tombstone
+from instance_bundle.ledger import Ledger
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import (
@@ -31,25 +33,6 @@ from instance_bundle.properties import (
 )
 from instance_bundle.request import Request
 from instance_bundle.telemetry import count, logger
-
-_SETTLED = 30
-"""Seconds after which a call whose answer was lost shows in a Describe, or never was."""
-
-_OURS = ("bun-", "dryrun-")
-"""How the IDs of finished work begin; other IDs stand for a resource that was never finished."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Unsettled:
-    """Work of an earlier request that has not ended.
-
-    Attributes:
-        work: what is known of it, for a person.
-        look_again: seconds until it may have ended.
-    """
-
-    work: str
-    look_again: int
 
 
 class Lifecycle:
@@ -66,33 +49,35 @@ class Lifecycle:
         self._ledger = ledger
         self._method = method
         self._clock = clock
+        self._earlier = EarlierWork(ledger, method, clock)
 
     def create(self, record: Record) -> Outcome:
         """Start the bundle, and look again soon."""
-        return self._make(record, *self._settle_earlier(record))
+        return self._make(record, *self._earlier.settle(record))
 
     def update(self, record: Record) -> Outcome:
         """Answer a bundle that the resource owns where it is the one described; else make one."""
-        history, unsettled = self._settle_earlier(record)
-        owned = _owned(record, history)
+        history, unsettled = self._earlier.settle(record)
+        owned = history.owned(_parsed(record)[1].naming)
         if owned is None:
             return self._make(record, history, unsettled)
         if unsettled is not None and not self._is_overdue(record):
             return self._wait(record, unsettled.look_again)
-        self._let_go_unseen(record, history, owned)
+        for bundle in history.unseen_at(record):
+            if bundle != owned:
+                self._let_go(record, bundle)
         return Done(owned.physical_id, owned.attributes)
 
     def delete(self, record: Record) -> Outcome:
         """End the work that still runs, then let go of the bundle."""
-        history, unsettled = self._settle_earlier(record)
+        history, unsettled = self._earlier.settle(record)
         if unsettled is not None:
             if self._is_overdue(record):
                 return _failed(record, NotEnded(_timeout(record), unsettled.work))
             return self._wait(record, unsettled.look_again)
-        for bundle in history.bundles:
-            if _is_deleted_by(record, bundle, history):
-                self._let_go(record, bundle)
-        self._bury(record, record.physical_id, unseen=_is_unseen(record, history))
+        for bundle in history.deleted_by(record):
+            self._let_go(record, bundle)
+        self._bury(record, record.physical_id, unseen=not history.has_seen(record))
         return Done(record.physical_id)
 
     def poll(self, record: Record, seen: Task | None) -> Outcome:
@@ -112,9 +97,9 @@ class Lifecycle:
 
     # Making a bundle
 
-    def _make(self, record: Record, history: History, unsettled: _Unsettled | None) -> Outcome:
+    def _make(self, record: Record, history: History, unsettled: Unsettled | None) -> Outcome:
         request, properties = _parsed(record)
-        if _is_late(record, history):
+        if history.is_late(record):
             return _failed(record, Superseded())
         if unsettled is not None:
             if self._is_overdue(record):
@@ -160,7 +145,7 @@ class Lifecycle:
 
     def _take_up(self, record: Record) -> Outcome:
         """Go on after a crash, or an answer that was lost, somewhere before the work was known."""
-        task = self._found(record)
+        task = self._earlier.found(record)
         if task is not None:
             self._ledger.started(record, task)
             return self._judge(replace(record, task=task), task, task)
@@ -168,7 +153,7 @@ class Lifecycle:
             return _failed(
                 record, DeadlineExceeded(_timeout(record), "the task could not be started")
             )
-        if self._may_show_yet(record):
+        if self._earlier.may_show_yet(record):
             return self._wait(record, pace.AFTER_FAULT)
         return self.create(record) if record.request_type == "Create" else self.update(record)
 
@@ -229,115 +214,12 @@ class Lifecycle:
             logger.warning("OnDelete can't remove this bundle", why=str(error))
             return ""
 
-    # Ending what earlier requests began
-
-    def _settle_earlier(self, record: Record) -> tuple[History, _Unsettled | None]:
-        """End and clean up what earlier requests about the resource began and did not finish.
-
-        Returns:
-            What is known of the resource then, and the work that has not ended yet, if any.
-        """
-        history = self._ledger.history(record.key)
-        unfinished = [
-            other
-            for other in history.requests
-            if other.key != record.key
-            and other.request_type != "Delete"
-            and not isinstance(other.answer, Done)
-            and not other.settled
-            and not _is_later(other, record)
-        ]
-        if not unfinished:
-            return history, None
-        unsettled = [self._settle(record, other, history) for other in unfinished]
-        return (
-            self._ledger.history(record.key),
-            next((work for work in unsettled if work is not None), None),
-        )
-
-    def _settle(self, record: Record, other: Record, history: History) -> _Unsettled | None:
-        if other.answer is None:
-            other = self._ledger.supersede(other)
-            if isinstance(other.answer, Done):
-                return None
-        task = self._work_of(other)
-        if task is not None and task.phase == "running":
-            self._method.cancel(task.id)
-            return _Unsettled(f"{task}; it is being cancelled", pace.SOONEST)
-        failed = task is not None and task.phase == "failed"
-        if not failed and other.answer is None and self._clock() < other.lease_until:
-            return _Unsettled("another process is at work on the resource", pace.SOONEST)
-        if task is None and self._may_show_yet(other):
-            return _Unsettled("a task may have been started", pace.SOONEST)
-        if other.target is not None:
-            self._clean_up(record, other, other.target.location, task)
-        for bundle in history.bundles:
-            if bundle.made_by == other.key.request_id:
-                self._bury(record, bundle.physical_id)
-        self._ledger.settle(other)
-        return None
-
-    def _work_of(self, other: Record) -> Task | None:
-        if other.task is None:
-            found = self._found(other)
-            if found is not None:
-                self._ledger.started(other, found)
-            return found
-        return self._method.describe([other.task.id]).get(other.task.id)
-
-    def _found(self, record: Record) -> Task | None:
-        if record.attempted_at is None or record.target is None:
-            return None
-        return self._method.find(record.target, record.first_receipt)
-
-    def _may_show_yet(self, record: Record) -> bool:
-        return record.attempted_at is not None and self._clock() < record.attempted_at + _SETTLED
-
-    def _clean_up(
-        self, record: Record, other: Record, location: Location, seen: Task | None
-    ) -> None:
-        """Remove what work that has ended left, where its location is still its own.
-
-        A bundle that was finished, but not answered, is dealt with as its Delete would.
-        """
-        if not self._ledger.claim(location, other.key):
-            logger.info("Another resource has the location now", location=location.s3_uri)
-            return
-        task = seen or other.task
-        if seen is not None and seen.phase == "complete":
-            fingerprint = self._method.fingerprint(location)
-            if fingerprint is not None and removes_on_delete(_request(record).properties):
-                self._method.remove(location, fingerprint)
-        elif task is not None:
-            self._method.remove_leftovers(location, task)
-        self._ledger.release(location, other.key)
-
     def _give_way(self, record: Record) -> Outcome:
         """Whoever superseded the request ends its work; only what needs none is still answered."""
-        owned = _owned(record, self._ledger.history(record.key))
+        owned = self._ledger.history(record.key).owned(_parsed(record)[1].naming)
         if owned is not None and record.request_type == "Update":
             return Done(owned.physical_id, owned.attributes)
         return _failed(record, Superseded())
-
-    # Letting go of bundles
-
-    def _let_go_unseen(self, record: Record, history: History, owned: Bundle) -> None:
-        """Let go of bundles whose answer CloudFormation can't have seen.
-
-        It would know the resource by their ID; it knows it by the ID from before they were made.
-        """
-        unseen = {
-            other.key.request_id
-            for other in history.requests
-            if other.key != record.key
-            and other.request_type == "Update"
-            and isinstance(other.answer, Done)
-            and other.physical_id == record.physical_id != other.answer.physical_id
-            and not _is_later(other, record)
-        }
-        for bundle in history.bundles:
-            if bundle.made_by in unseen and bundle.physical_id != owned.physical_id:
-                self._let_go(record, bundle)
 
     def _let_go(self, record: Record, bundle: Bundle) -> None:
         if bundle.location is not None:
@@ -358,50 +240,6 @@ class Lifecycle:
         """Look again then, but not after the deadline."""
         left = round(record.deadline - self._clock())
         return Pending(max(1, min(seconds, left)), task)
-
-
-def _is_later(other: Record, record: Record) -> bool:
-    """Whether CloudFormation is known to have sent the other request later."""
-    return bool(record.sent) and other.sent > record.sent
-
-
-def _owned(record: Record, history: History) -> Bundle | None:
-    """The bundle that the request's properties name, if the resource owns it."""
-    naming = _parsed(record)[1].naming
-    return next((bundle for bundle in history.bundles if bundle.naming == naming), None)
-
-
-def _is_late(record: Record, history: History) -> bool:
-    """Whether the request comes after a later one about its resource, or after its Delete."""
-    if any(_is_later(other, record) for other in history.requests):
-        return True
-    if record.request_type == "Update":
-        return any(stone.physical_id == record.physical_id for stone in history.tombstones)
-    # A resource that was deleted may be created again, by a Create sent after the Delete.
-    return any(stone.unseen and not (record.sent > stone.sent > "") for stone in history.tombstones)
-
-
-def _is_deleted_by(record: Record, bundle: Bundle, history: History) -> bool:
-    """A Delete is about the bundle of its ID; an ID that is not ours is about all of them."""
-    if record.physical_id.startswith(_OURS):
-        return bundle.physical_id == record.physical_id
-    return not any(
-        other.key.request_id == bundle.made_by and _is_later(other, record)
-        for other in history.requests
-    )
-
-
-def _is_unseen(record: Record, history: History) -> bool:
-    """Whether no request that is known ever had the ID that is to be deleted."""
-    known = {bundle.physical_id for bundle in history.bundles}
-    for other in history.requests:
-        if other.request_type == "Delete":
-            continue
-        if other.superseded and not record.physical_id.startswith(_OURS):
-            return False
-        known |= {other.task.id} if other.task else set()
-        known |= {other.answer.physical_id} if other.answer else set()
-    return record.physical_id not in known
 
 
 def _request(record: Record) -> Request:

@@ -14,7 +14,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from instance_bundle import pace, poll_queue
 from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Stale
-from instance_bundle.ledger import Ledger, Record
+from instance_bundle.history import Record
+from instance_bundle.ledger import Ledger
 from instance_bundle.method import Method, Task
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource

@@ -19,7 +19,8 @@ from crhelper import SUCCESS, CfnResource
 
 from instance_bundle import pace, poll_queue, response
 from instance_bundle.errors import DeadlineExceeded, Denied, InvalidEvent, PassingFault, Refusal
-from instance_bundle.ledger import Ledger, Record
+from instance_bundle.history import Record
+from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.poll_queue import Poll

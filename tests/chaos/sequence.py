@@ -16,6 +16,10 @@ Step = Mapping[str, Any]
 """One step as JSON can hold it: `do` says what, the other members how."""
 
 _FOREIGN = b"another's"
+_FOREIGN_MANIFEST = (
+    "<manifest><image><parts><part><filename>{name}.part.0</filename></part>"
+    "<part><filename>{name}.part.9</filename></part></parts></image></manifest>"
+)
 _DELETES = 4
 _numbers = itertools.count(1)
 
@@ -108,8 +112,14 @@ class Run:
             return
         self.world.clock.shift(2)
         prefix = finished[number % len(finished)].storage.prefix
-        for key in (f"{prefix}.part.0", f"{prefix}.part.9", f"{prefix}.manifest.xml"):
-            aws.s3().put_object(Bucket=self._bucket, Key=key, Body=_FOREIGN)
+        name = prefix.rpartition("/")[2]
+        manifest = _FOREIGN_MANIFEST.format(name=name).encode()
+        for key, body in {
+            f"{prefix}.part.0": _FOREIGN,
+            f"{prefix}.part.9": _FOREIGN,
+            f"{prefix}.manifest.xml": manifest,
+        }.items():
+            aws.s3().put_object(Bucket=self._bucket, Key=key, Body=body)
             self._foreign.add(key)
 
     def _stack(self, number: int) -> Stack | None:

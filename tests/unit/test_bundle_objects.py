@@ -128,6 +128,21 @@ def test_more_parts_than_one_call_takes_are_removed() -> None:
     assert keys() == set()
 
 
+def test_what_a_task_has_just_finished_goes_unless_it_was_written_since(
+    clock: time_machine.Traveller,
+) -> None:
+    clock.move_to(NOW + 4)
+    finish("web.part.0")
+    bundle_objects.remove_finished(HERE, START)
+    assert keys() == set()
+    bundle_objects.remove_finished(HERE, START)
+
+    clock.move_to(NOW + 60)
+    finish("web.part.0")
+    bundle_objects.remove_finished(HERE, START)
+    assert keys() == {"team/web.part.0", "team/web.manifest.xml"}
+
+
 def test_leftovers_are_parts_by_name_and_newer_than_the_tasks_start(
     clock: time_machine.Traveller,
 ) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from instance_bundle import aws
 from instance_bundle.errors import Busy, Denied, Stale
-from instance_bundle.ledger import Bundle, Ledger, Tombstone
+from instance_bundle.history import Bundle, Tombstone
+from instance_bundle.ledger import Ledger
 from instance_bundle.outcome import Done, Failed
 from instance_bundle.properties import Location
 

@@ -8,7 +8,8 @@ import pytest
 
 from instance_bundle import response
 from instance_bundle.errors import Denied, PassingFault, Superseded, Throttled
-from instance_bundle.ledger import Bundle, Ledger, Record
+from instance_bundle.history import Bundle, Record
+from instance_bundle.ledger import Ledger
 from instance_bundle.lifecycle import Lifecycle
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
@@ -65,6 +66,9 @@ class Ec2:
 
     def remove(self, location: Location, fingerprint: str) -> None:
         self.removed.append((location, fingerprint))
+
+    def remove_finished(self, location: Location, task: Task) -> None:
+        self.removed.append((location, f"what {task.id} finished"))
 
     def remove_leftovers(self, location: Location, task: Task) -> None:
         self.swept.append(location)
@@ -687,6 +691,22 @@ def test_what_a_given_up_task_left_is_swept_when_its_resource_is_deleted(
 
     assert ec2.swept == [Location("images", "web")]
     assert ec2.removed == []
+
+
+@pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
+def test_a_bundle_that_was_finished_but_not_answered_is_removed_only_where_that_is_asked_for(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, on_delete: str
+) -> None:
+    life.create(opened(ledger, request()))
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
+    clock.now += 30
+
+    done = life.delete(opened(ledger, request("Delete", "r2", "invented", OnDelete=on_delete)))
+
+    assert done == Done("invented")
+    finished = [(Location("images", "web"), "what bun-1 finished")]
+    assert ec2.removed == (finished if on_delete == "Delete" else [])
+    assert ec2.swept == []
 
 
 def test_a_cancel_that_fails_does_not_delay_the_answer(

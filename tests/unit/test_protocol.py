@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from instance_bundle import app, aws, poll_queue, telemetry
 from instance_bundle.errors import Denied, PassingFault
-from instance_bundle.ledger import Record
+from instance_bundle.history import Record
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource

@@ -1,0 +1,119 @@
+"""Ending and cleaning up what earlier requests about a resource began and did not finish."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from instance_bundle import pace
+from instance_bundle.history import History, Record, Tombstone
+from instance_bundle.ledger import Ledger
+from instance_bundle.method import Method, Task
+from instance_bundle.properties import Location, removes_on_delete
+from instance_bundle.telemetry import logger
+
+_SETTLED = 30
+"""Seconds after which a call whose answer was lost shows in a Describe, or never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """Work of an earlier request that has not ended.
+
+    Attributes:
+        work: what is known of it, for a person.
+        look_again: seconds until it may have ended.
+    """
+
+    work: str
+    look_again: int
+
+
+class EarlierWork:
+    """What CloudFormation has given up: it has sent a later request.
+
+    Each call may raise `PassingFault` or `Denied`.
+    """
+
+    def __init__(self, ledger: Ledger, method: Method, clock: Callable[[], float]) -> None:
+        self._ledger = ledger
+        self._method = method
+        self._clock = clock
+
+    def settle(self, record: Record) -> tuple[History, Unsettled | None]:
+        """End and clean up the work of the requests before this one; a late one has none before it.
+
+        Returns:
+            What is known of the resource then, and the work that has not ended yet, if any.
+        """
+        history = self._ledger.history(record.key)
+        unfinished = history.unfinished_before(record)
+        if not unfinished or (record.request_type != "Delete" and history.is_late(record)):
+            return history, None
+        unsettled = [self._settle(record, other, history) for other in unfinished]
+        return (
+            self._ledger.history(record.key),
+            next((work for work in unsettled if work is not None), None),
+        )
+
+    def found(self, record: Record) -> Task | None:
+        """The task of a request that may have started one, but does not know it."""
+        if record.attempted_at is None or record.target is None:
+            return None
+        return self._method.find(record.target, record.first_receipt)
+
+    def may_show_yet(self, record: Record) -> bool:
+        """Whether a task that was started may be too young to be found."""
+        return record.attempted_at is not None and self._clock() < record.attempted_at + _SETTLED
+
+    def _settle(self, record: Record, other: Record, history: History) -> Unsettled | None:
+        if other.answer is None:
+            other = self._ledger.supersede(other)
+            if other.succeeded:
+                return None
+        task = self._work_of(other)
+        if task is not None and task.phase == "running":
+            self._method.cancel(task.id)
+            return Unsettled(f"{task}; it is being cancelled", pace.SOONEST)
+        failed = task is not None and task.phase == "failed"
+        if not failed and other.answer is None and self._clock() < other.lease_until:
+            return Unsettled("another process is at work on the resource", pace.SOONEST)
+        if task is None and self.may_show_yet(other):
+            return Unsettled("a task may have been started", pace.SOONEST)
+        if other.target is not None:
+            self._clean_up(record, other, other.target.location, task)
+        for bundle in history.bundles:
+            if bundle.made_by == other.key.request_id:
+                self._ledger.bury(
+                    record.key, Tombstone(bundle.physical_id, record.sent, unseen=False)
+                )
+        self._ledger.settle(other)
+        return None
+
+    def _work_of(self, other: Record) -> Task | None:
+        if other.task is None:
+            found = self.found(other)
+            if found is not None:
+                self._ledger.started(other, found)
+            return found
+        return self._method.describe([other.task.id]).get(other.task.id)
+
+    def _clean_up(
+        self, record: Record, other: Record, location: Location, seen: Task | None
+    ) -> None:
+        """Remove what work that has ended left, where its location is still its own.
+
+        A bundle that was finished, but not answered, is dealt with as its Delete would.
+        """
+        if not self._ledger.claim(location, other.key):
+            logger.info("Another resource has the location now", location=location.s3_uri)
+            return
+        task = seen or other.task
+        if seen is not None and seen.phase == "complete":
+            if _removes(record):
+                self._method.remove_finished(location, seen)
+        elif task is not None:
+            self._method.remove_leftovers(location, task)
+        self._ledger.release(location, other.key)
+
+
+def _removes(record: Record) -> bool:
+    return record.request is not None and removes_on_delete(record.request.properties)

@@ -1,0 +1,174 @@
+"""What the ledger knows of a resource, and what follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from instance_bundle.method import Task
+from instance_bundle.outcome import Answer, Done
+from instance_bundle.properties import Location, Target
+from instance_bundle.request import Request, RequestKey, RequestType
+
+_OURS = ("bun-", "dryrun-")
+"""How the IDs of finished work begin; other IDs stand for a resource that was never finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request's item.
+
+    Attributes:
+        request: what CloudFormation asked; None once its answer has been delivered.
+        key: the request's key.
+        request_type: Create, Update or Delete.
+        physical_id: the resource's ID before the request; empty in a Create.
+        sent: `Request.sent`.
+        first_receipt: epoch seconds.
+        deadline: epoch seconds; when the answer must be on its way.
+        generation: the number of the poll message that counts.
+        lease_until: epoch seconds; until then a process may be driving the request.
+        target: what is to be bundled, and where to; None before anything is touched for it.
+        attempted_at: epoch seconds of the last call that may have started the work.
+        task: the work, as it was seen last.
+        answer: what was, or is to be, sent.
+        superseded: a later request ends this one's work, if any.
+        settled: nothing of its work is left to end or to clean up.
+    """
+
+    request: Request | None
+    key: RequestKey
+    request_type: RequestType
+    physical_id: str
+    sent: str
+    first_receipt: float
+    deadline: float
+    generation: int
+    lease_until: float
+    target: Target | None
+    attempted_at: float | None
+    task: Task | None
+    answer: Answer | None
+    superseded: bool
+    settled: bool
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the answer is SUCCESS."""
+        return isinstance(self.answer, Done)
+
+    def is_later_than(self, other: "Record") -> bool:
+        """Whether CloudFormation is known to have sent this request later than the other."""
+        return bool(other.sent) and self.sent > other.sent
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A finished bundle that a resource owns.
+
+    Attributes:
+        physical_id: what `Ref` gives.
+        made_by: the ID of the request that made it.
+        naming: what named it, `Properties.naming`.
+        location: where it lies; None for a dry run.
+        fingerprint: what told it from others at its location when it was finished; empty where
+            that could not be seen.
+        attributes: what `Fn::GetAtt` gives.
+    """
+
+    physical_id: str
+    made_by: str
+    naming: str
+    location: Location | None
+    fingerprint: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What a Delete leaves: its resource, by this ID, is no more.
+
+    Attributes:
+        physical_id: the ID that the Delete gave.
+        sent: `Request.sent` of the Delete.
+        unseen: no request that the ledger knows ever had the ID: its Create may be on its way.
+    """
+
+    physical_id: str
+    sent: str
+    unseen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that is known of a resource.
+
+    Attributes:
+        requests: the requests about it, whatever came of them.
+        bundles: the finished bundles that it owns.
+        tombstones: what its Deletes have left.
+    """
+
+    requests: tuple[Record, ...]
+    bundles: tuple[Bundle, ...]
+    tombstones: tuple[Tombstone, ...]
+
+    def owned(self, naming: str) -> Bundle | None:
+        """The bundle of this naming, if the resource owns it."""
+        return next((bundle for bundle in self.bundles if bundle.naming == naming), None)
+
+    def unfinished_before(self, record: Record) -> list[Record]:
+        """Earlier requests whose work, if any, nobody has ended and cleaned up yet."""
+        return [
+            other
+            for other in self.requests
+            if other.key != record.key
+            and other.request_type != "Delete"
+            and not other.succeeded
+            and not other.settled
+            and not other.is_later_than(record)
+        ]
+
+    def is_late(self, record: Record) -> bool:
+        """Whether the request comes after a later one about the resource, or after its Delete."""
+        if any(other.is_later_than(record) for other in self.requests):
+            return True
+        if record.request_type == "Update":
+            return any(stone.physical_id == record.physical_id for stone in self.tombstones)
+        # A resource that was deleted may be created again, by a Create sent after the Delete.
+        return any(
+            stone.unseen and not (record.sent > stone.sent > "") for stone in self.tombstones
+        )
+
+    def deleted_by(self, record: Record) -> list[Bundle]:
+        """A Delete is about the bundle of its ID; an ID that is not ours is about all of them."""
+        if record.physical_id.startswith(_OURS):
+            return [b for b in self.bundles if b.physical_id == record.physical_id]
+        later = {other.key.request_id for other in self.requests if other.is_later_than(record)}
+        return [bundle for bundle in self.bundles if bundle.made_by not in later]
+
+    def unseen_at(self, record: Record) -> list[Bundle]:
+        """Bundles whose answer CloudFormation can't have seen when it sent this Update.
+
+        It would know the resource by their ID; it knows it by the ID from before they were made.
+        """
+        unseen = {
+            other.key.request_id
+            for other in self.requests
+            if other.key != record.key
+            and other.request_type == "Update"
+            and isinstance(other.answer, Done)
+            and other.physical_id == record.physical_id != other.answer.physical_id
+            and not other.is_later_than(record)
+        }
+        return [bundle for bundle in self.bundles if bundle.made_by in unseen]
+
+    def has_seen(self, record: Record) -> bool:
+        """Whether any request that is known had the ID that this Delete is about."""
+        known = {bundle.physical_id for bundle in self.bundles}
+        for other in self.requests:
+            if other.request_type == "Delete":
+                continue
+            if other.superseded and not record.physical_id.startswith(_OURS):
+                return True
+            known |= {other.task.id} if other.task else set()
+            known |= {other.answer.physical_id} if other.answer else set()
+        return record.physical_id in known

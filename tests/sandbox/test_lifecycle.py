@@ -1,0 +1,239 @@
+"""Whole stacks through updates, rollbacks, deletes and dead letters."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from sandbox.artifact import REPOSITORY
+
+from .conftest import (
+    Aws,
+    Steps,
+    Trial,
+    carry_out,
+    clear_faults,
+    set_batch_size,
+    set_fault,
+    wait_for,
+)
+
+Template = Callable[..., dict[str, Any]]
+SOON = {"seconds": "1"}
+
+
+def with_a_sibling_that_fails(body: dict[str, Any]) -> dict[str, Any]:
+    """The template, with a resource beside the bundle that fails once the bundle is there."""
+    bundle = body["Resources"]["Bundle"]
+    wrong = bundle | {
+        "Properties": bundle["Properties"] | {"InstanceId": "no-instance"},
+        "DependsOn": "Bundle",
+    }
+    return body | {"Resources": body["Resources"] | {"Wrong": wrong}}
+
+
+def test_a_sibling_that_fails_after_a_replacement_brings_the_old_bundle_back(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.instance(**SOON)
+    stack_id = aws.create_stack(template(instance, "sibling/one"))
+    first = aws.outputs(aws.at_rest(stack_id))
+
+    aws.update_stack(stack_id, with_a_sibling_that_fails(template(instance, "sibling/two")))
+    stack = aws.at_rest(stack_id)
+
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert aws.outputs(stack) == first
+    assert len(aws.bundle_requests(instance)) == 2
+    assert {"sibling/one.manifest.xml", "sibling/two.manifest.xml"} <= set(aws.keys("sibling/"))
+
+
+def test_a_failed_update_keeps_the_old_bundle_and_can_be_mended(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.instance(**SOON)
+    stack_id = aws.create_stack(template(instance, "mended/one", OnDelete="Delete"))
+    first = aws.outputs(aws.at_rest(stack_id))
+    failing = aws.instance(**SOON, outcome="failed")
+
+    aws.update_stack(stack_id, template(failing, "mended/two", OnDelete="Delete"))
+    stack = aws.at_rest(stack_id)
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert aws.outputs(stack) == first
+    assert "mended/one.manifest.xml" in aws.keys("mended/")
+
+    aws.update_stack(stack_id, template(instance, "mended/two", OnDelete="Delete"))
+    stack = aws.at_rest(stack_id)
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    assert aws.outputs(stack)["S3Uri"].endswith("mended/two")
+    assert {key.partition(".")[0] for key in aws.keys("mended/")} == {"mended/two"}
+
+
+def test_on_delete_removes_the_bundle_and_leaves_what_lies_beside_it(
+    aws: Aws, template: Template
+) -> None:
+    bucket = aws.ready["bucket"]
+    stack_id = aws.create_stack(template(aws.instance(**SOON), "gone/web", OnDelete="Delete"))
+    aws.at_rest(stack_id)
+    beside = {"gone/web.part.99", "gone/web.part.0.bak", "gone/web2.part.0", "gone/web"}
+    for key in beside:
+        aws.clients.s3.put_object(Bucket=bucket, Key=key, Body=b"another's")
+
+    aws.clients.cloudformation.delete_stack(StackName=stack_id)
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE"
+    assert set(aws.keys("gone/")) == beside
+
+
+def test_on_delete_leaves_a_bundle_that_another_has_overwritten(
+    aws: Aws, template: Template
+) -> None:
+    bucket, key = aws.ready["bucket"], "overwritten/web.manifest.xml"
+    stack_id = aws.create_stack(
+        template(aws.instance(**SOON), "overwritten/web", OnDelete="Delete")
+    )
+    aws.at_rest(stack_id)
+    before = aws.keys("overwritten/")
+    aws.clients.s3.put_object(Bucket=bucket, Key=key, Body=b"<manifest><image/></manifest>")
+
+    aws.clients.cloudformation.delete_stack(StackName=stack_id)
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE"
+    assert aws.keys("overwritten/") == before
+
+
+def test_a_change_of_what_becomes_of_the_bundle_makes_no_new_one(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.instance(**SOON)
+    stack_id = aws.create_stack(template(instance, "policy-change/web"))
+    first = aws.outputs(aws.at_rest(stack_id))
+
+    aws.update_stack(stack_id, template(instance, "policy-change/web", OnDelete="Delete"))
+    assert aws.outputs(aws.at_rest(stack_id)) == first
+    aws.clients.cloudformation.delete_stack(StackName=stack_id)
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE"
+    assert aws.keys("policy-change/") == []
+    assert len(aws.bundle_requests(instance)) == 1
+
+
+@pytest.mark.parametrize("order", ["the Delete first", "the Create first"])
+def test_a_create_and_its_delete_may_come_in_either_order(
+    aws: Aws, template: Template, order: str
+) -> None:
+    instance = aws.instance(outcome="hang")
+    stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/late/{uuid.uuid4()}"
+    properties = template(instance, f"late/{instance}")["Resources"]["Bundle"]["Properties"]
+    create = {
+        "RequestType": "Create",
+        "ResponseURL": f"{aws.clients.endpoint}/cloudformation-custom-resource-response-x/none",
+        "StackId": stack_id,
+        "RequestId": str(uuid.uuid4()),
+        "LogicalResourceId": "Bundle",
+        "ResourceProperties": properties | {"ServiceToken": aws.ready["service_token"]},
+    }
+    delete = create | {
+        "RequestType": "Delete",
+        "RequestId": str(uuid.uuid4()),
+        "PhysicalResourceId": "late-Bundle-1ABCDEFGHIJKL",
+    }
+
+    # What is answered does not count for a stack that is none, but it is on record.
+    first, second = (delete, create) if order == "the Delete first" else (create, delete)
+    send(aws, first)
+    if first is create:
+        wait_for(lambda: aws.tasks(instance) or None, "the task")
+    else:
+        wait_for(lambda: said(aws, delete) or None, "the answer to the Delete")
+    send(aws, second)
+    wait_for(lambda: said(aws, second) or None, "the answer to the second")
+
+    assert [task["State"] for task in aws.tasks(instance)] == (
+        ["failed"] if first is create else []
+    )
+
+
+def send(aws: Aws, event: dict[str, Any]) -> None:
+    aws.clients.functions.invoke(
+        FunctionName=aws.ready["service_token"],
+        InvocationType="Event",
+        Payload=json.dumps(event),
+    )
+
+
+def said(aws: Aws, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """The log lines by which the function tells that it answers a request."""
+    events = aws.clients.client("logs").filter_log_events(
+        logGroupName=aws.ready["log_group"], filterPattern="Answering"
+    )
+    lines = [json.loads(line["message"]) for line in events["events"]]
+    return [line for line in lines if line.get("request_id") == event["RequestId"]]
+
+
+@pytest.fixture
+def batches(quick_and_clear: Aws) -> Iterator[Aws]:
+    """A sandbox in which polls share invocations, and what is killed comes again soon."""
+    set_batch_size(quick_and_clear, 10)
+    yield quick_and_clear
+    set_batch_size(quick_and_clear, 1)
+
+
+@pytest.mark.timeout(240)
+def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answered_in_the_end(
+    batches: Aws,
+) -> None:
+    aws = batches
+    neighbours = [Trial(aws, instance=aws.instance(seconds="12")) for _ in range(3)]
+    poison = Trial(aws, instance=aws.instance(outcome="hang"))
+
+    def create(trial: Trial) -> Steps:
+        trial.create(trial.body("one"))
+        yield trial.rests()
+
+    def create_poison() -> Steps:
+        poison.create(poison.body("one"))
+        yield poison.is_between_polls()
+        # Only a look at this task kills: neighbours that are taken alone are safe from it.
+        [task] = poison.bundles()
+        look = "ec2:DescribeBundleTasks"
+        fault = set_fault(aws, look, "kill", poison.name, holding=task, times=100_000)
+        yield lambda _: bool(aws.responses(poison.stack_id))
+        clear_faults(aws, fault)
+        yield poison.rests()
+
+    carry_out(aws, [create_poison(), *map(create, neighbours)], patience=200)
+
+    assert [trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in neighbours] == [[], [], []]
+    assert poison.problems("ROLLBACK_COMPLETE", 1, []) == []
+    [reason] = poison.reasons()
+    assert "its polls kept failing" in reason
+    assert dead_letters_counted(aws) >= 1
+
+
+def dead_letters_counted(aws: Aws) -> int:
+    """The metric that the alarm of the template watches, as the last resort logs it."""
+    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    alarm = template["Resources"]["DeadLettersAnsweredAlarm"]["Properties"]
+    [dimension] = alarm["Dimensions"]
+    logs = aws.clients.client("logs")
+    [group] = [
+        group["logGroupName"]
+        for group in logs.describe_log_groups()["logGroups"]
+        if group["logGroupName"] != aws.ready["log_group"]
+    ]
+    lines = [
+        json.loads(event["message"])
+        for event in logs.filter_log_events(logGroupName=group)["events"]
+        if event["message"].startswith("{")
+    ]
+    return sum(
+        sum(line[alarm["MetricName"]])
+        for line in lines
+        if alarm["MetricName"] in line
+        and line[dimension["Name"]] == dimension["Value"]
+        and line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == alarm["Namespace"]
+    )
