@@ -242,12 +242,14 @@ class FaultyApp:
     Args:
         app: what carries the calls out.
         faults: those that strike.
-        caller: the function that calls from a TCP port of this machine, if one does.
+        caller: the function that calls, by the request's user agent and TCP port, if one does.
 
     Where no answer is to come, a ConnectionError is raised: the server has to close the connection.
     """
 
-    def __init__(self, app: Wsgi, faults: Faults, caller: Callable[[int], Caller | None]) -> None:
+    def __init__(
+        self, app: Wsgi, faults: Faults, caller: Callable[[str, int], Caller | None]
+    ) -> None:
         self._app = app
         self._faults = faults
         self._caller = caller
@@ -256,7 +258,7 @@ class FaultyApp:
         name = call_name(environ) if self._faults.any_set else None
         if name is None:
             return self._app(environ, start_response)
-        caller = self._caller(environ["REMOTE_PORT"])
+        caller = self._caller(environ.get("HTTP_USER_AGENT", ""), environ["REMOTE_PORT"])
         fault = self._faults.strike(
             name,
             caller.event if caller else None,

@@ -168,12 +168,19 @@ class BundleResource(CfnResource):
             raise
         assert not isinstance(self._outcome, Pending)  # noqa: S101  _polling_init has seen to it
         answer: Answer = self._outcome
-        if self._record is not None:
-            answer = self._stored(self._record, answer)
-            self._measure(self._record, answer)
-        else:
+        if self._record is None:
             count("Failed")
-        self._deliver(answer)
+            self._put(answer)
+            return
+        try:
+            answer = self._ledger().answer(self._record.key, answer)
+        except Denied as denied:
+            # Nothing can be stored: that is the answer.
+            logger.exception("The answer could not be stored")
+            self._put(Failed(answer.physical_id, str(denied)))
+            return
+        self._measure(self._record, answer)
+        self._deliver(self._record, answer)
 
     # End of what is replaced.
 
@@ -190,29 +197,22 @@ class BundleResource(CfnResource):
         self._outcome = outcome
         return None if isinstance(outcome, Pending) else outcome.physical_id
 
-    def _deliver(self, answer: Answer) -> None:
-        key = self._request.key
-        text = response.body(key, answer)
+    def _deliver(self, record: Record, answer: Answer) -> None:
+        try:
+            self._put(answer)
+        except PassingFault:
+            if not self._is_past_listening(record):
+                raise
+            logger.exception("CloudFormation no longer waits for the answer; it is given up")
+        self._ledger().delivered(record.key)
+
+    def _put(self, answer: Answer) -> None:
+        text = response.body(self._request.key, answer)
         if isinstance(answer, Done):
             logger.info("Answering", status=SUCCESS, physical_id=answer.physical_id)
         else:
             logger.error("Answering", status="FAILED", reason=answer.reason)
-        try:
-            response.deliver(self._request.response_url, text, self._settings().response_origin)
-        except PassingFault:
-            if self._record is None or not self._is_past_listening(self._record):
-                raise
-            logger.exception("CloudFormation no longer waits for the answer; it is given up")
-        if self._record is not None:
-            self._ledger().delivered(key)
-
-    def _stored(self, record: Record, answer: Answer) -> Answer:
-        """The answer that stands. Where the ledger can't be written to, that is the answer."""
-        try:
-            return self._ledger().answer(record.key, answer)
-        except Denied as denied:
-            logger.exception("The answer could not be stored")
-            return Failed(answer.physical_id, str(denied))
+        response.deliver(self._request.response_url, text, self._settings().response_origin)
 
     def _after_fault(self, record: Record, fault: PassingFault) -> Outcome:
         left = record.deadline - self._clock()

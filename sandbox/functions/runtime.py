@@ -146,6 +146,7 @@ class ExecutionEnvironment:
 
     def __init__(self, deployment: Deployment, runtime: Runtime, log: LogSink) -> None:
         self.deployment = deployment
+        self.name = uuid.uuid4().hex
         self._runtime = runtime
         self._log = log
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
@@ -252,7 +253,11 @@ class ExecutionEnvironment:
                 # -S: only the function's own packages, none that the interpreter happens to have.
                 [self._runtime.python, "-sS", "-m", "awslambdaric", self.deployment.handler],
                 cwd=self.deployment.code,
-                env=_process_environment(self.deployment, self._runtime, self._api.address),
+                env={
+                    **_process_environment(self.deployment, self._runtime, self._api.address),
+                    # The SDK puts it into its user agent, by which a call's process is known.
+                    "AWS_SDK_UA_APP_ID": self.name,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

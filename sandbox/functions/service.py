@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import shutil
 import tempfile
 import threading
@@ -172,10 +173,18 @@ class Functions:
             self.spawn(lambda: self._see_through(event))
         return event.request_id
 
-    def calling(self, port: int) -> ExecutionEnvironment | None:
-        """The environment at work whose process has a connection from this local port, if any."""
+    def calling(self, user_agent: str, port: int) -> ExecutionEnvironment | None:
+        """The environment at work that makes a request, if one does.
+
+        The SDK names it in the user agent; of other requests the connection's local port tells,
+        which takes long to look up.
+        """
         with self._freed:
             busy = [environment for pool in self._pools.values() for environment in pool.busy]
+        named = re.search(r"\bapp/(\w+)", user_agent)
+        if named is not None or "Boto3/" in user_agent or "aws-cli/" in user_agent:
+            name = named and named[1]
+            return next((environment for environment in busy if environment.name == name), None)
         return next((environment for environment in busy if environment.owns_port(port)), None)
 
     def spawn(self, task: Callable[[], None]) -> None:
