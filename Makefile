@@ -29,7 +29,7 @@ sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, unt
 	@$(RUN) -m sandbox serve
 
 test: $(SET_UP) ## Run all tests
-	@$(RUN) -m pytest --numprocesses 4 --dist worksteal
+	@$(RUN) -m pytest --numprocesses 4 --dist loadgroup
 
 # Set SEQUENCES and SEED for another search, REPLAY to carry out one sequence that was printed.
 SEQUENCES := 2000

@@ -10,7 +10,7 @@ import pytest
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 
-from .conftest import SandboxProcess, children, is_running, wait_for
+from .support import SandboxProcess, children, is_running, wait_for
 
 
 def test_the_demo_ends_with_the_bundles_id_and_place() -> None:

@@ -5,19 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from .conftest import (
-    PHASES,
-    Aws,
-    Phase,
-    Steps,
-    Trial,
-    carry_out,
-    clear_faults,
-    hits,
-    new_trial,
-    set_fault,
-    wait_for_empty_queues,
-)
+from .faults import clear_faults, hits, set_fault, wait_for_empty_queues
+from .support import Aws
+from .trials import PHASES, Phase, Steps, Trial, carry_out, new_trial
 
 PASSING = ("throttle", "fail", "cut", "cut-after")
 STEPS = ("create", "delete", "delete while created", "replace")
@@ -28,6 +18,9 @@ TIMES = {"ec2:BundleInstance": 1, "response:Put": 6}
 OFTEN = 4
 
 ALWAYS = 100_000
+
+# One sandbox for all of them: two cores have no room for more.
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture

@@ -1,28 +1,21 @@
 """The kill matrix: the function's process killed before and after each call that it makes.
 
 The calls of each phase are learned from a run in which nothing is killed. Then each of them is the
-last call of a process, once before it is carried out and once after, each time in a stack of its
-own.
+last call of a process, in a stack of its own. Between two calls a process changes nothing outside
+itself, so that a kill after one call is a kill before the next; the first call is killed before it
+is carried out, too.
 """
 
 import itertools
 
 import pytest
 
-from .conftest import (
-    PHASES,
-    Aws,
-    Steps,
-    Trial,
-    carry_out,
-    clear_faults,
-    hits,
-    new_trial,
-    set_fault,
-    wait_for_empty_queues,
-)
+from .faults import clear_faults, hits, set_fault, wait_for_empty_queues
+from .support import Aws
+from .trials import PHASES, Steps, Trial, carry_out, new_trial
 
-KINDS = ("kill", "kill-after")
+# One sandbox for all of them: two cores have no room for more.
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture
@@ -46,7 +39,8 @@ def test_the_stack_ends_right_whichever_call_is_the_last_of_a_process(
         return phase.steps(new_trial(aws, phase), strike)
 
     nths = phase.own(calls[name])
-    carry_out(aws, itertools.starmap(killed, itertools.product(KINDS, nths)), patience=240)
+    kills = [("kill", nths[0]), *(("kill-after", nth) for nth in nths)]
+    carry_out(aws, itertools.starmap(killed, kills), patience=240)
     wait_for_empty_queues(aws)
     struck = hits(aws)
     clear_faults(aws)

@@ -10,16 +10,9 @@ from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.artifact import REPOSITORY
 
-from .conftest import (
-    Aws,
-    Steps,
-    Trial,
-    carry_out,
-    clear_faults,
-    set_batch_size,
-    set_fault,
-    wait_for,
-)
+from .faults import clear_faults, set_batch_size, set_fault
+from .support import Aws, wait_for
+from .trials import Steps, Trial, carry_out
 
 Template = Callable[..., dict[str, Any]]
 SOON = {"seconds": "1"}
@@ -182,6 +175,7 @@ def batches(quick_and_clear: Aws) -> Iterator[Aws]:
     set_batch_size(quick_and_clear, 1)
 
 
+@pytest.mark.xdist_group("faults")
 @pytest.mark.timeout(240)
 def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answered_in_the_end(
     batches: Aws,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Aws, wait_for
+from .support import Aws, wait_for
 
 Template = Callable[..., dict[str, Any]]
 

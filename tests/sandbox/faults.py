@@ -1,0 +1,102 @@
+"""Faults of the sandbox, and what they leave in queues and ledger."""
+
+import json
+from typing import Any
+
+import urllib3
+
+from .support import Aws, json_of, wait_for
+
+
+def hurry(aws: Aws) -> None:
+    aws.clients.functions.update_function_configuration(
+        FunctionName=aws.ready["service_token"], Timeout=8
+    )
+    sqs = aws.clients.client("sqs")
+    for url in queue_urls(aws):
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "9"})
+    set_batch_size(aws, 1)
+
+
+def set_batch_size(aws: Aws, size: int) -> None:
+    """How many polls share an invocation at most; few invocations are at work at once."""
+    functions = aws.clients.functions
+    [mapping] = [
+        mapping
+        for mapping in functions.list_event_source_mappings()["EventSourceMappings"]
+        if mapping["FunctionArn"] == aws.ready["service_token"]
+    ]
+    functions.update_event_source_mapping(
+        UUID=mapping["UUID"], BatchSize=size, ScalingConfig={"MaximumConcurrency": 3}
+    )
+
+
+def queue_urls(aws: Aws) -> list[str]:
+    """The queue of the polls, and that of the dead letters."""
+    urls: list[str] = aws.clients.client("sqs").list_queues()["QueueUrls"]
+    assert len(urls) == 2, urls
+    return urls
+
+
+def wait_for_empty_queues(aws: Aws) -> None:
+    """Wait until no poll and no dead letter is on its way or at work."""
+    sqs = aws.clients.client("sqs")
+    kinds = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
+
+    def are_empty() -> bool | None:
+        counts = [
+            int(count)
+            for url in queue_urls(aws)
+            for count in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=kinds)[
+                "Attributes"
+            ].values()
+        ]
+        return None if any(counts) else True
+
+    wait_for(are_empty, "the queues to be empty")
+
+
+def set_fault(aws: Aws, call: str, fault: str, about: str, **more: float | str) -> str:
+    """Set a fault, and return its ID."""
+    body = json.dumps({"call": call, "fault": fault, "about": about, **more})
+    answer = urllib3.request("POST", f"{aws.clients.endpoint}/sandbox/faults", body=body)
+    assert answer.status == 201, answer.data
+    fault_id: str = answer.json()["id"]
+    return fault_id
+
+
+def count_calls(aws: Aws, about: str) -> str:
+    """Set what strikes all calls and harms none, so that its hits are the calls."""
+    return set_fault(aws, "*", "delay", about, seconds=0, times=1_000_000)
+
+
+def hits(aws: Aws) -> dict[str, list[str]]:
+    """The names of the calls that each fault has struck, by the fault's ID."""
+    faults = json_of(f"{aws.clients.endpoint}/sandbox/faults")
+    return {fault["id"]: fault["hits"] for fault in faults}
+
+
+def clear_faults(aws: Aws, *fault_ids: str) -> None:
+    """Clear these faults, or all."""
+    for path in [f"/{fault_id}" for fault_id in fault_ids] or [""]:
+        url = f"{aws.clients.endpoint}/sandbox/faults{path}"
+        assert urllib3.request("DELETE", url).status == 204
+
+
+def ledger_items(aws: Aws) -> list[dict[str, Any]]:
+    """What the ledger holds, in DynamoDB's own form."""
+    dynamodb = aws.clients.client("dynamodb")
+    [table] = dynamodb.list_tables()["TableNames"]
+    items: list[dict[str, Any]] = []
+    for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+        items += page["Items"]
+    return items
+
+
+def forget_ledger(aws: Aws) -> None:
+    """Empty the ledger: the sandbox reads all of it in each query, and many stacks slow it down."""
+    dynamodb = aws.clients.client("dynamodb")
+    [table] = dynamodb.list_tables()["TableNames"]
+    for item in ledger_items(aws):
+        key = {name: item[name] for name in ("resource", "item")}
+        dynamodb.delete_item(TableName=table, Key=key)

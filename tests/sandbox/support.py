@@ -1,0 +1,199 @@
+"""A sandbox as a process, and how a test uses it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import urllib3
+
+from sandbox.artifact import REPOSITORY
+from sandbox.clients import Clients
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
+    from mypy_boto3_ec2.type_defs import BundleTaskTypeDef
+
+
+Found = TypeVar("Found")
+
+
+def wait_for(look: Callable[[], Found | None], what: str, patience: float = 60) -> Found:
+    """What a look finds, once it finds something; `patience` is in seconds."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {patience:.0f} s for {what}")
+
+
+def json_of(url: str) -> Any:
+    response = urllib3.request("GET", url)
+    assert response.status == 200, response.data
+    return response.json()
+
+
+@dataclass
+class SandboxProcess:
+    """`python -m sandbox serve`, as a user starts it."""
+
+    process: subprocess.Popen[str]
+    ready: dict[str, str]
+    log: Path
+
+    @classmethod
+    def start(cls, directory: Path) -> "SandboxProcess":
+        ready_file, log = directory / "ready.json", directory / "sandbox.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "sandbox", "serve"),
+                    *("--port", "0", "--ready-file", str(ready_file)),
+                ],
+                cwd=REPOSITORY,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+
+        def is_ready() -> bool | None:
+            assert process.poll() is None, log.read_text()
+            return ready_file.exists() or None
+
+        wait_for(is_ready, "the sandbox")
+        return cls(process, json.loads(ready_file.read_text()), log)
+
+    def end(self, with_signal: int = signal.SIGINT) -> int:
+        self.process.send_signal(with_signal)
+        return self.process.wait(timeout=20)
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The sandbox, as a test uses it."""
+
+    ready: dict[str, str]
+    clients: Clients
+
+    def instance(self, **steering: str) -> str:
+        """A new Windows instance with an instance-store root, its next task steered by tags."""
+        return self._run_like(self.ready["instance_id"], steering)
+
+    def ebs_instance(self) -> str:
+        return self._run_like(self.ready["ebs_instance_id"], {})
+
+    def create_stack(self, template: dict[str, Any]) -> str:
+        """Create a stack, and return its ID."""
+        return self.clients.cloudformation.create_stack(
+            StackName=f"test-{uuid.uuid4().hex[:12]}", TemplateBody=json.dumps(template)
+        )["StackId"]
+
+    def update_stack(self, stack_id: str, template: dict[str, Any]) -> None:
+        self.clients.cloudformation.update_stack(
+            StackName=stack_id, TemplateBody=json.dumps(template)
+        )
+
+    def stack(self, stack_id: str) -> "StackTypeDef":
+        return self.clients.cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
+
+    def at_rest(self, stack_id: str) -> "StackTypeDef":
+        """The stack, once no operation on it is in progress."""
+
+        def rests() -> "StackTypeDef | None":
+            stack = self.stack(stack_id)
+            return None if stack["StackStatus"].endswith("_IN_PROGRESS") else stack
+
+        return wait_for(rests, f"{stack_id} to come to rest")
+
+    def outputs(self, stack: "StackTypeDef") -> dict[str, str]:
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def events(self, stack_id: str) -> "list[StackEventTypeDef]":
+        """The stack's events, oldest first."""
+        pages = self.clients.cloudformation.get_paginator("describe_stack_events").paginate(
+            StackName=stack_id
+        )
+        return [event for page in pages for event in page["StackEvents"]][::-1]
+
+    def failure(self, stack_id: str, logical_id: str = "Bundle") -> str:
+        """The one reason for which a resource failed."""
+        [reason] = [
+            event["ResourceStatusReason"]
+            for event in self.events(stack_id)
+            if event["LogicalResourceId"] == logical_id
+            and event["ResourceStatus"] == "CREATE_FAILED"
+        ]
+        return reason
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys of the objects whose keys begin with the prefix."""
+        found = self.clients.s3.list_objects_v2(Bucket=self.ready["bucket"], Prefix=prefix)
+        return [item["Key"] for item in found.get("Contents", [])]
+
+    def tasks(self, instance_id: str) -> "list[BundleTaskTypeDef]":
+        """The bundle tasks of an instance."""
+        return self.clients.ec2.describe_bundle_tasks(
+            Filters=[{"Name": "instance-id", "Values": [instance_id]}]
+        )["BundleTasks"]
+
+    def bundle_requests(self, instance_id: str) -> list[dict[str, Any]]:
+        """The BundleInstance requests for an instance, as EC2 received them."""
+        received = json_of(f"{self.clients.endpoint}/sandbox/bundle-requests")
+        return [request for request in received if request["InstanceId"] == instance_id]
+
+    def responses(self, stack_id: str) -> list[dict[str, Any]]:
+        """The answers about a stack's resources, as CloudFormation received them."""
+        received = json_of(f"{self.clients.endpoint}/sandbox/responses")
+        return [response["body"] for response in received if response["stackId"] == stack_id]
+
+    def _run_like(self, instance_id: str, tags: dict[str, str]) -> str:
+        [reservation] = self.clients.ec2.describe_instances(InstanceIds=[instance_id])[
+            "Reservations"
+        ]
+        run = self.clients.ec2.run_instances(
+            ImageId=reservation["Instances"][0]["ImageId"],
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[
+                {
+                    "ResourceType": "instance",
+                    "Tags": [
+                        {"Key": f"sandbox:{key}", "Value": value} for key, value in tags.items()
+                    ],
+                }
+            ]
+            if tags
+            else [],
+        )
+        return run["Instances"][0]["InstanceId"]
+
+
+def children(pid: int) -> set[int]:
+    """The processes that a process has started, and those that they have."""
+    found: set[int] = set()
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdecimal():
+            try:
+                parent = int((directory / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == pid:
+                found |= {int(directory.name)} | children(int(directory.name))
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
