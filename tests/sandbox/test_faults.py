@@ -10,7 +10,7 @@ from .support import Aws
 from .trials import PHASES, Phase, Steps, Trial, carry_out, new_trial
 
 PASSING = ("throttle", "fail", "cut", "cut-after")
-STEPS = ("create", "delete", "delete while created", "replace")
+STEPS = ("create", "delete")
 
 # More often than the function repeats a call within one invocation: the SDK tries 3 times, the
 # sender of the answer 5 times, and BundleInstance is never repeated.

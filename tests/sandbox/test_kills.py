@@ -15,7 +15,7 @@ from .support import Aws
 from .trials import PHASES, Steps, Trial, carry_out, new_trial
 
 # One sandbox for all of them: two cores have no room for more.
-pytestmark = pytest.mark.xdist_group("faults")
+pytestmark = pytest.mark.xdist_group("kills")
 
 
 @pytest.fixture
