@@ -75,8 +75,11 @@ class Lifecycle:
             if self._is_overdue(record):
                 return _failed(record, NotEnded(_timeout(record), unsettled.work))
             return self._wait(record, unsettled.look_again)
-        for bundle in history.deleted_by(record):
+        bundles = history.deleted_by(record)
+        for bundle in bundles:
             self._let_go(record, bundle)
+        if not bundles:
+            logger.info("There is no finished bundle to delete")
         self._bury(record, record.physical_id, unseen=not history.has_seen(record))
         return Done(record.physical_id)
 
