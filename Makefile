@@ -7,7 +7,7 @@ SET_UP := $(VENV)/.set-up
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
-.PHONY: help setup demo sandbox test chaos check lock clean
+.PHONY: help setup demo sandbox test faults chaos check lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,8 +28,11 @@ demo: $(SET_UP) ## Deploy the application and examples/bundle.yaml in the sandbo
 sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, until Ctrl-C
 	@$(RUN) -m sandbox serve
 
-test: $(SET_UP) ## Run all tests
-	@$(RUN) -m pytest --numprocesses 4 --dist loadgroup
+test: $(SET_UP) ## Run the tests
+	@$(RUN) -m pytest --numprocesses 4 --dist worksteal -m "not faults"
+
+faults: $(SET_UP) ## Run whole stacks whose function is killed, and whose calls fail
+	@$(RUN) -m pytest -m faults
 
 # Set SEQUENCES and SEED for another search, REPLAY to carry out one sequence that was printed.
 SEQUENCES := 2000
@@ -39,12 +42,13 @@ REPLAY :=
 chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break a promise
 	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(if $(REPLAY),--replay '$(REPLAY)')
 
-check: $(SET_UP) ## Lint, check types, lint the templates, and run all tests
+check: $(SET_UP) ## Lint, check types, lint the templates, and run all tests, those of faults too
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory faults
 
 lock: $(SET_UP) ## Pin anew what pyproject.toml asks for
 	$(LOCK) --extra function --output-file functions/requirements.txt

@@ -14,8 +14,7 @@ from .faults import clear_faults, hits, set_fault, wait_for_empty_queues
 from .support import Aws
 from .trials import PHASES, Steps, Trial, carry_out, new_trial
 
-# One sandbox for all of them: two cores have no room for more.
-pytestmark = pytest.mark.xdist_group("kills")
+pytestmark = pytest.mark.faults
 
 
 @pytest.fixture

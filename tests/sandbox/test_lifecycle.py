@@ -175,7 +175,7 @@ def batches(quick_and_clear: Aws) -> Iterator[Aws]:
     set_batch_size(quick_and_clear, 1)
 
 
-@pytest.mark.xdist_group("faults")
+@pytest.mark.faults
 @pytest.mark.timeout(240)
 def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answered_in_the_end(
     batches: Aws,
