@@ -678,6 +678,20 @@ def test_a_bundle_whose_location_is_anothers_now_is_not_touched(
     assert ec2.removed == []
 
 
+def test_what_a_failed_task_left_is_not_touched_where_its_location_is_anothers_now(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="failed")
+    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]))
+    assert ledger.claim(Location("images", "web"), replace(record.key, logical_id="Other"))
+
+    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+
+    assert ec2.swept == []
+
+
 def test_what_a_given_up_task_left_is_swept_when_its_resource_is_deleted(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
