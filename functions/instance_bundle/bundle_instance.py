@@ -98,9 +98,9 @@ class BundleInstance:
         """Remove the parts that the manifest names, then the manifest."""
         bundle_objects.remove(location, fingerprint)
 
-    def remove_finished(self, location: Location, task: Task) -> None:
-        """Remove by the manifest, if it is not newer than the task's end."""
-        bundle_objects.remove_finished(location, task.updated)
+    def finished(self, location: Location, task: Task) -> str | None:
+        """The entity tag of the manifest, if that is not newer than the task's end."""
+        return bundle_objects.finished(location, task.updated)
 
     def remove_leftovers(self, location: Location, task: Task) -> None:
         """Remove parts without a manifest that are newer than the task's start."""

@@ -56,8 +56,8 @@ def remove(location: Location, seal: str) -> None:
     _delete(location.bucket, [{"Key": location.manifest_key, "ETag": seal}])
 
 
-def remove_finished(location: Location, ended: str) -> None:
-    """Remove the bundle that a task has just finished.
+def finished(location: Location, ended: str) -> str | None:
+    """The fingerprint of the bundle that a task has finished; None where it is not there.
 
     Args:
         location: where the task wrote; the caller holds its claim.
@@ -65,11 +65,11 @@ def remove_finished(location: Location, ended: str) -> None:
     """
     found = _head(location)
     if found is None:
-        return
+        return None
     if found["LastModified"] > datetime.fromisoformat(ended) + _CLOCK_SKEW:
-        logger.info("The manifest is another bundle's; nothing is removed", at=location.s3_uri)
-        return
-    remove(location, found["ETag"])
+        logger.warning("The manifest is newer than the task's end", at=location.s3_uri)
+        return None
+    return found["ETag"]
 
 
 def remove_leftovers(location: Location, since: str) -> None:

@@ -108,8 +108,9 @@ class EarlierWork:
             return
         task = seen or other.task
         if seen is not None and seen.phase == "complete":
-            if _removes(record):
-                self._method.remove_finished(location, seen)
+            fingerprint = self._method.finished(location, seen)
+            if fingerprint is not None and _removes(record):
+                self._method.remove(location, fingerprint)
         elif task is not None:
             self._method.remove_leftovers(location, task)
         self._ledger.release(location, other.key)

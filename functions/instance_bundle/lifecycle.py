@@ -175,7 +175,14 @@ class Lifecycle:
                 )
             case None if self._method.fingerprint(location) is not None:
                 # EC2 lists a task for a limited time only; the manifest is written last.
-                return self._done(record, properties, _finished(last), location)
+                finished = replace(
+                    last,
+                    phase="complete",
+                    state="complete",
+                    progress="100%",
+                    updated=_utc(self._clock()),
+                )
+                return self._done(record, properties, finished, location)
         if self._is_overdue(record):
             return self._give_up(record, seen or last)
         wait = pace.next_look(seen, self._clock()) if seen else pace.AFTER_FAULT
@@ -201,16 +208,16 @@ class Lifecycle:
                 made_by=record.key.request_id,
                 naming=properties.naming,
                 location=None if properties.dry_run else location,
-                fingerprint="" if properties.dry_run else self._fingerprint(record, location),
+                fingerprint="" if properties.dry_run else self._fingerprint(record, location, task),
                 attributes=attributes,
             ),
         )
         return Done(task.id, attributes)
 
-    def _fingerprint(self, record: Record, location: Location) -> str:
+    def _fingerprint(self, record: Record, location: Location, task: Task) -> str:
         """The finished bundle's; empty where it can't be seen, which must not fail the bundle."""
         try:
-            return self._method.fingerprint(location) or ""
+            return self._method.finished(location, task) or ""
         except (PassingFault, Denied) as error:
             if isinstance(error, PassingFault) and not self._is_overdue(record):
                 raise
@@ -269,10 +276,6 @@ def _failed(record: Record, refusal: Refusal) -> Failed:
 
 def _timeout(record: Record) -> int:
     return service_timeout(_request(record).properties)
-
-
-def _finished(last: Task) -> Task:
-    return replace(last, phase="complete", state="complete", progress="100%")
 
 
 def _attributes(properties: Properties, task: Task, location: Location) -> dict[str, str]:

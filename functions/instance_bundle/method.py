@@ -65,8 +65,8 @@ class Method(Protocol):
     def remove(self, location: Location, fingerprint: str) -> None:
         """Remove the finished bundle of this fingerprint, and nothing of another's."""
 
-    def remove_finished(self, location: Location, task: Task) -> None:
-        """Remove the bundle that a task has just finished, and nothing that was written since."""
+    def finished(self, location: Location, task: Task) -> str | None:
+        """The fingerprint of what a task has finished; None where something was written since."""
 
     def remove_leftovers(self, location: Location, task: Task) -> None:
         """Remove what a task that came to nothing has left at its location."""

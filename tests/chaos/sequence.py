@@ -110,7 +110,7 @@ class Run:
         finished = list(self.world.finished.values())
         if not finished:
             return
-        self.world.clock.shift(2)
+        self.world.sleep(10)
         prefix = finished[number % len(finished)].storage.prefix
         name = prefix.rpartition("/")[2]
         manifest = _FOREIGN_MANIFEST.format(name=name).encode()

@@ -220,6 +220,10 @@ class World:
             self._do_next()
         self._reach(end)
 
+    def sleep(self, seconds: float) -> None:
+        """Let time pass for a process that does nothing meanwhile."""
+        self._reach(time.time() + seconds)
+
     def come_to_rest(self) -> None:
         """Let time pass until nothing is left to do.
 
@@ -273,10 +277,14 @@ class World:
     # How it goes on
 
     def _reach(self, moment: float) -> None:
-        if moment > time.time():
-            # A little more, since the clock's grain is coarser than a float's.
-            self.clock.move_to(moment + 0.001)
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
+        # Tasks write what they write when they end, not when somebody looks.
+        ends = (task.started + task.seconds for task in tasks._tasks.values())
+        for stop in [*sorted(end for end in ends if end < moment), moment]:
+            if stop > time.time():
+                # A little more, since the clock's grain is coarser than a float's.
+                self.clock.move_to(stop + 0.001)
+                tasks.advance()
         tasks.advance()
         for task in tasks._tasks.values():
             if task.view.state == "complete":
@@ -395,8 +403,9 @@ class World:
         match kind:
             case "meanwhile":
                 self._meanwhile()
+                self._check_time()
             case "delay":
-                self.clock.shift(FUNCTION_SECONDS / 2)
+                self._reach(time.time() + FUNCTION_SECONDS / 2)
                 self._check_time()
             case "fail" | "throttle" | "deny" | "cut":
                 return refuse(kind)
@@ -438,7 +447,6 @@ def running() -> Iterator[World]:
     """A world, from entering the context to leaving it."""
     with ExitStack() as parts:
         clock = parts.enter_context(time_machine.travel(START, tick=False))
-        parts.enter_context(patch("time.sleep", clock.shift))
         parts.enter_context(ec2.install(time.time))
         parts.enter_context(mock_aws())
         _make_resources()
@@ -454,6 +462,7 @@ def running() -> Iterator[World]:
             parts.enter_context(_silent(logging.getLogger(name)))
         instances = [ec2.run_windows_instance_store(aws.ec2()) for _ in range(4)]
         world = World(clock, instances)
+        parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
         parts.enter_context(patch.object(HTTPConnectionPool, "_make_request", _put(world)))
         yield world

@@ -128,19 +128,17 @@ def test_more_parts_than_one_call_takes_are_removed() -> None:
     assert keys() == set()
 
 
-def test_what_a_task_has_just_finished_goes_unless_it_was_written_since(
+def test_what_a_task_has_finished_is_not_what_was_written_since(
     clock: time_machine.Traveller,
 ) -> None:
+    assert bundle_objects.finished(HERE, START) is None
     clock.move_to(NOW + 4)
-    finish("web.part.0")
-    bundle_objects.remove_finished(HERE, START)
-    assert keys() == set()
-    bundle_objects.remove_finished(HERE, START)
+    fingerprint = finish("web.part.0")
+    assert bundle_objects.finished(HERE, START) == fingerprint
 
     clock.move_to(NOW + 60)
     finish("web.part.0")
-    bundle_objects.remove_finished(HERE, START)
-    assert keys() == {"team/web.part.0", "team/web.manifest.xml"}
+    assert bundle_objects.finished(HERE, START) is None
 
 
 def test_leftovers_are_parts_by_name_and_newer_than_the_tasks_start(

@@ -67,8 +67,8 @@ class Ec2:
     def remove(self, location: Location, fingerprint: str) -> None:
         self.removed.append((location, fingerprint))
 
-    def remove_finished(self, location: Location, task: Task) -> None:
-        self.removed.append((location, f"what {task.id} finished"))
+    def finished(self, location: Location, task: Task) -> str | None:
+        return self.fingerprint(location) and f"what {task.id} finished"
 
     def remove_leftovers(self, location: Location, task: Task) -> None:
         self.swept.append(location)
@@ -656,7 +656,7 @@ def test_a_finished_bundle_is_removed_only_where_that_is_asked_for(
 
     life.delete(opened(ledger, request("Delete", "r2", "bun-1", **asked)))
 
-    removed = [(here, "the bundle at s3://images/web")] if on_delete == "Delete" else []
+    removed = [(here, "what bun-1 finished")] if on_delete == "Delete" else []
     assert ec2.removed == removed
     assert ec2.swept == []
 
@@ -713,6 +713,7 @@ def test_a_bundle_that_was_finished_but_not_answered_is_removed_only_where_that_
 ) -> None:
     life.create(opened(ledger, request()))
     ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
+    ec2.stored.add(Location("images", "web"))
     clock.now += 30
 
     done = life.delete(opened(ledger, request("Delete", "r2", "invented", OnDelete=on_delete)))
