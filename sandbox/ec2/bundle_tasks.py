@@ -133,7 +133,8 @@ class BundleTask:
             end = self.started + self.seconds
             if self.outcome == "failed":
                 return View("failed", self.view.progress, end, self.error)
-            return View("complete", "100%", end)
+            # It reads so once its manifest is written, which is now.
+            return View("complete", "100%", now)
         state = [name for begins, name in _BEGINS if done >= begins][-1]
         progress = f"{int(done * 10)}0%" if state in {"bundling", "storing"} else None
         return View(state, progress, now)
