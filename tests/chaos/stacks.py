@@ -132,9 +132,6 @@ class Stack:
             properties = self._waits_for.event["ResourceProperties"]
         self._begin(self._delete(physical_id, properties, "DELETE"), "DELETE_IN_PROGRESS", None)
 
-    def continue_rollback(self) -> None:
-        self._begin(self._roll_back(self.properties, self.properties), "ROLLING_BACK", None)
-
     # CloudFormation
 
     def _begin(
