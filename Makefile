@@ -6,8 +6,13 @@ RUN := $(VENV)/bin/python
 SET_UP := $(VENV)/.set-up
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+CHECKOV_VENV := .venv-checkov
+CHECKOV_SET_UP := $(CHECKOV_VENV)/.set-up
+# It asks no platform for policies, sends none its results, and looks for no newer version.
+CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True $(CHECKOV_VENV)/bin/checkov \
+  --framework cloudformation --skip-download --quiet --compact
 
-.PHONY: help setup demo sandbox test faults chaos check lock clean
+.PHONY: help setup demo sandbox test faults chaos check scan audit lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,17 +47,34 @@ REPLAY :=
 chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break a promise
 	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(if $(REPLAY),--replay '$(REPLAY)')
 
-check: $(SET_UP) ## Lint, check types, lint the templates, and run all tests, those of faults too
+check: $(SET_UP) ## Lint, check types, lint and scan the templates, audit, and run all tests, those of faults too
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml
+	@$(MAKE) --no-print-directory scan
+	@$(MAKE) --no-print-directory audit
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory faults
+
+# checkov ends with 0 where it can't read a template, and tells of it in what it prints only.
+scan: $(CHECKOV_SET_UP) ## Look for insecure settings in the templates
+	@found=$$($(CHECKOV) --file template.yaml examples/*.yaml); status=$$?; echo "$$found"; \
+	  case "$$found" in *"Parsing errors"*) exit 1;; esac; exit $$status
+
+$(CHECKOV_SET_UP): requirements-checkov.txt $(SET_UP)
+	@echo "Setting up $(CHECKOV_VENV), once"
+	@$(RUN) -m venv --without-pip $(CHECKOV_VENV)
+	@$(VENV)/bin/uv pip sync --quiet --python $(CHECKOV_VENV) --require-hashes requirements-checkov.txt
+	@touch $@
+
+audit: $(SET_UP) ## Look for known vulnerabilities in the locked dependencies
+	@$(RUN) -m tools.audit -r functions/requirements.txt -r requirements-dev.txt
 
 lock: $(SET_UP) ## Pin anew what pyproject.toml asks for
 	$(LOCK) --extra function --output-file functions/requirements.txt
 	$(LOCK) --extra function --group dev --output-file requirements-dev.txt
+	$(LOCK) --group checkov --output-file requirements-checkov.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(CHECKOV_VENV) build

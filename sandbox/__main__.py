@@ -30,7 +30,7 @@ def main() -> int:
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     match arguments.command:
         case "serve":
-            serve(arguments.port, arguments.ready_file, console)
+            serve(arguments.port, dict(arguments.parameter), arguments.ready_file, console)
         case "demo":
             return demo(console)
         case "prepare":
@@ -63,9 +63,25 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument(
         "--ready-file", type=Path, help="a file to write, as JSON, once all is ready"
     )
+    serving.add_argument(
+        "--parameter",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter of template.yaml; may be given again for others",
+    )
     commands.add_parser("demo", help="deploy examples/bundle.yaml and watch")
     commands.add_parser("prepare", help="install what functions run with, for a quick start later")
     return parser
+
+
+def _parameter(text: str) -> tuple[str, str]:
+    """Name and value of `KEY=VALUE`; the value may be empty, or hold `=` itself."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return name, value
 
 
 if __name__ == "__main__":

@@ -2,31 +2,47 @@
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from samtranslator.yaml_helper import yaml_parse
 
 from sandbox import artifact
-from sandbox.clients import Clients
+from sandbox.clients import REGION, Clients
 
 STACK_NAME = "cfn-instance-bundle"
+
+PARAMETERS: Mapping[str, str] = {
+    "UploadSecretArns": f"arn:aws:secretsmanager:{REGION}:{DEFAULT_ACCOUNT_ID}:secret:*",
+}
+"""The parameters that the sandbox gives where nobody gives others: here the functions may use every
+secret of the account."""
 
 _TEMPLATE = artifact.REPOSITORY / "template.yaml"
 
 
-def deploy(clients: Clients) -> dict[str, str]:
+def deploy(clients: Clients, parameters: Mapping[str, str]) -> dict[str, str]:
     """Deploy the application as `sam deploy` does, and wait until it is there.
+
+    Args:
+        parameters: of the template, beside those of PARAMETERS, or in place of them.
 
     Returns:
         The stack's outputs, the ServiceToken among them.
 
     Raises:
+        botocore.exceptions.ClientError: a parameter is not one, or not allowed.
         botocore.exceptions.WaiterError: the stack was not created; its events tell why.
     """
     template = _packaged(clients)
     clients.cloudformation.create_stack(
         StackName=STACK_NAME,
         TemplateBody=json.dumps(template),
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value}
+            for name, value in {**PARAMETERS, **parameters}.items()
+        ],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     clients.cloudformation.get_waiter("stack_create_complete").wait(

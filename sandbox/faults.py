@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from werkzeug import Request, Response
 
 from sandbox.api_calls import call_name, call_text, error_answer
+from sandbox.calls_made import CallsMade
 
 PATH = "/sandbox/faults"
 
@@ -229,6 +230,10 @@ class Caller(Protocol):
     """The process of a function, which calls while it handles an event."""
 
     @property
+    def function_name(self) -> str:
+        """The function's name."""
+
+    @property
     def event(self) -> str | None:
         """JSON text of the event; None while there is none."""
 
@@ -237,28 +242,38 @@ class Caller(Protocol):
 
 
 class FaultyApp:
-    """A WSGI application with faults on its way.
+    """A WSGI application with faults on its way, which counts the calls of functions.
 
     Args:
         app: what carries the calls out.
         faults: those that strike.
+        calls: where each call of a function is counted, one that a fault strikes too.
         caller: the function that calls, by the request's user agent and TCP port, if one does.
 
     Where no answer is to come, a ConnectionError is raised: the server has to close the connection.
     """
 
     def __init__(
-        self, app: Wsgi, faults: Faults, caller: Callable[[str, int], Caller | None]
+        self,
+        app: Wsgi,
+        faults: Faults,
+        calls: CallsMade,
+        caller: Callable[[str, int], Caller | None],
     ) -> None:
         self._app = app
         self._faults = faults
+        self._calls = calls
         self._caller = caller
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        name = call_name(environ) if self._faults.any_set else None
+        name = call_name(environ)
         if name is None:
             return self._app(environ, start_response)
         caller = self._caller(environ.get("HTTP_USER_AGENT", ""), environ["REMOTE_PORT"])
+        if caller is not None:
+            self._calls.add(caller.function_name, name)
+        if not self._faults.any_set:
+            return self._app(environ, start_response)
         fault = self._faults.strike(
             name,
             caller.event if caller else None,

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,12 +38,17 @@ class Ready:
 
 
 @contextmanager
-def running(port: int = 0) -> Iterator[Ready]:
-    """A sandbox with the application deployed, which ends with the context."""
+def running(port: int = 0, parameters: Mapping[str, str] | None = None) -> Iterator[Ready]:
+    """A sandbox with the application deployed, which ends with the context.
+
+    Args:
+        port: the port to listen on; 0 takes a free one.
+        parameters: of the application's template, beside the sandbox's own or in place of them.
+    """
     with Server(port) as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
-        outputs = application.deploy(clients)
+        outputs = application.deploy(clients, parameters or {})
         yield Ready(
             endpoint=server.endpoint,
             region=REGION,
@@ -53,9 +58,11 @@ def running(port: int = 0) -> Iterator[Ready]:
         )
 
 
-def serve(port: int, ready_file: Path | None, console: Console) -> None:
+def serve(
+    port: int, parameters: Mapping[str, str], ready_file: Path | None, console: Console
+) -> None:
     """Serve until interrupted; then leave no process behind."""
-    with running(port) as ready:
+    with running(port, parameters) as ready:
         if ready_file is not None:
             _write(ready_file, ready)
         console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)

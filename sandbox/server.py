@@ -16,12 +16,14 @@ from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
 from sandbox import faults
+from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
-from sandbox.functions import event_sources, logs
+from sandbox.functions import event_sources
 from sandbox.functions import service as functions
+from sandbox.functions.logs import Logs
 
 HOST = "127.0.0.1"
 
@@ -37,6 +39,7 @@ class Server:
 
     * `GET /sandbox/bundle-requests`: each BundleInstance request, as it was received;
     * `GET /sandbox/responses`: each answer of a custom resource, as it was received;
+    * `GET /sandbox/api-calls`: how often each function has made each API call;
     * `/sandbox/faults`: the faults that strike calls; README.md says how they are set.
 
     Args:
@@ -54,6 +57,7 @@ class Server:
         )
         self._parts = ExitStack()
         self._faults = faults.Faults()
+        self._calls = CallsMade()
         self.endpoint = f"http://{HOST}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
@@ -70,11 +74,15 @@ class Server:
         parts.enter_context(ec2.install())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
         service = functions.install(
-            environment, logs.write, retry_delays=_RETRY_DELAYS, faults=self._faults
+            environment,
+            Logs(self._calls).write,
+            retry_delays=_RETRY_DELAYS,
+            faults=self._faults,
+            calls=self._calls,
         )
         parts.callback(service.close)
-        parts.callback(event_sources.install(service, self._faults).close)
-        self._faulty = faults.FaultyApp(self._call, self._faults, service.calling)
+        parts.callback(event_sources.install(service, self._faults, self._calls).close)
+        self._faulty = faults.FaultyApp(self._call, self._faults, self._calls, service.calling)
         self._stacks = cloudformation.install(lambda: self.endpoint)
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
@@ -101,9 +109,11 @@ class Server:
                 report = bundle_tasks.requests_received()
             case "responses":
                 report = self._stacks.custom_resources.responses_received()
+            case "api-calls":
+                report = self._calls.described()
             case _:
                 return Response(
-                    "There is bundle-requests, faults and responses here.\n", status=404
+                    "There is api-calls, bundle-requests, faults and responses here.\n", status=404
                 )
         return Response(json.dumps(report, indent=2) + "\n", content_type="application/json")
 

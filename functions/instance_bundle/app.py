@@ -1,14 +1,17 @@
 """The function's handler: requests of CloudFormation's, and the polls that follow them."""
 
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from instance_bundle.admission import admit
 from instance_bundle.bundle_instance import BundleInstance
 from instance_bundle.ledger import Ledger
 from instance_bundle.lifecycle import Lifecycle
+from instance_bundle.method import Method
 from instance_bundle.properties import Properties
 from instance_bundle.protocol import BundleResource, Event
 from instance_bundle.settings import settings
@@ -22,15 +25,21 @@ def ledger() -> Ledger:
 
 
 @cache
+def method() -> Method:
+    """The way to make an image, made when a request needs it."""
+    return BundleInstance(settings().limits)
+
+
+@cache
 def lifecycle() -> Lifecycle:
     """The lifecycle, made when a request needs it."""
-    return Lifecycle(ledger(), BundleInstance())
+    return Lifecycle(ledger(), method(), settings().limits)
 
 
 resource = BundleResource(settings, ledger)
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 @metrics.log_metrics
 def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
     """Answer a request, or carry on those that a batch of polls is about."""
@@ -43,7 +52,7 @@ def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
 @resource.create
 def create(event: Event, context: LambdaContext) -> str | None:
     """Bundle the instance."""
-    Properties.parse(event["ResourceProperties"])
+    admit(resource.request, settings().limits, resource.request.given_up(time.time()))
     return resource.accept(context, lambda record: lifecycle().create(record))
 
 
@@ -84,5 +93,5 @@ def _process_polls(event: Event, context: LambdaContext) -> Mapping[str, Any]:
     # Imported here, since a request does not need it and it takes a tenth of the start-up time.
     from instance_bundle.polls import Batch
 
-    batch = Batch(resource, ledger(), BundleInstance(), settings().poll_queue_url, context)
+    batch = Batch(resource, ledger(), method(), settings().poll_queue_url, context)
     return batch.process(event)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
 _PATIENT = Config(
@@ -67,6 +68,12 @@ def s3() -> "S3Client":
 def dynamodb() -> "DynamoDBClient":
     """For the ledger."""
     return boto3.client("dynamodb", config=_PATIENT)
+
+
+@cache
+def secretsmanager() -> "SecretsManagerClient":
+    """For the access key that signs upload policies."""
+    return boto3.client("secretsmanager", config=_PATIENT)
 
 
 @cache

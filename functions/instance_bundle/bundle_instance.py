@@ -4,10 +4,13 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from instance_bundle import aws, bundle_objects
+from instance_bundle import access_key, aws, bundle_objects, instance, upload_policy
 from instance_bundle.errors import Denied
+from instance_bundle.limits import Limits
 from instance_bundle.method import Task
 from instance_bundle.properties import Location, Properties, Target
+from instance_bundle.telemetry import logger
+from instance_bundle.upload_policy import UploadPolicy
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import BundleTaskTypeDef, S3StorageTypeDef, StorageTypeDef
@@ -18,32 +21,39 @@ FILTER_VALUES = 200
 # EC2's clock and ours may differ by this many seconds.
 _CLOCK_SKEW = 5
 
+_POLICY_OUTLASTS = 12 * 3600
+"""Seconds for which an upload policy is good beyond the deadline: EC2 may be late, and recommends
+12 hours or more (EC2 API Reference, S3Storage)."""
+
 
 class BundleInstance:
     """The method that calls EC2 BundleInstance and watches its bundle task."""
 
-    def rehearse(self, properties: Properties, location: Location) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def rehearse(self, properties: Properties, location: Location, until: float) -> None:
         """EC2 answers a rehearsal that would succeed with the error `DryRunOperation`."""
+        storage = self._prepare(properties, location, until)
         try:
             with aws.calling("ec2:BundleInstance"):
                 aws.ec2_once().bundle_instance(
-                    InstanceId=properties.instance_id,
-                    Storage=_storage(properties, location),
-                    DryRun=True,
+                    InstanceId=properties.instance_id, Storage=storage, DryRun=True
                 )
         except Denied as denied:
             if denied.code != "DryRunOperation":
                 raise
 
-    def start(self, properties: Properties, location: Location, since: float) -> Task:
+    def start(self, properties: Properties, location: Location, since: float, until: float) -> Task:
         """Call BundleInstance, once.
 
         What the instance is busy with may be our own task, the answer to an earlier call lost.
         """
+        storage = self._prepare(properties, location, until)
         try:
             with aws.calling("ec2:BundleInstance"):
                 response = aws.ec2_once().bundle_instance(
-                    InstanceId=properties.instance_id, Storage=_storage(properties, location)
+                    InstanceId=properties.instance_id, Storage=storage
                 )
         except Denied as denied:
             target = Target(properties.instance_id, location)
@@ -104,19 +114,41 @@ class BundleInstance:
 
     def remove_leftovers(self, location: Location, task: Task) -> None:
         """Remove parts without a manifest that are newer than the task's start."""
+        if not self._limits.deletes_objects:
+            logger.warning("Parts of a bundle may be left", at=location.s3_uri, task_id=task.id)
+            return
         bundle_objects.remove_leftovers(location, task.started)
+
+    def _prepare(
+        self, properties: Properties, location: Location, until: float
+    ) -> "StorageTypeDef":
+        """See that the instance may be bundled; the storage to bundle it to."""
+        if self._limits.instance_tag is not None:
+            instance.demand_tag(properties.instance_id, self._limits.instance_tag)
+        policy = properties.upload_policy
+        if properties.upload_credentials is not None:
+            policy = _signed(properties.upload_credentials, location, until + _POLICY_OUTLASTS)
+        return _storage(location, policy)
 
     def _can_be_cancelled(self, task_id: str) -> bool:
         task = self.describe([task_id]).get(task_id)
         return task is not None and task.phase == "running" and task.state != "cancelling"
 
 
-def _storage(properties: Properties, location: Location) -> "StorageTypeDef":
+def _signed(secret_arn: str, location: Location, expires: float) -> UploadPolicy:
+    key = access_key.read(secret_arn)
+    document = upload_policy.make(location.bucket, location.prefix, expires)
+    return UploadPolicy(
+        key.access_key_id, document, upload_policy.sign(document, key.secret_access_key)
+    )
+
+
+def _storage(location: Location, policy: UploadPolicy | None) -> "StorageTypeDef":
     s3: S3StorageTypeDef = {"Bucket": location.bucket, "Prefix": location.prefix}
-    if properties.upload_policy is not None:
-        s3["AWSAccessKeyId"] = properties.upload_policy.access_key_id
-        s3["UploadPolicy"] = properties.upload_policy.document
-        s3["UploadPolicySignature"] = properties.upload_policy.signature
+    if policy is not None:
+        s3["AWSAccessKeyId"] = policy.access_key_id
+        s3["UploadPolicy"] = policy.document
+        s3["UploadPolicySignature"] = policy.signature
     return {"S3": s3}
 
 

@@ -9,6 +9,8 @@ InstanceBundleError
 │   └── Throttled             asked to come later; nothing was done
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
+    ├── NotAllowed            the instance is not one that this deployment lets be bundled
+    ├── UnusableSecret        the secret of UploadCredentials holds no long-lived access key
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
     ├── Superseded            a later request about the resource came first, or its Delete
     ├── Denied                AWS refused a call, for good
@@ -88,6 +90,27 @@ class InvalidProperties(Refusal):
         self.problems = tuple(problems)
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         super().__init__(f"{count} in the properties. " + "; ".join(map(str, self.problems)))
+
+
+class NotAllowed(Refusal):
+    """The instance does not carry the tag that the deployment demands."""
+
+    def __init__(self, instance_id: str, tag: str) -> None:
+        super().__init__(
+            f"InstanceId: {instance_id} does not carry the tag {tag}, and the application's "
+            "parameter AllowedInstanceTag lets no other instance be bundled. Tag the instance, "
+            "or name one that carries the tag."
+        )
+
+
+class UnusableSecret(Refusal):
+    """What a secret holds can't sign an upload policy; nothing of it is told."""
+
+    def __init__(self, secret_arn: str, why: str) -> None:
+        super().__init__(
+            f"UploadCredentials: {secret_arn} can't sign an upload policy: {why}. Store "
+            '{"AccessKeyId": "…", "SecretAccessKey": "…"} of the bucket\'s owner in it.'
+        )
 
 
 class LocationTaken(Refusal):
@@ -191,6 +214,11 @@ _UNSUPPORTED_WORDS = (
 def _advice(action: str, code: str, message: str) -> str:
     if code in _ADVICE:
         return _ADVICE[code]
+    if action == "secretsmanager:GetSecretValue":
+        return (
+            "UploadCredentials: check that the secret is there, and that the application's "
+            "parameters UploadSecretArns and UploadSecretsKmsKeyArn name it and its key."
+        )
     if code in _UNSUPPORTED_CODES or any(word in message.lower() for word in _UNSUPPORTED_WORDS):
         return f"{USE_STORE_IMAGE}."
     advice = (

@@ -1,8 +1,9 @@
 """The last resort: FAILED for what kept crashing the function, so that no stack waits for nothing.
 
-It reads the dead-letter queue, where two kinds of letters arrive: polls that were received too
-often, and events whose invocation crashed to the end (an on-failure record, the event in its
-`requestPayload`). It imports as little of the package as it can.
+Two kinds of letters come to it: polls that were received too often, from the dead-letter queue; and
+events whose invocation crashed to the end, from Lambda itself (an invocation record, the event in
+its `requestPayload`): what holds a ResponseURL goes through no queue. It imports as little of the
+package as it can.
 """
 
 import json
@@ -41,11 +42,18 @@ def ledger() -> Ledger:
     return Ledger(settings().ledger_table)
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
-    """Answer each dead letter of the batch; report those that could not be, to come again."""
+def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any] | None:
+    """Answer a crashed event, or each dead letter of a batch; what could not be comes again.
+
+    Raises:
+        InstanceBundleError: a crashed event could not be answered; Lambda repeats the invocation.
+    """
     lease = context.get_remaining_time_in_millis() / 1000
+    if "requestPayload" in event:
+        answer_letter(json.dumps(event), lease)
+        return None
     failures = []
     for message in event["Records"]:
         try:
@@ -63,7 +71,7 @@ def answer_letter(body: str, lease: float) -> None:
     """Answer what one dead letter is about, with the answer that stands or with FAILED.
 
     Args:
-        body: the letter.
+        body: the letter: a poll message, or an invocation record.
         lease: seconds for which this process will drive the letter's request.
 
     Raises:
@@ -117,6 +125,7 @@ def _read(body: str, lease: float) -> Letter | None:
 def _read_crashed_event(content: Mapping[str, Any], lease: float) -> Letter | None:
     """A letter, unless the request's polls can see to it."""
     request = Request.parse(content["requestPayload"])
+    request.demand_answerable(settings().response_origin)
     try:
         record, is_new = ledger().open(request, lease)
     except Denied as denied:

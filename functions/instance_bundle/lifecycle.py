@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from instance_bundle import pace
+from instance_bundle.admission import admit
 from instance_bundle.earlier_work import EarlierWork, Unsettled
 from instance_bundle.errors import (
     DeadlineExceeded,
@@ -22,6 +23,7 @@ from instance_bundle.errors import (
 )
 from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.ledger import Ledger
+from instance_bundle.limits import Limits
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import (
@@ -44,10 +46,15 @@ class Lifecycle:
     """
 
     def __init__(
-        self, ledger: Ledger, method: Method, clock: Callable[[], float] = time.time
+        self,
+        ledger: Ledger,
+        method: Method,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
         self._method = method
+        self._limits = limits
         self._clock = clock
         self._earlier = EarlierWork(ledger, method, clock)
 
@@ -101,13 +108,14 @@ class Lifecycle:
     # Making a bundle
 
     def _make(self, record: Record, history: History, unsettled: Unsettled | None) -> Outcome:
-        request, properties = _parsed(record)
         if history.is_late(record):
             return _failed(record, Superseded())
         if unsettled is not None:
             if self._is_overdue(record):
                 return _failed(record, DeadlineExceeded(_timeout(record), unsettled.work))
             return self._wait(record, unsettled.look_again)
+        request = _request(record)
+        properties = admit(request, self._limits, record.deadline)
         location = _location(request, properties)
         if properties.dry_run:
             return self._rehearse(record, properties, location)
@@ -121,9 +129,9 @@ class Lifecycle:
 
     def _rehearse(self, record: Record, properties: Properties, location: Location) -> Outcome:
         try:
-            self._method.rehearse(properties, location)
-        except Denied as denied:
-            return _failed(record, denied)
+            self._method.rehearse(properties, location, record.deadline)
+        except Refusal as refusal:
+            return _failed(record, refusal)
         now = _utc(self._clock())
         rehearsal = Task(
             f"dryrun-{record.key.request_id}", "complete", "complete", "100%", now, now
@@ -133,11 +141,11 @@ class Lifecycle:
     def _start(self, record: Record, properties: Properties, location: Location) -> Outcome:
         self._ledger.attempt(record)
         try:
-            task = self._method.start(properties, location, record.first_receipt)
-        except Denied as denied:
+            task = self._method.start(properties, location, record.first_receipt, record.deadline)
+        except Refusal as refusal:
             self._ledger.release(location, record.key)
             self._ledger.attempt_was_nothing(record)
-            return _failed(record, denied)
+            return _failed(record, refusal)
         except Throttled:
             self._ledger.attempt_was_nothing(record)
             return self._wait(record, pace.AFTER_FAULT)
@@ -264,9 +272,8 @@ def _parsed(record: Record) -> tuple[Request, Properties]:
 
 
 def _location(request: Request, properties: Properties) -> Location:
-    """Where the bundle goes; a prefix that is not given is unique, and the same on every retry."""
-    made = f"{request.stack_name}/{request.logical_id}/{request.request_id}"
-    return Location(properties.bucket, properties.prefix or made)
+    """Where the bundle goes."""
+    return Location(properties.bucket, properties.prefix or request.made_prefix)
 
 
 def _failed(record: Record, refusal: Refusal) -> Failed:

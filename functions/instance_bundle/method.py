@@ -41,13 +41,23 @@ class Method(Protocol):
     Each call may raise `PassingFault` or `Denied`.
     """
 
-    def rehearse(self, properties: Properties, location: Location) -> None:
-        """Ask EC2 with DryRun; return where it would have accepted."""
+    def rehearse(self, properties: Properties, location: Location, until: float) -> None:
+        """Ask EC2 with DryRun; return where it would have accepted.
 
-    def start(self, properties: Properties, location: Location, since: float) -> Task:
-        """Start the work, or take up what an earlier call started at or after `since`.
+        May raise any `Refusal`. `until` is as for `start`.
+        """
 
-        A `PassingFault` other than `Throttled` may have started it.
+    def start(self, properties: Properties, location: Location, since: float, until: float) -> Task:
+        """Start the work, or take up what an earlier call started.
+
+        Any `Refusal` means that nothing was started; a `PassingFault` other than `Throttled` may
+        have started it.
+
+        Args:
+            properties: what the stack asks for.
+            location: where the bundle goes.
+            since: epoch seconds; work from before then is another's.
+            until: epoch seconds; the work is given up then.
         """
 
     def find(self, target: Target, since: float) -> Task | None:

@@ -4,8 +4,6 @@
 property reference in the README is made from it, and template authors can lint against it.
 """
 
-import base64
-import binascii
 import ipaddress
 import json
 import re
@@ -17,7 +15,9 @@ from typing import Any
 
 import fastjsonschema
 
+from instance_bundle import upload_policy
 from instance_bundle.errors import InvalidProperties, Problem
+from instance_bundle.upload_policy import UploadPolicy
 
 SCHEMA_FILE = Path(__file__).with_name("properties.schema.json")
 DEFAULT_SERVICE_TIMEOUT = 3600
@@ -67,21 +67,6 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class UploadPolicy:
-    """What gives EC2 the right to write into the bucket.
-
-    Attributes:
-        access_key_id: the key that signed.
-        document: the policy itself, in the bytes that were signed after base64.
-        signature: base64 of HMAC-SHA1(secret key, base64(document)).
-    """
-
-    access_key_id: str
-    document: bytes
-    signature: str
-
-
-@dataclass(frozen=True, slots=True)
 class Properties:
     """ResourceProperties, valid.
 
@@ -90,6 +75,7 @@ class Properties:
         bucket: the bucket to store the bundle in.
         prefix: as given, or None where one is to be made.
         upload_policy: as given, or None.
+        upload_credentials: ARN of the secret that signs an upload policy, or None.
         dry_run: ask EC2 only.
     """
 
@@ -97,6 +83,7 @@ class Properties:
     bucket: str
     prefix: str | None
     upload_policy: UploadPolicy | None
+    upload_credentials: str | None
     dry_run: bool
 
     @classmethod
@@ -106,9 +93,9 @@ class Properties:
         Raises:
             InvalidProperties: with every problem that there is, in the order of their paths.
         """
-        problems = sorted(set(_problems(raw)), key=lambda problem: problem.path)
-        if problems:
-            raise InvalidProperties(problems)
+        found = problems(raw)
+        if found:
+            raise InvalidProperties(found)
         s3 = raw["Storage"]["S3"]
         return cls(
             instance_id=raw["InstanceId"],
@@ -116,11 +103,12 @@ class Properties:
             prefix=s3.get("Prefix"),
             upload_policy=UploadPolicy(
                 s3["AWSAccessKeyId"],
-                _policy_document(s3["UploadPolicy"]),
+                upload_policy.read_document(s3["UploadPolicy"]),
                 s3["UploadPolicySignature"],
             )
             if "UploadPolicy" in s3
             else None,
+            upload_credentials=raw.get("UploadCredentials"),
             dry_run=raw.get("DryRun") in (True, "true"),
         )
 
@@ -128,6 +116,11 @@ class Properties:
     def naming(self) -> str:
         """What names the bundle, in one comparable text: a change of it is a replacement."""
         return json.dumps([self.instance_id, self.bucket, self.prefix, self.dry_run])
+
+
+def problems(raw: Mapping[str, Any]) -> list[Problem]:
+    """Every problem of ResourceProperties by themselves, in the order of their paths."""
+    return sorted(set(_problems(raw)), key=lambda problem: problem.path)
 
 
 def service_timeout(raw: Any) -> int:
@@ -251,16 +244,6 @@ def _climbs_out(key: str) -> bool:
 
 def _is_upload_policy(value: str) -> bool:
     try:
-        return isinstance(json.loads(_policy_document(value)), dict)
+        return isinstance(json.loads(upload_policy.read_document(value)), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _policy_document(value: str) -> bytes:
-    """The policy in the bytes whose base64 was signed: boto3 encodes them again on the wire."""
-    if value.lstrip().startswith("{"):
-        return value.encode()
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        raise ValueError("neither JSON nor base64") from error

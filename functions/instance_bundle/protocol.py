@@ -25,6 +25,7 @@ from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.poll_queue import Poll
 from instance_bundle.properties import service_timeout
+from instance_bundle.redaction import conceal
 from instance_bundle.request import Request
 from instance_bundle.settings import Settings
 from instance_bundle.telemetry import about, count, duration, logger
@@ -71,12 +72,18 @@ class BundleResource(CfnResource):
         self._begin()
         try:
             self._request = Request.parse(event)
+            self._request.demand_answerable(self._settings().response_origin)
         except InvalidEvent as error:
             logger.error("Refused what is no custom resource event", error=str(error))
             return
         with about(self._request.key):
             logger.info("Received", request_type=self._request.request_type)
             super().__call__(self._request.as_event(), context)
+
+    @property
+    def request(self) -> Request:
+        """The request that is being dealt with."""
+        return self._request
 
     def resume(
         self, record: Record, look: Callable[[], Task | None], context: LambdaContext
@@ -167,7 +174,7 @@ class BundleResource(CfnResource):
             # and the last resort answers what keeps crashing.
             raise
         assert not isinstance(self._outcome, Pending)  # noqa: S101  _polling_init has seen to it
-        answer: Answer = self._outcome
+        answer = self._without_secrets(self._outcome)
         if self._record is None:
             count("Failed")
             self._put(answer)
@@ -177,7 +184,7 @@ class BundleResource(CfnResource):
         except Denied as denied:
             # Nothing can be stored: that is the answer.
             logger.exception("The answer could not be stored")
-            self._put(Failed(answer.physical_id, str(denied)))
+            self._put(self._without_secrets(Failed(answer.physical_id, str(denied))))
             return
         self._measure(self._record, answer)
         self._deliver(self._record, answer)
@@ -196,6 +203,11 @@ class BundleResource(CfnResource):
     def _comes_to(self, outcome: Outcome) -> str | None:
         self._outcome = outcome
         return None if isinstance(outcome, Pending) else outcome.physical_id
+
+    def _without_secrets(self, answer: Answer) -> Answer:
+        if isinstance(answer, Done):
+            return answer
+        return Failed(answer.physical_id, conceal(answer.reason, self._request))
 
     def _deliver(self, record: Record, answer: Answer) -> None:
         try:

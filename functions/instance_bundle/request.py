@@ -3,10 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
 from instance_bundle.errors import InvalidEvent
+from instance_bundle.properties import service_timeout
+from instance_bundle.response_url import may_be_answered
 
 RequestType = Literal["Create", "Update", "Delete"]
 
@@ -82,6 +85,19 @@ class Request:
             properties=event.get("ResourceProperties", {}),
         )
 
+    def demand_answerable(self, allowed_origin: str | None) -> None:
+        """See that the answer would go to CloudFormation, and to nobody else.
+
+        Args:
+            allowed_origin: as for `response_url.may_be_answered`.
+
+        Raises:
+            InvalidEvent: it would not; says which host it would go to.
+        """
+        if not may_be_answered(self.response_url, allowed_origin):
+            host = (urlsplit(self.response_url).hostname or "")[:255]
+            raise InvalidEvent(f"ResponseURL: not one of CloudFormation's, but of host {host}")
+
     def as_event(self) -> dict[str, Any]:
         """The request as CloudFormation spells it, with nothing beside what is read here."""
         return {
@@ -99,6 +115,20 @@ class Request:
         """When CloudFormation sent it, as the ResponseURL's signature tells: such as
         `20261124T055807Z`, to be compared as text; empty where it does not tell."""
         return parse_qs(urlsplit(self.response_url).query).get("X-Amz-Date", [""])[0]
+
+    def given_up(self, now: float) -> float:
+        """When CloudFormation gives the request up, in epoch seconds: its timeout after it sent it,
+        or after `now` where it is not known when it did."""
+        try:
+            sent = datetime.strptime(self.sent, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            sent = now
+        return sent + service_timeout(self.properties)
+
+    @property
+    def made_prefix(self) -> str:
+        """The prefix of a bundle that is given none: unique, and the same on every retry."""
+        return f"{self.stack_name}/{self.logical_id}/{self.request_id}"
 
     @property
     def stack_id(self) -> str:

@@ -3,13 +3,13 @@
 import json
 import logging
 from typing import Any
-from urllib.parse import urlsplit
 
 import urllib3
 
 from instance_bundle.errors import PassingFault
 from instance_bundle.outcome import Answer, Done
 from instance_bundle.request import RequestKey
+from instance_bundle.response_url import may_be_answered
 
 LIMIT = 4096
 """Bytes that CloudFormation takes as a response (CloudFormation User Guide, Custom resources)."""
@@ -54,14 +54,14 @@ def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
     Args:
         url: the request's ResponseURL.
         text: the response's text.
-        allowed_origin: `scheme://host:port` that is answered beside HTTPS, or None.
+        allowed_origin: `scheme://host:port` that is answered beside CloudFormation's buckets, or
+            None.
 
     Raises:
         PassingFault: no attempt got through; worth another try later.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "https" and f"{parts.scheme}://{parts.netloc}" != allowed_origin:
-        _logger.error("The ResponseURL is not HTTPS; nothing is sent there")
+    if not may_be_answered(url, allowed_origin):
+        _logger.error("The ResponseURL is not one of CloudFormation's; nothing is sent there")
         return
     try:
         with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as http:

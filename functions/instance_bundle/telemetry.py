@@ -12,10 +12,27 @@ from instance_bundle.request import RequestKey
 logger = Logger(service="instance-bundle", utc=True)
 metrics = Metrics(namespace="InstanceBundle", service="instance-bundle")
 
-# Below these levels they print requests whole, the pre-signed ResponseURL among them.
-logging.getLogger("crhelper").setLevel(logging.CRITICAL)
-logging.getLogger("botocore").setLevel(logging.WARNING)
-logging.getLogger("urllib3").setLevel(logging.ERROR)
+# Below these levels they print requests whole: secrets, signatures, the pre-signed ResponseURL.
+_LEAST_LEVELS = {
+    "boto3": logging.WARNING,
+    "botocore": logging.WARNING,
+    "crhelper": logging.CRITICAL,
+    "urllib3": logging.ERROR,
+}
+
+
+class _HandOn(logging.Handler):
+    """Hands on to the root logger what is of its level; a logger's own level can be set lower."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logging.getLogger().handle(record)
+
+
+for _name, _level in _LEAST_LEVELS.items():
+    _library = logging.getLogger(_name)
+    _library.setLevel(_level)
+    _library.propagate = False
+    _library.handlers = [_HandOn(_level)]
 
 # Most invocations only look; having nothing to count is no news.
 warnings.filterwarnings("ignore", "No application metrics to publish")

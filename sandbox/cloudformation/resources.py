@@ -24,7 +24,8 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.cloudformation.intrinsics import invalid
+from sandbox.cloudformation import queue_policies  # noqa: F401  defines a model, see model_of
+from sandbox.cloudformation.intrinsics import invalid, text
 
 log = logging.getLogger("sandbox")
 
@@ -302,6 +303,8 @@ def _complete(order: Order, resource: Any) -> None:
         _complete_role(order, resource)
     if order.type == "AWS::Lambda::Function":
         _complete_function(order, resource)
+    if order.type == "AWS::SQS::Queue":
+        _complete_queue(order, resource)
 
 
 def _tag(order: Order, resource: Any) -> None:
@@ -322,6 +325,18 @@ def _complete_table(order: Order, table: Any) -> None:
         backend.update_continuous_backups(
             table.name, order.properties["PointInTimeRecoverySpecification"]
         )
+
+    if "SSESpecification" in order.properties:
+        # moto reads the API's `Enabled` where CloudFormation has `SSEEnabled`.
+        enabled = text(order.properties["SSESpecification"]["SSEEnabled"]) == "true"
+        table.sse_specification["Enabled"] = enabled
+
+
+def _complete_queue(order: Order, queue: Any) -> None:
+    key = order.properties.get("KmsMasterKeyId")
+    managed = order.properties.get("SqsManagedSseEnabled", not key)
+    queue.kms_master_key_id = key
+    queue.sqs_managed_sse_enabled = text(managed)
 
 
 def _complete_role(order: Order, role: Any) -> None:

@@ -106,6 +106,7 @@ def _bundle_instance(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
         aws_access_key_id=s3.get("AWSAccessKeyId"),
         upload_policy=_text(s3.get("UploadPolicy")),
         upload_policy_signature=s3.get("UploadPolicySignature"),
+        upload_policy_base64=_on_the_wire(response, "Storage.S3.UploadPolicy"),
     )
     dry_run = bool(response._get_bool_param("DryRun", False))
     task = tasks.bundle(response._get_param("InstanceId"), storage, dry_run=dry_run)
@@ -114,6 +115,12 @@ def _bundle_instance(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
 
 def _text(blob: bytes | str | None) -> str | None:
     return blob.decode(errors="backslashreplace") if isinstance(blob, bytes) else blob
+
+
+def _on_the_wire(response: Windows, parameter: str) -> str | None:
+    """A parameter's text before it is decoded: base64 can be written in more ways than one."""
+    texts: list[str] = response.querystring.get(parameter, [])
+    return texts[0] if texts else None
 
 
 def _describe_bundle_tasks(tasks: BundleTasks, response: Windows) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import translate
 from typing import Any
@@ -25,6 +25,9 @@ from moto.ec2.models.instances import Instance
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.utils import get_partition
+
+from sandbox.ec2.access_keys import secret_of
+from sandbox.ec2.upload_policies import SignedPolicy, Upload, UploadRefused, verify
 
 LISTED_SECONDS = 3600
 """Seconds that a task is listed after its end; AWS says only "for a limited time"."""
@@ -66,6 +69,7 @@ class S3Storage:
 
     Attributes:
         upload_policy: decoded once from the wire's base64.
+        upload_policy_base64: the text on the wire, which is what was signed.
     """
 
     bucket: str
@@ -73,6 +77,17 @@ class S3Storage:
     aws_access_key_id: str | None
     upload_policy: str | None
     upload_policy_signature: str | None
+    upload_policy_base64: str | None
+
+    @property
+    def signed_policy(self) -> SignedPolicy | None:
+        """The upload policy; None if the request says nothing of one."""
+        given = (
+            self.aws_access_key_id,
+            self.upload_policy_base64,
+            self.upload_policy_signature,
+        )
+        return None if given == (None, None, None) else SignedPolicy(*given)
 
     def described(self) -> dict[str, Any]:
         """As EC2 spells it, without what was not given."""
@@ -245,7 +260,7 @@ class BundleTasks:
             now = self._clock()
             for task in list(self._tasks.values()):
                 if not task.view.ended:
-                    self._move(task, task.at(now), now)
+                    self._move(task, task.at(now))
                 elif now >= task.view.updated + LISTED_SECONDS:
                     del self._tasks[task.bundle_id]
 
@@ -306,14 +321,15 @@ class BundleTasks:
                 f"The instance '{instance.id}' is not in the 'running' state",
             )
 
-    def _move(self, task: BundleTask, view: View, now: float) -> None:
+    def _move(self, task: BundleTask, view: View) -> None:
         """Do what a state brings with it, and only then let the task read so."""
         if view.state in {"storing", "complete"}:
             try:
                 self._write(task, whole=view.state == "complete")
             except MissingBucket:
-                error = ("Client.S3Error", "The specified bucket does not exist")
-                view = View("failed", view.progress, now, error)
+                view = _refused(view, "The specified bucket does not exist")
+            except UploadRefused as refusal:
+                view = _refused(view, str(refusal))
         if view.state == "failed":
             self._remove_written(task)
         self._shut_down_or_run(task, ended=view.ended, begun=view.state != "pending")
@@ -329,8 +345,24 @@ class BundleTasks:
 
     def _put(self, task: BundleTask, key: str, content: bytes) -> None:
         if key not in task.written:
+            self._admit(task.storage, key, content)
             self._s3.put_object(task.storage.bucket, key, content)
             task.written.append(key)
+
+    def _admit(self, storage: S3Storage, key: str, content: bytes) -> None:
+        """Refuse an object that the request's upload policy, or its bucket, does not allow."""
+        policy = storage.signed_policy
+        if policy is None:
+            return
+        verify(policy, Upload(storage.bucket, key, len(content)), self._secret_of, self._clock())
+        # moto says that it keeps a dict; what it keeps is the rule's name.
+        ownership: Any = self._s3.get_bucket_ownership_controls(storage.bucket)
+        if ownership == "BucketOwnerEnforced":
+            raise UploadRefused("The bucket does not allow ACLs")
+
+    def _secret_of(self, access_key_id: str) -> str | None:
+        partition = get_partition(self._ec2.region_name)
+        return secret_of(self._ec2.account_id, partition, access_key_id)
 
     def _remove_written(self, task: BundleTask) -> None:
         for key in task.written:
@@ -382,6 +414,11 @@ def _all() -> list[BundleTasks]:
         for backend in list(regions.values())
         if "bundle_tasks" in vars(backend)
     ]
+
+
+def _refused(view: View, message: str) -> View:
+    """A task that failed where it was to be as viewed, since S3 refused an object."""
+    return replace(view, state="failed", error=("Client.S3Error", message))
 
 
 def _missing(parameter: str) -> Ec2Error:

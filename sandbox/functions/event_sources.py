@@ -22,6 +22,7 @@ from moto.awslambda.models import EventSourceMapping, lambda_backends
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
+from sandbox.calls_made import CallsMade
 from sandbox.faults import MESSAGE_DELIVERY, Faults
 from sandbox.functions.runtime import InvokeResult
 from sandbox.functions.service import Functions
@@ -46,9 +47,10 @@ _CHANGES_OF_A_QUEUE = (
 class EventSources:
     """Polls the queues of all enabled event source mappings. Made by `install`."""
 
-    def __init__(self, functions: Functions, faults: Faults) -> None:
+    def __init__(self, functions: Functions, faults: Faults, calls: CallsMade) -> None:
         self._functions = functions
         self._faults = faults
+        self._calls = calls
         self._closed = threading.Event()
         self._moto = ExitStack()
         self._watcher = threading.Thread(
@@ -108,7 +110,7 @@ class EventSources:
 
     def _next_batch(self, mapping: EventSourceMapping) -> list[Message]:
         """Messages now at the head of the queue, and those that come within the batching window."""
-        batch = _receive(mapping, mapping.batch_size, _TICK_SECONDS)
+        batch = self._receive(mapping, mapping.batch_size, _TICK_SECONDS)
         end = time.monotonic() + int(mapping.max_batch_window or 0)
         while (
             batch
@@ -116,8 +118,25 @@ class EventSources:
             and (left := end - time.monotonic()) > 0
             and self._is_live(mapping)
         ):
-            batch += _receive(mapping, mapping.batch_size - len(batch), min(left, _TICK_SECONDS))
+            wait = min(left, _TICK_SECONDS)
+            batch += self._receive(mapping, mapping.batch_size - len(batch), wait)
         return batch
+
+    def _receive(self, mapping: EventSourceMapping, count: int, wait: float) -> list[Message]:
+        """Up to count visible messages, after at most wait seconds; none if the queue is gone."""
+        queue = _queue(mapping)
+        if queue is None:
+            return []
+        self._count_polling(mapping)
+        return _received(mapping, queue, count, wait)
+
+    def _count_polling(self, mapping: EventSourceMapping) -> None:
+        """Count what Lambda calls by the function's role to poll, also where nothing comes of it.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        """
+        self._calls.add(_function_name(mapping), "sqs:GetQueueAttributes")
+        self._calls.add(_function_name(mapping), "sqs:ReceiveMessage")
 
     def _deliver(
         self, mapping: EventSourceMapping, batch: list[Message], slots: threading.Semaphore
@@ -139,6 +158,7 @@ class EventSources:
         failed = _failed_messages(mapping, batch, result)
         for message in batch:
             if message.id not in failed:
+                self._calls.add(_function_name(mapping), "sqs:DeleteMessage")
                 _delete(mapping, message)
 
     def _invoke(self, mapping: EventSourceMapping, event: str) -> InvokeResult:
@@ -152,14 +172,17 @@ class EventSources:
         )
 
 
-def install(functions: Functions, faults: Faults | None = None) -> EventSources:
+def install(
+    functions: Functions, faults: Faults | None = None, calls: CallsMade | None = None
+) -> EventSources:
     """Poll SQS queues for functions, until `close()`. Close it before the functions.
 
     faults: those that have a batch of messages delivered twice; none if absent.
+    calls: where the calls of polling are counted.
 
     Batching windows and visibility time-outs pass in real time, as in moto's queues.
     """
-    sources = EventSources(functions, faults or Faults())
+    sources = EventSources(functions, faults or Faults(), calls or CallsMade())
     sources._moto.enter_context(
         patch.object(Queue, "lambda_event_source_mappings", _NoMappings(), create=True)
     )
@@ -203,6 +226,10 @@ def _mappings() -> Iterator[EventSourceMapping]:
                     yield mapping
 
 
+def _function_name(mapping: EventSourceMapping) -> str:
+    return mapping.function_arn.split(":")[6]
+
+
 def _queue_name(mapping: EventSourceMapping) -> str:
     return mapping.event_source_arn.rsplit(":", 1)[1]
 
@@ -215,11 +242,7 @@ def _visibility_timeout(queue: Queue) -> int:
     return int(queue.visibility_timeout)  # type: ignore[attr-defined]  # set by name in moto
 
 
-def _receive(mapping: EventSourceMapping, count: int, wait: float) -> list[Message]:
-    """Up to count visible messages, after at most wait seconds; none if the queue is gone."""
-    queue = _queue(mapping)
-    if queue is None:
-        return []
+def _received(mapping: EventSourceMapping, queue: Queue, count: int, wait: float) -> list[Message]:
     with queue._messages_lock:
         if not queue._messages_lock.wait_for(lambda: queue.messages, timeout=wait):
             return []

@@ -9,6 +9,7 @@ from moto.awslambda.utils import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.models import logs_backends
 
+from sandbox.calls_made import CallsMade
 from sandbox.clients import REGION
 from sandbox.functions.service import logging_config_of
 
@@ -16,27 +17,41 @@ STREAM = "sandbox"
 """The one log stream of each group."""
 
 _logger = logging.getLogger("sandbox")
-_lock = threading.Lock()
 
 
-def write(function_name: str, line: str) -> None:
-    """Put one line that a function printed into its log group; the sink for `functions.install`.
+class Logs:
+    """Writes what functions print, with the calls that Lambda makes for it by their roles.
 
-    What a function prints after it was deleted goes nowhere.
+    Args:
+        calls: where these calls are counted.
     """
-    try:
-        function = get_backend(DEFAULT_ACCOUNT_ID, REGION).get_function(function_name)
-    except UnknownFunctionException:
-        _logger.debug("%s is gone, and printed: %s", function_name, line)
-        return
-    _put(logging_config_of(function)["LogGroup"], line)
 
+    def __init__(self, calls: CallsMade) -> None:
+        self._calls = calls
+        self._lock = threading.Lock()
 
-def _put(group: str, line: str) -> None:
-    logs = logs_backends[DEFAULT_ACCOUNT_ID][REGION]
-    event = {"timestamp": int(time.time() * 1000), "message": line}
-    with _lock:
+    def write(self, function_name: str, line: str) -> None:
+        """Put one line that a function printed into its log group; the sink for
+        `functions.install`.
+
+        What a function prints after it was deleted goes nowhere.
+        """
+        try:
+            function = get_backend(DEFAULT_ACCOUNT_ID, REGION).get_function(function_name)
+        except UnknownFunctionException:
+            _logger.debug("%s is gone, and printed: %s", function_name, line)
+            return
+        with self._lock:
+            self._put(function_name, logging_config_of(function)["LogGroup"], line)
+
+    def _put(self, function_name: str, group: str, line: str) -> None:
+        logs = logs_backends[DEFAULT_ACCOUNT_ID][REGION]
         if group not in logs.groups:
+            self._calls.add(function_name, "logs:CreateLogGroup")
             logs.create_log_group(group, {})
-        logs.ensure_log_stream(group, STREAM)
+        if STREAM not in logs.groups[group].streams:
+            self._calls.add(function_name, "logs:CreateLogStream")
+            logs.create_log_stream(group, STREAM)
+        self._calls.add(function_name, "logs:PutLogEvents")
+        event = {"timestamp": int(time.time() * 1000), "message": line}
         logs.put_log_events(group, STREAM, [event])

@@ -163,6 +163,11 @@ class ExecutionEnvironment:
         return not self._closed and self._process is not None and self._process.poll() is None
 
     @property
+    def function_name(self) -> str:
+        """The name of the function whose environment this is."""
+        return self.deployment.name
+
+    @property
     def event(self) -> str | None:
         """JSON text of the event that the handler is given now; None between invocations."""
         payload = self._payload

@@ -6,6 +6,7 @@ or by another service of moto's, comes here.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -20,7 +21,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -31,10 +31,10 @@ from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.cloudformation import parsing as moto_cloudformation
 from moto.core.common_models import CloudFormationModel
-from moto.sqs.exceptions import SQSException
-from moto.sqs.models import sqs_backends
 
+from sandbox.calls_made import CallsMade
 from sandbox.faults import EVENT_DELIVERY, Faults
+from sandbox.functions.destinations import Failure, deliver
 from sandbox.functions.runtime import (
     Deployment,
     ExecutionEnvironment,
@@ -118,6 +118,7 @@ class Functions:
         retry_delays: tuple[float, float],
         concurrency: int,
         faults: Faults,
+        calls: CallsMade,
     ) -> None:
         self._runtime = runtime
         self._extra_environment = extra_environment
@@ -126,6 +127,7 @@ class Functions:
         self._retry_delays = retry_delays
         self._concurrency = concurrency
         self._faults = faults
+        self._calls = calls
         self._code = _CodeStore()
         self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
         self._freed = threading.Condition()
@@ -158,7 +160,7 @@ class Functions:
         """Accept an asynchronous invocation (type `Event`), and answer its request ID.
 
         It is tried again after errors, under the same ID, as the function's event invoke config
-        says; at the end the on-failure destination (an SQS queue) gets AWS's invocation record.
+        says; at the end the on-failure destination gets AWS's invocation record.
         """
         event = _AsyncEvent(
             account=function.account_id,
@@ -328,8 +330,20 @@ class Functions:
         )
         if config.on_failure is None:
             return
-        record = _invocation_record(event, condition, attempts, result, self._clock())
-        _send_to_queue(config.on_failure, json.dumps(record))
+        function = event.function()
+        failure = Failure(
+            request_id=event.request_id,
+            function_arn=event.function_arn,
+            version=str(function.version),
+            payload=event.payload,
+            condition=condition,
+            attempts=attempts,
+            result=result,
+            moment=self._clock(),
+        )
+        action = deliver(failure, config.on_failure, self.send)
+        if action is not None:
+            self._calls.add(function.function_name, action)
 
 
 class _CodeStore:
@@ -419,6 +433,28 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
             cls.service.unpack(function)
         return function
 
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: LambdaFunction,
+        new_resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+    ) -> LambdaFunction:
+        properties = cloudformation_json["Properties"]
+        code = properties["Code"]
+        if "ZipFile" in code:  # it is the code's text, which moto minds in a create only
+            package = cls._create_zipfile_from_plaintext_code(code["ZipFile"])
+            code = {**code, "ZipFile": base64.b64encode(package)}
+        return super().update_from_cloudformation_json(
+            original_resource,
+            new_resource_name,
+            {**cloudformation_json, "Properties": {**properties, "Code": code}},
+            account_id,
+            region_name,
+        )
+
 
 class EventInvokeConfigResource(CloudFormationModel):
     """CloudFormation's AWS::Lambda::EventInvokeConfig, on the configs that moto keeps."""
@@ -504,6 +540,7 @@ def install(
     retry_delays: tuple[float, float] = (60.0, 120.0),
     concurrency: int = 10,
     faults: Faults | None = None,
+    calls: CallsMade | None = None,
 ) -> Functions:
     """Have moto's Lambda run its functions as processes, until `close()`. One at a time.
 
@@ -515,6 +552,7 @@ def install(
     retry_delays: seconds before each retry of an asynchronous event; AWS waits 60, then 120.
     concurrency: environments that a function without reserved concurrency may have at once.
     faults: those that have an asynchronous event delivered twice; none if absent.
+    calls: where the calls are counted that reporting to a destination takes.
 
     Raises RuntimeError if no interpreter can be prepared (see `prepare_runtime`).
     """
@@ -526,6 +564,7 @@ def install(
         retry_delays,
         concurrency,
         faults or Faults(),
+        calls or CallsMade(),
     )
     functions._moto.enter_context(patch.object(moto_lambda, "LambdaFunction", SandboxFunction))
     functions._moto.enter_context(patch.object(SandboxFunction, "service", functions))
@@ -571,50 +610,3 @@ def _unzip(package: bytes, directory: Path) -> None:
         raise LambdaClientError(
             "InvalidParameterValueException", f"Could not unzip uploaded file: {problem}"
         ) from problem
-
-
-def _invocation_record(
-    event: _AsyncEvent, condition: str, attempts: int, result: InvokeResult | None, now: float
-) -> dict[str, Any]:
-    """What a destination receives
-    (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html)."""
-    version = event.function().version
-    record: dict[str, Any] = {
-        "version": "1.0",
-        "timestamp": _timestamp(now),
-        "requestContext": {
-            "requestId": event.request_id,
-            "functionArn": _qualified(event.function_arn, version),
-            "condition": condition,
-            "approximateInvokeCount": attempts,
-        },
-        "requestPayload": json.loads(event.payload),
-    }
-    if result is not None:
-        record["responseContext"] = {
-            "statusCode": 200,
-            "executedVersion": str(version),
-            "functionError": result.error,
-        }
-        record["responsePayload"] = json.loads(result.payload)
-    return record
-
-
-def _qualified(arn: str, version: str | int) -> str:
-    suffix = f":{version}"
-    return arn if arn.endswith(suffix) else arn + suffix
-
-
-def _timestamp(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def _send_to_queue(arn: str, message: str) -> None:
-    _, _, service, region, account, name = arn.split(":", 5)
-    if service != "sqs":
-        logger.warning("destination %s is not supported: the sandbox knows SQS queues only", arn)
-        return
-    try:
-        sqs_backends[account][region].send_message(name, message)
-    except SQSException:
-        logger.exception("destination %s could not be reached", arn)

@@ -100,12 +100,17 @@ class _Armed:
 
 @dataclass(slots=True)
 class _Event:
-    """An asynchronous invocation under way."""
+    """An asynchronous invocation under way: of the function, or of its last resort."""
 
     payload: Mapping[str, Any]
     accepted: float
     due: float
     attempts: int = 0
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether it is what became of an earlier invocation."""
+        return "requestPayload" in self.payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,28 +318,32 @@ class World:
         self._invoke_batch("letters", last_resort.handler)
 
     def _invoke_event(self, event: _Event) -> None:
-        if event.payload not in self.delivered:
+        if not event.is_letter and event.payload not in self.delivered:
             self.delivered.append(event.payload)
         if time.time() >= event.accepted + EVENT_SECONDS:
-            self._to_dead_letters(event, "EventAgeExceeded", {})
+            self._to_last_resort(event, "EventAgeExceeded", {})
             return
         event.attempts += 1
-        _, error = self._invoke(app.handler, dict(event.payload))
+        handler = last_resort.handler if event.is_letter else app.handler
+        _, error = self._invoke(handler, json.loads(json.dumps(event.payload)))
         if error is None:
             return
         if event.attempts > len(RETRY_DELAYS):
-            self._to_dead_letters(event, "RetriesExhausted", {"errorType": error})
+            self._to_last_resort(event, "RetriesExhausted", {"errorType": error})
             return
         event.due = time.time() + RETRY_DELAYS[event.attempts - 1]
         self._events.append(event)
 
-    def _to_dead_letters(self, event: _Event, condition: str, response: Mapping[str, Any]) -> None:
+    def _to_last_resort(self, event: _Event, condition: str, response: Mapping[str, Any]) -> None:
+        if event.is_letter:
+            self.violations.append("The last resort has lost an event")
+            return
         record = {
             "requestContext": {"condition": condition, "approximateInvokeCount": event.attempts},
             "requestPayload": event.payload,
             "responsePayload": response,
         }
-        _sqs().send_message("letters", json.dumps(record))
+        self.send(record)
 
     def _invoke_batch(self, queue: str, handler: Callable[[Any, Any], Any]) -> None:
         batch = _receive(queue)
@@ -570,7 +579,14 @@ def _other_environment() -> ModuleType:
 
 
 def _forget() -> None:
-    for made_once in (settings, app.ledger, app.lifecycle, last_resort.ledger, _other_environment):
+    for made_once in (
+        settings,
+        app.ledger,
+        app.method,
+        app.lifecycle,
+        last_resort.ledger,
+        _other_environment,
+    ):
         made_once.cache_clear()
     _sqs.cache_clear()
 

@@ -51,13 +51,15 @@ class SandboxProcess:
     log: Path
 
     @classmethod
-    def start(cls, directory: Path) -> "SandboxProcess":
+    def start(cls, directory: Path, **parameters: str) -> "SandboxProcess":
+        """Start it, with these parameters of the application's template."""
         ready_file, log = directory / "ready.json", directory / "sandbox.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "sandbox", "serve"),
                     *("--port", "0", "--ready-file", str(ready_file)),
+                    *(f"--parameter={name}={value}" for name, value in parameters.items()),
                 ],
                 cwd=REPOSITORY,
                 stdout=output,

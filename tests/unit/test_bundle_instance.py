@@ -1,6 +1,8 @@
 """The classic method against an EC2 that keeps EC2's rules."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +10,11 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 
-from instance_bundle import aws
+from instance_bundle import aws, upload_policy
 from instance_bundle.bundle_instance import BundleInstance
-from instance_bundle.errors import Denied, PassingFault, Throttled
-from instance_bundle.method import Method
+from instance_bundle.errors import Denied, NotAllowed, PassingFault, Throttled
+from instance_bundle.limits import Limits, Tag
+from instance_bundle.method import Method, Task
 from instance_bundle.properties import Location, Properties, Target
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
@@ -19,6 +22,8 @@ from sandbox.ec2 import bundle_tasks
 from .conftest import Clock
 
 HERE = Location("images", "web")
+LATER = 1_800_003_600.0
+EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's example
 
 
 @pytest.fixture
@@ -31,15 +36,19 @@ def instance(clock: Clock, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def method() -> Method:
-    return BundleInstance()
+    return BundleInstance(Limits())
 
 
 def properties(instance: str) -> Properties:
-    return Properties(instance, HERE.bucket, HERE.prefix, None, dry_run=False)
+    return Properties(instance, HERE.bucket, HERE.prefix, None, None, dry_run=False)
+
+
+def start(method: Method, instance: str, clock: Clock, location: Location = HERE) -> Task:
+    return method.start(properties(instance), location, clock(), LATER)
 
 
 def test_a_task_is_started_seen_and_found(method: Method, instance: str, clock: Clock) -> None:
-    task = method.start(properties(instance), HERE, clock())
+    task = start(method, instance, clock)
 
     assert task.phase == "running"
     assert method.describe([task.id]) == {task.id: task}
@@ -54,7 +63,7 @@ def test_a_task_that_is_not_listed_is_left_out(method: Method, instance: str) ->
 def test_more_tasks_than_a_filter_takes_are_seen(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    task = method.start(properties(instance), HERE, clock())
+    task = start(method, instance, clock)
 
     assert set(method.describe([task.id, *(f"bun-{n:017}" for n in range(450))])) == {task.id}
 
@@ -63,7 +72,7 @@ def test_more_tasks_than_a_filter_takes_are_seen(
 def test_a_task_elsewhere_is_not_ours(
     method: Method, instance: str, clock: Clock, location: Location
 ) -> None:
-    method.start(properties(instance), HERE, clock())
+    start(method, instance, clock)
 
     assert method.find(Target(instance, location), clock()) is None
 
@@ -71,7 +80,7 @@ def test_a_task_elsewhere_is_not_ours(
 def test_a_task_from_before_the_request_is_not_ours(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    method.start(properties(instance), HERE, clock())
+    start(method, instance, clock)
 
     assert method.find(Target(instance, HERE), clock() + 60) is None
 
@@ -79,35 +88,96 @@ def test_a_task_from_before_the_request_is_not_ours(
 def test_an_instance_that_is_busy_with_our_own_task_is_no_refusal(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    first = method.start(properties(instance), HERE, clock())
+    first = start(method, instance, clock)
 
-    assert method.start(properties(instance), HERE, clock()).id == first.id
+    assert start(method, instance, clock).id == first.id
 
 
 def test_an_instance_that_is_busy_with_anothers_task_is_a_refusal(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    method.start(properties(instance), Location("images", "other"), clock())
+    start(method, instance, clock, Location("images", "other"))
 
     with pytest.raises(Denied, match="one bundle task at a time"):
-        method.start(properties(instance), HERE, clock())
+        start(method, instance, clock)
 
 
 def test_a_rehearsal_starts_nothing(method: Method, instance: str) -> None:
-    method.rehearse(properties(instance), HERE)
+    method.rehearse(properties(instance), HERE, LATER)
 
     assert [request["DryRun"] for request in bundle_tasks.requests_received()] == [True]
 
 
 def test_a_rehearsal_that_ec2_refuses_is_refused(method: Method, instance: str) -> None:
     with pytest.raises(Denied, match=r"InvalidInstanceID\.NotFound"):
-        method.rehearse(properties("i-0123456789abcdef0"), HERE)
+        method.rehearse(properties("i-0123456789abcdef0"), HERE, LATER)
+
+
+def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -> None:
+    method = BundleInstance(Limits(instance_tag=Tag("bundle", "yes")))
+    for value in ("", "no"):
+        aws.ec2().create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": value}])
+        with pytest.raises(NotAllowed, match=f"{instance} does not carry the tag bundle=yes"):
+            start(method, instance, clock)
+        with pytest.raises(NotAllowed):
+            method.rehearse(properties(instance), HERE, LATER)
+    assert bundle_tasks.requests_received() == []
+
+    aws.ec2().create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": "yes"}])
+
+    assert start(method, instance, clock).phase == "running"
+
+
+def test_an_instance_that_is_not_there_is_told_before_its_tag(clock: Clock, instance: str) -> None:
+    method = BundleInstance(Limits(instance_tag=Tag("bundle", "yes")))
+
+    with pytest.raises(Denied, match="there is no such instance"):
+        start(method, "i-0123456789abcdef0", clock)
+
+
+def test_credentials_sign_a_policy_that_lasts_beyond_the_deadline(
+    instance: str, clock: Clock
+) -> None:
+    key = {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": EXAMPLE_SECRET}
+    arn = aws.secretsmanager().create_secret(Name="bundles", SecretString=json.dumps(key))["ARN"]
+    asked = replace(properties(instance), upload_credentials=arn)
+
+    BundleInstance(Limits()).start(asked, HERE, clock(), LATER)
+
+    [request] = bundle_tasks.requests_received()
+    s3 = request["Storage"]["S3"]
+    policy = s3["UploadPolicy"].encode()
+    assert s3["AWSAccessKeyId"] == "AKIAIOSFODNN7EXAMPLE"
+    assert s3["UploadPolicySignature"] == upload_policy.sign(policy, EXAMPLE_SECRET)
+    assert list(upload_policy.problems(policy, "images", "web", LATER + 12 * 3600 - 1)) == []
+    assert EXAMPLE_SECRET not in json.dumps(request)
+
+
+def test_a_secret_that_can_not_be_read_starts_nothing(instance: str, clock: Clock) -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:none-AbCdEf"
+    asked = replace(properties(instance), upload_credentials=arn)
+
+    with pytest.raises(Denied, match="secretsmanager:GetSecretValue was refused"):
+        BundleInstance(Limits()).start(asked, HERE, clock(), LATER)
+
+    assert bundle_tasks.requests_received() == []
+
+
+def test_leftovers_stay_where_nothing_may_be_deleted(instance: str, clock: Clock) -> None:
+    aws.s3().put_object(Bucket="images", Key="web.part.0", Body=b"left")
+    task = Task("bun-1", "failed", "failed", "", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z")
+
+    BundleInstance(Limits(deletes_objects=False)).remove_leftovers(HERE, task)
+    assert aws.s3().list_objects_v2(Bucket="images")["KeyCount"] == 1
+
+    BundleInstance(Limits()).remove_leftovers(HERE, task)
+    assert aws.s3().list_objects_v2(Bucket="images")["KeyCount"] == 0
 
 
 def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    task = method.start(properties(instance), HERE, clock())
+    task = start(method, instance, clock)
 
     method.cancel(task.id)
     method.cancel(task.id)
@@ -122,7 +192,7 @@ def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
 def test_a_bundle_is_stored_once_its_manifest_is_there(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    task = method.start(properties(instance), HERE, clock())
+    task = start(method, instance, clock)
     clock.now += 8
     method.describe([task.id])
     assert not method.fingerprint(HERE)
@@ -204,7 +274,7 @@ def test_the_sdk_does_not_repeat_a_call_that_starts_work(
     events.register_first("before-send.ec2.BundleInstance", cut_off)
     try:
         with pytest.raises(PassingFault):
-            method.start(properties(instance), HERE, clock())
+            start(method, instance, clock)
     finally:
         events.unregister("before-send.ec2.BundleInstance", cut_off)
 

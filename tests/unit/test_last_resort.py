@@ -86,6 +86,39 @@ def test_an_event_that_kept_crashing_the_function_is_answered_failed(
     assert "RetriesExhausted after 3 invocations" in answers.bodies[0]["Reason"]
 
 
+def test_lambda_itself_hands_over_an_event_that_kept_crashing_the_function(
+    answers: Answers, context: Context
+) -> None:
+    assert last_resort.handler(json.loads(crashed(event(answers))), context) is None
+
+    assert "RetriesExhausted after 3 invocations" in answers.bodies[0]["Reason"]
+
+
+def test_an_event_that_can_not_be_answered_yet_comes_again(
+    answers: Answers, context: Context
+) -> None:
+    answers.statuses += [503] * 5
+
+    with pytest.raises(PassingFault):
+        last_resort.handler(json.loads(crashed(event(answers))), context)
+    last_resort.handler(json.loads(crashed(event(answers))), context)
+
+    assert [body["Status"] for body in answers.bodies] == ["FAILED"] * 6
+    assert all(body == answers.bodies[0] for body in answers.bodies)
+
+
+def test_a_crashed_event_that_would_be_answered_elsewhere_is_not(
+    answers: Answers, context: Context, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = event(answers, ResponseURL="https://images.s3.amazonaws.com/mine?Signature=s3cr3t")
+
+    last_resort.handler(json.loads(crashed(elsewhere)), context)
+
+    assert "of host images.s3.amazonaws.com" in str([r.__dict__ for r in caplog.records])
+    assert "s3cr3t" not in str([r.__dict__ for r in caplog.records])
+    assert ledger.read(Request.parse(elsewhere).key) is None
+
+
 def test_an_update_or_delete_keeps_its_physical_id(answers: Answers, context: Context) -> None:
     body = crashed(event(answers, RequestType="Delete", PhysicalResourceId="bun-7"))
 

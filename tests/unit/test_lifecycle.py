@@ -1,5 +1,6 @@
 """The lifecycle with a real ledger and a method that does as the test says."""
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,10 +8,20 @@ from typing import Any
 import pytest
 
 from instance_bundle import response
-from instance_bundle.errors import Denied, PassingFault, Superseded, Throttled
+from instance_bundle.errors import (
+    Denied,
+    InvalidProperties,
+    NotAllowed,
+    PassingFault,
+    Refusal,
+    Superseded,
+    Throttled,
+    UnusableSecret,
+)
 from instance_bundle.history import Bundle, Record
 from instance_bundle.ledger import Ledger
 from instance_bundle.lifecycle import Lifecycle
+from instance_bundle.limits import Limits
 from instance_bundle.method import Method, Task
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import Location, Properties, Target
@@ -22,6 +33,24 @@ STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 RUNNING = Task(
     "bun-1", "running", "bundling", "20%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:05Z"
 )
+POLICY_UNTIL_2028 = {
+    "S3": {
+        "Bucket": "images",
+        "Prefix": "web",
+        "AWSAccessKeyId": "AKIAIOSFODNN7EXAMPLE",
+        "UploadPolicy": json.dumps(
+            {
+                "expiration": "2028-01-01T00:00:00Z",
+                "conditions": [
+                    {"bucket": "images"},
+                    {"acl": "ec2-bundle-read"},
+                    ["starts-with", "$key", "web"],
+                ],
+            }
+        ),
+        "UploadPolicySignature": "ynxybUMv9YuGbPl7HZ8AFJW/2t0=",
+    }
+}
 
 
 @dataclass
@@ -34,17 +63,19 @@ class Ec2:
     swept: list[Location] = field(default_factory=list)
     started: list[Location] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    until: list[float] = field(default_factory=list)
     obstacle: Exception | None = None
     starts_all_the_same: bool = False
 
-    def rehearse(self, properties: Properties, location: Location) -> None:
+    def rehearse(self, properties: Properties, location: Location, until: float) -> None:
         if self.obstacle is not None:
             raise self.obstacle
 
-    def start(self, properties: Properties, location: Location, since: float) -> Task:
+    def start(self, properties: Properties, location: Location, since: float, until: float) -> Task:
         if self.obstacle is not None and not self.starts_all_the_same:
             raise self.obstacle
         self.started.append(location)
+        self.until.append(until)
         task = replace(RUNNING, id=f"bun-{len(self.started)}")
         self.tasks[task.id] = task
         if self.obstacle is not None:
@@ -82,7 +113,7 @@ def ec2() -> Ec2:
 @pytest.fixture
 def life(ledger: Ledger, ec2: Ec2, clock: Clock) -> Lifecycle:
     method: Method = ec2
-    return Lifecycle(ledger, method, clock)
+    return Lifecycle(ledger, method, Limits(), clock)
 
 
 def request(
@@ -778,3 +809,59 @@ def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
     clock.now += 3600
 
     assert isinstance(life.poll(stored_record(ledger, record), complete), Done)
+
+
+def test_an_update_that_starts_nothing_is_not_held_to_what_a_new_bundle_must_fit(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    """A template's policy has long expired, and its bucket is not allowed any more."""
+    record = opened(ledger, request(Storage=POLICY_UNTIL_2028))
+    life.create(record)
+    seen = replace(RUNNING, phase="complete", state="complete")
+    done = life.poll(replace(record, task=RUNNING), seen)
+    assert isinstance(done, Done)
+    ledger.answer(record.key, done)
+    clock.now += 3 * 365 * 24 * 3600
+    narrow = Lifecycle(ledger, ec2, Limits(buckets=("others",), deletes_objects=False), clock)
+
+    update = opened(
+        ledger, request("Update", "r2", "bun-1", Storage=POLICY_UNTIL_2028, OnDelete="Delete")
+    )
+
+    assert narrow.update(update) == done
+
+
+def test_a_replacement_is_held_to_what_a_new_bundle_must_fit(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    clock.now += 3 * 365 * 24 * 3600
+
+    update = opened(ledger, request("Update", "r2", "bun-1", Storage=POLICY_UNTIL_2028))
+
+    with pytest.raises(InvalidProperties, match="UploadPolicy: expires before 2030-"):
+        life.update(update)
+    assert ec2.started == []
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+@pytest.mark.parametrize("refusal", [NotAllowed("i-1", "a=b"), UnusableSecret("arn", "no")])
+def test_a_refusal_before_the_call_lets_the_location_go(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, refusal: Refusal, dry_run: str
+) -> None:
+    ec2.obstacle = refusal
+    record = opened(ledger, request(DryRun=dry_run))
+
+    outcome = life.create(record)
+
+    assert outcome == Failed("Bundle-r1", str(refusal))
+    assert ledger.claim(Location("images", "web"), replace(record.key, request_id="another"))
+
+
+def test_the_policy_is_given_until_the_deadline(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="600"))
+    life.create(record)
+
+    assert ec2.until == [record.deadline]
+    assert clock() + 500 < record.deadline < clock() + 600

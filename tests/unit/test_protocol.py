@@ -34,7 +34,7 @@ STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 def ec2(cloud: None, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Ec2:
     """The handler's own ledger and queue, with a method that does as the test says."""
     method = Ec2()
-    monkeypatch.setattr(app, "BundleInstance", lambda: method)
+    monkeypatch.setattr(app, "BundleInstance", lambda limits: method)
     return method
 
 

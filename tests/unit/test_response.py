@@ -94,11 +94,11 @@ def test_an_expired_or_moved_url_is_given_up_with_a_log_line(
 
 
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1:1"])
-def test_plain_http_is_refused_unless_it_is_the_origin_that_is_set(
+def test_another_host_is_refused_unless_it_is_the_origin_that_is_set(
     answers: Answers, origin: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
         response.deliver(answers.url, b"{}", origin)
 
     assert answers.bodies == []
-    assert "not HTTPS" in caplog.text
+    assert "not one of CloudFormation's" in caplog.text

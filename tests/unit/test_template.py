@@ -1,7 +1,7 @@
 """What the template promises, read from the template."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,130 @@ def of_type(type_: str) -> dict[str, Any]:
     }
 
 
-def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    for role in of_type("AWS::IAM::Role").values():
+CONDITIONS = frozenset(TEMPLATE["Conditions"])
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+def resolved(node: Any, hold: Collection[str]) -> Any:
+    """A piece of the template where these of its conditions hold, and no others."""
+    match node:
+        case {"Fn::If": [condition, yes, no]}:
+            return resolved(yes if condition in hold else no, hold)
+        case dict():
+            return {k: resolved(v, hold) for k, v in node.items() if resolved(v, hold) != NO_VALUE}
+        case list():
+            members = (resolved(member, hold) for member in node)
+            return [member for member in members if member != NO_VALUE]
+    return node
+
+
+def statements(hold: Collection[str] = CONDITIONS) -> Iterator[tuple[str, dict[str, Any]]]:
+    for role in resolved(of_type("AWS::IAM::Role"), hold).values():
         for policy in role["Policies"]:
             for statement in policy["PolicyDocument"]["Statement"]:
                 yield statement["Sid"], statement
 
 
+def actions(hold: Collection[str]) -> set[str]:
+    listed = (statement["Action"] for _, statement in statements(hold))
+    return {a for each in listed for a in ([each] if isinstance(each, str) else each)}
+
+
 def test_no_statement_allows_more_actions_than_it_names() -> None:
-    for sid, statement in statements():
-        actions = statement["Action"]
-        for action in [actions] if isinstance(actions, str) else actions:
-            assert "*" not in action, sid
+    assert [action for action in actions(CONDITIONS) if "*" in action] == []
 
 
 def test_a_resource_is_a_star_only_where_ec2_knows_no_other() -> None:
-    assert [sid for sid, statement in statements() if statement["Resource"] == "*"] == ["Bundle"]
+    stars = [sid for sid, statement in statements() if statement["Resource"] == "*"]
+
+    assert stars == ["Bundle", "SeeTheTagsOfInstances"]
+
+
+def test_a_feature_that_is_off_has_no_permission() -> None:
+    least = actions(())
+
+    assert {a for a in actions(CONDITIONS) if a.split(":")[0] not in {"logs", "sqs"}} - least == {
+        "ec2:DescribeInstances",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "s3:DeleteObject",
+        "secretsmanager:GetSecretValue",
+    }
+    assert {action for action in least if action.startswith("s3:")} == {
+        "s3:GetObject",
+        "s3:ListBucket",
+    }
+
+
+def test_the_bundles_objects_and_buckets_are_only_those_that_are_allowed() -> None:
+    of_s3 = {
+        sid: joined(statement["Resource"], ["images", "prod-*"])
+        for sid, statement in statements()
+        if "s3:" in str(statement["Action"])
+    }
+
+    assert of_s3 == {
+        "LookForManifests": [
+            "arn:*:s3:::images/*.manifest.xml",
+            "arn:*:s3:::prod-*/*.manifest.xml",
+        ],
+        "TellMissingManifestsFromForbiddenOnes": ["arn:*:s3:::images", "arn:*:s3:::prod-*"],
+        "RemoveBundles": [
+            "arn:*:s3:::images/*.manifest.xml",
+            "arn:*:s3:::prod-*/*.manifest.xml",
+            "arn:*:s3:::images/*.part.*",
+            "arn:*:s3:::prod-*/*.part.*",
+        ],
+    }
+
+
+def joined(node: Any, buckets: list[str]) -> Any:
+    """What Join and Split make of the parameter AllowedBuckets."""
+    match node:
+        case {"Fn::Split": [delimiter, text]}:
+            return joined(text, buckets).split(delimiter)
+        case {"Fn::Join": [delimiter, members]}:
+            return delimiter.join(joined(members, buckets))
+        case {"Ref": "AllowedBuckets"}:
+            return buckets
+        case list():
+            return [joined(member, buckets) for member in node]
+    return node
+
+
+def test_the_queues_refuse_plain_http_and_all_but_the_functions() -> None:
+    [policy] = of_type("AWS::SQS::QueuePolicy").values()
+    plain, others = policy["PolicyDocument"]["Statement"]
+
+    assert [queue["Ref"] for queue in policy["Queues"]] == [*of_type("AWS::SQS::Queue")]
+    assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert (plain["Effect"], plain["Principal"], plain["Action"]) == ("Deny", "*", "sqs:*")
+    assert (others["Effect"], others["Principal"]) == ("Deny", "*")
+    assert others["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] == [
+        {"Fn::GetAtt": [role, "Arn"]} for role in of_type("AWS::IAM::Role")
+    ]
+
+
+def test_ledger_and_queues_are_encrypted_by_a_key_that_can_be_given() -> None:
+    table = of_type("AWS::DynamoDB::Table")["LedgerTable"]["SSESpecification"]
+    key = {"Ref": "KmsKeyArn"}
+
+    assert resolved(table, CONDITIONS)["KMSMasterKeyId"] == key
+    assert resolved(table, ()) == {"SSEEnabled": True, "SSEType": "KMS"}
+    for queue in of_type("AWS::SQS::Queue").values():
+        assert resolved(queue, CONDITIONS)["KmsMasterKeyId"] == key
+        assert "SqsManagedSseEnabled" not in resolved(queue, CONDITIONS)
+        assert resolved(queue, ())["SqsManagedSseEnabled"] is True
+
+
+def test_an_event_that_crashed_goes_through_no_queue() -> None:
+    function = of_type("AWS::Serverless::Function")["InstanceBundleFunction"]
+
+    assert function["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]["Type"] == "Lambda"
+
+
+def test_the_template_never_allows_an_answer_to_go_elsewhere() -> None:
+    assert "SANDBOX" not in (ROOT / "template.yaml").read_text()
 
 
 def test_the_queues_hide_a_message_six_times_as_long_as_the_functions_may_run() -> None:
@@ -44,7 +152,6 @@ def test_the_queues_hide_a_message_six_times_as_long_as_the_functions_may_run() 
 
     for name, queue in of_type("AWS::SQS::Queue").items():
         assert queue["VisibilityTimeout"] == 6 * timeout, name
-        assert queue["SqsManagedSseEnabled"] is True, name
 
 
 def test_each_function_has_a_log_group_of_its_own_that_keeps_as_long_as_is_asked() -> None:

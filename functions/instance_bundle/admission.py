@@ -1,0 +1,73 @@
+"""Whether a request may make a bundle: all that is wrong with it, told in one go."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from instance_bundle import properties, upload_policy
+from instance_bundle.errors import InvalidProperties, Problem
+from instance_bundle.limits import Limits
+from instance_bundle.properties import Properties, removes_on_delete
+from instance_bundle.request import Request
+
+_BUCKET = "Storage.S3.Bucket"
+_PREFIX = "Storage.S3.Prefix"
+_POLICY = "Storage.S3.UploadPolicy"
+_CREDENTIALS = "UploadCredentials"
+_ON_DELETE = "OnDelete"
+
+
+def admit(request: Request, limits: Limits, ends: float) -> Properties:
+    """The properties of a request that is about to make a bundle.
+
+    Args:
+        request: a Create, or an Update that describes a bundle which is not there yet.
+        limits: what the deployment allows.
+        ends: epoch seconds when the work has ended at the latest.
+
+    Raises:
+        InvalidProperties: with every problem, of the properties themselves, of what the deployment
+            does not allow, and of an upload policy that can't serve.
+    """
+    raw = request.properties
+    problems = properties.problems(raw)
+    wrong = {problem.path for problem in problems}
+
+    def given(path: str) -> str | None:
+        """What stands at a path, if it is right by itself."""
+        value: Any = raw
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value if isinstance(value, str) and path not in wrong else None
+
+    bucket, policy, secret = given(_BUCKET), given(_POLICY), given(_CREDENTIALS)
+    prefix = given(_PREFIX) or request.made_prefix
+    problems += _not_allowed(raw, bucket, secret, limits)
+    if policy and bucket and _PREFIX not in wrong:
+        document = upload_policy.read_document(policy)
+        for problem in upload_policy.problems(document, bucket, prefix, ends):
+            problems.append(Problem(_POLICY, problem))
+    if problems:
+        raise InvalidProperties(sorted(problems, key=lambda problem: problem.path))
+    return Properties.parse(raw)
+
+
+def _not_allowed(
+    raw: Any, bucket: str | None, secret: str | None, limits: Limits
+) -> Iterator[Problem]:
+    if bucket and not limits.allow_bucket(bucket):
+        allowed = ", ".join(limits.buckets)
+        yield Problem(
+            _BUCKET,
+            f"is not one that the application's parameter AllowedBuckets allows: {allowed}",
+        )
+    if secret and not limits.allow_secret(secret):
+        yield Problem(
+            _CREDENTIALS,
+            "is not a secret that the application's parameter UploadSecretArns allows"
+            + ("" if limits.upload_secrets else "; it allows none"),
+        )
+    if removes_on_delete(raw) and not limits.deletes_objects:
+        yield Problem(
+            _ON_DELETE,
+            "can't be Delete, since the application's parameter AllowObjectDeletion is false",
+        )

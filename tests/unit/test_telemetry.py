@@ -1,0 +1,54 @@
+"""What is logged, and what is not, whatever the levels are."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from instance_bundle import telemetry
+
+
+class Heard(logging.Handler):
+    """What comes to the root logger's handlers; pytest's own listen to the libraries as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: list[int] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.levels.append(record.levelno)
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    handler = Heard()
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [
+        ("boto3.resources", [30, 40, 50]),
+        ("botocore.endpoint", [30, 40, 50]),
+        ("crhelper.utils", [50]),
+        ("urllib3.connectionpool", [40, 50]),
+    ],
+)
+def test_libraries_are_heard_from_their_least_level_on_however_low_they_are_set(
+    name: str, levels: list[int], heard: Heard
+) -> None:
+    assert telemetry.logger
+    loggers = [logging.getLogger(each) for each in ("", name.partition(".")[0], name)]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
+        for level in (10, 20, 30, 40, 50):
+            loggers[-1].log(level, "at %s", level)
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+    assert heard.levels == levels
