@@ -1,6 +1,5 @@
 """Whole stacks: CloudFormation, the function as a process, the queue, EC2 and S3."""
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -183,22 +182,6 @@ def test_a_dry_run_makes_nothing(aws: Aws, template: Template) -> None:
     assert aws.outputs(stack)["BundleId"].startswith("dryrun-")
     assert [request["DryRun"] for request in aws.bundle_requests(instance)] == [True]
     assert aws.keys("dry/web") == []
-
-
-def test_an_upload_policy_reaches_ec2_as_it_was_signed(aws: Aws, template: Template) -> None:
-    policy = json.dumps({"expiration": "2036-01-01T00:00:00Z", "conditions": []})
-    instance = aws.instance(**SOON)
-    body = template(instance, "policy/web")
-    body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"] |= {
-        "AWSAccessKeyId": "AKIAIOSFODNN7EXAMPLE",
-        "UploadPolicy": base64.b64encode(policy.encode()).decode(),
-        "UploadPolicySignature": "ynxybUMv9YuGbPl7HZ8AFJW/2t0=",
-    }
-
-    aws.at_rest(aws.create_stack(body))
-
-    [request] = aws.bundle_requests(instance)
-    assert request["Storage"]["S3"]["UploadPolicy"] == policy
 
 
 def test_a_task_that_hangs_is_given_up_before_cloudformation_does(
