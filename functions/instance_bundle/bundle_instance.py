@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from instance_bundle import access_key, aws, bundle_objects, instance, upload_policy
-from instance_bundle.errors import Denied
+from instance_bundle.errors import Denied, NothingDone, PassingFault
 from instance_bundle.limits import Limits
 from instance_bundle.method import Task
 from instance_bundle.properties import Location, Properties, Target
@@ -123,11 +123,14 @@ class BundleInstance:
         self, properties: Properties, location: Location, until: float
     ) -> "StorageTypeDef":
         """See that the instance may be bundled; the storage to bundle it to."""
-        if self._limits.instance_tag is not None:
-            instance.demand_tag(properties.instance_id, self._limits.instance_tag)
         policy = properties.upload_policy
-        if properties.upload_credentials is not None:
-            policy = _signed(properties.upload_credentials, location, until + _POLICY_OUTLASTS)
+        try:
+            if self._limits.instance_tag is not None:
+                instance.demand_tag(properties.instance_id, self._limits.instance_tag)
+            if properties.upload_credentials is not None:
+                policy = _signed(properties.upload_credentials, location, until + _POLICY_OUTLASTS)
+        except PassingFault as fault:
+            raise NothingDone(str(fault)) from fault
         return _storage(location, policy)
 
     def _can_be_cancelled(self, task_id: str) -> bool:

@@ -6,7 +6,8 @@ InstanceBundleError
 ├── Stale                 a poll that no longer counts: dropped
 ├── UnreadableManifest    no manifest of a bundle: logged, and nothing is removed by it
 ├── PassingFault          cut off, timed out, briefly down: waited out, never an answer
-│   └── Throttled             asked to come later; nothing was done
+│   └── NothingDone           surely without effect, such as a look at something beforehand
+│       └── Throttled             asked to come later
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── NotAllowed            the instance is not one that this deployment lets be bundled
@@ -59,7 +60,11 @@ class PassingFault(InstanceBundleError):
     """An AWS call failed in a way that is expected to pass; it may have had its effect."""
 
 
-class Throttled(PassingFault):
+class NothingDone(PassingFault):
+    """It failed before anything could have an effect."""
+
+
+class Throttled(NothingDone):
     """AWS asks to come later, and did nothing."""
 
 

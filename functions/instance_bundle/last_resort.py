@@ -20,6 +20,7 @@ from instance_bundle.errors import (
     Denied,
     InstanceBundleError,
     InvalidEvent,
+    NothingDone,
     PassingFault,
     Stale,
     Throttled,
@@ -33,7 +34,7 @@ from instance_bundle.request import Request
 from instance_bundle.settings import settings
 from instance_bundle.telemetry import about, count, logger, metrics
 
-_PASSING = {PassingFault.__name__, Throttled.__name__}
+_PASSING = {fault.__name__ for fault in (PassingFault, NothingDone, Throttled)}
 
 
 @cache

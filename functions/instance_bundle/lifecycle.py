@@ -15,11 +15,11 @@ from instance_bundle.errors import (
     Denied,
     LocationTaken,
     NotEnded,
+    NothingDone,
     PassingFault,
     Refusal,
     Superseded,
     TaskFailed,
-    Throttled,
 )
 from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.ledger import Ledger
@@ -146,7 +146,8 @@ class Lifecycle:
             self._ledger.release(location, record.key)
             self._ledger.attempt_was_nothing(record)
             return _failed(record, refusal)
-        except Throttled:
+        except NothingDone as fault:
+            logger.warning("Will try again", fault=str(fault))
             self._ledger.attempt_was_nothing(record)
             return self._wait(record, pace.AFTER_FAULT)
         self._ledger.started(record, task)

@@ -50,7 +50,7 @@ class Method(Protocol):
     def start(self, properties: Properties, location: Location, since: float, until: float) -> Task:
         """Start the work, or take up what an earlier call started.
 
-        Any `Refusal` means that nothing was started; a `PassingFault` other than `Throttled` may
+        Any `Refusal` means that nothing was started; a `PassingFault` other than `NothingDone` may
         have started it.
 
         Args:

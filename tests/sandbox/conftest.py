@@ -8,7 +8,7 @@ import pytest
 from sandbox.clients import Clients
 
 from .faults import clear_faults, count_calls, forget_ledger, hits, hurry, wait_for_empty_queues
-from .support import Aws, SandboxProcess
+from .support import Aws, SandboxProcess, signing_secret
 from .trials import PHASES, Steps, Trial, carry_out, new_trial
 
 
@@ -50,10 +50,14 @@ def template(aws: Aws) -> Callable[..., dict[str, Any]]:
 def quick_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """A sandbox of its own, for faults: what was killed in it is taken up again within seconds.
 
-    Each poll has an invocation of its own, so that a fault about one stack strikes no other.
+    Each poll has an invocation of its own, so that a fault about one stack strikes no other. What
+    the function may have to look up before it starts a bundle, it has to.
     """
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("quick-sandbox"))
-    aws = Aws(sandbox.ready, Clients(sandbox.ready["endpoint"]))
+    sandbox = SandboxProcess.start(
+        tmp_path_factory.mktemp("quick-sandbox"), AllowedInstanceTag="sandbox:bundled=yes"
+    )
+    clients = Clients(sandbox.ready["endpoint"])
+    aws = Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
     try:
         hurry(aws)
         yield aws

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import urllib3
 
 from sandbox.artifact import REPOSITORY
-from sandbox.clients import Clients
+from sandbox.clients import CREDENTIALS, Clients
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
@@ -177,6 +177,19 @@ class Aws:
             else [],
         )
         return run["Instances"][0]["InstanceId"]
+
+
+def signing_secret(clients: Clients) -> str:
+    """The ARN of a new secret, with the access key that the sandbox knows."""
+    key = {
+        "AccessKeyId": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "SecretAccessKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    }
+    made = clients.client("secretsmanager").create_secret(
+        Name=f"bundles/{uuid.uuid4().hex}", SecretString=json.dumps(key)
+    )
+    arn: str = made["ARN"]
+    return arn
 
 
 def children(pid: int) -> set[int]:

@@ -106,7 +106,9 @@ DENIED = {
         "dynamodb:UpdateItem": "dynamodb:UpdateItem",
         "ec2:BundleInstance": "ec2:BundleInstance",
         "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
+        "ec2:DescribeInstances": "ec2:DescribeInstances",
         "s3:HeadObject": "s3:GetObject",
+        "secretsmanager:GetSecretValue": "secretsmanager:GetSecretValue",
         "sqs:SendMessage": "sqs:SendMessage",
     },
     "delete": {

@@ -15,7 +15,7 @@ import pytest
 from instance_bundle import upload_policy
 from sandbox.clients import CREDENTIALS, REGION
 
-from .support import Aws
+from .support import Aws, signing_secret
 
 Template = Callable[..., dict[str, Any]]
 
@@ -89,8 +89,7 @@ def test_a_policy_that_the_function_made_is_signed_as_the_aws_cli_signs_it(
     aws: Aws, template: Template, tmp_path: Path
 ) -> None:
     instance = aws.instance(**SOON)
-    arn = secret(aws, json.dumps({"AccessKeyId": KEY_ID, "SecretAccessKey": SECRET_KEY}))
-    body = template(instance, "credentials/web", UploadCredentials=arn)
+    body = template(instance, "credentials/web", UploadCredentials=signing_secret(aws.clients))
     started = datetime.now(UTC)
 
     stack = aws.at_rest(aws.create_stack(body))

@@ -78,6 +78,7 @@ class Trial:
             "ServiceToken": self.aws.ready["service_token"],
             "InstanceId": self.instance,
             "Storage": {"S3": s3},
+            "UploadCredentials": self.aws.ready["secret"],
         }
         return {
             "Resources": {
@@ -267,4 +268,5 @@ PHASES = {
 
 def new_trial(aws: Aws, phase: Phase) -> Trial:
     """A trial of a phase, with an instance of its own."""
-    return Trial(aws, instance=aws.instance(seconds="1", outcome=phase.outcome))
+    tags = {"seconds": "1", "outcome": phase.outcome, "bundled": "yes"}
+    return Trial(aws, instance=aws.instance(**tags))
