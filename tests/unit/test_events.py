@@ -39,7 +39,16 @@ def test_the_poll_is_about_the_create() -> None:
     assert Poll.parse(message["body"]).key == Request.parse(event("create")).key
 
 
-def test_the_dead_letter_holds_the_create() -> None:
+def test_the_dead_letter_is_about_the_create() -> None:
     [message] = event("dead-letter")["Records"]
 
-    assert json.loads(message["body"])["requestPayload"] == event("create")
+    assert Poll.parse(message["body"]).key == Request.parse(event("create")).key
+
+
+def test_the_crashed_event_holds_the_create() -> None:
+    assert event("crashed-event")["requestPayload"] == event("create")
+
+
+@pytest.mark.parametrize("name", ["create", "create-invalid", "delete"])
+def test_its_answer_may_go_where_it_asks_for(name: str) -> None:
+    Request.parse(event(name)).demand_answerable(None)
