@@ -2,8 +2,9 @@
 
 Two kinds of letters come to it: polls that were received too often, from the dead-letter queue; and
 events whose invocation crashed to the end, from Lambda itself (an invocation record, the event in
-its `requestPayload`): what holds a ResponseURL goes through no queue. It imports as little of the
-package as it can.
+its `requestPayload`): what holds a ResponseURL goes through no queue. Should the last resort fail
+at such an event to the end as well, Lambda hands it back to the function, and so on until one of
+them answers. It imports as little of the package as it can.
 """
 
 import json
@@ -30,7 +31,7 @@ from instance_bundle.ledger import Ledger
 from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
 from instance_bundle.properties import DEFAULT_SERVICE_TIMEOUT
-from instance_bundle.request import Request
+from instance_bundle.request import Request, unwrapped
 from instance_bundle.settings import settings
 from instance_bundle.telemetry import about, count, logger, metrics
 
@@ -53,7 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any] 
     """
     lease = context.get_remaining_time_in_millis() / 1000
     if "requestPayload" in event:
-        answer_letter(json.dumps(event), lease)
+        _answer_crashed_event(event, lease)
         return None
     failures = []
     for message in event["Records"]:
@@ -66,6 +67,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any] 
             logger.exception("A dead letter could not be answered; it comes again")
             failures.append({"itemIdentifier": message["messageId"]})
     return {"batchItemFailures": failures}
+
+
+def _answer_crashed_event(event: dict[str, Any], lease: float) -> None:
+    try:
+        answer_letter(json.dumps(event), lease)
+    except InstanceBundleError:
+        now = time.time()
+        if Request.parse(unwrapped(event)).given_up(now) > now:
+            raise
+        logger.exception("CloudFormation no longer waits for this; it is given up")
 
 
 def answer_letter(body: str, lease: float) -> None:
@@ -125,7 +136,7 @@ def _read(body: str, lease: float) -> Letter | None:
 
 def _read_crashed_event(content: Mapping[str, Any], lease: float) -> Letter | None:
     """A letter, unless the request's polls can see to it."""
-    request = Request.parse(content["requestPayload"])
+    request = Request.parse(unwrapped(content))
     request.demand_answerable(settings().response_origin)
     try:
         record, is_new = ledger().open(request, lease)

@@ -26,7 +26,7 @@ from instance_bundle.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.poll_queue import Poll
 from instance_bundle.properties import service_timeout
 from instance_bundle.redaction import conceal
-from instance_bundle.request import Request
+from instance_bundle.request import Request, unwrapped
 from instance_bundle.settings import Settings
 from instance_bundle.telemetry import about, count, duration, logger
 
@@ -68,10 +68,13 @@ class BundleResource(CfnResource):
         self._begin()
 
     def __call__(self, event: Any, context: LambdaContext) -> None:
-        """Take an event of CloudFormation's; another's is refused with a log line."""
+        """Take an event of CloudFormation's, sent by it or handed back by the last resort.
+
+        Another's is refused with a log line.
+        """
         self._begin()
         try:
-            self._request = Request.parse(event)
+            self._request = Request.parse(unwrapped(event))
             self._request.demand_answerable(self._settings().response_origin)
         except InvalidEvent as error:
             logger.error("Refused what is no custom resource event", error=str(error))

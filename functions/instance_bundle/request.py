@@ -24,6 +24,17 @@ _LONGEST = {
 }
 
 
+def unwrapped(event: Any) -> Any:
+    """The event that an invocation record, or a record of a record's invocation, is about.
+
+    Lambda makes one of an asynchronous invocation that failed to the end (AWS Lambda Developer
+    Guide, Capturing records of Lambda asynchronous invocations).
+    """
+    while isinstance(event, Mapping) and "requestPayload" in event:
+        event = event["requestPayload"]
+    return event
+
+
 @dataclass(frozen=True, slots=True)
 class RequestKey:
     """What a request is known by: the resource it is about, and its own ID."""

@@ -30,7 +30,8 @@ _OF_GLOBAL_ENDPOINT = re.compile(
     "ap-(northeast-[123]|south-1|southeast-[12])|ca-central-1|eu-(central-1|north-1|west-[123])"
     "|sa-east-1|us-(east|west)-[12]"
 )
-_GLOBAL_ENDPOINT = "s3.amazonaws.com"
+_NEW_REGIONS_SUFFIX = "amazonaws.com"
+_GLOBAL_ENDPOINT = f"s3.{_NEW_REGIONS_SUFFIX}"
 
 
 def may_be_answered(url: str, allowed_origin: str | None) -> bool:
@@ -100,10 +101,14 @@ def _endpoints(region: str, suffix: str) -> Iterator[str]:
 def _dns_suffixes(own_region: str) -> Mapping[str, str]:
     """Each region's DNS suffix: of the regions that botocore knows, and of this function's."""
     partitions = Loader().load_data("partitions")["partitions"]
-    return {
+    suffixes = {
         region: partition["outputs"]["dnsSuffix"]
         for partition in partitions
         for region in (*partition["regions"], own_region)
         # It matches no pseudo-region, such as aws-global, nor another partition's own region.
         if re.fullmatch(partition["regionRegex"], region)
     }
+    if own_region not in suffixes and re.fullmatch(r"[a-z]+(-[a-z]+)+-[0-9]+", own_region):
+        # A kind of region that is newer than the data: its stacks must not be left to wait.
+        suffixes[own_region] = _NEW_REGIONS_SUFFIX
+    return suffixes

@@ -14,7 +14,8 @@ from tests.chaos.world import FAULTS, KILLS, RESPONSE_PUT, World
 CALLS = (
     *("dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Query"),
     *("dynamodb:DeleteItem", "sqs:SendMessage", "ec2:BundleInstance"),
-    *("ec2:DescribeBundleTasks", "ec2:CancelBundleTask", "s3:HeadObject", "s3:GetObject"),
+    *("secretsmanager:GetSecretValue", "ec2:DescribeInstances", "ec2:DescribeBundleTasks"),
+    *("ec2:CancelBundleTask", "s3:HeadObject", "s3:GetObject"),
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT),
 )
 

@@ -136,6 +136,7 @@ class Run:
             "ServiceTimeout": str(step["timeout"]),
             "InstanceId": instance,
             "Storage": {"S3": s3},
+            "UploadCredentials": self.world.secret,
             "OnDelete": step["on_delete"],
         }
 

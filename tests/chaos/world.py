@@ -34,6 +34,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 from instance_bundle import app, aws, last_resort
 from instance_bundle.settings import settings
 from sandbox.artifact import REPOSITORY
+from sandbox.clients import CREDENTIALS
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
 
@@ -61,6 +62,9 @@ _ERRORS = {
     ("dynamodb", "fail"): (500, "InternalServerError"),
     ("dynamodb", "throttle"): (400, "ThrottlingException"),
     ("dynamodb", "deny"): (400, "AccessDeniedException"),
+    ("secretsmanager", "fail"): (500, "InternalServiceError"),
+    ("secretsmanager", "throttle"): (400, "ThrottlingException"),
+    ("secretsmanager", "deny"): (400, "AccessDeniedException"),
     ("sqs", "fail"): (500, "InternalFailure"),
     ("sqs", "throttle"): (400, "RequestThrottled"),
     ("sqs", "deny"): (403, "AccessDenied"),
@@ -105,12 +109,8 @@ class _Event:
     payload: Mapping[str, Any]
     accepted: float
     due: float
+    is_for_last_resort: bool = False
     attempts: int = 0
-
-    @property
-    def is_letter(self) -> bool:
-        """Whether it is what became of an earlier invocation."""
-        return "requestPayload" in self.payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,7 @@ class World:
 
     clock: time_machine.Traveller
     instances: list[str]
+    secret: str
     answered: Callable[[str, bytes], int] = lambda _path, _body: 200
     wakes: Callable[[], float | None] = lambda: None
     wake: Callable[[], None] = lambda: None
@@ -318,32 +319,31 @@ class World:
         self._invoke_batch("letters", last_resort.handler)
 
     def _invoke_event(self, event: _Event) -> None:
-        if not event.is_letter and event.payload not in self.delivered:
+        if "requestPayload" not in event.payload and event.payload not in self.delivered:
             self.delivered.append(event.payload)
         if time.time() >= event.accepted + EVENT_SECONDS:
-            self._to_last_resort(event, "EventAgeExceeded", {})
+            self._hand_over(event, "EventAgeExceeded", {})
             return
         event.attempts += 1
-        handler = last_resort.handler if event.is_letter else app.handler
+        handler = last_resort.handler if event.is_for_last_resort else app.handler
         _, error = self._invoke(handler, json.loads(json.dumps(event.payload)))
         if error is None:
             return
         if event.attempts > len(RETRY_DELAYS):
-            self._to_last_resort(event, "RetriesExhausted", {"errorType": error})
+            self._hand_over(event, "RetriesExhausted", {"errorType": error})
             return
         event.due = time.time() + RETRY_DELAYS[event.attempts - 1]
         self._events.append(event)
 
-    def _to_last_resort(self, event: _Event, condition: str, response: Mapping[str, Any]) -> None:
-        if event.is_letter:
-            self.violations.append("The last resort has lost an event")
-            return
+    def _hand_over(self, event: _Event, condition: str, response: Mapping[str, Any]) -> None:
+        """To the function's on-failure destination, which is the other one of the two."""
         record = {
             "requestContext": {"condition": condition, "approximateInvokeCount": event.attempts},
             "requestPayload": event.payload,
             "responsePayload": response,
         }
-        self.send(record)
+        now = time.time()
+        self._events.append(_Event(record, now, now, not event.is_for_last_resort))
 
     def _invoke_batch(self, queue: str, handler: Callable[[Any, Any], Any]) -> None:
         batch = _receive(queue)
@@ -462,6 +462,8 @@ def running() -> Iterator[World]:
         variables = {
             "LEDGER_TABLE": "ledger",
             "POLL_QUEUE_URL": _queue_url("polls"),
+            "ALLOWED_INSTANCE_TAG": "sandbox:bundled=yes",
+            "UPLOAD_SECRET_ARNS": "*",
             "SANDBOX_RESPONSE_ORIGIN": "https://bucket.example",
         }
         parts.enter_context(patch.dict(os.environ, variables))
@@ -470,7 +472,15 @@ def running() -> Iterator[World]:
         for name in ("instance-bundle", "botocore", "crhelper.resource_helper"):
             parts.enter_context(_silent(logging.getLogger(name)))
         instances = [ec2.run_windows_instance_store(aws.ec2()) for _ in range(4)]
-        world = World(clock, instances)
+        aws.ec2().create_tags(
+            Resources=instances, Tags=[{"Key": "sandbox:bundled", "Value": "yes"}]
+        )
+        key = {
+            "AccessKeyId": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            "SecretAccessKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        }
+        secret = aws.secretsmanager().create_secret(Name="bundles", SecretString=json.dumps(key))
+        world = World(clock, instances, secret["ARN"])
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
         parts.enter_context(patch.object(HTTPConnectionPool, "_make_request", _put(world)))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from moto.sqs.models import sqs_backends
 
-from instance_bundle import last_resort
+from instance_bundle import app, last_resort, response
 from instance_bundle.errors import Denied, PassingFault
 from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
@@ -23,9 +23,10 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
 @pytest.fixture(autouse=True)
-def _one_ledger(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last resort's ledger keeps the same time as the test's."""
+def _one_ledger_and_no_patience(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last resort's ledger keeps the same time as the test's; nothing is waited for."""
     monkeypatch.setattr(last_resort, "ledger", cache(lambda: ledger))
+    monkeypatch.setattr(response, "_RETRIES", response._RETRIES.new(backoff_factor=0))
 
 
 def event(answers: Answers, **others: Any) -> dict[str, Any]:
@@ -105,6 +106,32 @@ def test_an_event_that_can_not_be_answered_yet_comes_again(
 
     assert [body["Status"] for body in answers.bodies] == ["FAILED"] * 6
     assert all(body == answers.bodies[0] for body in answers.bodies)
+
+
+def test_an_event_goes_round_between_last_resort_and_function_until_it_is_answered(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    """The function takes it for what it is about, however often it was handed over."""
+    record = json.loads(crashed(json.loads(crashed(event(answers)))))
+
+    app.handler(record, context)
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert "problems in the properties" in answers.bodies[0]["Reason"]
+    last_resort.handler(json.loads(crashed(record)), context)
+    assert len(answers.bodies) == 2
+    assert answers.bodies[1]["RequestId"] == "r1"
+
+
+def test_an_event_that_nobody_waits_for_any_more_is_given_up(
+    answers: Answers, context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.statuses += [503] * 10
+    old = event(answers, ResponseURL=f"{answers.url}&X-Amz-Date=20200101T000000Z")
+
+    assert last_resort.handler(json.loads(crashed(old)), context) is None
+
+    assert "it is given up" in caplog.text
 
 
 def test_a_crashed_event_that_would_be_answered_elsewhere_is_not(

@@ -16,9 +16,13 @@ KEY = (
 SIGNED = (
     "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261124T065541Z&X-Amz-SignedHeaders=host"
     "&X-Amz-Expires=7200&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20261124%2Fus-east-1%2Fs3"
-    "%2Faws4_request&X-Amz-Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    "%2Faws4_request&X-Amz-Signature="
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 )
-SIGNED_OF_OLD = "?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires=1534828346&Signature=aW%2FrE3dAcLgbjHclVHGmxJ4zq0%3D"
+SIGNED_OF_OLD = (
+    "?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires=1534828346"
+    "&Signature=aW%2FrE3dAcLgbjHclVHGmxJ4zq0%3D"
+)
 TARGET = f"/{KEY}{SIGNED}"
 
 BUCKET = "cloudformation-custom-resource-response-useast1"
@@ -673,6 +677,18 @@ def test_the_functions_own_region_may_be_newer_than_what_is_known(
     assert not may_be_answered(f"https://{bucket}.s3.amazonaws.com{TARGET}", None)
     assert not may_be_answered(url.replace("polar-1", "polar-2"), None)
     assert not may_be_answered(url.replace(host, f"{host}.evil"), None)
+
+
+def test_an_own_region_of_a_kind_that_is_not_known_is_one_of_the_aws_partition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket, host = BUCKET.replace("useast1", "oceansouth1"), "s3.ocean-south-1.amazonaws.com"
+    assert not may_be_answered(f"https://{bucket}.{host}{TARGET}", None)
+
+    monkeypatch.setenv("AWS_REGION", "ocean-south-1")
+
+    assert may_be_answered(f"https://{bucket}.{host}{TARGET}", None)
+    assert not may_be_answered(f"https://{bucket}.s3.amazonaws.com{TARGET}", None)
 
 
 @pytest.mark.parametrize("own", ["aws-global", "evil", "", ".", "us-evil-1\n", "us-evil-1/x"])
