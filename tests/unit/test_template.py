@@ -43,7 +43,7 @@ def statements(hold: Collection[str] = CONDITIONS) -> Iterator[tuple[str, dict[s
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::IAM::Role":
             policies = properties["Policies"]
-        elif resource["Type"] == "AWS::IAM::Policy" and resource["Condition"] in hold:
+        elif resource["Type"] == "AWS::IAM::Policy" and resource.get("Condition") in {None, *hold}:
             policies = [properties]
         else:
             continue
