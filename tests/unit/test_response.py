@@ -93,6 +93,20 @@ def test_an_expired_or_moved_url_is_given_up_with_a_log_line(
     assert "s3cr3t" not in caplog.text
 
 
+def test_no_proxy_of_the_environment_gets_to_see_the_answer(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+        monkeypatch.setenv(name.upper(), "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    response.deliver(answers.url, b"{}", answers.origin)
+
+    assert answers.bodies == [{}]
+
+
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1:1"])
 def test_another_host_is_refused_unless_it_is_the_origin_that_is_set(
     answers: Answers, origin: str | None, caplog: pytest.LogCaptureFixture
