@@ -51,6 +51,21 @@ def admit(request: Request, limits: Limits, ends: float) -> Properties:
     return Properties.parse(raw)
 
 
+def admit_update(request: Request, limits: Limits) -> None:
+    """See to what an Update needs whether it makes a bundle or not.
+
+    What it leaves as it was is not held against it: a rollback must be able to go back there.
+
+    Raises:
+        InvalidProperties: with every problem.
+    """
+    problems = properties.problems(request.properties)
+    if not removes_on_delete(request.old_properties):
+        problems += _deletion_not_allowed(request.properties, limits)
+    if problems:
+        raise InvalidProperties(sorted(problems, key=lambda problem: problem.path))
+
+
 def _not_allowed(
     raw: Any, bucket: str | None, secret: str | None, limits: Limits
 ) -> Iterator[Problem]:
@@ -66,6 +81,10 @@ def _not_allowed(
             "is not a secret that the application's parameter UploadSecretArns allows"
             + ("" if limits.upload_secrets else "; it allows none"),
         )
+    yield from _deletion_not_allowed(raw, limits)
+
+
+def _deletion_not_allowed(raw: Any, limits: Limits) -> Iterator[Problem]:
     if removes_on_delete(raw) and not limits.deletes_objects:
         yield Problem(
             _ON_DELETE,

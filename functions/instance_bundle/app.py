@@ -7,12 +7,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from instance_bundle.admission import admit
+from instance_bundle.admission import admit, admit_update
 from instance_bundle.bundle_instance import BundleInstance
 from instance_bundle.ledger import Ledger
 from instance_bundle.lifecycle import Lifecycle
 from instance_bundle.method import Method
-from instance_bundle.properties import Properties
 from instance_bundle.protocol import BundleResource, Event
 from instance_bundle.settings import settings
 from instance_bundle.telemetry import logger, metrics
@@ -59,7 +58,7 @@ def create(event: Event, context: LambdaContext) -> str | None:
 @resource.update
 def update(event: Event, context: LambdaContext) -> str | None:
     """Bundle anew where what names the bundle has changed."""
-    Properties.parse(event["ResourceProperties"])
+    admit_update(resource.request, settings().limits)
     return resource.accept(context, lambda record: lifecycle().update(record))
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from instance_bundle import access_key, aws, bundle_objects, instance, upload_policy
-from instance_bundle.errors import Denied, NothingDone, PassingFault
+from instance_bundle.errors import Denied, NotDeletable, NothingDone, PassingFault
 from instance_bundle.limits import Limits
 from instance_bundle.method import Task
 from instance_bundle.properties import Location, Properties, Target
@@ -106,6 +106,8 @@ class BundleInstance:
 
     def remove(self, location: Location, fingerprint: str) -> None:
         """Remove the parts that the manifest names, then the manifest."""
+        if not self._limits.deletes_objects:
+            raise NotDeletable(location.s3_uri)
         bundle_objects.remove(location, fingerprint)
 
     def finished(self, location: Location, task: Task) -> str | None:

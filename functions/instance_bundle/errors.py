@@ -11,6 +11,7 @@ InstanceBundleError
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── NotAllowed            the instance is not one that this deployment lets be bundled
+    ├── NotDeletable          the deployment lets no objects be removed
     ├── UnusableSecret        the secret of UploadCredentials holds no long-lived access key
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
     ├── Superseded            a later request about the resource came first, or its Delete
@@ -105,6 +106,17 @@ class NotAllowed(Refusal):
             f"InstanceId: {instance_id} does not carry the tag {tag}, and the application's "
             "parameter AllowedInstanceTag lets no other instance be bundled. Tag the instance, "
             "or name one that carries the tag."
+        )
+
+
+class NotDeletable(Refusal):
+    """The resource says `OnDelete: Delete`, and the deployment does not let objects be removed."""
+
+    def __init__(self, s3_uri: str) -> None:
+        super().__init__(
+            f"OnDelete: the bundle at {s3_uri} can't be removed, since the application's parameter "
+            "AllowObjectDeletion is false. Set it to true, or delete the stack again and retain "
+            "this resource."
         )
 
 

@@ -73,7 +73,10 @@ class Method(Protocol):
         """What tells the finished bundle at a location from any other; None where there is none."""
 
     def remove(self, location: Location, fingerprint: str) -> None:
-        """Remove the finished bundle of this fingerprint, and nothing of another's."""
+        """Remove the finished bundle of this fingerprint, and nothing of another's.
+
+        May raise any `Refusal`.
+        """
 
     def finished(self, location: Location, task: Task) -> str | None:
         """The fingerprint of what a task has finished; None where something was written since."""

@@ -59,6 +59,7 @@ class Request:
         response_url: the pre-signed URL that the answer is PUT to; a secret.
         physical_id: the resource's ID so far; empty in a Create.
         properties: ResourceProperties as they came, unchecked.
+        old_properties: OldResourceProperties likewise; empty where it is no Update.
     """
 
     request_type: RequestType
@@ -66,6 +67,7 @@ class Request:
     response_url: str
     physical_id: str
     properties: Any
+    old_properties: Any
 
     @classmethod
     def parse(cls, event: Any) -> "Request":
@@ -94,6 +96,7 @@ class Request:
             response_url=event["ResponseURL"],
             physical_id=physical_id,
             properties=event.get("ResourceProperties", {}),
+            old_properties=event.get("OldResourceProperties", {}),
         )
 
     def demand_answerable(self, allowed_origin: str | None) -> None:
@@ -110,7 +113,7 @@ class Request:
             raise InvalidEvent(f"ResponseURL: not one of CloudFormation's, but of host {host}")
 
     def as_event(self) -> dict[str, Any]:
-        """The request as CloudFormation spells it, with nothing beside what is read here."""
+        """The request as CloudFormation spells it, with nothing beside what its work needs."""
         return {
             "RequestType": self.request_type,
             "ResponseURL": self.response_url,

@@ -1,11 +1,12 @@
 """Which requests may make a bundle, and that all that is wrong is told in one go."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from instance_bundle.admission import admit
+from instance_bundle.admission import admit, admit_update
 from instance_bundle.errors import InvalidProperties
 from instance_bundle.limits import Limits
 from instance_bundle.request import Request
@@ -140,3 +141,34 @@ def test_what_is_no_arn_of_a_secret_is_told(arn: Any) -> None:
         "ARN of a Secrets Manager secret"
         in problems(properties(UploadCredentials=arn))["UploadCredentials"]
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ("Retain", "Delete", True),
+        (None, "Delete", True),
+        ("Delete", "Delete", False),
+        ("Delete", "Retain", False),
+        ("Retain", "Retain", False),
+    ],
+)
+def test_an_update_may_not_ask_for_a_deletion_that_is_not_allowed_but_may_go_back_to_one(
+    before: str | None, after: str, *, refused: bool
+) -> None:
+    old = properties() | ({"OnDelete": before} if before else {})
+    update = replace(request(properties(OnDelete=after)), old_properties=old)
+
+    admit_update(update, WIDE)
+    if refused:
+        with pytest.raises(InvalidProperties, match="OnDelete: can't be Delete"):
+            admit_update(update, Limits(deletes_objects=False))
+    else:
+        admit_update(update, Limits(deletes_objects=False))
+
+
+def test_an_updates_problems_are_told_in_one_go() -> None:
+    update = request(properties(OnDelete="Delete", Colour="red", InstanceId="mine"))
+
+    with pytest.raises(InvalidProperties, match="3 problems"):
+        admit_update(update, Limits(deletes_objects=False))

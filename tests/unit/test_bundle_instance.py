@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 
 from instance_bundle import aws, upload_policy
 from instance_bundle.bundle_instance import BundleInstance
-from instance_bundle.errors import Denied, NotAllowed, PassingFault, Throttled
+from instance_bundle.errors import Denied, NotAllowed, NotDeletable, PassingFault, Throttled
 from instance_bundle.limits import Limits, Tag
 from instance_bundle.method import Method, Task
 from instance_bundle.properties import Location, Properties, Target
@@ -172,6 +172,11 @@ def test_leftovers_stay_where_nothing_may_be_deleted(instance: str, clock: Clock
 
     BundleInstance(Limits()).remove_leftovers(HERE, task)
     assert aws.s3().list_objects_v2(Bucket="images")["KeyCount"] == 0
+
+
+def test_a_bundle_stays_where_nothing_may_be_deleted(instance: str) -> None:
+    with pytest.raises(NotDeletable, match="the application's parameter AllowObjectDeletion"):
+        BundleInstance(Limits(deletes_objects=False)).remove(HERE, "a fingerprint")
 
 
 def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(

@@ -1,0 +1,98 @@
+"""What each API call needs of the policies of the role that makes it.
+
+It is kept by hand, from what AWS documents. That each action is one of IAM's, a test tells; that
+calls and policies fit each other, in both directions, another.
+"""
+
+from collections.abc import Collection, Mapping
+
+ACTIONS: Mapping[str, frozenset[str]] = {
+    # Where the action has the call's own name, the source is the Service Authorization Reference,
+    # "Actions defined by" the service.
+    #
+    # EC2 writes the bundle by the upload policy, in the name of whoever signed it, so that it asks
+    # nothing of Amazon S3 of the caller (EC2 API Reference, BundleInstance and S3Storage).
+    "ec2:BundleInstance": frozenset({"ec2:BundleInstance"}),
+    "ec2:CancelBundleTask": frozenset({"ec2:CancelBundleTask"}),
+    "ec2:DescribeBundleTasks": frozenset({"ec2:DescribeBundleTasks"}),
+    "ec2:DescribeInstances": frozenset({"ec2:DescribeInstances"}),
+    # The code goes by the 404 of a key that is missing, which is a 403 to whoever may not list the
+    # bucket (Amazon S3 API Reference, HeadObject and GetObject, Permissions).
+    "s3:HeadObject": frozenset({"s3:GetObject", "s3:ListBucket"}),
+    "s3:GetObject": frozenset({"s3:GetObject", "s3:ListBucket"}),
+    # Amazon S3 API Reference, ListObjectsV2, Permissions.
+    "s3:ListObjectsV2": frozenset({"s3:ListBucket"}),
+    # By entity tags, which takes both (Amazon S3 User Guide, How to perform conditional deletes).
+    "s3:DeleteObjects": frozenset({"s3:DeleteObject", "s3:GetObject"}),
+    "dynamodb:DeleteItem": frozenset({"dynamodb:DeleteItem"}),
+    "dynamodb:GetItem": frozenset({"dynamodb:GetItem"}),
+    "dynamodb:PutItem": frozenset({"dynamodb:PutItem"}),
+    "dynamodb:Query": frozenset({"dynamodb:Query"}),
+    "dynamodb:UpdateItem": frozenset({"dynamodb:UpdateItem"}),
+    # Secrets Manager API Reference, GetSecretValue, Required permissions.
+    "secretsmanager:GetSecretValue": frozenset({"secretsmanager:GetSecretValue"}),
+    "sqs:SendMessage": frozenset({"sqs:SendMessage"}),
+    # The function deletes messages itself, and so does Lambda, which also makes the two below (AWS
+    # Lambda Developer Guide, Creating and configuring an Amazon SQS event source mapping,
+    # Setting up execution role permissions).
+    "sqs:DeleteMessage": frozenset({"sqs:DeleteMessage"}),
+    "sqs:GetQueueAttributes": frozenset({"sqs:GetQueueAttributes"}),
+    "sqs:ReceiveMessage": frozenset({"sqs:ReceiveMessage"}),
+    # Lambda makes it for the on-failure destination (AWS Lambda Developer Guide, Capturing records
+    # of Lambda asynchronous invocations, Adding a destination).
+    "lambda:InvokeFunction": frozenset({"lambda:InvokeFunction"}),
+    # Lambda makes them for what the function logs (AWS Lambda Developer Guide, Sending Lambda
+    # function logs to CloudWatch Logs, Required IAM permissions); the log group is there already.
+    "logs:CreateLogStream": frozenset({"logs:CreateLogStream"}),
+    "logs:PutLogEvents": frozenset({"logs:PutLogEvents"}),
+    # The URL is pre-signed: CloudFormation's permission counts, not the function's (CloudFormation
+    # User Guide, Custom resource request objects, ResponseURL).
+    "response:Put": frozenset(),
+}
+"""The actions, by the call, as `service:Action`."""
+
+BY_LAMBDA = frozenset(
+    {
+        *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
+        *("lambda:InvokeFunction", "logs:CreateLogStream", "logs:PutLogEvents"),
+    }
+)
+"""The calls that Lambda makes by the function's role."""
+
+WITH_KEYS: Mapping[str, frozenset[str]] = {
+    # DynamoDB has the table's key decrypted, on behalf of whoever uses the table (Amazon DynamoDB
+    # Developer Guide, DynamoDB encryption at rest usage notes, Table key caching and Authorizing
+    # use of your KMS key).
+    "dynamodb:DeleteItem": frozenset({"kms:Decrypt"}),
+    "dynamodb:GetItem": frozenset({"kms:Decrypt"}),
+    "dynamodb:PutItem": frozenset({"kms:Decrypt"}),
+    "dynamodb:Query": frozenset({"kms:Decrypt"}),
+    "dynamodb:UpdateItem": frozenset({"kms:Decrypt"}),
+    # Secrets Manager API Reference, GetSecretValue, Required permissions.
+    "secretsmanager:GetSecretValue": frozenset({"kms:Decrypt"}),
+    # Amazon SQS Developer Guide, Key management, Configure KMS permissions for producers, and for
+    # consumers.
+    "sqs:SendMessage": frozenset({"kms:Decrypt", "kms:GenerateDataKey"}),
+    "sqs:ReceiveMessage": frozenset({"kms:Decrypt"}),
+}
+"""The actions that are needed besides where the service encrypts by a key of the customer's."""
+
+
+def needs(call: str, encrypting: Collection[str] = ()) -> set[str]:
+    """What a call needs: actions; those on a key say through which service.
+
+    Args:
+        call: as `service:Action`.
+        encrypting: the services that encrypt by a key of the customer's.
+
+    Raises:
+        KeyError: the call is not one that is known here.
+    """
+    service = call.partition(":")[0]
+    of_key = WITH_KEYS.get(call, frozenset()) if service in encrypting else frozenset()
+    return {*ACTIONS[call], *(through(action, service) for action in of_key)}
+
+
+def through(action: str, service: str) -> str:
+    """An action on a key that a service does on the caller's behalf."""
+    return f"{action} through {service}"

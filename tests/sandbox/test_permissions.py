@@ -1,0 +1,614 @@
+"""The roles' policies, as they are deployed, against the API calls that are made by them.
+
+The application is deployed twice: with every parameter that allows something, and with as little as
+it can do with. What the policies allow is read from the deployed roles, in which parameters and
+conditions are resolved; what is called, from the sandbox, which counts it.
+"""
+
+import base64
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from instance_bundle import upload_policy
+from sandbox.artifact import REPOSITORY
+from sandbox.clients import CREDENTIALS, Clients
+
+from .actions import ACTIONS, BY_LAMBDA, WITH_KEYS, needs, through
+from .faults import (
+    clear_faults,
+    hits,
+    hurry,
+    set_batch_size,
+    set_fault,
+    wait_for_empty_queues,
+)
+from .support import Aws, SandboxProcess, json_of, signing_secret
+from .trials import Steps, Trial, carry_out
+
+KEY_OF_LEDGER_AND_QUEUES = "arn:aws:kms:us-east-1:123456789012:key/of-ledger-and-queues"
+KEY_OF_SECRETS = "arn:aws:kms:us-east-1:123456789012:key/of-secrets"
+ENCRYPTING = ("dynamodb", "secretsmanager", "sqs")
+
+FULL = {
+    "KmsKeyArn": KEY_OF_LEDGER_AND_QUEUES,
+    "UploadSecretsKmsKeyArn": KEY_OF_SECRETS,
+    "AllowedInstanceTag": "bundle=yes",
+    "AllowedBuckets": "instance-bundles,prod-*",
+    "AllowObjectDeletion": "true",
+}
+LEAST = {"AllowObjectDeletion": "false", "UploadSecretArns": ""}
+A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  # noqa: S105
+
+
+# Deployments
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """The application with all that it can be allowed, and a secret to sign upload policies."""
+    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("full-sandbox"), **FULL)
+    try:
+        clients = Clients(sandbox.ready["endpoint"])
+        yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
+    finally:
+        status = sandbox.end()
+    assert status == 0
+
+
+@pytest.fixture(scope="module")
+def least(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """The application with as little as it can do with."""
+    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("least-sandbox"), **LEAST)
+    try:
+        yield Aws({**sandbox.ready, "secret": A_SECRET}, Clients(sandbox.ready["endpoint"]))
+    finally:
+        status = sandbox.end()
+    assert status == 0
+
+
+# What is allowed, and what is called
+
+_MEMBERS = {"Sid", "Effect", "Action", "Resource", "Condition"}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement of a role's policies, with parameters and the template's conditions resolved.
+
+    Attributes:
+        sid: its name.
+        actions: what it allows.
+        resources: what it allows that on.
+        services: those that `kms:ViaService` holds it to; empty where nothing does.
+    """
+
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    services: tuple[str, ...]
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> "Statement":
+        assert written["Effect"] == "Allow"
+        assert {"Action", "Resource"} <= {*written} <= _MEMBERS, written
+        held = written.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", [])
+        return cls(
+            sid=written["Sid"],
+            actions=_listed(written["Action"]),
+            resources=_listed(written["Resource"]),
+            services=tuple(endpoint.partition(".")[0] for endpoint in _listed(held)),
+        )
+
+    def allows(self) -> set[str]:
+        """Actions, as `needs` has them."""
+        if not self.services:
+            return {*self.actions}
+        return {through(action, name) for action in self.actions for name in self.services}
+
+
+def _listed(one_or_more: str | list[str]) -> tuple[str, ...]:
+    return (one_or_more,) if isinstance(one_or_more, str) else tuple(one_or_more)
+
+
+def statements(aws: Aws) -> dict[str, list[Statement]]:
+    """The statements of each function's role, by the function's name in the template."""
+    functions = aws.clients.functions.list_functions()["Functions"]
+    return {
+        logical_id(function["FunctionName"]): statements_of(aws, function["Role"])
+        for function in functions
+    }
+
+
+def statements_of(aws: Aws, role_arn: str) -> list[Statement]:
+    iam, role = aws.clients.client("iam"), role_arn.rpartition("/")[2]
+    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
+    policies = [
+        iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    ]
+    return [Statement.of(written) for policy in policies for written in policy["Statement"]]
+
+
+def logical_id(function_name: str) -> str:
+    """A function's name in the template; CloudFormation names it `stack-logical ID-letters`."""
+    return function_name.split("-")[-2]
+
+
+def calls(aws: Aws) -> dict[str, Counter[str]]:
+    """How often each function has made each call, by the function's name in the template."""
+    found: dict[str, Counter[str]] = {}
+    for made in json_of(f"{aws.clients.endpoint}/sandbox/api-calls"):
+        counts = found.setdefault(logical_id(made["function"]), Counter())
+        counts[made["call"]] += made["count"]
+    return found
+
+
+def missing(
+    allowed: Collection[Statement], made: Collection[str], encrypting: Collection[str] = ()
+) -> list[str]:
+    """What calls need and no statement allows, for a person."""
+    all_allowed = {permission for statement in allowed for permission in statement.allows()}
+    return [
+        f"{call} needs {permission}, and no statement allows it"
+        for call in sorted(made)
+        for permission in sorted(needs(call, encrypting) - all_allowed)
+    ]
+
+
+def too_much(
+    allowed: Collection[Statement], made: Collection[str], encrypting: Collection[str] = ()
+) -> list[str]:
+    """What statements allow and no call needs, for a person."""
+    all_needed = {permission for call in made for permission in needs(call, encrypting)}
+    return [
+        f"{statement.sid} allows {permission}, and no call needs it"
+        for statement in allowed
+        for permission in sorted(statement.allows() - all_needed)
+    ]
+
+
+# The map
+
+
+@cache
+def services() -> dict[str, Any]:
+    """The Service Authorization Reference, as cfn-lint has it."""
+    text = files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def is_an_action(name: str) -> bool:
+    service, _, action = name.partition(":")
+    return action.lower() in services()[service]["Actions"]
+
+
+def test_each_action_of_the_map_and_of_the_template_is_one_of_iams() -> None:
+    of_map = {
+        action for by_call in (ACTIONS, WITH_KEYS) for found in by_call.values() for action in found
+    }
+    of_template = {
+        action
+        for statement in written_statements()
+        for action in _listed(statement["Action"])
+        if statement["Effect"] == "Allow"
+    }
+
+    assert {action for action in of_map | of_template if not is_an_action(action)} == set()
+
+
+def written_statements() -> Iterator[dict[str, Any]]:
+    """The statements about what may be done, of all policies of roles, as they are written."""
+    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        policies = {
+            "AWS::IAM::Role": properties.get("Policies", []),
+            "AWS::IAM::Policy": [properties],
+        }.get(resource["Type"], [])
+        for policy in policies:
+            yield from policy["PolicyDocument"]["Statement"]
+
+
+def test_the_map_has_the_calls_that_the_code_makes_and_those_that_lambda_makes() -> None:
+    assert {*ACTIONS} == calls_in_the_code() | BY_LAMBDA
+    assert {*WITH_KEYS} <= {*ACTIONS}
+    assert actions_in_the_code() <= {action for found in ACTIONS.values() for action in found}
+
+
+CODE = [path.read_text() for path in (REPOSITORY / "functions/instance_bundle").glob("*.py")]
+
+
+def calls_in_the_code() -> set[str]:
+    """The calls that are written down in the functions' code, and those that libraries make."""
+    written = re.compile(r'\baws\.(\w+)\(\)\s*\.(\w+)\((?:"(\w+)")?')
+    found = {
+        f"{client.removesuffix('_once')}:{_camel_case(paginated or method)}"
+        for text in CODE
+        for client, method, paginated in written.findall(text)
+    }
+    return found | {"secretsmanager:GetSecretValue", "response:Put"}
+
+
+def _camel_case(method: str) -> str:
+    return "".join(word.capitalize() for word in method.split("_"))
+
+
+def actions_in_the_code() -> set[str]:
+    """The actions that the functions name where they are refused."""
+    return {name for text in CODE for name in re.findall(r'\.calling\("([\w:]+)"\)', text)}
+
+
+# Every feature
+
+
+def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
+    of_bundles = {"instance-bundles/*.manifest.xml", "prod-*/*.manifest.xml"}
+    of_parts = {"instance-bundles/*.part.*", "prod-*/*.part.*"}
+
+    assert touched(full) == {
+        "InstanceBundleFunction": {
+            "Bundle": {"*"},
+            "LookForManifests": of_bundles,
+            "TellMissingManifestsFromForbiddenOnes": {"instance-bundles", "prod-*"},
+            "KeepTheLedger": {"table/LedgerTable"},
+            "PollThroughTheQueue": {"PollQueue"},
+            "HandOverWhatKeepsCrashing": {"function:LastResortFunction"},
+            "Log": {"log-group:InstanceBundleLogGroup"},
+            "SeeInstanceTags": {"*"},
+            "RemoveBundles": of_bundles | of_parts,
+            "ReadUploadCredentials": {"secret:*"},
+            "DecryptUploadCredentials": {"key/of-secrets"},
+            "ReadWhatTheKeyEncrypts": {"key/of-ledger-and-queues"},
+            "EncryptMessages": {"key/of-ledger-and-queues"},
+        },
+        "LastResortFunction": {
+            "ReadDeadLetters": {"DeadLetterQueue"},
+            "AnswerInTheLedger": {"table/LedgerTable"},
+            "HandOverToThePolls": {"PollQueue"},
+            "HandBackWhatKeepsCrashing": {"function:InstanceBundleFunction"},
+            "Log": {"log-group:LastResortLogGroup"},
+            "ReadWhatTheKeyEncrypts": {"key/of-ledger-and-queues"},
+            "EncryptMessages": {"key/of-ledger-and-queues"},
+        },
+    }
+
+
+def touched(aws: Aws) -> dict[str, dict[str, set[str]]]:
+    """The resources of each function's statements, by the names that the template has for them."""
+    names = names_in_the_template(aws)
+
+    def name(arn: str) -> str:
+        """What follows the account, or is all of it."""
+        parts = re.split("([:/])", arn.split(":", 5)[-1])
+        return "".join(names.get(part, part) for part in parts)
+
+    return {
+        function: {found.sid: {*map(name, found.resources)} for found in allowed}
+        for function, allowed in statements(aws).items()
+    }
+
+
+def names_in_the_template(aws: Aws) -> dict[str, str]:
+    """Names in the template, by the names that CloudFormation has given; of a queue, its URL."""
+    resources = aws.clients.cloudformation.describe_stack_resources(
+        StackName="cfn-instance-bundle"
+    )["StackResources"]
+    return {
+        found["PhysicalResourceId"].rpartition("/")[2]: found["LogicalResourceId"]
+        for found in resources
+    }
+
+
+def test_an_action_is_allowed_on_resources_of_a_kind_that_it_takes(full: Aws) -> None:
+    wrong = [
+        f"{function}, {statement.sid}: {action} on {arn}"
+        for function, allowed in statements(full).items()
+        for statement in allowed
+        for action in statement.actions
+        for arn in statement.resources
+        if not takes(action, arn)
+    ]
+
+    assert wrong == []
+
+
+def takes(action: str, arn: str) -> bool:
+    """Whether an action can be allowed on a resource; one with no kinds of them, on `*` alone."""
+    service, _, name = action.partition(":")
+    of_service = services()[service]
+    kinds = of_service["Actions"][name.lower()].get("Resources", [])
+    if not kinds:
+        return arn == "*"
+    formats = [f for kind in kinds for f in of_service["Resources"][kind.lower()]["ARNFormats"]]
+    return any(re.fullmatch(re.sub(r"\$\{\w+}", "[^:]*", f), arn) for f in formats)
+
+
+OF_BUCKETS = {"s3:ListBucket"}
+MANIFEST, PART, OTHER = "web/windows.manifest.xml", "web/windows.part.0", "web/windows"
+
+
+@pytest.mark.parametrize("bucket", ["instance-bundles", "prod-images"])
+def test_only_manifests_and_parts_in_allowed_buckets_are_open_to_the_function(
+    full: Aws, bucket: str
+) -> None:
+    allowed = statements(full)["InstanceBundleFunction"]
+
+    removes = {"s3:DeleteObject", "s3:GetObject"}
+    assert allowed_on_objects(allowed, bucket) == {MANIFEST: removes, PART: removes, OTHER: set()}
+    assert allowed_on_objects(allowed, f"other-{bucket}") == {
+        key: set() for key in (MANIFEST, PART, OTHER)
+    }
+
+
+def allowed_on_objects(allowed: Collection[Statement], bucket: str) -> dict[str, set[str]]:
+    """What of Amazon S3 is allowed on objects, by their keys."""
+    return {
+        key: {
+            action
+            for statement in allowed
+            for action in statement.actions
+            if action.startswith("s3:") and action not in OF_BUCKETS
+            if any(fnmatchcase(f"arn:aws:s3:::{bucket}/{key}", arn) for arn in statement.resources)
+        }
+        for key in (MANIFEST, PART, OTHER)
+    }
+
+
+def tagged_instance(aws: Aws, **steering: str) -> str:
+    """An instance that AllowedInstanceTag lets be bundled."""
+    instance = aws.instance(**{"seconds": "1"} | steering)
+    aws.clients.ec2.create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": "yes"}])
+    return instance
+
+
+def tagged_trial(aws: Aws, **steering: str) -> Trial:
+    return Trial(aws, instance=tagged_instance(aws, **steering))
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+def test_a_full_run_calls_what_the_policies_allow_and_all_of_it(full: Aws) -> None:
+    """Everything that the code can call is called, by crashes of all kinds and after them."""
+    hurry(full)
+    deletes_itself = _redeliver_a_batch(full)
+    problems = _go_through_everything(full)
+    wait_for_empty_queues(full)
+    made = calls(full)
+
+    assert deletes_itself
+    assert problems == {}
+    assert {call for counts in made.values() for call in counts} == {*ACTIONS}
+    allowed = statements(full)
+    functions = {"InstanceBundleFunction", "LastResortFunction"}
+    assert {*made} == {*allowed} == functions
+    gaps = {name: missing(allowed[name], made[name], ENCRYPTING) for name in functions}
+    excess = {name: too_much(allowed[name], made[name], ENCRYPTING) for name in functions}
+    assert gaps == {name: [] for name in functions}
+    assert excess == {name: [] for name in functions}
+
+
+def _redeliver_a_batch(aws: Aws) -> bool:
+    """Kill the function at a batch of two polls; whether it then takes one out of the queue itself.
+
+    What comes again after a kill is taken alone, and what comes with it is put back.
+    """
+    one, other = (tagged_trial(aws, seconds="12") for _ in range(2))
+    deletions: list[str] = []
+
+    def create(trial: Trial) -> Steps:
+        trial.create(trial.body("one"))
+        yield trial.rests()
+
+    def strike() -> Steps:
+        yield lambda _: bool(one.bundles() and other.bundles())
+        # A batch that is about one of them, and a look at the other's task.
+        [task] = other.bundles()
+        set_fault(aws, "ec2:DescribeBundleTasks", "kill", one.name, holding=task)
+        for name in (one.name, other.name):
+            found = set_fault(aws, "sqs:DeleteMessage", "delay", name, seconds=0, times=1000)
+            deletions.append(found)
+
+    set_batch_size(aws, 10)
+    carry_out(aws, [create(one), create(other), strike()], patience=90)
+    wait_for_empty_queues(aws)
+    struck = hits(aws)
+    clear_faults(aws)
+    set_batch_size(aws, 1)
+    assert [trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in (one, other)] == [[], []]
+    return any(struck[fault] for fault in deletions)
+
+
+def _go_through_everything(aws: Aws) -> dict[str, list[str]]:
+    """What of the stacks, by what they go through, does not end as it has to."""
+    removed = tagged_trial(aws)
+    midway = tagged_trial(aws, outcome="hang")
+    failing = tagged_trial(aws, outcome="failed")
+    twice = tagged_trial(aws)
+    rehearsed = tagged_trial(aws)
+    at_the_polls = tagged_trial(aws)
+    in_the_ledger = tagged_trial(aws)
+    at_all = tagged_trial(aws)
+
+    def create(trial: Trial, **properties: Any) -> Steps:
+        trial.create(trial.body("one", **properties))
+        yield trial.rests()
+
+    def remove() -> Steps:
+        yield from create(removed, OnDelete="Delete")
+        removed.delete()
+        yield removed.rests()
+
+    def delete_midway() -> Steps:
+        midway.create(midway.body("one"))
+        yield midway.is_between_polls()
+        midway.delete()
+        yield midway.rests()
+
+    set_fault(aws, "event:Delivery", "twice", twice.name)
+    # As often as a message is received, before it is a dead letter.
+    set_fault(aws, "ec2:DescribeBundleTasks", "kill", at_the_polls.name, times=3)
+    # As often as an event is delivered, before it goes to the last resort; which hands what was
+    # received over to the polls.
+    set_fault(aws, "sqs:SendMessage", "kill", in_the_ledger.name, times=3)
+    # As often as an event is delivered, and then its record to the last resort: it is handed back.
+    set_fault(aws, "dynamodb:PutItem", "kill", at_all.name, times=6)
+
+    carry_out(
+        aws,
+        [
+            *(remove(), delete_midway(), create(failing), create(twice)),
+            *(create(rehearsed, DryRun=True), create(at_the_polls, OnDelete="Delete")),
+            *(create(in_the_ledger), create(at_all)),
+        ],
+        patience=150,
+    )
+    clear_faults(aws)
+
+    ends = {
+        "removed": removed.problems("DELETE_COMPLETE", 1, []),
+        "deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
+        "fails": failing.problems("ROLLBACK_COMPLETE", 1, []),
+        "delivered twice": twice.problems("CREATE_COMPLETE", 1, ["one"]),
+        "rehearsed": rehearsed.problems("CREATE_COMPLETE", 0, []),
+        "crashes at the polls": at_the_polls.problems("ROLLBACK_COMPLETE", 1, []),
+        "crashes once received": in_the_ledger.problems("CREATE_COMPLETE", 1, ["one"]),
+        "crashes at all": at_all.problems("CREATE_COMPLETE", 1, ["one"]),
+    }
+    return {what: wrong for what, wrong in ends.items() if wrong}
+
+
+def test_another_bucket_is_refused_before_anything_is_called(full: Aws) -> None:
+    full.clients.s3.create_bucket(Bucket="elsewhere")
+    trial = tagged_trial(full)
+    body = trial.body("one")
+    body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Bucket"] = "elsewhere"
+    wait_for_empty_queues(full)
+    before = calls(full)["InstanceBundleFunction"]
+
+    # With no rollback, and so no Delete, which would be received like any other.
+    trial.stack_id = full.clients.cloudformation.create_stack(
+        StackName=trial.name, TemplateBody=json.dumps(body), DisableRollback=True
+    )["StackId"]
+    stack = full.at_rest(trial.stack_id)
+    after = calls(full)["InstanceBundleFunction"]
+
+    assert stack["StackStatus"] == "CREATE_FAILED"
+    reason = full.failure(trial.stack_id)
+    assert "Storage.S3.Bucket: " in reason
+    assert "AllowedBuckets" in reason
+    # What Lambda does by itself goes on all the time.
+    assert {*(after - before)} - BY_LAMBDA == {"response:Put"}
+
+
+def test_only_an_instance_that_carries_the_tag_is_bundled(full: Aws) -> None:
+    untagged, tagged = Trial(full, instance=full.instance(seconds="1")), tagged_trial(full)
+
+    for trial in (untagged, tagged):
+        trial.create(trial.body("one"))
+
+    assert full.at_rest(untagged.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    [reason] = untagged.reasons()
+    assert "InstanceId: " in reason
+    assert "bundle=yes" in reason
+    assert full.bundle_requests(untagged.instance) == []
+    assert full.at_rest(tagged.stack_id)["StackStatus"] == "CREATE_COMPLETE"
+    assert tagged.problems("CREATE_COMPLETE", 1, ["one"]) == []
+
+
+# As little as can be
+
+
+def test_the_least_deployment_may_write_nothing_to_s3(least: Aws) -> None:
+    allowed = {
+        permission
+        for of_role in statements(least).values()
+        for statement in of_role
+        for permission in statement.allows()
+    }
+
+    assert {name for name in allowed if name.startswith("s3:")} == {"s3:GetObject", "s3:ListBucket"}
+    assert {name for name in allowed if name.startswith(("kms:", "secretsmanager:"))} == set()
+    assert "ec2:DescribeInstances" not in allowed
+    assert allowed_on_objects(statements(least)["InstanceBundleFunction"], "any") == {
+        MANIFEST: {"s3:GetObject"},
+        PART: set(),
+        OTHER: set(),
+    }
+
+
+def test_the_least_deployment_bundles_by_upload_policies_and_calls_no_more_than_it_may(
+    least: Aws,
+) -> None:
+    replaced = Trial(least, instance=least.instance(seconds="1"))
+    failing = Trial(least, instance=least.instance(seconds="1", outcome="failed"))
+
+    def replace_and_delete() -> Steps:
+        replaced.create(with_an_upload_policy(replaced, "one"))
+        yield replaced.rests()
+        replaced.update(with_an_upload_policy(replaced, "two"))
+        yield replaced.rests()
+        assert replaced.problems("UPDATE_COMPLETE", 2, ["one", "two"]) == []
+        replaced.delete()
+        yield replaced.rests()
+
+    def fail() -> Steps:
+        failing.create(with_an_upload_policy(failing, "one"))
+        yield failing.rests()
+
+    carry_out(least, [replace_and_delete(), fail()], patience=60)
+
+    assert replaced.problems("DELETE_COMPLETE", 2, ["one", "two"]) == []
+    assert least.stack(failing.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert failing.manifests() == set()
+    allowed = statements(least)
+    assert {
+        function: missing(allowed[function], made) for function, made in calls(least).items()
+    } == {function: [] for function in allowed}
+
+
+def with_an_upload_policy(trial: Trial, bundle: str) -> dict[str, Any]:
+    """A template whose upload policy the bucket's owner has signed."""
+    body = trial.body(bundle)
+    properties = body["Resources"]["Bundle"]["Properties"]
+    s3 = properties["Storage"]["S3"]
+    document = upload_policy.make(s3["Bucket"], s3["Prefix"], time.time() + 12 * 3600)
+    s3["AWSAccessKeyId"] = CREDENTIALS["AWS_ACCESS_KEY_ID"]
+    s3["UploadPolicy"] = base64.b64encode(document).decode()
+    s3["UploadPolicySignature"] = upload_policy.sign(document, CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    del properties["UploadCredentials"]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [("OnDelete", "AllowObjectDeletion"), ("UploadCredentials", "UploadSecretArns")],
+)
+def test_the_least_deployment_refuses_what_it_has_no_permission_for(
+    least: Aws, path: str, parameter: str
+) -> None:
+    trial = Trial(least, instance=least.instance(seconds="1"))
+    body = with_an_upload_policy(trial, "one")
+    if path == "OnDelete":
+        body["Resources"]["Bundle"]["Properties"]["OnDelete"] = "Delete"
+    else:
+        body = trial.body("one")
+
+    trial.create(body)
+
+    assert least.at_rest(trial.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    [reason] = trial.reasons()
+    assert f"1 problem in the properties. {path}: " in reason
+    assert parameter in reason
+    assert least.bundle_requests(trial.instance) == []

@@ -1,0 +1,70 @@
+"""The messages that came into queues, as the server lists them."""
+
+import uuid
+from typing import Any
+
+import urllib3
+
+from tests.unit.sandbox_faults.conftest import Function, Sandbox
+from tests.unit.sandbox_functions.conftest import wait_for
+
+
+def messages(sandbox: Sandbox, queue: str) -> list[str]:
+    """The bodies of the messages that came into a queue."""
+    answer = urllib3.request("GET", f"{sandbox.endpoint}/sandbox/messages")
+    assert answer.status == 200
+    listed: list[dict[str, Any]] = answer.json()
+    assert all({*message} == {"queue", "body"} for message in listed)
+    return [message["body"] for message in listed if message["queue"] == queue]
+
+
+def queue(sandbox: Sandbox, **attributes: str) -> tuple[str, str, str]:
+    """Name, URL and ARN of a new queue."""
+    name, sqs = uuid.uuid4().hex, sandbox.client("sqs")
+    url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return name, url, found["Attributes"]["QueueArn"]
+
+
+def test_messages_stay_on_record_after_their_deletion(sandbox: Sandbox) -> None:
+    sqs, (name, url, _) = sandbox.client("sqs"), queue(sandbox)
+
+    sqs.send_message(QueueUrl=url, MessageBody='{"one": "<&>"}')
+    entries = [{"Id": body, "MessageBody": body} for body in ("two", "three")]
+    sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    sqs.send_message(QueueUrl=url, MessageBody="four", DelaySeconds=900)
+    sqs.purge_queue(QueueUrl=url)
+
+    assert messages(sandbox, name) == ['{"one": "<&>"}', "two", "three", "four"]
+
+
+def test_a_message_that_is_moved_to_a_dead_letter_queue_comes_into_that_too(
+    sandbox: Sandbox,
+) -> None:
+    sqs, (dead, _, arn) = sandbox.client("sqs"), queue(sandbox)
+    redrive = f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": 1}}'
+    name, url, _ = queue(sandbox, RedrivePolicy=redrive, VisibilityTimeout="0")
+
+    sqs.send_message(QueueUrl=url, MessageBody="poison")
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+    assert messages(sandbox, dead) == []
+    sqs.receive_message(QueueUrl=url)
+
+    assert messages(sandbox, name) == messages(sandbox, dead) == ["poison"]
+
+
+def test_what_lambda_sends_to_an_on_failure_destination_is_on_record(function: Function) -> None:
+    sandbox, (name, _, arn) = function.sandbox, queue(function.sandbox)
+    sandbox.client("lambda").put_function_event_invoke_config(
+        FunctionName=function.name,
+        MaximumRetryAttempts=0,
+        DestinationConfig={"OnFailure": {"Destination": arn}},
+    )
+
+    sandbox.set("ec2:DescribeVpcs", "kill")
+    sandbox.client("lambda").invoke(
+        FunctionName=function.name, InvocationType="Event", Payload='{"actions": ["DescribeVpcs"]}'
+    )
+
+    [body] = wait_for(lambda: messages(sandbox, name))
+    assert '"requestPayload": {"actions": ["DescribeVpcs"]}' in body
