@@ -24,6 +24,7 @@ from sandbox.ec2 import bundle_tasks
 from sandbox.functions import event_sources
 from sandbox.functions import service as functions
 from sandbox.functions.logs import Logs
+from sandbox.messages_sent import MessagesSent
 
 HOST = "127.0.0.1"
 
@@ -40,6 +41,7 @@ class Server:
     * `GET /sandbox/bundle-requests`: each BundleInstance request, as it was received;
     * `GET /sandbox/responses`: each answer of a custom resource, as it was received;
     * `GET /sandbox/api-calls`: how often each function has made each API call;
+    * `GET /sandbox/messages`: each message that was put into an SQS queue;
     * `/sandbox/faults`: the faults that strike calls; README.md says how they are set.
 
     Args:
@@ -58,6 +60,7 @@ class Server:
         self._parts = ExitStack()
         self._faults = faults.Faults()
         self._calls = CallsMade()
+        self._messages = MessagesSent()
         self.endpoint = f"http://{HOST}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
@@ -72,6 +75,7 @@ class Server:
     def _install(self, parts: ExitStack) -> None:
         parts.callback(self._http.server_close)
         parts.enter_context(ec2.install())
+        parts.enter_context(self._messages.watching())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
         service = functions.install(
             environment,
@@ -111,9 +115,12 @@ class Server:
                 report = self._stacks.custom_resources.responses_received()
             case "api-calls":
                 report = self._calls.described()
+            case "messages":
+                report = self._messages.described()
             case _:
                 return Response(
-                    "There is api-calls, bundle-requests, faults and responses here.\n", status=404
+                    "There is api-calls, bundle-requests, faults, messages and responses here.\n",
+                    status=404,
                 )
         return Response(json.dumps(report, indent=2) + "\n", content_type="application/json")
 

@@ -591,6 +591,27 @@ def with_an_upload_policy(trial: Trial, bundle: str) -> dict[str, Any]:
     return body
 
 
+def test_the_least_deployment_lets_no_update_ask_for_a_deletion(least: Aws) -> None:
+    trial = Trial(least, instance=least.instance(seconds="1"))
+
+    def ask_later() -> Steps:
+        trial.create(with_an_upload_policy(trial, "one"))
+        yield trial.rests()
+        body = with_an_upload_policy(trial, "one")
+        body["Resources"]["Bundle"]["Properties"]["OnDelete"] = "Delete"
+        trial.update(body)
+        yield trial.rests()
+        assert trial.problems("UPDATE_ROLLBACK_COMPLETE", 1, ["one"]) == []
+        trial.delete()
+        yield trial.rests()
+
+    carry_out(least, [ask_later()], patience=60)
+
+    assert trial.problems("DELETE_COMPLETE", 1, ["one"]) == []
+    assert "OnDelete: can't be Delete" in trial.reasons()[0]
+    assert "s3:DeleteObjects" not in calls(least)["InstanceBundleFunction"]
+
+
 @pytest.mark.parametrize(
     ("path", "parameter"),
     [("OnDelete", "AllowObjectDeletion"), ("UploadCredentials", "UploadSecretArns")],
