@@ -31,6 +31,7 @@ from instance_bundle.ledger import Ledger
 from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
 from instance_bundle.properties import DEFAULT_SERVICE_TIMEOUT
+from instance_bundle.redaction import conceal
 from instance_bundle.request import Request, unwrapped
 from instance_bundle.settings import settings
 from instance_bundle.telemetry import about, count, logger, metrics
@@ -141,7 +142,7 @@ def _read_crashed_event(content: Mapping[str, Any], lease: float) -> Letter | No
     try:
         record, is_new = ledger().open(request, lease)
     except Denied as denied:
-        return Letter(request, None, str(denied))
+        return Letter(request, None, conceal(str(denied), request))
     if record.answer is None and (not is_new or _error_type(content) in _PASSING):
         logger.info("The polls take the request up", request_id=request.request_id)
         if is_new:

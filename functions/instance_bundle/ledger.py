@@ -16,7 +16,7 @@ Bundles, and the claims of their locations, stay until their Delete. All else ex
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -140,7 +140,7 @@ class Ledger:
         if task is not None:
             sets += ", #task = :task"
             names["#task"] = "task"
-            values[":task"] = json.dumps(asdict(task))
+            values[":task"] = _task_json(task)
         try:
             self._update(_request_key(record.key), sets, "#generation = :this", names, values)
         except Denied as denied:
@@ -193,7 +193,7 @@ class Ledger:
             "SET #task = :task",
             "attribute_exists(#item)",
             {"#task": "task", "#item": "item"},
-            {":task": json.dumps(asdict(task))},
+            {":task": _task_json(task)},
         )
 
     def supersede(self, record: Record) -> Record:
@@ -405,6 +405,12 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _millis(seconds: float) -> int:
     return int(seconds * 1000)
+
+
+def _task_json(task: Task) -> str:
+    """A task without EC2's words on its failure: they may repeat secrets, and stand in the answer
+    where these are concealed."""
+    return json.dumps(asdict(replace(task, error_code="", error_message="")))
 
 
 def _answer_json(answer: Answer) -> dict[str, Any]:

@@ -1,32 +1,47 @@
 """Keeping secrets out of what people read: AWS's messages may repeat what was sent."""
 
+import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from instance_bundle import upload_policy
 from instance_bundle.request import Request
 
 CONCEALED = "[concealed]"
 
-# Base64 of an HMAC-SHA1: an upload policy's signature, whoever made it.
-_SIGNATURE = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{27}=(?!=)")
+# Base64 of an HMAC-SHA1, URL-encoded or not: an upload policy's signature, whoever made it.
+_SIGNATURE = re.compile(r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]|%2[BFbf]){27}(?:=|%3[Dd])(?!=)")
 
 
 def conceal(text: str, request: Request) -> str:
     """A text without the secrets of a request: its ResponseURL, upload policy and signature."""
-    for secret in sorted(_secrets(request), key=len, reverse=True):
+    secrets = {*_secrets(request)}
+    secrets |= {quote(secret, safe="") for secret in secrets}
+    for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, CONCEALED)
     return _SIGNATURE.sub(CONCEALED, text)
 
 
-def _secrets(request: Request) -> Iterable[str]:
+def _secrets(request: Request) -> Iterator[str]:
     yield request.response_url
     yield urlsplit(request.response_url).query or request.response_url
     s3: Any = request.properties
     for name in ("Storage", "S3"):
         s3 = s3.get(name) if isinstance(s3, Mapping) else None
-    if isinstance(s3, Mapping):
-        for name in ("UploadPolicy", "UploadPolicySignature"):
-            if isinstance(s3.get(name), str) and s3[name]:
-                yield s3[name]
+    for name in ("UploadPolicy", "UploadPolicySignature"):
+        given = s3.get(name) if isinstance(s3, Mapping) else None
+        if given and isinstance(given, str):
+            yield given
+            yield from _other_forms(given)
+
+
+def _other_forms(policy: str) -> Iterator[str]:
+    """A policy as JSON and as the base64 that goes over the wire, whichever was given."""
+    try:
+        document = upload_policy.read_document(policy)
+        yield base64.b64encode(document).decode()
+        yield document.decode() or policy
+    except ValueError:
+        return

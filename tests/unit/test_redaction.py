@@ -1,5 +1,9 @@
 """What people read holds no secret, whatever AWS repeats in its messages."""
 
+import base64
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 
 from instance_bundle.redaction import conceal
@@ -15,9 +19,21 @@ def asked() -> Request:
     return request(Storage=POLICY_UNTIL_2028)
 
 
-@pytest.mark.parametrize("name", ["UploadPolicy", "UploadPolicySignature"])
-def test_what_was_given_is_concealed(asked: Request, name: str) -> None:
-    assert conceal(f"Value ({S3[name]}) is invalid", asked) == "Value ([concealed]) is invalid"
+@pytest.mark.parametrize("given", ["JSON", "base64"])
+@pytest.mark.parametrize("told", ["JSON", "base64", "signature"])
+@pytest.mark.parametrize("encode", [str, lambda text: quote(text, safe="")])
+def test_what_was_given_is_concealed_in_whatever_form_it_is_repeated(
+    given: str, told: str, encode: Callable[[str], str]
+) -> None:
+    policy = S3["UploadPolicy"]
+    forms = {
+        "JSON": policy,
+        "base64": base64.b64encode(policy.encode()).decode(),
+        "signature": S3["UploadPolicySignature"],
+    }
+    asked = request(Storage={"S3": S3 | {"UploadPolicy": forms[given]}})
+
+    assert conceal(f"Value={encode(forms[told])}&x", asked) == "Value=[concealed]&x"
 
 
 def test_the_response_url_and_its_query_are_concealed() -> None:
@@ -28,10 +44,21 @@ def test_the_response_url_and_its_query_are_concealed() -> None:
     assert conceal("PUT /key?X-Amz-Signature=ab&c=d", asked) == "PUT /key?[concealed]"
 
 
-def test_a_signature_that_the_function_made_is_concealed(asked: Request) -> None:
-    text = "SignatureProvided: 5+fBgpId0UNOuYtcHaGplKB//pE=, try again"
-
-    assert conceal(text, asked) == "SignatureProvided: [concealed], try again"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SignatureProvided: {}, try again",
+        "Signature={}&x",
+        '("{}")',
+    ],
+)
+@pytest.mark.parametrize(
+    "signature", ["5+fBgpId0UNOuYtcHaGplKB//pE=", "5%2BfBgpId0UNOuYtcHaGplKB%2F%2FpE%3D"]
+)
+def test_a_signature_that_the_function_made_is_concealed(
+    asked: Request, text: str, signature: str
+) -> None:
+    assert conceal(text.format(signature), asked) == text.format("[concealed]")
 
 
 def test_all_else_stays(asked: Request) -> None:
