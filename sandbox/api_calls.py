@@ -12,9 +12,15 @@ from werkzeug import Response
 from werkzeug.wsgi import get_input_stream
 
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
+from sandbox.cloudformation.signals import SIGNAL_PATH
 
 RESPONSE_PUT = "response:Put"
 """The PUT of a custom resource's answer to its ResponseURL."""
+
+SIGNAL_PUT = "signal:Put"
+"""The PUT of a signal to a wait condition handle's URL."""
+
+_PRESIGNED_PUTS = {RESPONSE_PATH: RESPONSE_PUT, SIGNAL_PATH: SIGNAL_PUT}
 
 _CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/(?P<service>[^/]+)/aws4_request")
 
@@ -99,8 +105,9 @@ def call_name(environ: dict[str, Any]) -> str | None:
 
     A body that had to be read is put back.
     """
-    if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].startswith(RESPONSE_PATH):
-        return RESPONSE_PUT
+    for path, name in _PRESIGNED_PUTS.items():
+        if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].startswith(path):
+            return name
     scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     if scope is None:
         return None
@@ -126,7 +133,7 @@ def error_answer(environ: dict[str, Any], name: str, kind: str) -> Response:
 
     name: what `call_name` said of the request.
     """
-    service = "s3" if name == RESPONSE_PUT else name.partition(":")[0]
+    service = "s3" if name in _PRESIGNED_PUTS.values() else name.partition(":")[0]
     if "HTTP_X_AMZ_TARGET" in environ:
         return _json_error(environ, *_ERRORS.get(service, _OTHER_JSON_ERRORS)[kind], kind)
     status, code = _ERRORS.get(service, _OTHER_QUERY_ERRORS)[kind]

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, cast
 
@@ -19,14 +19,19 @@ from sandbox import faults
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
+from sandbox.cloudformation.signals import SIGNAL_PATH
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
+from sandbox.events_put import EventsPut
 from sandbox.functions import event_sources
 from sandbox.functions import service as functions
 from sandbox.functions.logs import Logs
 from sandbox.messages_sent import MessagesSent
 
 HOST = "127.0.0.1"
+
+Receiver = Callable[[str, str, Mapping[str, str], bytes], tuple[int, str]]
+"""What takes a PUT, by path, query, headers and body, and answers status and body."""
 
 _TICK = 0.1
 # AWS waits one and two minutes; nobody wants to watch that.
@@ -40,6 +45,8 @@ class Server:
 
     * `GET /sandbox/bundle-requests`: each BundleInstance request, as it was received;
     * `GET /sandbox/responses`: each answer of a custom resource, as it was received;
+    * `GET /sandbox/signals`: each signal to a wait condition handle, as it was received;
+    * `GET /sandbox/events`: each event that was put onto a bus of EventBridge;
     * `GET /sandbox/api-calls`: how often each function has made each API call;
     * `GET /sandbox/messages`: each message that was put into an SQS queue;
     * `/sandbox/faults`: the faults that strike calls; README.md says how they are set.
@@ -61,6 +68,7 @@ class Server:
         self._faults = faults.Faults()
         self._calls = CallsMade()
         self._messages = MessagesSent()
+        self._events = EventsPut()
         self.endpoint = f"http://{HOST}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
@@ -76,6 +84,7 @@ class Server:
         parts.callback(self._http.server_close)
         parts.enter_context(ec2.install())
         parts.enter_context(self._messages.watching())
+        parts.enter_context(self._events.watching())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
         service = functions.install(
             environment,
@@ -103,8 +112,13 @@ class Server:
 
     def _call(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        if path.startswith(RESPONSE_PATH) and environ["REQUEST_METHOD"] == "PUT":
-            return self._receive(Request(environ))(environ, start_response)
+        if environ["REQUEST_METHOD"] == "PUT":
+            if path.startswith(RESPONSE_PATH):
+                receive = self._stacks.custom_resources.receive
+                return _received(Request(environ), receive)(environ, start_response)
+            if path.startswith(SIGNAL_PATH):
+                receive = self._stacks.signals.receive
+                return _received(Request(environ), receive)(environ, start_response)
         return self._moto(environ, start_response)
 
     def _report(self, path: str) -> Response:
@@ -113,22 +127,21 @@ class Server:
                 report = bundle_tasks.requests_received()
             case "responses":
                 report = self._stacks.custom_resources.responses_received()
+            case "signals":
+                report = self._stacks.signals.received()
+            case "events":
+                report = self._events.described()
             case "api-calls":
                 report = self._calls.described()
             case "messages":
                 report = self._messages.described()
             case _:
                 return Response(
-                    "There is api-calls, bundle-requests, faults, messages and responses here.\n",
+                    "There is api-calls, bundle-requests, events, faults, messages, responses "
+                    "and signals here.\n",
                     status=404,
                 )
         return Response(json.dumps(report, indent=2) + "\n", content_type="application/json")
-
-    def _receive(self, request: Request) -> Response:
-        status, text = self._stacks.custom_resources.receive(
-            request.path, request.query_string.decode(), dict(request.headers), request.get_data()
-        )
-        return Response(text, status=status)
 
 
 class _RequestHandler(MotoRequestHandler):
@@ -153,6 +166,13 @@ class _Background:
         self._thread.join()
 
 
+def _received(request: Request, receive: Receiver) -> Response:
+    status, text = receive(
+        request.path, request.query_string.decode(), dict(request.headers), request.get_data()
+    )
+    return Response(text, status=status)
+
+
 def _tick(ended: threading.Event) -> None:
     while not ended.wait(_TICK):
-        bundle_tasks.advance_all()
+        ec2.advance_all()

@@ -32,9 +32,12 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
+from sandbox.cloudformation import wait_conditions
 from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.operations import Operations
+from sandbox.cloudformation.resources import Provider
+from sandbox.cloudformation.signals import Signals
 from sandbox.cloudformation.stacks import Settings, Stack, parameters_shown
 from sandbox.cloudformation.templates import (
     Template,
@@ -62,6 +65,7 @@ class _Engine:
     clock: Callable[[], float]
     changed: Condition
     custom_resources: CustomResources
+    signals: Signals
     operations: Operations
 
 
@@ -134,6 +138,7 @@ class Backend(CloudFormationBackend):
             self.exports.clear()
             self.stacksets.clear()
         self._engine.custom_resources.reset()
+        self._engine.signals.reset()
 
     def live_stacks(self) -> list[Stack]:
         """The stacks that are not deleted, newest first."""
@@ -716,9 +721,13 @@ def _is_address(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Stacks:
-    """CloudFormation, installed. custom_resources: to hand responses to, and to list them."""
+    """CloudFormation, installed.
+
+    custom_resources: to hand responses to, and to list them. signals: the same, of signals.
+    """
 
     custom_resources: CustomResources
+    signals: Signals
     operations: Operations
     replaced: type[CloudFormationBackend]
 
@@ -737,9 +746,14 @@ def install(endpoint: Callable[[], str], clock: Callable[[], float] = time.time)
     """
     changed = Condition()
     custom_resources = CustomResources(endpoint, clock, changed)
-    operations = Operations(custom_resources, changed)
-    engine = _Engine(clock, changed, custom_resources, operations)
+    signals = Signals(endpoint, clock, changed)
+    own: dict[str, Provider] = {
+        wait_conditions.HANDLE: wait_conditions.Handles(signals),
+        wait_conditions.CONDITION: wait_conditions.WaitConditions(signals, clock, changed),
+    }
+    operations = Operations(custom_resources, own, changed)
+    engine = _Engine(clock, changed, custom_resources, signals, operations)
     replaced = cloudformation_backends.backend
     cloudformation_backends.backend = cast(Any, partial(Backend, engine))
     cloudformation_backends.clear()
-    return Stacks(custom_resources, operations, replaced)
+    return Stacks(custom_resources, signals, operations, replaced)

@@ -12,15 +12,21 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from threading import Condition
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlencode
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from moto.awslambda.utils import get_backend as get_lambda_backend
 
 from sandbox.cloudformation.intrinsics import as_text, invalid, text
+from sandbox.cloudformation.presigned import (
+    on_record,
+    readable,
+    refusal,
+    signature_of,
+    signed_query,
+)
 from sandbox.cloudformation.resources import (
     Failed,
     Made,
@@ -197,18 +203,14 @@ class CustomResources:
         return exchange
 
     def _response_url(self, request: _Request) -> str:
-        sent = datetime.fromtimestamp(request.sent, UTC)
-        scope = f"{sent:%Y%m%d}/{request.order.region}/s3/aws4_request"
-        query = {
-            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
-            "X-Amz-Date": f"{sent:%Y%m%dT%H%M%SZ}",
-            "X-Amz-SignedHeaders": "host",
-            "X-Amz-Expires": URL_LIFETIME,
-            "X-Amz-Credential": f"AKIAIOSFODNN7EXAMPLE/{scope}",
-            "X-Amz-Signature": request.signature,
-        }
+        query = signed_query(
+            region=request.order.region,
+            signed=request.sent,
+            lifetime=URL_LIFETIME,
+            signature=request.signature,
+        )
         bucket = f"{self._endpoint().rstrip('/')}{RESPONSE_PATH}{request.order.region}"
-        return f"{bucket}/{quote(request.key, safe='')}?{urlencode(query)}"
+        return f"{bucket}/{quote(request.key, safe='')}?{query}"
 
     def receive(
         self, path: str, query: str, headers: Mapping[str, str], body: bytes
@@ -219,13 +221,12 @@ class CustomResources:
         even if CloudFormation finds it wrong or no longer waits for it, else 403.
         """
         key = unquote(path.removeprefix(RESPONSE_PATH).partition("/")[2])
-        signature = parse_qs(query).get("X-Amz-Signature", [""])[0]
         with self._changed:
-            exchange = self._exchanges.get(signature)
-        refusal = self._refusal(exchange, key, headers)
-        if exchange is None or refusal is not None:
+            exchange = self._exchanges.get(signature_of(query))
+        refused = self._refusal(exchange, key, headers)
+        if exchange is None or refused is not None:
             self._record(key, body, status=403, taken=False)
-            return 403, refusal or ""
+            return 403, refused or ""
         answer = _judge(exchange.request, body)
         with self._changed:  # who sees the answer taken sees it received
             self._record(key, body, status=200, taken=exchange.take(answer))
@@ -234,30 +235,21 @@ class CustomResources:
     def _refusal(
         self, exchange: _Exchange | None, key: str, headers: Mapping[str, str]
     ) -> str | None:
-        content_type = {name.lower(): value for name, value in headers.items()}.get("content-type")
-        if exchange is None or exchange.request.key != key or content_type:
-            return _s3_error(
-                "SignatureDoesNotMatch",
-                "The request signature we calculated does not match the signature you provided. "
-                "Check your key and signing method.",
-            )
-        if self._clock() >= exchange.request.sent + URL_LIFETIME:
-            return _s3_error("AccessDenied", "Request has expired")
-        return None
+        if exchange is None:
+            return refusal(headers, known=False, expired=False)
+        expired = self._clock() >= exchange.request.sent + URL_LIFETIME
+        return refusal(headers, known=exchange.request.key == key, expired=expired)
 
     def _record(self, key: str, body: bytes, *, status: int, taken: bool) -> None:
         stack_id, logical_id, request_id = (*key.split("|"), "", "", "")[:3]
-        received = {
+        place = {
             "requestId": request_id,
             "stackId": stack_id,
             "logicalResourceId": logical_id,
-            "received": datetime.fromtimestamp(self._clock(), UTC).isoformat(),
-            "statusCode": status,
-            "body": _readable(body),
-            "taken": taken,
         }
+        moment = self._clock()
         with self._changed:
-            self._received.append(received)
+            self._received.append(on_record(place, body, moment=moment, status=status, taken=taken))
 
     def responses_received(self) -> list[dict[str, Any]]:
         """Each response that came, oldest first, as JSON can hold it: ``requestId``, ``stackId``,
@@ -293,7 +285,7 @@ def _judge(request: _Request, body: bytes) -> Outcome:
     """What CloudFormation makes of the answer."""
     if len(body) > RESPONSE_LIMIT:
         return Failed("Response object is too long.", request.physical_id)
-    answer = _readable(body)
+    answer = readable(body)
     if not isinstance(answer, dict):
         return Failed("Invalid Response object: it is no JSON object", request.physical_id)
     problem = _problem(request, answer)
@@ -331,17 +323,3 @@ def _problem(request: _Request, answer: Mapping[str, Any]) -> str | None:
     if not isinstance(answer.get("Data") or {}, dict):
         return "Invalid Response object: Value of property Data must be an object"
     return None
-
-
-def _readable(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode(errors="replace")
-
-
-def _s3_error(code: str, message: str) -> str:
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    )

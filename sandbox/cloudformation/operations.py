@@ -126,8 +126,12 @@ def _retained_on_replacement(resource: Resource) -> bool:
 class Operations:
     """Runs operations on stacks, each in a thread, one at a time on each stack."""
 
-    def __init__(self, custom_resources: Provider, changed: Condition) -> None:
+    def __init__(
+        self, custom_resources: Provider, own: Mapping[str, Provider], changed: Condition
+    ) -> None:
+        """own: CloudFormation's own types, each with its provider."""
         self._custom = custom_resources
+        self._own = own
         self._modelled = ModelledResources()
         self._placeholders = Placeholders()
         self._changed = changed
@@ -182,6 +186,8 @@ class Operations:
             return self._custom
         if resource_type == "AWS::CloudFormation::CustomResource":
             return self._custom
+        if resource_type in self._own:
+            return self._own[resource_type]
         return self._modelled if model_of(resource_type) else self._placeholders
 
     def create(self, stack: Stack, operation: object, template: Template) -> None:

@@ -6,7 +6,6 @@ moto's own resource models settle at once, a custom resource when its function h
 
 from __future__ import annotations
 
-import copy
 import inspect
 import json
 import logging
@@ -24,7 +23,10 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.cloudformation import queue_policies  # noqa: F401  defines a model, see model_of
+from sandbox.cloudformation import (
+    adaptation,
+    queue_policies,  # noqa: F401  defines a model, see model_of
+)
 from sandbox.cloudformation.intrinsics import invalid, text
 
 log = logging.getLogger("sandbox")
@@ -145,16 +147,20 @@ class _ModelAttributes:
     hidden: bool = False
 
     def attribute(self, name: str) -> Any:
+        more = adaptation.attributes(self.order.type, self.model)
+        if name in more:
+            return more[name]
         try:
             value = self.model.get_cfn_attribute(name)
         except (AttributeError, NotImplementedError, UnformattedGetAttTemplateException) as problem:
-            raise _no_attribute(self.order, name) from problem
+            raise no_attribute(self.order, name) from problem
         if value is None:
-            raise _no_attribute(self.order, name)
+            raise no_attribute(self.order, name)
         return value
 
 
-def _no_attribute(order: Order, name: str) -> Exception:
+def no_attribute(order: Order, name: str) -> Exception:
+    """What says that the resource has no attribute of that name."""
     return invalid(
         f"Template error: resource {order.logical_id} does not support attribute type {name} "
         "in Fn::GetAtt"
@@ -175,9 +181,10 @@ class ModelledResources:
 
     def _create(self, order: Order) -> Made:
         model = _model(order)
+        name = _name(order, model)
         resource: Any = model.create_from_cloudformation_json(
-            _name(order, model),
-            _declared(order),
+            name,
+            _declared(order, name),
             order.account,
             order.region,
             LogicalId=order.logical_id,
@@ -192,10 +199,13 @@ class ModelledResources:
         if not _implements(model.update_from_cloudformation_json):
             log.warning("not modelled: an update of %s (%s)", order.logical_id, order.type)
             return replace(made, order=order)
+        name = _name(order, model, made)
+        if adaptation.stays(order.type, name, _resource(made)):
+            return replace(made, order=order)
         resource: Any = model.update_from_cloudformation_json(
             original_resource=_resource(made),
-            new_resource_name=_name(order, model),
-            cloudformation_json=_declared(order),
+            new_resource_name=name,
+            cloudformation_json=_declared(order, name),
             account_id=order.account,
             region_name=order.region,
         )
@@ -215,7 +225,7 @@ class ModelledResources:
                 resource.delete(order.account, order.region)
             elif _implements(model.delete_from_cloudformation_json):
                 model.delete_from_cloudformation_json(
-                    physical_id, _declared(order), order.account, order.region
+                    physical_id, _declared(order, physical_id), order.account, order.region
                 )
             else:
                 log.warning("not modelled: a delete of %s (%s)", order.logical_id, order.type)
@@ -253,25 +263,28 @@ def _model(order: Order) -> type[CloudFormationModel]:
     return model
 
 
-def _name(order: Order, model: type[CloudFormationModel]) -> str:
-    given = order.properties.get(model.cloudformation_name_type() or "")
-    return given if isinstance(given, str) else generated_id(order)
+def _name(order: Order, model: type[CloudFormationModel], made: Made | None = None) -> str:
+    name_type = model.cloudformation_name_type() or ""
+    given = order.properties.get(name_type)
+    if isinstance(given, str):
+        return given
+    if made and adaptation.keeps_name(order.type) and name_type not in made.order.properties:
+        return str(_resource(made).name)
+    return generated_id(order)
 
 
-def _declared(order: Order) -> dict[str, Any]:
-    # A copy, since models change what they are given.
-    return {"Type": order.type, "Properties": copy.deepcopy(order.properties)}
+def _declared(order: Order, name: str) -> dict[str, Any]:
+    return {
+        "Type": order.type,
+        "Properties": adaptation.told(order.type, order.properties, name),
+    }
 
 
 def _made(order: Order, resource: Any, otherwise: str) -> Made:
     resource.cf_resource_type = order.type
     resource.logical_resource_id = order.logical_id
-    physical_id = getattr(resource, "physical_resource_id", None)
-    return Made(
-        physical_id if isinstance(physical_id, str) else otherwise,
-        order,
-        _ModelAttributes(resource, order),
-    )
+    physical_id = adaptation.physical_id(order.type, resource) or otherwise
+    return Made(physical_id, order, _ModelAttributes(resource, order))
 
 
 def _resource(made: Made) -> Any:

@@ -1,1 +1,1 @@
-"""EC2: bundle tasks and instances that can be bundled."""
+"""EC2: bundle tasks, images over time, and instances that can be bundled."""

@@ -1,5 +1,6 @@
-"""EC2 in moto's server: the bundle task actions, and instances with an instance-store root."""
+"""EC2 in moto's server: bundle tasks, images, and instances with an instance-store root."""
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,8 +13,10 @@ from moto.ec2.models import amis
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.windows import Windows
 
-from sandbox.ec2 import bundle_tasks
+from sandbox.ec2 import bundle_tasks, images_api, kept
 from sandbox.ec2.bundle_tasks import BundleTasks, Ec2Error, S3Storage
+from sandbox.ec2.images import Images
+from sandbox.ec2.store_tasks import StoreTasks
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -24,16 +27,19 @@ WINDOWS_INSTANCE_STORE_IMAGE = "ami-0b1d1e5a0d2f4c6e8"
 WINDOWS_EBS_IMAGE = "ami-03cf127a"
 """One of moto's images: Windows with an EBS root."""
 
+_logger = logging.getLogger("sandbox")
+
 
 def install(clock: Callable[[], float] = time.time) -> ExitStack:
-    """Put the bundle task actions into moto's EC2, until the result is closed.
+    """Put bundle tasks and images that take time into moto's EC2, until the result is closed.
 
     Install it before the first use of EC2: a region's images are made with its backend.
 
     Args:
-        clock: epoch seconds; the tasks follow it.
+        clock: epoch seconds; tasks and images follow it.
     """
     installed = ExitStack()
+    installed.enter_context(images_api.install(clock))
 
     def tasks(response: Windows) -> BundleTasks:
         return bundle_tasks.of(response.current_account, response.region, clock)
@@ -45,6 +51,20 @@ def install(clock: Callable[[], float] = time.time) -> ExitStack:
         patch.object(Instance, "root_device_type", _RootDeviceType(), create=True)
     )
     return installed
+
+
+def advance_all() -> None:
+    """Bring tasks and images of all accounts and regions to where they are now; never raises."""
+    bundle_tasks.advance_all()
+    everything: list[Images | StoreTasks] = [
+        *kept.everywhere(Images),
+        *kept.everywhere(StoreTasks),
+    ]
+    for advancing in everything:
+        try:
+            advancing.advance()
+        except Exception:
+            _logger.exception("Images could not be advanced")
 
 
 def run_windows_instance_store(ec2: "EC2Client") -> str:

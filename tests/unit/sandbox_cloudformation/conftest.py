@@ -11,7 +11,10 @@ import pytest
 from moto import mock_aws
 from moto.awslambda.models import LambdaBackend
 
+from sandbox.clients import Clients
 from sandbox.cloudformation import api as cloudformation
+from sandbox.server import Server
+from tests.unit.sandbox_cloudformation.serving import Served
 from tests.unit.sandbox_cloudformation.support import PATIENCE, REGION, Clock, Sandbox, zipped
 
 
@@ -50,3 +53,10 @@ def sandbox(clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> I
     for thread in box.threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A whole server. No test beside it may use `sandbox`, which takes over moto's backends."""
+    with Server() as server:
+        yield Served(Clients(server.endpoint))

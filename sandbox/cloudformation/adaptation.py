@@ -1,0 +1,63 @@
+"""What moto's models of parameters, event buses and their rules need to be told, and leave out.
+
+A name that the template doesn't give is made up once, and stays in updates.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from sandbox.cloudformation.intrinsics import text
+
+_BUS = "AWS::Events::EventBus"
+_RULE = "AWS::Events::Rule"
+_PARAMETER = "AWS::SSM::Parameter"
+
+
+def keeps_name(resource_type: str) -> bool:
+    """Whether an update has to be told the name that the resource has already: moto makes these
+    resources anew, under the name that it is told."""
+    return resource_type in (_BUS, _RULE, _PARAMETER)
+
+
+def stays(resource_type: str, name: str, resource: Any) -> bool:
+    """Whether an update leaves the resource as it is: made anew, a bus would lose its rules, and
+    beside its name there is nothing in it that the model knows."""
+    return resource_type == _BUS and name == resource.name
+
+
+def told(resource_type: str, properties: dict[str, Any], name: str) -> dict[str, Any]:
+    """A copy of the properties as the type's model reads them; models change what they are given.
+
+    moto's parameters have no name but the property's, and their tags are a list, as in SSM's API;
+    CloudFormation's are an object.
+    """
+    properties = copy.deepcopy(properties)
+    if resource_type == _PARAMETER:
+        tags = properties.get("Tags", {})
+        properties["Name"] = name
+        properties["Tags"] = [{"Key": key, "Value": text(value)} for key, value in tags.items()]
+    return properties
+
+
+def attributes(resource_type: str, resource: Any) -> dict[str, str]:
+    """What ``Fn::GetAtt`` gives of a resource beside what its model knows."""
+    if resource_type == _PARAMETER:
+        return {"Type": resource.parameter_type, "Value": resource.value}
+    return {}
+
+
+def physical_id(resource_type: str, resource: Any) -> str | None:
+    """What ``Ref`` gives of a resource; None where its model knows no more than others.
+
+    A rule on a bus of one's own is named with the bus: ``bus|rule``, which is seen, and not
+    documented.
+    """
+    if resource_type == _BUS:
+        return str(resource.name)
+    if resource_type == _RULE:
+        bus = resource.event_bus_name.rpartition("/")[2]
+        return str(resource.name) if bus == "default" else f"{bus}|{resource.name}"
+    found = getattr(resource, "physical_resource_id", None)
+    return found if isinstance(found, str) else None

@@ -1,0 +1,77 @@
+"""An image of moto's, with the block devices that it is made of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import Ami
+from moto.ec2.models.elastic_block_store import Snapshot
+from moto.ec2.utils import random_ami_id
+
+_MAY_LACK = {"description", "image-location"}
+_motos_filter_value = Ami.get_filter_value
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A block device of an image, and the snapshot that it holds.
+
+    Attributes:
+        name: such as `/dev/sda1`.
+    """
+
+    name: str
+    snapshot: Snapshot
+    delete_on_termination: bool
+
+    def described(self) -> dict[str, Any]:
+        """As DescribeImages answers it."""
+        volume = self.snapshot.volume
+        return {
+            "DeviceName": self.name,
+            "Ebs": {
+                "SnapshotId": self.snapshot.id,
+                "VolumeSize": volume.size,
+                "VolumeType": volume.volume_type,
+                "DeleteOnTermination": self.delete_on_termination,
+                "Encrypted": self.snapshot.encrypted,
+            },
+        }
+
+
+class Image(Ami):
+    """An image whose devices come after it: snapshots are described by the image they are for.
+
+    Attributes:
+        devices: none of an image with an instance-store root.
+        state_reason: code and message of an image that failed.
+    """
+
+    def __init__(self, ec2: EC2Backend, **attributes: Any) -> None:
+        super().__init__(ec2, random_ami_id(), **attributes)
+        # moto makes an image a snapshot of an empty volume, whatever the image is made of.
+        del ec2.snapshots[self.ebs_snapshot.id]
+        self.devices: tuple[Device, ...] = ()
+        self.state_reason: dict[str, str] | None = None
+
+    @property
+    def block_device_mappings(self) -> list[dict[str, Any]]:
+        """As DescribeImages answers them."""
+        return [device.described() for device in self.devices]
+
+
+def snapshot_ids(image: Ami) -> list[str]:
+    """The snapshots that an image is made of."""
+    return [mapping["Ebs"]["SnapshotId"] for mapping in image.block_device_mappings]
+
+
+def filter_value(image: Ami, filter_name: str, method_name: str | None = None) -> Any:
+    """What a filter of DescribeImages compares; moto raises where an image lacks it."""
+    if filter_name in _MAY_LACK:
+        return getattr(image, filter_name.replace("-", "_"))
+    return _motos_filter_value(image, filter_name, method_name)
+
+
+def progress(snapshot: Snapshot) -> str:
+    """How far a snapshot is, which moto says is `100%` of each."""
+    return "100%" if snapshot.status == "completed" else "0%"

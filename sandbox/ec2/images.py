@@ -1,0 +1,245 @@
+"""EC2's images: made of an instance over time, registered from a bundle, and deregistered.
+
+Images, snapshots and tags are moto's. Tags on an instance steer the next image of it:
+
+* `sandbox:image-seconds`: how long the image is `pending`, 2 if absent;
+* `sandbox:image-outcome`: `complete` (if absent), `failed`, or `hang`, which ends only by
+  deregistering the image;
+* `sandbox:image-error`: `Code: message`, the StateReason of an image that fails.
+"""
+
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.ec2.exceptions import DryRunClientError, EC2ClientError, MissingParameterError
+from moto.ec2.models import EC2Backend, ec2_backends
+from moto.ec2.models.instances import Instance
+from moto.s3.models import S3Backend, s3_backends
+from moto.utilities.utils import get_partition
+
+from sandbox.ec2 import kept, manifests
+from sandbox.ec2.image import Device, Image, snapshot_ids
+from sandbox.ec2.image_rules import NewImage, check_name, image_of
+from sandbox.ec2.steering import Steering, tags_of
+
+_ERROR = "Client.InternalError: Client error on the creation of the image"
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """An image that is being made.
+
+    Attributes:
+        ends: epoch seconds; infinite if it hangs.
+        fails: whether the image fails then.
+        error: `Code: message` of that.
+        reboots: whether the instance was stopped for the image, and is to be started again.
+    """
+
+    image: Image
+    instance: Instance
+    ends: float
+    fails: bool
+    error: str
+    reboots: bool
+
+
+class Images:
+    """The images of one account and region, as far as they are made here.
+
+    Args:
+        ec2: moto's backend, which has images, snapshots and instances.
+        s3: moto's backend, which has the bundles.
+        clock: epoch seconds.
+    """
+
+    def __init__(self, ec2: EC2Backend, s3: S3Backend, clock: Callable[[], float]) -> None:
+        self._ec2 = ec2
+        self._s3 = s3
+        self._clock = clock
+        self._creations: dict[str, Creation] = {}
+        self._lock = threading.RLock()
+
+    def create(
+        self, instance_id: str | None, new: NewImage, *, no_reboot: bool, dry_run: bool
+    ) -> Image:
+        """Start making an image of an instance.
+
+        Raises:
+            EC2ClientError: EC2 refuses; `DryRunOperation` where it would not have.
+        """
+        with self._lock:
+            self.advance()
+            instance = self._instance(instance_id)
+            check_name(self._ec2, new.name)
+            steering = Steering.of(tags_of(instance), "image", _ERROR)
+            if dry_run:
+                raise DryRunClientError
+            image = self._image(
+                new,
+                instance=instance,
+                state="pending",
+                image_location=f"{self._ec2.account_id}/{new.name}",
+                root_device_type="ebs",
+                root_device_name=instance.root_device_name,
+            )
+            image.devices = self._devices(instance, image, new)
+            reboots = not no_reboot and instance.is_running()
+            if reboots:
+                instance.stop()
+            self._creations[image.id] = Creation(
+                image=image,
+                instance=instance,
+                ends=self._clock() + steering.seconds,
+                fails=steering.fails,
+                error=steering.error,
+                reboots=reboots,
+            )
+            return image
+
+    def register(
+        self,
+        new: NewImage,
+        location: str,
+        *,
+        architecture: str | None,
+        virtualization_type: str | None,
+        dry_run: bool,
+    ) -> Image:
+        """Make an image with an instance-store root of the bundle whose manifest lies somewhere.
+
+        Args:
+            location: `bucket/key` of the manifest.
+            architecture: the manifest's, if None.
+            virtualization_type: `paravirtual`, if None (EC2 API Reference, RegisterImage).
+
+        Raises:
+            EC2ClientError: EC2 refuses; `DryRunOperation` where it would not have.
+        """
+        with self._lock:
+            check_name(self._ec2, new.name)
+            manifest = manifests.read(self._s3, location)
+            if dry_run:
+                raise DryRunClientError
+            return self._image(
+                new,
+                image_location=location,
+                root_device_type="instance-store",
+                architecture=architecture or manifest.architecture,
+                virtualization_type=virtualization_type or "paravirtual",
+            )
+
+    def deregister(
+        self, image_id: str | None, *, delete_snapshots: bool, dry_run: bool
+    ) -> list[dict[str, Any]]:
+        """Take an image away; one that is being made is not made any further.
+
+        Returns:
+            What became of each of its snapshots, as EC2 says it; nothing if they are to stay.
+
+        Raises:
+            EC2ClientError: EC2 refuses; `DryRunOperation` where it would not have.
+        """
+        with self._lock:
+            self.advance()
+            image = image_of(self._ec2, image_id)
+            if dry_run:
+                raise DryRunClientError
+            self._ec2.deregister_image(image.id)
+            if image.id in self._creations:
+                self._end(self._creations[image.id], "completed")
+            if not delete_snapshots:
+                return []
+            ids = snapshot_ids(image)
+            for snapshot_id in ids:
+                self._ec2.delete_snapshot(snapshot_id)
+            return [{"SnapshotId": id_, "ReturnCode": "success"} for id_ in ids]
+
+    def advance(self) -> None:
+        """Bring images, snapshots and instances to where they are now."""
+        with self._lock:
+            now = self._clock()
+            for creation in list(self._creations.values()):
+                if creation.ends <= now:
+                    self._finish(creation)
+
+    def _finish(self, creation: Creation) -> None:
+        """Do what the end brings with it, and only then let the image read so."""
+        image = creation.image
+        if not creation.fails:
+            self._end(creation, "completed")
+            image.state = "available"
+            return
+        self._end(creation, "error")
+        code, _, message = creation.error.partition(": ")
+        image.state_reason = {"Code": code, "Message": message}
+        image.state = "failed"
+
+    def _end(self, creation: Creation, snapshots: str) -> None:
+        """Have snapshots end in a state, and the instance run again."""
+        for device in creation.image.devices:
+            device.snapshot.status = snapshots
+        if creation.reboots and creation.instance.state == "stopped":
+            creation.instance.start()
+        del self._creations[creation.image.id]
+
+    def _instance(self, instance_id: str | None) -> Instance:
+        if not instance_id:
+            raise MissingParameterError("instanceId")
+        if not re.fullmatch(r"i-[0-9a-f]{8}([0-9a-f]{9})?", instance_id):
+            raise EC2ClientError(
+                "InvalidInstanceID.Malformed", f'Invalid id: "{instance_id}" (expecting "i-...")'
+            )
+        instance: Instance = self._ec2.get_instance(instance_id)
+        if instance.state not in {"running", "stopping", "stopped"}:
+            raise _not_for_images(
+                instance, "Instance is not in state 'running' or 'stopping' or 'stopped'"
+            )
+        if instance.root_device_type == "instance-store":
+            raise _not_for_images(
+                instance, "Instance does not have a volume attached at root (null)."
+            )
+        return instance
+
+    def _image(self, new: NewImage, **attributes: Any) -> Image:
+        image = Image(
+            self._ec2,
+            name=new.name,
+            description=new.description,
+            creation_date=datetime.fromtimestamp(self._clock(), UTC),
+            tags=new.image_tags,
+            **attributes,
+        )
+        self._ec2.amis[image.id] = image
+        return image
+
+    def _devices(self, instance: Instance, image: Image, new: NewImage) -> tuple[Device, ...]:
+        """A snapshot of each volume of an instance."""
+        description = f"Created by CreateImage({instance.id}) for {image.id}"
+        devices = []
+        for name, block in instance.get_block_device_mapping:
+            snapshot = self._ec2.create_snapshot(
+                block.volume_id, description, self._ec2.account_id, from_ami=image.id
+            )
+            snapshot.status = "pending"
+            snapshot.start_time = image.creation_date
+            snapshot.add_tags(dict(new.snapshot_tags))
+            devices.append(Device(name, snapshot, block.delete_on_termination))
+        return tuple(devices)
+
+
+def of(account_id: str, region: str, clock: Callable[[], float]) -> Images:
+    """The images of an account and region."""
+    ec2 = ec2_backends[account_id][region]
+    s3 = s3_backends[account_id][get_partition(region)]
+    return kept.of(ec2, Images, lambda: Images(ec2, s3, clock))
+
+
+def _not_for_images(instance: Instance, why: str) -> EC2ClientError:
+    return EC2ClientError(
+        "InvalidParameterValue", f"Invalid value '{instance.id}' for instanceId. {why}"
+    )

@@ -1,0 +1,166 @@
+"""Images in moto's server: the actions that moto lacks, or answers at once where EC2 takes time."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models.amis import Ami
+from moto.ec2.models.elastic_block_store import Snapshot
+from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.elastic_block_store import ElasticBlockStore
+from moto.ec2.responses.instances import InstanceResponse
+
+from sandbox.ec2 import image, images, store_tasks
+from sandbox.ec2.image_rules import NewImage, image_of, tags_in
+from sandbox.ec2.images import Images
+from sandbox.ec2.store_tasks import StoreTasks
+
+Clock = Callable[[], float]
+Respond = Callable[[Any], Any]
+"""A method of one of moto's responses."""
+
+_MOTOS_REGISTER_IMAGE = AmisResponse.register_image
+_MOTOS_MODIFY_IMAGE_ATTRIBUTE = AmisResponse.modify_image_attribute
+
+
+def install(clock: Clock) -> ExitStack:
+    """Put images over time and store tasks into moto's EC2, until the result is closed.
+
+    Args:
+        clock: epoch seconds.
+    """
+    installed = ExitStack()
+    for name, action in _ACTIONS.items():
+        installed.enter_context(
+            patch.object(AmisResponse, name, _served(action, clock), create=True)
+        )
+    for owner, name in _MOTOS:
+        method = _advanced(getattr(owner, name), clock)
+        installed.enter_context(patch.object(owner, name, method))
+    installed.enter_context(patch.object(Snapshot, "progress", property(image.progress)))
+    installed.enter_context(patch.object(Ami, "get_filter_value", image.filter_value))
+    return installed
+
+
+def _served(action: Callable[[AmisResponse, Clock], Any], clock: Clock) -> Respond:
+    return _advanced(lambda response: action(response, clock), clock)
+
+
+def _advanced(respond: Respond, clock: Clock) -> Respond:
+    """A method that answers by what images and store tasks have come to by now."""
+
+    def advance_and_respond(response: Any) -> Any:
+        _images(response, clock).advance()
+        _store_tasks(response, clock).advance()
+        return respond(response)
+
+    return advance_and_respond
+
+
+def _images(response: Any, clock: Clock) -> Images:
+    return images.of(response.current_account, response.region, clock)
+
+
+def _store_tasks(response: Any, clock: Clock) -> StoreTasks:
+    return store_tasks.of(response.current_account, response.region, clock)
+
+
+def _is_true(response: AmisResponse, parameter: str) -> bool:
+    return bool(response._get_bool_param(parameter, False))
+
+
+def _new_image(response: AmisResponse, *taggable: str) -> NewImage:
+    tags = tags_in(response._get_param("TagSpecifications", []), taggable)
+    return NewImage(
+        name=response._get_param("Name", ""),
+        description=response._get_param("Description"),
+        image_tags=tags["image"],
+        snapshot_tags=tags.get("snapshot", {}),
+    )
+
+
+def _create_image(response: AmisResponse, clock: Clock) -> ActionResult:
+    made = _images(response, clock).create(
+        response._get_param("InstanceId"),
+        _new_image(response, "image", "snapshot"),
+        no_reboot=_is_true(response, "NoReboot"),
+        dry_run=_is_true(response, "DryRun"),
+    )
+    return ActionResult({"ImageId": made.id})
+
+
+def _register_image(response: AmisResponse, clock: Clock) -> ActionResult:
+    location = response._get_param("ImageLocation")
+    if not location:
+        return _MOTOS_REGISTER_IMAGE(response)
+    made = _images(response, clock).register(
+        _new_image(response, "image"),
+        location,
+        architecture=response._get_param("Architecture"),
+        virtualization_type=response._get_param("VirtualizationType"),
+        dry_run=_is_true(response, "DryRun"),
+    )
+    return ActionResult({"ImageId": made.id})
+
+
+def _deregister_image(response: AmisResponse, clock: Clock) -> ActionResult:
+    deleted = _images(response, clock).deregister(
+        response._get_param("ImageId"),
+        delete_snapshots=_is_true(response, "DeleteAssociatedSnapshots"),
+        dry_run=_is_true(response, "DryRun"),
+    )
+    return ActionResult({"Return": True, "DeleteSnapshotResults": deleted})
+
+
+def _modify_image_attribute(response: AmisResponse, clock: Clock) -> ActionResult:  # noqa: ARG001
+    """moto's, which knows the launch permissions alone, and the description."""
+    description = (response._get_param("Description") or {}).get("Value")
+    if response._get_param("Attribute") == "description":
+        description = response._get_param("Value")
+    if description is None:
+        return _MOTOS_MODIFY_IMAGE_ATTRIBUTE(response)
+    response.error_on_dryrun()
+    image_of(response.ec2_backend, response._get_param("ImageId")).description = description
+    return EmptyResult()
+
+
+def _create_store_image_task(response: AmisResponse, clock: Clock) -> ActionResult:
+    task = _store_tasks(response, clock).create(
+        response._get_param("ImageId"),
+        response._get_param("Bucket"),
+        response._get_param("S3ObjectTags", []),
+        dry_run=_is_true(response, "DryRun"),
+    )
+    return ActionResult({"ObjectKey": task.target.key})
+
+
+def _describe_store_image_tasks(response: AmisResponse, clock: Clock) -> ActionResult:
+    response.error_on_dryrun()
+    filters = response._filters_from_querystring()
+    tasks, next_token = _store_tasks(response, clock).describe(
+        response._get_param("ImageIds", []),
+        {name: list(filters[name]) for name in filters},
+        response._get_param("MaxResults"),
+        response._get_param("NextToken"),
+    )
+    described = [task.described() for task in tasks]
+    return ActionResult({"StoreImageTaskResults": described, "NextToken": next_token})
+
+
+_ACTIONS: dict[str, Callable[[AmisResponse, Clock], ActionResult]] = {
+    "create_image": _create_image,
+    "register_image": _register_image,
+    "deregister_image": _deregister_image,
+    "modify_image_attribute": _modify_image_attribute,
+    "create_store_image_task": _create_store_image_task,
+    "describe_store_image_tasks": _describe_store_image_tasks,
+}
+
+_MOTOS: tuple[tuple[type, str], ...] = (
+    (AmisResponse, "describe_images"),
+    (ElasticBlockStore, "delete_snapshot"),
+    (ElasticBlockStore, "describe_snapshots"),
+    (InstanceResponse, "describe_instances"),
+)
