@@ -74,7 +74,7 @@ def test_properties_that_are_wrong_are_answered_with_no_call(
 ) -> None:
     event = {
         "RequestType": kind,
-        "ResponseURL": "https://bucket.example/answer",
+        "ResponseURL": "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/answer",
         "StackId": stack_id,
         "RequestId": "r1",
         "LogicalResourceId": "Bundle",
