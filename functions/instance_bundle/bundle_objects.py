@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # EC2's clock and S3's may differ by as much.
 _CLOCK_SKEW = timedelta(seconds=5)
 
+# What S3 answers of an object that is no longer the one of its entity tag.
+_NOT_AS_SEEN = {"NoSuchKey", "PreconditionFailed"}
+
 _KEYS_A_CALL = 1000
 """Keys that one DeleteObjects call takes (Amazon S3 API Reference)."""
 
@@ -144,6 +147,6 @@ def _delete_chunk(bucket: str, objects: "Collection[ObjectIdentifierTypeDef]") -
         )
     for error in answer.get("Errors", []):
         code, key = error.get("Code", ""), error.get("Key", "")
-        if code != "PreconditionFailed":
+        if code not in _NOT_AS_SEEN:
             raise aws.meaning("s3:DeleteObject", code, f"{error.get('Message', '')} ({key})")
-        logger.info("An object has changed and stays", key=key)
+        logger.info("An object has changed and stays, or is gone", key=key)

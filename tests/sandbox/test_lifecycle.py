@@ -181,9 +181,7 @@ def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answere
     batches: Aws,
 ) -> None:
     aws = batches
-    neighbours = [
-        Trial(aws, instance=aws.instance(seconds="12", bundled="yes")) for _ in range(3)
-    ]
+    neighbours = [Trial(aws, instance=aws.instance(seconds="12", bundled="yes")) for _ in range(3)]
     poison = Trial(aws, instance=aws.instance(outcome="hang", bundled="yes"))
 
     def create(trial: Trial) -> Steps:

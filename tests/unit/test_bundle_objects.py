@@ -187,13 +187,16 @@ def test_an_object_that_s3_does_not_remove_is_no_success(
         bundle_objects.remove(HERE, fingerprint)
 
 
-def test_an_object_that_has_changed_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", ["PreconditionFailed", "NoSuchKey"])
+def test_an_object_that_has_changed_or_gone_meanwhile_is_let_be(
+    monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
     fingerprint = finish("web.part.0")
     asked: list[dict[str, str]] = []
 
     def refuse(**request: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
         asked.extend(request["Delete"]["Objects"])
-        return {"Errors": [{"Key": asked[-1]["Key"], "Code": "PreconditionFailed"}]}
+        return {"Errors": [{"Key": asked[-1]["Key"], "Code": code}]}
 
     monkeypatch.setattr(aws.s3(), "delete_objects", refuse)
 
