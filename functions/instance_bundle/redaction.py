@@ -11,13 +11,17 @@ from instance_bundle.request import Request
 
 CONCEALED = "[concealed]"
 
+_SHORTEST = 16
+"""Characters: what is shorter is no secret but a mistake, and taking it out everywhere would leave
+no readable text."""
+
 # Base64 of an HMAC-SHA1, URL-encoded or not: an upload policy's signature, whoever made it.
 _SIGNATURE = re.compile(r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]|%2[BFbf]){27}(?:=|%3[Dd])(?!=)")
 
 
 def conceal(text: str, request: Request) -> str:
     """A text without the secrets of a request: its ResponseURL, upload policy and signature."""
-    secrets = {*_secrets(request)}
+    secrets = {secret for secret in _secrets(request) if len(secret) >= _SHORTEST}
     secrets |= {quote(secret, safe="") for secret in secrets}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, CONCEALED)
@@ -26,13 +30,13 @@ def conceal(text: str, request: Request) -> str:
 
 def _secrets(request: Request) -> Iterator[str]:
     yield request.response_url
-    yield urlsplit(request.response_url).query or request.response_url
+    yield urlsplit(request.response_url).query
     s3: Any = request.properties
     for name in ("Storage", "S3"):
         s3 = s3.get(name) if isinstance(s3, Mapping) else None
     for name in ("UploadPolicy", "UploadPolicySignature"):
         given = s3.get(name) if isinstance(s3, Mapping) else None
-        if given and isinstance(given, str):
+        if isinstance(given, str):
             yield given
             yield from _other_forms(given)
 
@@ -42,6 +46,6 @@ def _other_forms(policy: str) -> Iterator[str]:
     try:
         document = upload_policy.read_document(policy)
         yield base64.b64encode(document).decode()
-        yield document.decode() or policy
+        yield document.decode()
     except ValueError:
         return

@@ -61,6 +61,14 @@ def test_a_signature_that_the_function_made_is_concealed(
     assert conceal(text.format(signature), asked) == text.format("[concealed]")
 
 
+@pytest.mark.parametrize("mistake", ["", "a", "YQ==", "{}", "no policy"])
+def test_a_mistake_in_the_place_of_a_secret_leaves_the_text_readable(mistake: str) -> None:
+    asked = request(Storage={"S3": {"UploadPolicy": mistake, "UploadPolicySignature": mistake}})
+    text = "Storage.S3.UploadPolicy: must be an S3 upload policy {} YQ== no policy"
+
+    assert conceal(text, asked) == text
+
+
 def test_all_else_stays(asked: Request) -> None:
     text = "Bundle task bun-0123456789abcdef0 failed. Client.S3Error: images/web/2026 (a=b)"
 
