@@ -14,6 +14,7 @@ _PREFIX = "Storage.S3.Prefix"
 _POLICY = "Storage.S3.UploadPolicy"
 _CREDENTIALS = "UploadCredentials"
 _ON_DELETE = "OnDelete"
+_METHOD = "Method"
 
 
 def admit(request: Request, limits: Limits, ends: float) -> Properties:
@@ -80,6 +81,11 @@ def _not_allowed(
             _CREDENTIALS,
             "is not a secret that the application's parameter UploadSecretArns allows"
             + ("" if limits.upload_secrets else "; it allows none"),
+        )
+    if isinstance(raw, Mapping) and raw.get("Method") == "StoreImage" and not limits.stores_images:
+        yield Problem(
+            _METHOD,
+            "can't be StoreImage, since the application's parameter AllowStoreImage is false",
         )
     yield from _deletion_not_allowed(raw, limits)
 

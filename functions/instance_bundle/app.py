@@ -11,9 +11,10 @@ from instance_bundle.admission import admit, admit_update
 from instance_bundle.bundle_instance import BundleInstance
 from instance_bundle.ledger import Ledger
 from instance_bundle.lifecycle import Lifecycle
-from instance_bundle.method import Method
+from instance_bundle.methods import Methods
 from instance_bundle.protocol import BundleResource, Event
 from instance_bundle.settings import settings
+from instance_bundle.store_image import StoreImage
 from instance_bundle.telemetry import logger, metrics
 
 
@@ -24,15 +25,16 @@ def ledger() -> Ledger:
 
 
 @cache
-def method() -> Method:
-    """The way to make an image, made when a request needs it."""
-    return BundleInstance(settings().limits)
+def methods() -> Methods:
+    """The ways to make an image, made when a request needs them."""
+    limits = settings().limits
+    return Methods({"BundleInstance": BundleInstance(limits), "StoreImage": StoreImage(limits)})
 
 
 @cache
 def lifecycle() -> Lifecycle:
     """The lifecycle, made when a request needs it."""
-    return Lifecycle(ledger(), method(), settings().limits)
+    return Lifecycle(ledger(), methods(), settings().limits)
 
 
 resource = BundleResource(settings, ledger)
@@ -92,5 +94,5 @@ def _process_polls(event: Event, context: LambdaContext) -> Mapping[str, Any]:
     # Imported here, since a request does not need it and it takes a tenth of the start-up time.
     from instance_bundle.polls import Batch
 
-    batch = Batch(resource, ledger(), method(), settings().poll_queue_url, context)
+    batch = Batch(resource, ledger(), methods(), settings().poll_queue_url, context)
     return batch.process(event)

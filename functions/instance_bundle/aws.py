@@ -36,6 +36,7 @@ _THROTTLED = frozenset(
         "RequestThrottled",
         "RequestThrottledException",
         "SlowDown",
+        "SnapshotCreationPerVolumeRateExceeded",
         "ThrottledException",
         "Throttling",
         "ThrottlingException",

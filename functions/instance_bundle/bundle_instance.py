@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from instance_bundle import access_key, aws, bundle_objects, instance, upload_policy
 from instance_bundle.errors import Denied, NotDeletable, NothingDone, PassingFault
 from instance_bundle.limits import Limits
-from instance_bundle.method import Task
-from instance_bundle.properties import Location, Properties, Target
+from instance_bundle.method import Made, Outputs, Phase, Task, Work
+from instance_bundle.properties import Image, Location, Target
 from instance_bundle.telemetry import logger
 from instance_bundle.upload_policy import UploadPolicy
 
@@ -29,35 +29,36 @@ _POLICY_OUTLASTS = 12 * 3600
 class BundleInstance:
     """The method that calls EC2 BundleInstance and watches its bundle task."""
 
+    id_prefix = "bun-"
+
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    def rehearse(self, properties: Properties, location: Location, until: float) -> None:
+    def rehearse(self, work: Work) -> None:
         """EC2 answers a rehearsal that would succeed with the error `DryRunOperation`."""
-        storage = self._prepare(properties, location, until)
+        storage = self._prepare(work)
         try:
             with aws.calling("ec2:BundleInstance"):
                 aws.ec2_once().bundle_instance(
-                    InstanceId=properties.instance_id, Storage=storage, DryRun=True
+                    InstanceId=work.properties.instance_id, Storage=storage, DryRun=True
                 )
         except Denied as denied:
             if denied.code != "DryRunOperation":
                 raise
 
-    def start(self, properties: Properties, location: Location, since: float, until: float) -> Task:
+    def start(self, work: Work) -> Task:
         """Call BundleInstance, once.
 
         What the instance is busy with may be our own task, the answer to an earlier call lost.
         """
-        storage = self._prepare(properties, location, until)
+        storage = self._prepare(work)
         try:
             with aws.calling("ec2:BundleInstance"):
                 response = aws.ec2_once().bundle_instance(
-                    InstanceId=properties.instance_id, Storage=storage
+                    InstanceId=work.properties.instance_id, Storage=storage
                 )
         except Denied as denied:
-            target = Target(properties.instance_id, location)
-            own = denied.code == "BundlingInProgress" and self.find(target, since)
+            own = denied.code == "BundlingInProgress" and self.find(work.target, work.since)
             if not own:
                 raise
             return own
@@ -100,37 +101,63 @@ class BundleInstance:
             if self._can_be_cancelled(task_id):
                 raise
 
-    def fingerprint(self, location: Location) -> str | None:
-        """The entity tag of the manifest, which EC2 writes last."""
-        return bundle_objects.fingerprint(location)
+    def advance(self, work: Work, task: Task) -> Task:  # noqa: ARG002
+        """Nothing: a bundle task goes to its end by itself."""
+        return task
 
-    def remove(self, location: Location, fingerprint: str) -> None:
-        """Remove the parts that the manifest names, then the manifest."""
-        if not self._limits.deletes_objects:
-            raise NotDeletable(location.s3_uri)
-        bundle_objects.remove(location, fingerprint)
+    def amend(self, made: Made, old: Image, new: Image) -> None:
+        """Nothing: a bundle has no description and no tags."""
+
+    def is_taken(self, location: Location) -> bool:
+        """Whether there is a manifest, which EC2 writes last."""
+        return bundle_objects.fingerprint(location) is not None
+
+    def has_finished(self, location: Location) -> bool:
+        """Whether there is a manifest: EC2 lists a task for a limited time only."""
+        return self.is_taken(location)
+
+    def outputs(self, location: Location, task_id: str) -> Outputs:  # noqa: ARG002
+        """The keys begin with the prefix, and the manifest is what an AMI is registered from."""
+        return Outputs(
+            prefix=location.prefix,
+            s3_uri=location.s3_uri,
+            manifest_location=f"{location.bucket}/{location.manifest_key}",
+            image_id="",
+        )
 
     def finished(self, location: Location, task: Task) -> str | None:
         """The entity tag of the manifest, if that is not newer than the task's end."""
         return bundle_objects.finished(location, task.updated)
 
-    def remove_leftovers(self, location: Location, task: Task) -> None:
-        """Remove parts without a manifest that are newer than the task's start."""
+    def remove(self, made: Made) -> None:
+        """Remove the parts that the manifest names, then the manifest."""
         if not self._limits.deletes_objects:
-            logger.warning("Parts of a bundle may be left", at=location.s3_uri, task_id=task.id)
-            return
-        bundle_objects.remove_leftovers(location, task.started)
+            raise NotDeletable(made.location.s3_uri)
+        bundle_objects.remove(made.location, made.fingerprint)
 
-    def _prepare(
-        self, properties: Properties, location: Location, until: float
-    ) -> "StorageTypeDef":
+    def remove_leftovers(self, target: Target, task: Task) -> None:
+        """Remove a bundle that was finished although its end was asked for, or parts without a
+        manifest that are newer than the task's start."""
+        location = target.location
+        if not self._limits.deletes_objects:
+            at = location.s3_uri
+            logger.warning("Objects of a bundle may be left", at=at, task_id=task.id)
+            return
+        seal = self.finished(location, task) if task.phase == "complete" else None
+        if seal is not None:
+            bundle_objects.remove(location, seal)
+        else:
+            bundle_objects.remove_leftovers(location, task.started)
+
+    def _prepare(self, work: Work) -> "StorageTypeDef":
         """See that the instance may be bundled; the storage to bundle it to."""
+        properties, location = work.properties, work.target.location
         policy = properties.upload_policy
         try:
-            if self._limits.instance_tag is not None:
-                instance.demand_tag(properties.instance_id, self._limits.instance_tag)
+            instance.demand(properties.instance_id, "BundleInstance", self._limits.instance_tag)
             if properties.upload_credentials is not None:
-                policy = _signed(properties.upload_credentials, location, until + _POLICY_OUTLASTS)
+                expires = work.until + _POLICY_OUTLASTS
+                policy = _signed(properties.upload_credentials, location, expires)
         except PassingFault as fault:
             raise NothingDone(str(fault)) from fault
         return _storage(location, policy)
@@ -176,7 +203,7 @@ def _task(task: "BundleTaskTypeDef") -> Task:
     )
 
 
-def _phase(state: str) -> Literal["running", "complete", "failed"]:
+def _phase(state: str) -> Phase:
     match state:
         case "complete":
             return "complete"

@@ -31,8 +31,7 @@ _KEYS_A_CALL = 1000
 
 def fingerprint(location: Location) -> str | None:
     """The entity tag of the manifest, which EC2 writes last; None where there is none."""
-    found = _head(location)
-    return found["ETag"] if found else None
+    return entity_tag(location.bucket, location.manifest_key)
 
 
 def remove(location: Location, seal: str) -> None:
@@ -56,7 +55,7 @@ def remove(location: Location, seal: str) -> None:
         return
     parts = (part for part in _listed(location) if part["Key"] in named)
     _delete(location.bucket, (part for part in parts if part["LastModified"] <= written))
-    _delete(location.bucket, [{"Key": location.manifest_key, "ETag": seal}])
+    remove_object(location.bucket, location.manifest_key, seal)
 
 
 def finished(location: Location, ended: str) -> str | None:
@@ -66,7 +65,7 @@ def finished(location: Location, ended: str) -> str | None:
         location: where the task wrote; the caller holds its claim.
         ended: when the task ended, ISO 8601; a newer manifest is another bundle's.
     """
-    found = _head(location)
+    found = _head(location.bucket, location.manifest_key)
     if found is None:
         return None
     if found["LastModified"] > datetime.fromisoformat(ended) + _CLOCK_SKEW:
@@ -95,10 +94,21 @@ def remove_leftovers(location: Location, since: str) -> None:
     )
 
 
-def _head(location: Location) -> "HeadObjectOutputTypeDef | None":
+def entity_tag(bucket: str, key: str) -> str | None:
+    """The entity tag of an object; None where there is none."""
+    found = _head(bucket, key)
+    return found["ETag"] if found else None
+
+
+def remove_object(bucket: str, key: str, etag: str) -> None:
+    """Remove an object, if it is the one of this entity tag."""
+    _delete(bucket, [{"Key": key, "ETag": etag}])
+
+
+def _head(bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
     with aws.calling("s3:GetObject"):
         try:
-            return aws.s3().head_object(Bucket=location.bucket, Key=location.manifest_key)
+            return aws.s3().head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None

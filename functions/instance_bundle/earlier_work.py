@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from instance_bundle import pace
 from instance_bundle.history import History, Record, Tombstone
 from instance_bundle.ledger import Ledger
-from instance_bundle.method import Method, Task
-from instance_bundle.properties import Location, removes_on_delete
+from instance_bundle.method import Made, Task
+from instance_bundle.methods import Methods
+from instance_bundle.properties import Target, removes_on_delete
 from instance_bundle.telemetry import logger
 
 _SETTLED = 30
@@ -33,9 +34,9 @@ class EarlierWork:
     Each call may raise `PassingFault` or `Denied`.
     """
 
-    def __init__(self, ledger: Ledger, method: Method, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, methods: Methods, clock: Callable[[], float]) -> None:
         self._ledger = ledger
-        self._method = method
+        self._methods = methods
         self._clock = clock
 
     def settle(self, record: Record) -> tuple[History, Unsettled | None]:
@@ -58,7 +59,8 @@ class EarlierWork:
         """The task of a request that may have started one, but does not know it."""
         if record.attempted_at is None or record.target is None:
             return None
-        return self._method.find(record.target, record.first_receipt)
+        method = self._methods.named(record.target.method)
+        return method.find(record.target, record.first_receipt)
 
     def may_show_yet(self, record: Record) -> bool:
         """Whether a task that was started may be too young to be found."""
@@ -71,15 +73,16 @@ class EarlierWork:
                 return None
         task = self._work_of(other)
         if task is not None and task.phase == "running":
-            self._method.cancel(task.id)
-            return Unsettled(f"{task}; it is being cancelled", pace.SOONEST)
+            self._ledger.end(other)
+            self._methods.of(task.id).cancel(task.id)
+            return Unsettled(f"{task}; its end was asked for", pace.SOONEST)
         failed = task is not None and task.phase == "failed"
         if not failed and other.answer is None and self._clock() < other.lease_until:
             return Unsettled("another process is at work on the resource", pace.SOONEST)
-        if task is None and self.may_show_yet(other):
+        if task is None and not _has_gone(other) and self.may_show_yet(other):
             return Unsettled("a task may have been started", pace.SOONEST)
         if other.target is not None:
-            self._clean_up(record, other, other.target.location, task)
+            self._clean_up(record, other, other.target, task)
         for bundle in history.bundles:
             if bundle.made_by == other.key.request_id:
                 self._ledger.bury(
@@ -94,26 +97,33 @@ class EarlierWork:
             if found is not None:
                 self._ledger.started(other, found)
             return found
-        return self._method.describe([other.task.id]).get(other.task.id)
+        return self._methods.describe([other.task.id]).get(other.task.id)
 
-    def _clean_up(
-        self, record: Record, other: Record, location: Location, seen: Task | None
-    ) -> None:
+    def _clean_up(self, record: Record, other: Record, target: Target, seen: Task | None) -> None:
         """Remove what work that has ended left, where its location is still its own.
 
-        A bundle that was finished, but not answered, is dealt with as its Delete would.
+        What was finished by itself, but not answered, is dealt with as its Delete would; what was
+        finished although its end was asked for is removed.
         """
+        location, method = target.location, self._methods.named(target.method)
         if not self._ledger.claim(location, other.key):
             logger.info("Another resource has the location now", location=location.s3_uri)
             return
         task = seen or other.task
-        if seen is not None and seen.phase == "complete":
-            fingerprint = self._method.finished(location, seen)
-            if fingerprint is not None and _removes(record):
-                self._method.remove(location, fingerprint)
+        if seen is not None and seen.phase == "complete" and not other.ended:
+            if _removes(record):
+                # A removal that was cut short may have left some of it, and no fingerprint.
+                fingerprint = method.finished(location, seen) or ""
+                method.remove(Made(seen.id, other.key.request_id, location, fingerprint))
         elif task is not None:
-            self._method.remove_leftovers(location, task)
+            method.remove_leftovers(target, task)
         self._ledger.release(location, other.key)
+
+
+def _has_gone(other: Record) -> bool:
+    """Whether a task that is not listed is no longer so, rather than not yet: its end was asked
+    for, or an answer given that tells of it."""
+    return other.task is not None and (other.ended or other.answer is not None)
 
 
 def _removes(record: Record) -> bool:

@@ -11,6 +11,7 @@ InstanceBundleError
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── NotAllowed            the instance is not one that this deployment lets be bundled
+    ├── NotSuited             the instance is of a kind that the method can't make an image of
     ├── NotDeletable          the deployment lets no objects be removed
     ├── UnusableSecret        the secret of UploadCredentials holds no long-lived access key
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
@@ -109,6 +110,25 @@ class NotAllowed(Refusal):
         )
 
 
+class NotSuited(Refusal):
+    """The instance is of a kind that the method can't make an image of; nothing was done."""
+
+    def __init__(self, instance_id: str, method: str, fitting: str | None) -> None:
+        advice = (
+            f"Use `Method: {fitting}`, which suits it."
+            if fitting
+            else "No method suits it: its image can only be made from inside, by the AMI tools."
+        )
+        kinds = {
+            "BundleInstance": "Windows instances with an instance-store root volume",
+            "StoreImage": "instances with an EBS root volume",
+        }
+        super().__init__(
+            f"InstanceId: {instance_id} is not of the kind that {method} makes an image of: "
+            f"{kinds[method]}. {advice}"
+        )
+
+
 class NotDeletable(Refusal):
     """The resource says `OnDelete: Delete`, and the deployment does not let objects be removed."""
 
@@ -163,7 +183,7 @@ class TaskFailed(Refusal):
     """EC2 ended the bundle task in `failed`."""
 
     def __init__(self, task_id: str, code: str, message: str) -> None:
-        super().__init__(f"Bundle task {task_id} failed. {code}: {message}")
+        super().__init__(f"Task {task_id} failed. {code}: {message}")
 
 
 class DeadlineExceeded(Refusal):
@@ -236,8 +256,6 @@ def _advice(action: str, code: str, message: str) -> str:
             "UploadCredentials: check that the secret is there, and that the application's "
             "parameters UploadSecretArns and UploadSecretsKmsKeyArn name it and its key."
         )
-    if code in _UNSUPPORTED_CODES or any(word in message.lower() for word in _UNSUPPORTED_WORDS):
-        return f"{USE_STORE_IMAGE}."
     advice = (
         f"Allow {action} in the role of the function, and in any boundary or SCP above it."
         if code in _PERMISSION_CODES
@@ -245,5 +263,7 @@ def _advice(action: str, code: str, message: str) -> str:
     )
     if action != "ec2:BundleInstance":
         return advice
+    if code in _UNSUPPORTED_CODES or any(word in message.lower() for word in _UNSUPPORTED_WORDS):
+        return f"{USE_STORE_IMAGE}."
     # AWS documents the action as no longer supported but not the error it answers now.
     return f"{advice} AWS no longer supports BundleInstance everywhere. {USE_STORE_IMAGE}."

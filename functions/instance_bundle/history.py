@@ -8,7 +8,7 @@ from instance_bundle.outcome import Answer, Done
 from instance_bundle.properties import Location, Target
 from instance_bundle.request import Request, RequestKey, RequestType
 
-_OURS = ("bun-", "dryrun-")
+_OURS = ("bun-", "ami-", "dryrun-")
 """How the IDs of finished work begin; other IDs stand for a resource that was never finished."""
 
 
@@ -31,6 +31,7 @@ class Record:
         task: the work, as it was seen last.
         answer: what was, or is to be, sent.
         superseded: a later request ends this one's work, if any.
+        ended: the end of its work was asked for while it ran.
         settled: nothing of its work is left to end or to clean up.
     """
 
@@ -48,6 +49,7 @@ class Record:
     task: Task | None
     answer: Answer | None
     superseded: bool
+    ended: bool
     settled: bool
 
     @property

@@ -200,6 +200,10 @@ class Ledger:
         """Have a request start nothing any more; the record as it is then."""
         return self._mark(record, "superseded")
 
+    def end(self, record: Record) -> None:
+        """Write down that the end of a request's work is asked for."""
+        self._mark(record, "ended")
+
     def settle(self, record: Record) -> None:
         """Write down that nothing of a request's work is left to end or to clean up."""
         self._mark(record, "settled")
@@ -424,7 +428,7 @@ def _answer(stored: Mapping[str, Any]) -> Answer:
 
 
 def _target(stored: Mapping[str, Any]) -> Target:
-    return Target(stored["instance_id"], Location(**stored["location"]))
+    return Target(**{**stored, "location": Location(**stored["location"])})
 
 
 def _tombstone(item: Mapping[str, Any]) -> Tombstone:
@@ -464,5 +468,6 @@ def _record(item: Mapping[str, Any]) -> Record:
         task=Task(**json.loads(item["task"])) if "task" in item else None,
         answer=_answer(json.loads(item["answer"])) if "answer" in item else None,
         superseded="superseded" in item,
+        ended="ended" in item,
         settled="settled" in item,
     )

@@ -24,7 +24,8 @@ from instance_bundle.errors import (
 from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.ledger import Ledger
 from instance_bundle.limits import Limits
-from instance_bundle.method import Method, Task
+from instance_bundle.method import Made, Outputs, Task, Work
+from instance_bundle.methods import Methods
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import (
     Location,
@@ -48,15 +49,15 @@ class Lifecycle:
     def __init__(
         self,
         ledger: Ledger,
-        method: Method,
+        methods: Methods,
         limits: Limits,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
-        self._method = method
+        self._methods = methods
         self._limits = limits
         self._clock = clock
-        self._earlier = EarlierWork(ledger, method, clock)
+        self._earlier = EarlierWork(ledger, methods, clock)
 
     def create(self, record: Record) -> Outcome:
         """Start the bundle, and look again soon."""
@@ -65,7 +66,8 @@ class Lifecycle:
     def update(self, record: Record) -> Outcome:
         """Answer a bundle that the resource owns where it is the one described; else make one."""
         history, unsettled = self._earlier.settle(record)
-        owned = history.owned(_parsed(record)[1].naming)
+        request, properties = _parsed(record)
+        owned = history.owned(properties.naming)
         if owned is None:
             return self._make(record, history, unsettled)
         if unsettled is not None and not self._is_overdue(record):
@@ -73,6 +75,9 @@ class Lifecycle:
         for bundle in history.unseen_at(record):
             if bundle != owned:
                 self._let_go(record, bundle)
+        if owned.location is not None and not history.is_late(record):
+            method = self._methods.of(owned.physical_id)
+            method.amend(_made(owned, owned.location), request.old_image, properties.image)
         return Done(owned.physical_id, owned.attributes)
 
     def delete(self, record: Record) -> Outcome:
@@ -116,34 +121,35 @@ class Lifecycle:
             return self._wait(record, unsettled.look_again)
         request = _request(record)
         properties = admit(request, self._limits, record.deadline)
-        location = _location(request, properties)
+        work = _work(record, request, properties)
         if properties.dry_run:
-            return self._rehearse(record, properties, location)
-        self._ledger.intend(record, Target(properties.instance_id, location))
+            return self._rehearse(record, work)
+        location = work.target.location
+        self._ledger.intend(record, work.target)
         if not self._ledger.claim(location, record.key):
             return _failed(record, LocationTaken(location.s3_uri, "another resource has a bundle"))
-        if self._method.fingerprint(location) is not None:
+        if self._methods.named(properties.method).is_taken(location):
             self._ledger.release(location, record.key)
             return _failed(record, LocationTaken(location.s3_uri, "there is a bundle already"))
-        return self._start(record, properties, location)
+        return self._start(record, work)
 
-    def _rehearse(self, record: Record, properties: Properties, location: Location) -> Outcome:
+    def _rehearse(self, record: Record, work: Work) -> Outcome:
         try:
-            self._method.rehearse(properties, location, record.deadline)
+            self._methods.named(work.target.method).rehearse(work)
         except Refusal as refusal:
             return _failed(record, refusal)
         now = _utc(self._clock())
         rehearsal = Task(
             f"dryrun-{record.key.request_id}", "complete", "complete", "100%", now, now
         )
-        return self._done(record, properties, rehearsal, location)
+        return self._done(record, work, rehearsal)
 
-    def _start(self, record: Record, properties: Properties, location: Location) -> Outcome:
+    def _start(self, record: Record, work: Work) -> Outcome:
         self._ledger.attempt(record)
         try:
-            task = self._method.start(properties, location, record.first_receipt, record.deadline)
+            task = self._methods.named(work.target.method).start(work)
         except Refusal as refusal:
-            self._ledger.release(location, record.key)
+            self._ledger.release(work.target.location, record.key)
             self._ledger.attempt_was_nothing(record)
             return _failed(record, refusal)
         except NothingDone as fault:
@@ -152,7 +158,7 @@ class Lifecycle:
             return self._wait(record, pace.AFTER_FAULT)
         self._ledger.started(record, task)
         count("Started")
-        logger.info("Started", task_id=task.id, location=location.s3_uri)
+        logger.info("Started", task_id=task.id, location=work.target.location.s3_uri)
         return self._wait(record, pace.SOONEST, task)
 
     def _take_up(self, record: Record) -> Outcome:
@@ -170,20 +176,16 @@ class Lifecycle:
         return self.create(record) if record.request_type == "Create" else self.update(record)
 
     def _judge(self, record: Record, last: Task, seen: Task | None) -> Outcome:
-        request, properties = _parsed(record)
-        location = _location(request, properties)
-        match seen and seen.phase:
-            case "complete":
-                return self._done(record, properties, seen or last, location)
-            case "failed":
-                self._ledger.release(location, record.key)
-                failed = seen or last
+        work = _work(record, *_parsed(record))
+        match seen:
+            case Task(phase="complete"):
+                return self._done(record, work, seen)
+            case Task(phase="failed"):
+                self._ledger.release(work.target.location, record.key)
                 return Failed(
-                    failed.id,
-                    str(TaskFailed(failed.id, failed.error_code, failed.error_message)),
+                    seen.id, str(TaskFailed(seen.id, seen.error_code, seen.error_message))
                 )
-            case None if self._method.fingerprint(location) is not None:
-                # EC2 lists a task for a limited time only; the manifest is written last.
+            case None if self._methods.of(last.id).has_finished(work.target.location):
                 finished = replace(
                     last,
                     phase="complete",
@@ -191,25 +193,33 @@ class Lifecycle:
                     progress="100%",
                     updated=_utc(self._clock()),
                 )
-                return self._done(record, properties, finished, location)
+                return self._done(record, work, finished)
         if self._is_overdue(record):
             return self._give_up(record, seen or last)
-        wait = pace.next_look(seen, self._clock()) if seen else pace.AFTER_FAULT
-        return self._wait(record, wait, seen)
+        if seen is None:
+            return self._wait(record, pace.AFTER_FAULT)
+        return self._go_on(record, work, seen)
+
+    def _go_on(self, record: Record, work: Work, seen: Task) -> Outcome:
+        try:
+            task = self._methods.of(seen.id).advance(work, seen)
+        except Denied as denied:
+            return _failed(record, denied)
+        return self._wait(record, pace.next_look(task, self._clock()), task)
 
     def _give_up(self, record: Record, task: Task) -> Outcome:
         try:
-            self._method.cancel(task.id)
+            self._methods.of(task.id).cancel(task.id)
         except (PassingFault, Denied) as error:
             # The answer can't wait; the request that follows it ends the task.
             logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
             return _failed(record, DeadlineExceeded(_timeout(record), f"{task}; it runs on"))
-        return _failed(record, DeadlineExceeded(_timeout(record), f"{task}; it is being cancelled"))
+        return _failed(record, DeadlineExceeded(_timeout(record), f"{task}; its end was asked for"))
 
-    def _done(
-        self, record: Record, properties: Properties, task: Task, location: Location
-    ) -> Outcome:
-        attributes = _attributes(properties, task, location)
+    def _done(self, record: Record, work: Work, task: Task) -> Outcome:
+        properties, location = work.properties, work.target.location
+        outputs = self._methods.named(properties.method).outputs(location, task.id)
+        attributes = _attributes(properties, task, outputs)
         self._ledger.keep(
             record.key,
             Bundle(
@@ -226,7 +236,7 @@ class Lifecycle:
     def _fingerprint(self, record: Record, location: Location, task: Task) -> str:
         """The finished bundle's; empty where it can't be seen, which must not fail the bundle."""
         try:
-            return self._method.finished(location, task) or ""
+            return self._methods.of(task.id).finished(location, task) or ""
         except (PassingFault, Denied) as error:
             if isinstance(error, PassingFault) and not self._is_overdue(record):
                 raise
@@ -245,7 +255,8 @@ class Lifecycle:
             maker = replace(record.key, request_id=bundle.made_by)
             removes = removes_on_delete(_request(record).properties)
             if removes and bundle.fingerprint and self._ledger.claim(bundle.location, maker):
-                self._method.remove(bundle.location, bundle.fingerprint)
+                method = self._methods.of(bundle.physical_id)
+                method.remove(_made(bundle, bundle.location))
             self._ledger.release(bundle.location, maker)
         self._bury(record, bundle.physical_id)
 
@@ -272,9 +283,14 @@ def _parsed(record: Record) -> tuple[Request, Properties]:
     return request, Properties.parse(request.properties)
 
 
-def _location(request: Request, properties: Properties) -> Location:
-    """Where the bundle goes."""
-    return Location(properties.bucket, properties.prefix or request.made_prefix)
+def _work(record: Record, request: Request, properties: Properties) -> Work:
+    location = Location(properties.bucket, properties.prefix or request.made_prefix)
+    target = Target(properties.method, request.request_id, properties.instance_id, location)
+    return Work(properties, target, record.first_receipt, record.deadline)
+
+
+def _made(bundle: Bundle, location: Location) -> Made:
+    return Made(bundle.physical_id, bundle.made_by, location, bundle.fingerprint)
 
 
 def _failed(record: Record, refusal: Refusal) -> Failed:
@@ -286,19 +302,19 @@ def _timeout(record: Record) -> int:
     return service_timeout(_request(record).properties)
 
 
-def _attributes(properties: Properties, task: Task, location: Location) -> dict[str, str]:
+def _attributes(properties: Properties, task: Task, outputs: Outputs) -> dict[str, str]:
     return {
         "BundleId": task.id,
         "InstanceId": properties.instance_id,
-        "Bucket": location.bucket,
-        "Prefix": location.prefix,
-        "S3Uri": location.s3_uri,
-        "ManifestLocation": f"{location.bucket}/{location.manifest_key}",
+        "Bucket": properties.bucket,
+        "Prefix": outputs.prefix,
+        "S3Uri": outputs.s3_uri,
+        "ManifestLocation": outputs.manifest_location,
         "State": task.state,
         "Progress": "100%",
         "StartTime": task.started,
         "UpdateTime": task.updated,
-        "ImageId": "",
+        "ImageId": outputs.image_id,
     }
 
 

@@ -32,12 +32,14 @@ class Limits:
         upload_secrets: patterns of the ARNs of secrets that may sign upload policies; with none,
             `UploadCredentials` is off.
         deletes_objects: the function may remove bundles' objects.
+        stores_images: the function may make images, and store them.
     """
 
     buckets: tuple[str, ...] = ()
     instance_tag: Tag | None = None
     upload_secrets: tuple[str, ...] = ()
     deletes_objects: bool = True
+    stores_images: bool = True
 
     def allow_bucket(self, name: str) -> bool:
         """Whether bundles may go to a bucket."""

@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from instance_bundle.properties import Location, Properties, Target
+from instance_bundle.properties import Image, Location, Properties, Target
+
+Phase = Literal["running", "complete", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Task:
     """
 
     id: str
-    phase: Literal["running", "complete", "failed"]
+    phase: Phase
     state: str
     progress: str
     started: str
@@ -35,51 +37,109 @@ class Task:
         return f"task {self.id} is {self.state}{self.progress and f' at {self.progress}'}"
 
 
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where what a task makes is to be found.
+
+    Attributes:
+        prefix: what the keys begin with; empty where EC2 names the object itself.
+        s3_uri: `s3://bucket/…`.
+        manifest_location: as RegisterImage takes it, or the object.
+        image_id: the AMI; empty where there is none.
+    """
+
+    prefix: str
+    s3_uri: str
+    manifest_location: str
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was finished.
+
+    Attributes:
+        task_id: the task that made it.
+        request_id: the request that asked for it.
+        location: where it lies.
+        fingerprint: what tells it from what is written there later.
+    """
+
+    task_id: str
+    request_id: str
+    location: Location
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a request is to make.
+
+    Attributes:
+        properties: what the stack asks for.
+        target: what tells this work from other work.
+        since: epoch seconds; work from before then is another's.
+        until: epoch seconds; the work is given up then.
+    """
+
+    properties: Properties
+    target: Target
+    since: float
+    until: float
+
+
 class Method(Protocol):
     """A way to make an image of an instance and store it in a bucket.
 
     Each call may raise `PassingFault` or `Denied`.
     """
 
-    def rehearse(self, properties: Properties, location: Location, until: float) -> None:
-        """Ask EC2 with DryRun; return where it would have accepted.
+    id_prefix: str
+    """How the IDs of its tasks begin."""
 
-        May raise any `Refusal`. `until` is as for `start`.
-        """
+    def rehearse(self, work: Work) -> None:
+        """Ask EC2 with DryRun; return where it would have accepted. May raise any `Refusal`."""
 
-    def start(self, properties: Properties, location: Location, since: float, until: float) -> Task:
+    def start(self, work: Work) -> Task:
         """Start the work, or take up what an earlier call started.
 
         Any `Refusal` means that nothing was started; a `PassingFault` other than `NothingDone` may
         have started it.
-
-        Args:
-            properties: what the stack asks for.
-            location: where the bundle goes.
-            since: epoch seconds; work from before then is another's.
-            until: epoch seconds; the work is given up then.
         """
 
     def find(self, target: Target, since: float) -> Task | None:
         """The work on this target, if it was started at or after `since` (epoch seconds)."""
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
-        """How far the tasks are, in one call; those that EC2 no longer lists are left out."""
+        """How far the tasks are; those that EC2 no longer lists are left out."""
 
-    def cancel(self, task_id: str) -> None:
-        """Ask for the end of a task; one that has ended already is no error."""
+    def advance(self, work: Work, task: Task) -> Task:
+        """Start what comes next, where one stage has ended and another follows; the task then.
 
-    def fingerprint(self, location: Location) -> str | None:
-        """What tells the finished bundle at a location from any other; None where there is none."""
-
-    def remove(self, location: Location, fingerprint: str) -> None:
-        """Remove the finished bundle of this fingerprint, and nothing of another's.
-
-        May raise any `Refusal`.
+        It may be repeated: what has been started is not started again.
         """
 
-    def finished(self, location: Location, task: Task) -> str | None:
-        """The fingerprint of what a task has finished; None where something was written since."""
+    def cancel(self, task_id: str) -> None:
+        """Ask for the end of a task; one that has ended, or can't be ended, is no error."""
 
-    def remove_leftovers(self, location: Location, task: Task) -> None:
-        """Remove what a task that came to nothing has left at its location."""
+    def amend(self, made: Made, old: Image, new: Image) -> None:
+        """Change in place, in what was finished, what can be changed so."""
+
+    def is_taken(self, location: Location) -> bool:
+        """Whether a finished bundle lies where one is to be made."""
+
+    def has_finished(self, location: Location) -> bool:
+        """Whether a task that EC2 no longer lists has finished."""
+
+    def outputs(self, location: Location, task_id: str) -> Outputs:
+        """Where what a task makes is to be found."""
+
+    def finished(self, location: Location, task: Task) -> str | None:
+        """The fingerprint of what a task has finished: it tells that from what is written there
+        later; None where something was written since."""
+
+    def remove(self, made: Made) -> None:
+        """Remove what was finished, and nothing of another's. May raise any `Refusal`."""
+
+    def remove_leftovers(self, target: Target, task: Task) -> None:
+        """Remove what a task has left that came to nothing, or that was to come to nothing."""

@@ -8,6 +8,7 @@ SOONEST = 5
 """Seconds: no look is sooner after the last one."""
 LATEST = {
     "pending": 15,
+    "available": SOONEST,
     "waiting-for-shutdown": 30,
     "bundling": 60,
     "storing": 30,

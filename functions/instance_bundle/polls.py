@@ -16,7 +16,8 @@ from instance_bundle import pace, poll_queue
 from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Stale
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
-from instance_bundle.method import Method, Task
+from instance_bundle.method import Task
+from instance_bundle.methods import Methods
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource
 from instance_bundle.telemetry import about, logger
@@ -35,13 +36,13 @@ class Batch:
         self,
         resource: BundleResource,
         ledger: Ledger,
-        method: Method,
+        methods: Methods,
         queue_url: str,
         context: LambdaContext,
     ) -> None:
         self._resource = resource
         self._ledger = ledger
-        self._method = method
+        self._methods = methods
         self._queue_url = queue_url
         self._context = context
         self._taken: Mapping[str, Record | InstanceBundleError] = {}
@@ -100,7 +101,7 @@ class Batch:
         tasks: Mapping[str, Task] = {}
         fault: InstanceBundleError | None = None
         try:
-            tasks = self._method.describe(task_ids)
+            tasks = self._methods.describe(task_ids)
         except InstanceBundleError as error:
             fault = error
 

@@ -8,10 +8,10 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fastjsonschema
 
@@ -58,12 +58,54 @@ class Location:
         return re.fullmatch(re.escape(self.part_prefix) + "[0-9]+", key) is not None
 
 
+MethodName = Literal["BundleInstance", "StoreImage"]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is bundled, and where to: all that tells a request's work from other work."""
+    """What is to be made an image of, how, and where to: all that tells a request's work from
+    other work.
 
+    Attributes:
+        method: how.
+        request_id: for which request.
+        instance_id: of what.
+        location: where to; EC2 names the object of a stored image itself, so that the prefix then
+            only stands for the request.
+    """
+
+    method: MethodName
+    request_id: str
     instance_id: str
     location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The AMI that is asked for.
+
+    Attributes:
+        name: as given, or None where one is to be made.
+        description: empty where there is none.
+        no_reboot: the instance runs on while the image is made.
+        tags: of the image and its snapshots.
+    """
+
+    name: str | None = None
+    description: str = ""
+    no_reboot: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, raw: Any) -> "Image":
+        """Make an image of the property, which is valid or absent."""
+        given = raw if isinstance(raw, Mapping) else {}
+        return cls(
+            name=given.get("Name"),
+            description=given.get("Description", ""),
+            no_reboot=given.get("NoReboot") in (True, "true"),
+            tags={tag["Key"]: tag["Value"] for tag in given.get("Tags", [])},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +113,23 @@ class Properties:
     """ResourceProperties, valid.
 
     Attributes:
+        method: how the image is made.
         instance_id: the instance to bundle.
         bucket: the bucket to store the bundle in.
         prefix: as given, or None where one is to be made.
         upload_policy: as given, or None.
         upload_credentials: ARN of the secret that signs an upload policy, or None.
+        image: the AMI of `Method: StoreImage`.
         dry_run: ask EC2 only.
     """
 
+    method: MethodName
     instance_id: str
     bucket: str
     prefix: str | None
     upload_policy: UploadPolicy | None
     upload_credentials: str | None
+    image: Image
     dry_run: bool
 
     @classmethod
@@ -98,6 +144,7 @@ class Properties:
             raise InvalidProperties(found)
         s3 = raw["Storage"]["S3"]
         return cls(
+            method=raw.get("Method", "BundleInstance"),
             instance_id=raw["InstanceId"],
             bucket=s3["Bucket"],
             prefix=s3.get("Prefix"),
@@ -109,13 +156,17 @@ class Properties:
             if "UploadPolicy" in s3
             else None,
             upload_credentials=raw.get("UploadCredentials"),
+            image=Image.parse(raw.get("Image")),
             dry_run=raw.get("DryRun") in (True, "true"),
         )
 
     @property
     def naming(self) -> str:
         """What names the bundle, in one comparable text: a change of it is a replacement."""
-        return json.dumps([self.instance_id, self.bucket, self.prefix, self.dry_run])
+        names = [self.method, self.instance_id, self.bucket, self.dry_run]
+        if self.method == "StoreImage":
+            return json.dumps([*names, self.image.name, self.image.no_reboot])
+        return json.dumps([*names, self.prefix])
 
 
 def problems(raw: Mapping[str, Any]) -> list[Problem]:

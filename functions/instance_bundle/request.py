@@ -8,7 +8,7 @@ from typing import Any, Literal, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
 from instance_bundle.errors import InvalidEvent
-from instance_bundle.properties import service_timeout
+from instance_bundle.properties import Image, service_timeout
 from instance_bundle.response_url import may_be_answered
 
 RequestType = Literal["Create", "Update", "Delete"]
@@ -122,6 +122,7 @@ class Request:
             "RequestId": self.request_id,
             "PhysicalResourceId": self.physical_id,
             "ResourceProperties": self.properties,
+            "OldResourceProperties": self.old_properties,
         }
 
     @property
@@ -138,6 +139,12 @@ class Request:
         except ValueError:
             sent = now
         return sent + service_timeout(self.properties)
+
+    @property
+    def old_image(self) -> Image:
+        """The AMI that was asked for before an Update; its properties were valid then."""
+        old = self.old_properties
+        return Image.parse(old.get("Image") if isinstance(old, Mapping) else None)
 
     @property
     def made_prefix(self) -> str:

@@ -40,6 +40,7 @@ def settings() -> Settings:
             instance_tag=Tag.parse(os.environ.get("ALLOWED_INSTANCE_TAG", "")),
             upload_secrets=_list("UPLOAD_SECRET_ARNS"),
             deletes_objects=os.environ.get("ALLOW_OBJECT_DELETION", "true") == "true",
+            stores_images=os.environ.get("ALLOW_STORE_IMAGE", "true") == "true",
         ),
         response_origin=os.environ.get("SANDBOX_RESPONSE_ORIGIN"),
     )

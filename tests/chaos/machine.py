@@ -15,17 +15,25 @@ CALLS = (
     *("dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Query"),
     *("dynamodb:DeleteItem", "sqs:SendMessage", "ec2:BundleInstance"),
     *("secretsmanager:GetSecretValue", "ec2:DescribeInstances", "ec2:DescribeBundleTasks"),
+    *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:DescribeImages"),
+    *("ec2:DescribeStoreImageTasks", "ec2:DescribeSnapshots", "ec2:DeregisterImage"),
+    *("ec2:DeleteSnapshot", "ec2:ModifyImageAttribute", "ec2:CreateTags", "ec2:DeleteTags"),
     *("ec2:CancelBundleTask", "s3:HeadObject", "s3:GetObject"),
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT),
 )
 
 BUNDLES = {
+    "method": st.sampled_from(["BundleInstance", "StoreImage"]),
     "instance": st.integers(0, 1),
     "prefix": st.sampled_from([None, "a", "b"]),
     "on_delete": st.sampled_from(["Retain", "Delete"]),
     "timeout": st.sampled_from([60, 90, 300, 600]),
     "seconds": st.sampled_from([10, 40, 200]),
     "outcome": st.sampled_from(["complete", "complete", "complete", "failed", "hang"]),
+    "store_seconds": st.sampled_from([5, 10, 40, 100]),
+    "store_outcome": st.sampled_from(["complete", "complete", "complete", "failed"]),
+    "store_stalls": st.sampled_from([99, 20]),
+    "described": st.sampled_from([None, "x", "y"]),
     "sibling": st.sampled_from([None, None, 1, 12, 70]),
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from instance_bundle import aws
+from tests.chaos import image_promises
 from tests.chaos.stacks import Stack, receive
 from tests.chaos.world import Fault, Violation, World, steer
 
@@ -21,6 +22,7 @@ _FOREIGN_MANIFEST = (
     "<part><filename>{name}.part.9</filename></part></parts></image></manifest>"
 )
 _DELETES = 4
+_LONGEST_WORK = 3600
 _numbers = itertools.count(1)
 
 
@@ -72,6 +74,9 @@ class Run:
         """
         problems = list(self._finish())
         self.world.disarm()
+        self.world.counts["bundle tasks"] += len(self.world.started)
+        self.world.counts["images made"] += len(self.world.images.made)
+        self.world.counts["images stored"] += len(self.world.images.stored)
         if problems:
             raise Violation("\n".join([*problems, *self.world.log, self.replay()]))
 
@@ -126,19 +131,41 @@ class Run:
         return self._stacks[number % len(self._stacks)] if self._stacks else None
 
     def _properties(self, stack: Stack, step: Step) -> dict[str, Any]:
-        instance = self.world.instances[step["instance"]]
-        steer(instance, seconds=step["seconds"], outcome=step["outcome"])
-        s3 = {"Bucket": self._bucket}
-        if step["prefix"] is not None:
-            s3["Prefix"] = f"{stack.name}/{step['prefix']}"
+        instance = self.world.instances[step["method"]][step["instance"]]
+        name = None if step["prefix"] is None else f"{stack.name}/{step['prefix']}"
+        own = self._bundles if step["method"] == "BundleInstance" else self._stores
         return {
             "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:bundle",
             "ServiceTimeout": str(step["timeout"]),
+            "Method": step["method"],
             "InstanceId": instance,
-            "Storage": {"S3": s3},
-            "UploadCredentials": self.world.secret,
             "OnDelete": step["on_delete"],
+            **own(instance, name, step),
         }
+
+    def _bundles(self, instance: str, prefix: str | None, step: Step) -> dict[str, Any]:
+        steer(instance, seconds=step["seconds"], outcome=step["outcome"])
+        given = {} if prefix is None else {"Prefix": prefix}
+        return {
+            "Storage": {"S3": {"Bucket": self._bucket, **given}},
+            "UploadCredentials": self.world.secret,
+        }
+
+    def _stores(self, instance: str, name: str | None, step: Step) -> dict[str, Any]:
+        steer(
+            instance,
+            image_seconds=step["seconds"],
+            image_outcome=step["outcome"],
+            store_seconds=step["store_seconds"],
+            store_outcome=step["store_outcome"],
+            store_stalls=step["store_stalls"],
+        )
+        image: dict[str, Any] = {} if name is None else {"Name": name}
+        text = step["described"]
+        if text is not None:
+            image["Description"] = text
+            image["Tags"] = [{"Key": text, "Value": text}, {"Key": "shared", "Value": text}]
+        return {"Storage": {"S3": {"Bucket": self._bucket}}, "Image": image}
 
     # CloudFormation's side, for the world
 
@@ -164,13 +191,20 @@ class Run:
         self.world.disarm()
         yield from self._live_stacks_own_their_bundle()
         for stack in self._stacks:
+            yield from image_promises.live(self.world, stack)
+        for stack in self._stacks:
             yield from self._is_deleted(stack)
+        self.world.sleep(_LONGEST_WORK)
         yield from self.world.violations
         for stack in self._stacks:
             yield from stack.violations
             yield from _late_starts(self.world, stack)
             yield from self._answers(stack)
             yield from self._starts(stack)
+            yield from image_promises.starts(self.world, stack)
+            yield from image_promises.answers(self.world, stack)
+            yield from image_promises.left(self.world, stack)
+        yield from image_promises.foreign(self.world)
         yield from self._objects()
         yield from self._ledger()
         if self.world.messages():
@@ -217,7 +251,7 @@ class Run:
                 yield f"{about} was answered too late, without any fault"
 
     def _starts(self, stack: Stack) -> Iterator[str]:
-        """At most one task for each request: the request's own prefix, or one that it names."""
+        """At most one bundle task for each request: at its own prefix, or one that it names."""
         named = [
             _prefix(stack, exchange.event)
             for exchange in stack.exchanges

@@ -241,6 +241,11 @@ class Stack:
                 for task in self.world.tasks(self.properties["Storage"]["S3"]["Bucket"])
                 if task.storage.prefix.startswith(f"{self.name}/") and not task.view.ended
             ]
+            requests = [exchange.event["RequestId"] for exchange in self.exchanges]
+            self.violations += [
+                f"{work} runs on in {self.name}, which is gone"
+                for work in self.world.images.at_work(requests)
+            ]
 
     def _send(
         self,

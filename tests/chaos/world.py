@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import time_machine
@@ -27,16 +27,20 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
+from moto.ec2.models import ec2_backends
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 from samtranslator.yaml_helper import yaml_parse
 from urllib3.connectionpool import HTTPConnectionPool
 
 from instance_bundle import app, aws, last_resort
+from instance_bundle.properties import MethodName
 from instance_bundle.settings import settings
+from instance_bundle.store_image import REQUEST_TAG
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS
 from sandbox.ec2 import api as ec2
-from sandbox.ec2 import bundle_tasks
+from sandbox.ec2 import bundle_tasks, images, store_tasks
+from tests.chaos.images import WorldsImages, portrait
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 START = 1_800_000_000.0
@@ -51,6 +55,8 @@ LONGEST_RUN = 4 * 3600
 FAULTS = ("fail", "throttle", "deny", "delay", "cut", "cut-after")
 KILLS = ("kill", "kill-after")
 RESPONSE_PUT = "response:Put"
+
+_TAGGED: tuple[Literal["image", "snapshot"], ...] = ("image", "snapshot")
 
 _ERRORS = {
     ("ec2", "fail"): (500, "InternalError"),
@@ -118,6 +124,7 @@ class _Context:
     """What Lambda tells a function of its invocation."""
 
     ends: float
+    is_for_last_resort: bool
     function_name: str = "InstanceBundleFunction"
     memory_limit_in_mb: int = 256
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:bundle"
@@ -141,6 +148,9 @@ class World:
     """AWS, until the next `clear`. Made by `running`.
 
     Attributes:
+        instances: those that suit each method.
+        secret: ARN of the one that signs upload policies.
+        images: what EC2 has of images.
         answered: told the path and body of each answer that arrives at a ResponseURL; returns the
             HTTP status.
         wakes: epoch seconds at which CloudFormation's side has something to do; None if nothing.
@@ -151,12 +161,13 @@ class World:
         violations: what was seen broken on the way.
         delivered: the events that reached the function.
         log: what struck, in order.
-        answers_struck: when an answer on its way was struck; epoch seconds.
+        answers_struck: when an answer on its way, or the last resort, was struck; epoch seconds.
     """
 
     clock: time_machine.Traveller
-    instances: list[str]
+    instances: Mapping[MethodName, list[str]]
     secret: str
+    images: WorldsImages
     answered: Callable[[str, bytes], int] = lambda _path, _body: 200
     wakes: Callable[[], float | None] = lambda: None
     wake: Callable[[], None] = lambda: None
@@ -183,6 +194,7 @@ class World:
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         tasks.received.clear()
         tasks._tasks.clear()
+        self.images.clear()
         self._events.clear()
         self._armed.clear()
         self._duplicated = 0
@@ -285,13 +297,15 @@ class World:
     def _reach(self, moment: float) -> None:
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         # Tasks write what they write when they end, not when somebody looks.
-        ends = (task.started + task.seconds for task in tasks._tasks.values())
+        ends = [task.started + task.seconds for task in tasks._tasks.values()]
+        ends += self.images.ends()
         for stop in [*sorted(end for end in ends if end < moment), moment]:
             if stop > time.time():
                 # A little more, since the clock's grain is coarser than a float's.
                 self.clock.move_to(stop + 0.001)
-                tasks.advance()
-        tasks.advance()
+                ec2.advance_all()
+        ec2.advance_all()
+        self.images.note_ends()
         for task in tasks._tasks.values():
             if task.view.state == "complete":
                 self.finished[task.bundle_id] = task
@@ -364,7 +378,7 @@ class World:
 
     def _invoke(self, handler: Callable[[Any, Any], Any], event: Any) -> tuple[Any, str | None]:
         """What a handler returns; and the error's type, where it crashed or was killed."""
-        context = _Context(time.time() + FUNCTION_SECONDS)
+        context = _Context(time.time() + FUNCTION_SECONDS, handler is last_resort.handler)
         self._contexts.append(context)
         try:
             return handler(event, context), None
@@ -445,7 +459,7 @@ class World:
                 self._armed.remove(armed)
             self.counts[armed.fault.kind] += 1
             self.log.append(f"{armed.fault.kind} {name}")
-            if name == RESPONSE_PUT:
+            if name == RESPONSE_PUT or self._contexts[-1].is_for_last_resort:
                 self.answers_struck.append(time.time())
             return armed.fault.kind
         return None
@@ -471,30 +485,67 @@ def running() -> Iterator[World]:
         _forget()
         for name in ("instance-bundle", "botocore", "crhelper.resource_helper"):
             parts.enter_context(_silent(logging.getLogger(name)))
-        instances = [ec2.run_windows_instance_store(aws.ec2()) for _ in range(4)]
+        instances: dict[MethodName, list[str]] = {
+            "BundleInstance": [ec2.run_windows_instance_store(aws.ec2()) for _ in range(2)],
+            "StoreImage": [ec2.run_ebs_instance(aws.ec2()) for _ in range(2)],
+        }
         aws.ec2().create_tags(
-            Resources=instances, Tags=[{"Key": "sandbox:bundled", "Value": "yes"}]
+            Resources=[id_ for of_method in instances.values() for id_ in of_method],
+            Tags=[{"Key": "sandbox:bundled", "Value": "yes"}],
         )
         key = {
             "AccessKeyId": CREDENTIALS["AWS_ACCESS_KEY_ID"],
             "SecretAccessKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         }
         secret = aws.secretsmanager().create_secret(Name="bundles", SecretString=json.dumps(key))
-        world = World(clock, instances, secret["ARN"])
+        world = World(clock, instances, secret["ARN"], _images_of_others(clock))
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
         parts.enter_context(patch.object(HTTPConnectionPool, "_make_request", _put(world)))
         yield world
 
 
-def steer(instance_id: str, *, seconds: int, outcome: str) -> None:
-    """Say how an instance's next bundle task goes."""
+def steer(instance_id: str, **how: str | int) -> None:
+    """Say how an instance's next bundle task, or image, goes: by its tags `sandbox:<name>`."""
+    tags = {f"sandbox:{name.replace('_', '-')}": str(value) for name, value in how.items()}
     aws.ec2().create_tags(
         Resources=[instance_id],
-        Tags=[
-            {"Key": "sandbox:seconds", "Value": str(seconds)},
-            {"Key": "sandbox:outcome", "Value": outcome},
-        ],
+        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+    )
+
+
+def _images_of_others(clock: time_machine.Traveller) -> WorldsImages:
+    """Images of an instance that no stack is about: one of a person's, and one of another
+    deployment's."""
+    instance = ec2.run_ebs_instance(aws.ec2())
+    others: list[dict[str, str]] = [
+        {"made-by": "a person"},
+        {"made-by": "a deployment", REQUEST_TAG: "another's-request"},
+    ]
+    ids = []
+    for number, tags in enumerate(others):
+        ids.append(
+            aws.ec2().create_image(
+                InstanceId=instance,
+                Name=f"another's-{number}",
+                NoReboot=True,
+                TagSpecifications=[
+                    {
+                        "ResourceType": kind,
+                        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                    }
+                    for kind in _TAGGED
+                ],
+            )["ImageId"]
+        )
+    clock.shift(60)
+    ec2.advance_all()
+    backend = ec2_backends[ACCOUNT][REGION]
+    return WorldsImages(
+        ec2=backend,
+        images=images.of(ACCOUNT, REGION, time.time),
+        tasks=store_tasks.of(ACCOUNT, REGION, time.time),
+        foreign={id_: portrait(backend, backend.amis[id_]) for id_ in ids},
     )
 
 
@@ -524,6 +575,8 @@ def _stub(world: World) -> Callable[..., Any]:
             answer = carry_out_in_moto(stubber, event_name, request)
             if action == "BundleInstance":
                 world.note_start()
+            if action == "CreateImage":
+                world.images.note_starts()
             return answer
 
         def refuse(kind: str) -> Any:
@@ -592,7 +645,7 @@ def _forget() -> None:
     for made_once in (
         settings,
         app.ledger,
-        app.method,
+        app.methods,
         app.lifecycle,
         last_resort.ledger,
         _other_environment,

@@ -40,7 +40,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     monkeypatch.setattr(response, "deliver", lambda url, text, origin: sent.append(text))
     for name in ("LEDGER_TABLE", "POLL_QUEUE_URL"):
         monkeypatch.setenv(name, "none")
-    caches = (settings_module.settings, app.ledger, app.method, app.lifecycle)
+    caches = (settings_module.settings, app.ledger, app.methods, app.lifecycle)
     for made_once in caches:
         made_once.cache_clear()
     yield sent

@@ -16,6 +16,29 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "ec2:CancelBundleTask": frozenset({"ec2:CancelBundleTask"}),
     "ec2:DescribeBundleTasks": frozenset({"ec2:DescribeBundleTasks"}),
     "ec2:DescribeInstances": frozenset({"ec2:DescribeInstances"}),
+    "ec2:CreateImage": frozenset({"ec2:CreateImage"}),
+    # EC2 reads snapshots and tags, and writes the object, by the caller's permissions (Amazon EC2
+    # User Guide, Create a store image task, Permissions for storing and restoring AMIs using S3).
+    # Its one list is for both. What it has beside these only restoring can need: snapshots that are
+    # written (ebs:StartSnapshot, ebs:PutSnapshotBlock, ebs:CompleteSnapshot), encrypted
+    # (ec2:GetEbsEncryptionByDefault) and tagged (ec2:CreateTags). Tags that the caller can see are
+    # stored (How AMI store and restore works, CreateStoreImageTask).
+    "ec2:CreateStoreImageTask": frozenset(
+        {
+            *("ec2:CreateStoreImageTask", "ec2:DescribeTags"),
+            *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
+            *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:ListBucket"),
+            *("s3:PutObject", "s3:PutObjectTagging"),
+        }
+    ),
+    "ec2:DescribeImages": frozenset({"ec2:DescribeImages"}),
+    "ec2:DescribeSnapshots": frozenset({"ec2:DescribeSnapshots"}),
+    "ec2:DescribeStoreImageTasks": frozenset({"ec2:DescribeStoreImageTasks"}),
+    "ec2:DeregisterImage": frozenset({"ec2:DeregisterImage"}),
+    "ec2:DeleteSnapshot": frozenset({"ec2:DeleteSnapshot"}),
+    "ec2:ModifyImageAttribute": frozenset({"ec2:ModifyImageAttribute"}),
+    "ec2:CreateTags": frozenset({"ec2:CreateTags"}),
+    "ec2:DeleteTags": frozenset({"ec2:DeleteTags"}),
     # The code goes by the 404 of a key that is missing, which is a 403 to whoever may not list the
     # bucket (Amazon S3 API Reference, HeadObject and GetObject, Permissions).
     "s3:HeadObject": frozenset({"s3:GetObject", "s3:ListBucket"}),
@@ -78,8 +101,18 @@ WITH_KEYS: Mapping[str, frozenset[str]] = {
 """The actions that are needed besides where the service encrypts by a key of the customer's."""
 
 
+AT_CREATION: Mapping[str, frozenset[str]] = {
+    # It has the image and the snapshots tagged as they are made (Service Authorization Reference,
+    # Amazon EC2, CreateImage, Dependent actions; Amazon EC2 User Guide, Grant permission to tag
+    # Amazon EC2 resources during creation).
+    "ec2:CreateImage": frozenset({"ec2:CreateTags"}),
+}
+"""The actions that are needed besides on what the call creates, as it does."""
+
+
 def needs(call: str, encrypting: Collection[str] = ()) -> set[str]:
-    """What a call needs: actions; those on a key say through which service.
+    """What a call needs: actions; those on a key say through which service, and those on what is
+    being created, by which call.
 
     Args:
         call: as `service:Action`.
@@ -90,9 +123,18 @@ def needs(call: str, encrypting: Collection[str] = ()) -> set[str]:
     """
     service = call.partition(":")[0]
     of_key = WITH_KEYS.get(call, frozenset()) if service in encrypting else frozenset()
-    return {*ACTIONS[call], *(through(action, service) for action in of_key)}
+    return {
+        *ACTIONS[call],
+        *(through(action, service) for action in of_key),
+        *(at_creation(action, call) for action in AT_CREATION.get(call, frozenset())),
+    }
 
 
 def through(action: str, service: str) -> str:
     """An action on a key that a service does on the caller's behalf."""
     return f"{action} through {service}"
+
+
+def at_creation(action: str, call: str) -> str:
+    """An action on what a call creates, as `ec2:CreateAction` holds it to that call."""
+    return f"{action} as a part of {call}"

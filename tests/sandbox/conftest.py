@@ -86,7 +86,7 @@ def calls(quick_aws: Aws) -> dict[str, list[str]]:
 
         return PHASES[name].steps(new_trial(quick_aws, PHASES[name]), strike)
 
-    carry_out(quick_aws, map(counted, PHASES), patience=60)
+    carry_out(quick_aws, map(counted, PHASES), patience=120)
     wait_for_empty_queues(quick_aws)
     found = hits(quick_aws)
     clear_faults(quick_aws)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,10 +19,13 @@ from sandbox.clients import CREDENTIALS, Clients
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
-    from mypy_boto3_ec2.type_defs import BundleTaskTypeDef
+    from mypy_boto3_ec2.type_defs import BundleTaskTypeDef, FilterTypeDef, ImageTypeDef
 
 
 Found = TypeVar("Found")
+
+MARK = "made-for"
+"""The key of a tag by which a test knows its images, their snapshots and their objects."""
 
 
 def wait_for(look: Callable[[], Found | None], what: str, patience: float = 60) -> Found:
@@ -90,8 +93,10 @@ class Aws:
         """A new Windows instance with an instance-store root, its next task steered by tags."""
         return self._run_like(self.ready["instance_id"], steering)
 
-    def ebs_instance(self) -> str:
-        return self._run_like(self.ready["ebs_instance_id"], {})
+    def ebs_instance(self, **steering: str) -> str:
+        """A new instance with an EBS root, its next image steered by tags: `image_seconds` is
+        `sandbox:image-seconds`."""
+        return self._run_like(self.ready["ebs_instance_id"], steering)
 
     def create_stack(self, template: dict[str, Any]) -> str:
         """Create a stack, and return its ID."""
@@ -152,6 +157,25 @@ class Aws:
         received = json_of(f"{self.clients.endpoint}/sandbox/bundle-requests")
         return [request for request in received if request["InstanceId"] == instance_id]
 
+    def images(self, mark: str) -> "list[ImageTypeDef]":
+        """The images that carry a mark, whatever their state."""
+        return self.clients.ec2.describe_images(Filters=[_marked(mark)])["Images"]
+
+    def snapshots(self, mark: str) -> set[str]:
+        """The IDs of the snapshots that carry a mark."""
+        found = self.clients.ec2.describe_snapshots(Filters=[_marked(mark)])["Snapshots"]
+        return {snapshot["SnapshotId"] for snapshot in found}
+
+    def store_tasks(self, image_ids: Collection[str]) -> dict[str, str]:
+        """The state of the store task of each image that has one, images that are gone included."""
+        states: dict[str, str] = {}
+        for image_id in image_ids:
+            described = self.clients.ec2.describe_store_image_tasks(ImageIds=[image_id])
+            states |= {
+                task["AmiId"]: task["StoreTaskState"] for task in described["StoreImageTaskResults"]
+            }
+        return states
+
     def responses(self, stack_id: str) -> list[dict[str, Any]]:
         """The answers about a stack's resources, as CloudFormation received them."""
         received = json_of(f"{self.clients.endpoint}/sandbox/responses")
@@ -169,7 +193,8 @@ class Aws:
                 {
                     "ResourceType": "instance",
                     "Tags": [
-                        {"Key": f"sandbox:{key}", "Value": value} for key, value in tags.items()
+                        {"Key": f"sandbox:{key.replace('_', '-')}", "Value": value}
+                        for key, value in tags.items()
                     ],
                 }
             ]
@@ -177,6 +202,10 @@ class Aws:
             else [],
         )
         return run["Instances"][0]["InstanceId"]
+
+
+def _marked(mark: str) -> "FilterTypeDef":
+    return {"Name": f"tag:{MARK}", "Values": [mark]}
 
 
 def signing_secret(clients: Clients) -> str:

@@ -7,14 +7,14 @@ import pytest
 
 from .faults import clear_faults, hits, set_fault, wait_for_empty_queues
 from .support import Aws
-from .trials import PHASES, Phase, Steps, Trial, carry_out, new_trial
+from .trials import PHASES, Phase, Steps, Trial, carry_out, new_trial, phases_named
 
 PASSING = ("throttle", "fail", "cut", "cut-after")
-STEPS = ("create", "delete")
+CREATE = "BundleInstance: create"
 
 # More often than the function repeats a call within one invocation: the SDK tries 3 times, the
-# sender of the answer 5 times, and BundleInstance is never repeated.
-TIMES = {"ec2:BundleInstance": 1, "response:Put": 6}
+# sender of the answer 5 times, and what starts a task is never repeated.
+TIMES = {"ec2:BundleInstance": 1, "ec2:CreateImage": 1, "response:Put": 6}
 OFTEN = 4
 
 ALWAYS = 100_000
@@ -44,7 +44,7 @@ def _all_end_right(
 
         return phase.steps(new_trial(aws, phase), strike)
 
-    carry_out(aws, itertools.starmap(struck, ordered), patience=150)
+    carry_out(aws, itertools.starmap(struck, ordered), patience=260)
     wait_for_empty_queues(aws)
     found = hits(aws)
     clear_faults(aws)
@@ -59,8 +59,8 @@ def _all_end_right(
     assert {what: wrong for what, wrong in problems.items() if wrong} == {}
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.timeout(360)
+@pytest.mark.parametrize("name", phases_named("create", "delete"))
 def test_a_stack_ends_right_whichever_call_fails_for_a_while(
     aws: Aws, calls: dict[str, list[str]], name: str
 ) -> None:
@@ -74,8 +74,8 @@ def test_a_stack_ends_right_whichever_call_fails_for_a_while(
     )
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["create", "delete"])
+@pytest.mark.timeout(360)
+@pytest.mark.parametrize("name", phases_named("create", "delete"))
 def test_a_call_that_outlasts_the_functions_time_is_taken_up_by_the_queue(
     aws: Aws, calls: dict[str, list[str]], name: str
 ) -> None:
@@ -86,8 +86,11 @@ def test_a_call_that_outlasts_the_functions_time_is_taken_up_by_the_queue(
     )
 
 
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", ["create", "replace", "delete while created", "roll back"])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "name",
+    phases_named("create", "replace", "delete while created", "delete while stored", "roll back"),
+)
 def test_what_is_delivered_twice_at_once_is_done_once(aws: Aws, name: str) -> None:
     _all_end_right(
         aws,
@@ -100,7 +103,7 @@ def test_what_is_delivered_twice_at_once_is_done_once(aws: Aws, name: str) -> No
 
 
 DENIED = {
-    "create": {
+    "BundleInstance: create": {
         "dynamodb:PutItem": "dynamodb:PutItem",
         "dynamodb:Query": "dynamodb:Query",
         "dynamodb:UpdateItem": "dynamodb:UpdateItem",
@@ -111,7 +114,7 @@ DENIED = {
         "secretsmanager:GetSecretValue": "secretsmanager:GetSecretValue",
         "sqs:SendMessage": "sqs:SendMessage",
     },
-    "delete": {
+    "BundleInstance: delete": {
         "dynamodb:DeleteItem": "dynamodb:DeleteItem",
         "dynamodb:PutItem": "dynamodb:PutItem",
         "dynamodb:Query": "dynamodb:Query",
@@ -121,18 +124,46 @@ DENIED = {
         "s3:ListObjectsV2": "s3:ListBucket",
         "sqs:SendMessage": "sqs:SendMessage",
     },
-    "delete while created": {
+    "BundleInstance: delete while created": {
         "ec2:CancelBundleTask": "ec2:CancelBundleTask",
         "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
     },
-    "replace": {
+    "BundleInstance: replace": {
         "ec2:BundleInstance": "ec2:BundleInstance",
+    },
+    "StoreImage: create": {
+        "ec2:CreateImage": "ec2:CreateImage",
+        "ec2:CreateStoreImageTask": "ec2:CreateStoreImageTask",
+        "ec2:DescribeImages": "ec2:DescribeImages",
+        "ec2:DescribeInstances": "ec2:DescribeInstances",
+        "ec2:DescribeStoreImageTasks": "ec2:DescribeStoreImageTasks",
+    },
+    "StoreImage: update in place": {
+        "ec2:CreateTags": "ec2:CreateTags",
+        "ec2:DeleteTags": "ec2:DeleteTags",
+        "ec2:DescribeSnapshots": "ec2:DescribeSnapshots",
+        "ec2:ModifyImageAttribute": "ec2:ModifyImageAttribute",
+    },
+    "StoreImage: delete": {
+        "ec2:DeleteSnapshot": "ec2:DeleteSnapshot",
+        "ec2:DeregisterImage": "ec2:DeregisterImage",
+        "ec2:DescribeSnapshots": "ec2:DescribeSnapshots",
+        "s3:DeleteObjects": "s3:DeleteObject",
+    },
+    "StoreImage: delete while created": {
+        "ec2:DeleteSnapshot": "ec2:DeleteSnapshot",
+        "ec2:DeregisterImage": "ec2:DeregisterImage",
+        "ec2:DescribeImages": "ec2:DescribeImages",
+        "s3:HeadObject": "s3:GetObject",
+    },
+    "StoreImage: replace": {
+        "ec2:CreateImage": "ec2:CreateImage",
     },
 }
 """The action that the Reason names, by the call that is denied."""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", DENIED)
 def test_a_denied_call_is_failed_at_once_with_its_action_and_mended_by_a_delete(
     aws: Aws, calls: dict[str, list[str]], name: str
@@ -178,8 +209,8 @@ def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(
 ) -> None:
     """The function cannot answer: what it is to answer stands in the ledger. The last resort has a
     role of its own; the denial ends before its turn, after as many polls as the queue delivers."""
-    before = calls["create"][: calls["create"].index("ec2:DescribeBundleTasks")]
-    trial = new_trial(aws, PHASES["create"])
+    before = calls[CREATE][: calls[CREATE].index("ec2:DescribeBundleTasks")]
+    trial = new_trial(aws, PHASES[CREATE])
 
     def strike(trial: Trial) -> None:
         set_fault(
@@ -189,7 +220,7 @@ def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(
             times=3,
         )
 
-    carry_out(aws, [PHASES["create"].steps(trial, strike)], patience=100)
+    carry_out(aws, [PHASES[CREATE].steps(trial, strike)], patience=100)
     clear_faults(aws)
 
     assert aws.stack(trial.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -199,7 +230,7 @@ def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(
 
 
 def test_an_answer_that_is_refused_is_given_up_and_the_stack_times_out(aws: Aws) -> None:
-    trial = new_trial(aws, PHASES["create"])
+    trial = new_trial(aws, PHASES[CREATE])
     set_fault(aws, "response:Put", "deny", trial.name)
 
     trial.create(trial.body("one", ServiceTimeout=15, OnDelete="Delete"))
@@ -218,6 +249,6 @@ def test_an_answer_that_is_refused_is_given_up_and_the_stack_times_out(aws: Aws)
 def test_an_answer_that_meets_503s_and_cuts_arrives_within_one_invocation(aws: Aws) -> None:
     _all_end_right(
         aws,
-        PHASES["create"],
+        PHASES[CREATE],
         [("response:Put", kind, {"times": 2}) for kind in PASSING],
     )

@@ -10,8 +10,8 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -21,10 +21,11 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from instance_bundle import upload_policy
+from instance_bundle.store_image import REQUEST_TAG
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, Clients
 
-from .actions import ACTIONS, BY_LAMBDA, WITH_KEYS, needs, through
+from .actions import ACTIONS, AT_CREATION, BY_LAMBDA, WITH_KEYS, at_creation, needs, through
 from .faults import (
     clear_faults,
     hits,
@@ -34,7 +35,7 @@ from .faults import (
     wait_for_empty_queues,
 )
 from .support import Aws, SandboxProcess, json_of, signing_secret
-from .trials import Steps, Trial, carry_out
+from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Steps, Trial, carry_out
 
 KEY_OF_LEDGER_AND_QUEUES = "arn:aws:kms:us-east-1:123456789012:key/of-ledger-and-queues"
 KEY_OF_SECRETS = "arn:aws:kms:us-east-1:123456789012:key/of-secrets"
@@ -46,8 +47,9 @@ FULL = {
     "AllowedInstanceTag": "bundle=yes",
     "AllowedBuckets": "instance-bundles,prod-*",
     "AllowObjectDeletion": "true",
+    "AllowStoreImage": "true",
 }
-LEAST = {"AllowObjectDeletion": "false", "UploadSecretArns": ""}
+LEAST = {"AllowObjectDeletion": "false", "AllowStoreImage": "false", "UploadSecretArns": ""}
 A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  # noqa: S105
 
 
@@ -80,6 +82,7 @@ def least(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
 # What is allowed, and what is called
 
 _MEMBERS = {"Sid", "Effect", "Action", "Resource", "Condition"}
+OF_TAG = "aws:ResourceTag/"
 
 
 @dataclass(frozen=True)
@@ -91,30 +94,48 @@ class Statement:
         actions: what it allows.
         resources: what it allows that on.
         services: those that `kms:ViaService` holds it to; empty where nothing does.
+        creations: the calls that `ec2:CreateAction` holds it to; likewise.
+        tags: the keys of the tags that its resources must have.
+        condition_keys: what its conditions are about.
     """
 
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     services: tuple[str, ...]
+    creations: tuple[str, ...]
+    tags: tuple[str, ...]
+    condition_keys: frozenset[str]
 
     @classmethod
     def of(cls, written: Mapping[str, Any]) -> "Statement":
         assert written["Effect"] == "Allow"
         assert {"Action", "Resource"} <= {*written} <= _MEMBERS, written
-        held = written.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", [])
+        condition = written.get("Condition", {})
+        assert {*condition} <= {"Null", "StringEquals"}, written
+        equal, absent = condition.get("StringEquals", {}), condition.get("Null", {})
+        assert {*absent.values()} <= {"false"}, written
         return cls(
             sid=written["Sid"],
             actions=_listed(written["Action"]),
             resources=_listed(written["Resource"]),
-            services=tuple(endpoint.partition(".")[0] for endpoint in _listed(held)),
+            services=tuple(
+                endpoint.partition(".")[0] for endpoint in _listed(equal.get("kms:ViaService", []))
+            ),
+            creations=tuple(
+                f"ec2:{action}" for action in _listed(equal.get("ec2:CreateAction", []))
+            ),
+            tags=tuple(key.removeprefix(OF_TAG) for key in absent if key.startswith(OF_TAG)),
+            condition_keys=frozenset({*equal, *absent}),
         )
 
     def allows(self) -> set[str]:
         """Actions, as `needs` has them."""
-        if not self.services:
-            return {*self.actions}
-        return {through(action, name) for action in self.actions for name in self.services}
+        if self.services:
+            return {through(action, name) for action in self.actions for name in self.services}
+        if self.creations:
+            return {at_creation(action, call) for action in self.actions for call in self.creations}
+        return {*self.actions}
 
 
 def _listed(one_or_more: str | list[str]) -> tuple[str, ...]:
@@ -196,7 +217,10 @@ def is_an_action(name: str) -> bool:
 
 def test_each_action_of_the_map_and_of_the_template_is_one_of_iams() -> None:
     of_map = {
-        action for by_call in (ACTIONS, WITH_KEYS) for found in by_call.values() for action in found
+        action
+        for by_call in (ACTIONS, WITH_KEYS, AT_CREATION)
+        for found in by_call.values()
+        for action in found
     }
     of_template = {
         action
@@ -223,7 +247,7 @@ def written_statements() -> Iterator[dict[str, Any]]:
 
 def test_the_map_has_the_calls_that_the_code_makes_and_those_that_lambda_makes() -> None:
     assert {*ACTIONS} == calls_in_the_code() | BY_LAMBDA
-    assert {*WITH_KEYS} <= {*ACTIONS}
+    assert {*WITH_KEYS, *AT_CREATION} <= {*ACTIONS}
     assert actions_in_the_code() <= {action for found in ACTIONS.values() for action in found}
 
 
@@ -266,7 +290,14 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "PollThroughTheQueue": {"PollQueue"},
             "HandOverWhatKeepsCrashing": {"function:LastResortFunction"},
             "Log": {"log-group:InstanceBundleLogGroup"},
-            "SeeInstanceTags": {"*"},
+            "SeeImages": {"*"},
+            "MakeImages": {"instance/*", "image/*", "snapshot/*"},
+            "TagWhatIsMade": {"image/*", "snapshot/*"},
+            "DealWithImages": {"image/*"},
+            "DeleteSnapshots": {"snapshot/*"},
+            "ChangeTags": {"image/*", "snapshot/*"},
+            "StoreObjects": {"instance-bundles/ami-*.bin", "prod-*/ami-*.bin"},
+            "ReadSnapshotsToStoreThem": {"snapshot/*"},
             "RemoveBundles": of_bundles | of_parts,
             "ReadUploadCredentials": {"secret:*"},
             "DecryptUploadCredentials": {"key/of-secrets"},
@@ -326,30 +357,102 @@ def test_an_action_is_allowed_on_resources_of_a_kind_that_it_takes(full: Aws) ->
 
 def takes(action: str, arn: str) -> bool:
     """Whether an action can be allowed on a resource; one with no kinds of them, on `*` alone."""
+    return arn == "*" if not kinds_of(action) else bool(kinds_that_fit(action, arn))
+
+
+def kinds_of(action: str) -> list[dict[str, Any]]:
+    """The kinds of resources that an action takes."""
     service, _, name = action.partition(":")
     of_service = services()[service]
-    kinds = of_service["Actions"][name.lower()].get("Resources", [])
-    if not kinds:
-        return arn == "*"
-    formats = [f for kind in kinds for f in of_service["Resources"][kind.lower()]["ARNFormats"]]
-    return any(re.fullmatch(re.sub(r"\$\{\w+}", "[^:]*", f), arn) for f in formats)
+    names = of_service["Actions"][name.lower()].get("Resources", [])
+    return [of_service["Resources"][kind.lower()] for kind in names]
+
+
+def kinds_that_fit(action: str, arn: str) -> list[dict[str, Any]]:
+    """Those of them that a resource is of."""
+    return [
+        kind
+        for kind in kinds_of(action)
+        if any(re.fullmatch(re.sub(r"\$\{\w+}", "[^:]*", f), arn) for f in kind["ARNFormats"])
+    ]
+
+
+def test_a_tag_is_demanded_of_resources_whose_tags_a_condition_may_be_about(full: Aws) -> None:
+    key = f"{OF_TAG}${{TagKey}}"
+    wrong = [
+        f"{statement.sid}: {action} on {arn}"
+        for statement in statements(full)["InstanceBundleFunction"]
+        for action in statement.actions
+        for arn in statement.resources
+        if statement.tags
+        and not any(key in kind.get("ConditionKeys", []) for kind in kinds_that_fit(action, arn))
+    ]
+
+    assert wrong == []
+
+
+UNKNOWN_TO_CFN_LINT = {
+    # Its data has the keys of resources, and not those of requests and services: Service
+    # Authorization Reference, Condition keys for Amazon EC2.
+    "ec2:CreateAction",
+    # AWS KMS Developer Guide, AWS KMS condition keys.
+    "kms:ViaService",
+    # Amazon S3 User Guide, Amazon S3 condition keys, s3:ResourceAccount.
+    "s3:ResourceAccount",
+}
+
+
+def test_each_condition_is_about_a_key_that_there_is(full: Aws) -> None:
+    of_policies = {
+        key
+        for allowed in statements(full).values()
+        for statement in allowed
+        for key in statement.condition_keys
+    }
+    known = {
+        key.partition("/")[0]
+        for service in services().values()
+        for kind in service["Resources"].values()
+        for key in kind.get("ConditionKeys", [])
+    }
+
+    unknown = {key for key in of_policies if key.partition("/")[0] not in known}
+    assert unknown == UNKNOWN_TO_CFN_LINT
+
+
+def test_only_images_and_snapshots_that_were_made_so_are_open_to_the_function(full: Aws) -> None:
+    demanded = {
+        statement.sid: statement.tags
+        for statement in statements(full)["InstanceBundleFunction"]
+        if any("image/" in arn or "snapshot/" in arn for arn in statement.resources)
+    }
+
+    makes = {"MakeImages": (), "TagWhatIsMade": ()}
+    others = {"DealWithImages", "DeleteSnapshots", "ChangeTags", "ReadSnapshotsToStoreThem"}
+    assert demanded == makes | dict.fromkeys(others, (REQUEST_TAG,))
 
 
 OF_BUCKETS = {"s3:ListBucket"}
 MANIFEST, PART, OTHER = "web/windows.manifest.xml", "web/windows.part.0", "web/windows"
+STORED = "ami-0123456789abcdef0.bin"
+KEYS = (MANIFEST, PART, STORED, OTHER)
 
 
 @pytest.mark.parametrize("bucket", ["instance-bundles", "prod-images"])
-def test_only_manifests_and_parts_in_allowed_buckets_are_open_to_the_function(
+def test_only_objects_of_its_own_kinds_in_allowed_buckets_are_open_to_the_function(
     full: Aws, bucket: str
 ) -> None:
     allowed = statements(full)["InstanceBundleFunction"]
 
     removes = {"s3:DeleteObject", "s3:GetObject"}
-    assert allowed_on_objects(allowed, bucket) == {MANIFEST: removes, PART: removes, OTHER: set()}
-    assert allowed_on_objects(allowed, f"other-{bucket}") == {
-        key: set() for key in (MANIFEST, PART, OTHER)
+    stores = {"s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"}
+    assert allowed_on_objects(allowed, bucket) == {
+        MANIFEST: removes,
+        PART: removes,
+        STORED: removes | stores,
+        OTHER: set(),
     }
+    assert allowed_on_objects(allowed, f"other-{bucket}") == {key: set() for key in KEYS}
 
 
 def allowed_on_objects(allowed: Collection[Statement], bucket: str) -> dict[str, set[str]]:
@@ -362,19 +465,25 @@ def allowed_on_objects(allowed: Collection[Statement], bucket: str) -> dict[str,
             if action.startswith("s3:") and action not in OF_BUCKETS
             if any(fnmatchcase(f"arn:aws:s3:::{bucket}/{key}", arn) for arn in statement.resources)
         }
-        for key in (MANIFEST, PART, OTHER)
+        for key in KEYS
     }
 
 
-def tagged_instance(aws: Aws, **steering: str) -> str:
-    """An instance that AllowedInstanceTag lets be bundled."""
-    instance = aws.instance(**{"seconds": "1"} | steering)
-    aws.clients.ec2.create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": "yes"}])
-    return instance
-
-
 def tagged_trial(aws: Aws, **steering: str) -> Trial:
-    return Trial(aws, instance=tagged_instance(aws, **steering))
+    """A trial on an instance that AllowedInstanceTag lets be bundled."""
+    return tagged(Trial(aws, instance=aws.instance(**{"seconds": "1"} | steering)))
+
+
+def tagged_image_trial(aws: Aws, outcome: str = "complete") -> Trial:
+    """Likewise of `Method: StoreImage`."""
+    return tagged(Trial(aws, instance=STORE_IMAGE.instance(aws, outcome), method=STORE_IMAGE))
+
+
+def tagged(trial: Trial) -> Trial:
+    trial.aws.clients.ec2.create_tags(
+        Resources=[trial.instance], Tags=[{"Key": "bundle", "Value": "yes"}]
+    )
+    return trial
 
 
 @pytest.mark.faults
@@ -430,8 +539,78 @@ def _redeliver_a_batch(aws: Aws) -> bool:
     return any(struck[fault] for fault in deletions)
 
 
+Ends = Callable[[], dict[str, list[str]]]
+"""What of stacks, by what they have gone through, has not ended as it has to."""
+
+
 def _go_through_everything(aws: Aws) -> dict[str, list[str]]:
     """What of the stacks, by what they go through, does not end as it has to."""
+    bundling, bundled = _bundles(aws)
+    storing, stored = _images(aws)
+    carry_out(aws, [*bundling, *storing], patience=150)
+    clear_faults(aws)
+    return {what: wrong for what, wrong in {**bundled(), **stored()}.items() if wrong}
+
+
+def _create(trial: Trial, body: dict[str, Any]) -> Steps:
+    trial.create(body)
+    yield trial.rests()
+
+
+def _delete_midway(trial: Trial, body: dict[str, Any]) -> Steps:
+    trial.create(body)
+    yield trial.is_between_polls()
+    trial.delete()
+    yield trial.rests()
+
+
+def _images(aws: Aws) -> tuple[list[Steps], Ends]:
+    """Steps that go through all that becomes of images, and how they have ended."""
+    stored, midway = tagged_image_trial(aws), tagged_image_trial(aws, "hang")
+    on_ebs = replace(tagged_image_trial(aws), method=BUNDLE_INSTANCE)
+    on_instance_store = replace(tagged_trial(aws), method=STORE_IMAGE)
+    amended: list[str] = []
+
+    def store() -> Steps:
+        body = stored.body("one", OnDelete="Delete")
+        stored.create(body)
+        yield stored.rests()
+        bundle = body["Resources"]["Bundle"]
+        bundle["Properties"] = stored.method.amended(bundle["Properties"])
+        stored.update(body)
+        yield stored.rests()
+        amended.extend(stored.problems("UPDATE_COMPLETE", 1, ["one"]))
+        stored.delete()
+        yield stored.rests()
+
+    return [
+        store(),
+        _delete_midway(midway, midway.body("one")),
+        _create(on_ebs, on_ebs.body("one")),
+        _create(on_instance_store, on_instance_store.body("one")),
+    ], lambda: {
+        "image amended": amended,
+        "image removed": stored.problems("DELETE_COMPLETE", 1, []),
+        "image deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
+        "instance with an EBS root": _not_refused(on_ebs, "Use `Method: StoreImage`"),
+        "instance with an instance-store root": _not_refused(
+            on_instance_store, "Use `Method: BundleInstance`"
+        ),
+    }
+
+
+def _not_refused(trial: Trial, advice: str) -> list[str]:
+    """What is wrong with a stack that is to be refused with some advice, and to start nothing."""
+    told = trial.reasons()
+    is_right = [advice in reason for reason in told] == [True]
+    return [
+        *trial.problems("ROLLBACK_COMPLETE", 0, []),
+        *([] if is_right else [f"was told {told}"]),
+    ]
+
+
+def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
+    """Steps that go through all that becomes of bundles, under faults, and how they have ended."""
     removed = tagged_trial(aws)
     midway = tagged_trial(aws, outcome="hang")
     failing = tagged_trial(aws, outcome="failed")
@@ -442,19 +621,12 @@ def _go_through_everything(aws: Aws) -> dict[str, list[str]]:
     at_all = tagged_trial(aws)
 
     def create(trial: Trial, **properties: Any) -> Steps:
-        trial.create(trial.body("one", **properties))
-        yield trial.rests()
+        return _create(trial, trial.body("one", **properties))
 
     def remove() -> Steps:
         yield from create(removed, OnDelete="Delete")
         removed.delete()
         yield removed.rests()
-
-    def delete_midway() -> Steps:
-        midway.create(midway.body("one"))
-        yield midway.is_between_polls()
-        midway.delete()
-        yield midway.rests()
 
     set_fault(aws, "event:Delivery", "twice", twice.name)
     # As often as a message is received, before it is a dead letter.
@@ -465,18 +637,11 @@ def _go_through_everything(aws: Aws) -> dict[str, list[str]]:
     # As often as an event is delivered, and then its record to the last resort: it is handed back.
     set_fault(aws, "dynamodb:PutItem", "kill", at_all.name, times=6)
 
-    carry_out(
-        aws,
-        [
-            *(remove(), delete_midway(), create(failing), create(twice)),
-            *(create(rehearsed, DryRun=True), create(at_the_polls, OnDelete="Delete")),
-            *(create(in_the_ledger), create(at_all)),
-        ],
-        patience=150,
-    )
-    clear_faults(aws)
-
-    ends = {
+    return [
+        *(remove(), _delete_midway(midway, midway.body("one")), create(failing), create(twice)),
+        *(create(rehearsed, DryRun=True), create(at_the_polls, OnDelete="Delete")),
+        *(create(in_the_ledger), create(at_all)),
+    ], lambda: {
         "removed": removed.problems("DELETE_COMPLETE", 1, []),
         "deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
         "fails": failing.problems("ROLLBACK_COMPLETE", 1, []),
@@ -486,7 +651,6 @@ def _go_through_everything(aws: Aws) -> dict[str, list[str]]:
         "crashes once received": in_the_ledger.problems("CREATE_COMPLETE", 1, ["one"]),
         "crashes at all": at_all.problems("CREATE_COMPLETE", 1, ["one"]),
     }
-    return {what: wrong for what, wrong in ends.items() if wrong}
 
 
 def test_another_bucket_is_refused_before_anything_is_called(full: Aws) -> None:
@@ -494,22 +658,27 @@ def test_another_bucket_is_refused_before_anything_is_called(full: Aws) -> None:
     trial = tagged_trial(full)
     body = trial.body("one")
     body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Bucket"] = "elsewhere"
-    wait_for_empty_queues(full)
-    before = calls(full)["InstanceBundleFunction"]
 
-    # With no rollback, and so no Delete, which would be received like any other.
-    trial.stack_id = full.clients.cloudformation.create_stack(
-        StackName=trial.name, TemplateBody=json.dumps(body), DisableRollback=True
-    )["StackId"]
-    stack = full.at_rest(trial.stack_id)
-    after = calls(full)["InstanceBundleFunction"]
+    reason, called = refusal(trial, body)
 
-    assert stack["StackStatus"] == "CREATE_FAILED"
-    reason = full.failure(trial.stack_id)
     assert "Storage.S3.Bucket: " in reason
     assert "AllowedBuckets" in reason
+    assert called == {"response:Put"}
+
+
+def refusal(trial: Trial, body: dict[str, Any]) -> tuple[str, set[str]]:
+    """The reason for which a stack is not created, and what the function calls for it."""
+    aws = trial.aws
+    wait_for_empty_queues(aws)
+    before = calls(aws)["InstanceBundleFunction"]
+    # With no rollback, and so no Delete, which would be received like any other.
+    trial.stack_id = aws.clients.cloudformation.create_stack(
+        StackName=trial.name, TemplateBody=json.dumps(body), DisableRollback=True
+    )["StackId"]
+    assert aws.at_rest(trial.stack_id)["StackStatus"] == "CREATE_FAILED"
+    after = calls(aws)["InstanceBundleFunction"]
     # What Lambda does by itself goes on all the time.
-    assert {*(after - before)} - BY_LAMBDA == {"response:Put"}
+    return aws.failure(trial.stack_id), {*(after - before)} - BY_LAMBDA
 
 
 def test_only_an_instance_that_carries_the_tag_is_bundled(full: Aws) -> None:
@@ -530,7 +699,7 @@ def test_only_an_instance_that_carries_the_tag_is_bundled(full: Aws) -> None:
 # As little as can be
 
 
-def test_the_least_deployment_may_write_nothing_to_s3(least: Aws) -> None:
+def test_the_least_deployment_may_write_nothing_to_s3_and_make_no_images(least: Aws) -> None:
     allowed = {
         permission
         for of_role in statements(least).values()
@@ -539,12 +708,16 @@ def test_the_least_deployment_may_write_nothing_to_s3(least: Aws) -> None:
     }
 
     assert {name for name in allowed if name.startswith("s3:")} == {"s3:GetObject", "s3:ListBucket"}
-    assert {name for name in allowed if name.startswith(("kms:", "secretsmanager:"))} == set()
-    assert "ec2:DescribeInstances" not in allowed
+    assert {name for name in allowed if name.startswith("ec2:")} == {
+        *("ec2:BundleInstance", "ec2:CancelBundleTask"),
+        *("ec2:DescribeBundleTasks", "ec2:DescribeInstances"),
+    }
+    assert {name.partition(":")[0] for name in allowed} == {
+        *("dynamodb", "ec2", "lambda", "logs", "s3", "sqs")
+    }
     assert allowed_on_objects(statements(least)["InstanceBundleFunction"], "any") == {
+        **{key: set() for key in KEYS},
         MANIFEST: {"s3:GetObject"},
-        PART: set(),
-        OTHER: set(),
     }
 
 
@@ -614,22 +787,27 @@ def test_the_least_deployment_lets_no_update_ask_for_a_deletion(least: Aws) -> N
 
 @pytest.mark.parametrize(
     ("path", "parameter"),
-    [("OnDelete", "AllowObjectDeletion"), ("UploadCredentials", "UploadSecretArns")],
+    [
+        ("OnDelete", "AllowObjectDeletion"),
+        ("UploadCredentials", "UploadSecretArns"),
+        ("Method", "AllowStoreImage"),
+    ],
 )
-def test_the_least_deployment_refuses_what_it_has_no_permission_for(
+def test_the_least_deployment_refuses_what_it_has_no_permission_for_before_anything_is_called(
     least: Aws, path: str, parameter: str
 ) -> None:
     trial = Trial(least, instance=least.instance(seconds="1"))
     body = with_an_upload_policy(trial, "one")
-    if path == "OnDelete":
-        body["Resources"]["Bundle"]["Properties"]["OnDelete"] = "Delete"
-    else:
-        body = trial.body("one")
+    match path:
+        case "OnDelete":
+            body["Resources"]["Bundle"]["Properties"]["OnDelete"] = "Delete"
+        case "UploadCredentials":
+            body = trial.body("one")
+        case "Method":
+            body = replace(trial, method=STORE_IMAGE).body("one")
 
-    trial.create(body)
+    reason, called = refusal(trial, body)
 
-    assert least.at_rest(trial.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
-    [reason] = trial.reasons()
     assert f"1 problem in the properties. {path}: " in reason
     assert parameter in reason
-    assert least.bundle_requests(trial.instance) == []
+    assert called == {"response:Put"}

@@ -88,7 +88,7 @@ def _resource(logical_id: str) -> dict[str, Any]:
 
 def _forget() -> None:
     # The clients stay: moto answers those that were made before it was on, too.
-    for made_once in (settings, app.ledger, app.method, app.lifecycle, last_resort.ledger):
+    for made_once in (settings, app.ledger, app.methods, app.lifecycle, last_resort.ledger):
         made_once.cache_clear()
 
 

@@ -14,15 +14,15 @@ from instance_bundle import aws, upload_policy
 from instance_bundle.bundle_instance import BundleInstance
 from instance_bundle.errors import Denied, NotAllowed, NotDeletable, PassingFault, Throttled
 from instance_bundle.limits import Limits, Tag
-from instance_bundle.method import Method, Task
-from instance_bundle.properties import Location, Properties, Target
+from instance_bundle.method import Made, Method, Task, Work
+from instance_bundle.properties import Image, Location, Properties, Target
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
 
 from .conftest import Clock
 
 HERE = Location("images", "web")
-LATER = 1_800_003_600.0
+START, LATER = 1_800_000_000.0, 1_800_003_600.0
 EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's example
 
 
@@ -39,20 +39,34 @@ def method() -> Method:
     return BundleInstance(Limits())
 
 
-def properties(instance: str) -> Properties:
-    return Properties(instance, HERE.bucket, HERE.prefix, None, None, dry_run=False)
+def work(instance: str, location: Location = HERE, **properties: Any) -> Work:
+    asked = Properties(
+        method="BundleInstance",
+        instance_id=instance,
+        bucket=location.bucket,
+        prefix=location.prefix,
+        upload_policy=None,
+        upload_credentials=None,
+        image=Image(),
+        dry_run=False,
+    )
+    return Work(replace(asked, **properties), target(instance, location), START, LATER)
 
 
-def start(method: Method, instance: str, clock: Clock, location: Location = HERE) -> Task:
-    return method.start(properties(instance), location, clock(), LATER)
+def target(instance: str, location: Location = HERE) -> Target:
+    return Target("BundleInstance", "r1", instance, location)
+
+
+def start(method: Method, instance: str, location: Location = HERE) -> Task:
+    return method.start(work(instance, location))
 
 
 def test_a_task_is_started_seen_and_found(method: Method, instance: str, clock: Clock) -> None:
-    task = start(method, instance, clock)
+    task = start(method, instance)
 
     assert task.phase == "running"
     assert method.describe([task.id]) == {task.id: task}
-    assert method.find(Target(instance, HERE), clock()) == task
+    assert method.find(target(instance, HERE), clock()) == task
 
 
 def test_a_task_that_is_not_listed_is_left_out(method: Method, instance: str) -> None:
@@ -63,7 +77,7 @@ def test_a_task_that_is_not_listed_is_left_out(method: Method, instance: str) ->
 def test_more_tasks_than_a_filter_takes_are_seen(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    task = start(method, instance, clock)
+    task = start(method, instance)
 
     assert set(method.describe([task.id, *(f"bun-{n:017}" for n in range(450))])) == {task.id}
 
@@ -72,45 +86,45 @@ def test_more_tasks_than_a_filter_takes_are_seen(
 def test_a_task_elsewhere_is_not_ours(
     method: Method, instance: str, clock: Clock, location: Location
 ) -> None:
-    start(method, instance, clock)
+    start(method, instance)
 
-    assert method.find(Target(instance, location), clock()) is None
+    assert method.find(target(instance, location), clock()) is None
 
 
 def test_a_task_from_before_the_request_is_not_ours(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    start(method, instance, clock)
+    start(method, instance)
 
-    assert method.find(Target(instance, HERE), clock() + 60) is None
+    assert method.find(target(instance, HERE), clock() + 60) is None
 
 
 def test_an_instance_that_is_busy_with_our_own_task_is_no_refusal(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    first = start(method, instance, clock)
+    first = start(method, instance)
 
-    assert start(method, instance, clock).id == first.id
+    assert start(method, instance).id == first.id
 
 
 def test_an_instance_that_is_busy_with_anothers_task_is_a_refusal(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    start(method, instance, clock, Location("images", "other"))
+    start(method, instance, Location("images", "other"))
 
     with pytest.raises(Denied, match="one bundle task at a time"):
-        start(method, instance, clock)
+        start(method, instance)
 
 
 def test_a_rehearsal_starts_nothing(method: Method, instance: str) -> None:
-    method.rehearse(properties(instance), HERE, LATER)
+    method.rehearse(work(instance))
 
     assert [request["DryRun"] for request in bundle_tasks.requests_received()] == [True]
 
 
 def test_a_rehearsal_that_ec2_refuses_is_refused(method: Method, instance: str) -> None:
     with pytest.raises(Denied, match=r"InvalidInstanceID\.NotFound"):
-        method.rehearse(properties("i-0123456789abcdef0"), HERE, LATER)
+        method.rehearse(work("i-0123456789abcdef0"))
 
 
 def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -> None:
@@ -118,21 +132,21 @@ def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -
     for value in ("", "no"):
         aws.ec2().create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": value}])
         with pytest.raises(NotAllowed, match=f"{instance} does not carry the tag bundle=yes"):
-            start(method, instance, clock)
+            start(method, instance)
         with pytest.raises(NotAllowed):
-            method.rehearse(properties(instance), HERE, LATER)
+            method.rehearse(work(instance))
     assert bundle_tasks.requests_received() == []
 
     aws.ec2().create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": "yes"}])
 
-    assert start(method, instance, clock).phase == "running"
+    assert start(method, instance).phase == "running"
 
 
 def test_an_instance_that_is_not_there_is_told_before_its_tag(clock: Clock, instance: str) -> None:
     method = BundleInstance(Limits(instance_tag=Tag("bundle", "yes")))
 
     with pytest.raises(Denied, match="there is no such instance"):
-        start(method, "i-0123456789abcdef0", clock)
+        start(method, "i-0123456789abcdef0")
 
 
 def test_credentials_sign_a_policy_that_lasts_beyond_the_deadline(
@@ -140,9 +154,7 @@ def test_credentials_sign_a_policy_that_lasts_beyond_the_deadline(
 ) -> None:
     key = {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": EXAMPLE_SECRET}
     arn = aws.secretsmanager().create_secret(Name="bundles", SecretString=json.dumps(key))["ARN"]
-    asked = replace(properties(instance), upload_credentials=arn)
-
-    BundleInstance(Limits()).start(asked, HERE, clock(), LATER)
+    BundleInstance(Limits()).start(work(instance, upload_credentials=arn))
 
     [request] = bundle_tasks.requests_received()
     s3 = request["Storage"]["S3"]
@@ -155,10 +167,8 @@ def test_credentials_sign_a_policy_that_lasts_beyond_the_deadline(
 
 def test_a_secret_that_can_not_be_read_starts_nothing(instance: str, clock: Clock) -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:none-AbCdEf"
-    asked = replace(properties(instance), upload_credentials=arn)
-
     with pytest.raises(Denied, match="secretsmanager:GetSecretValue was refused"):
-        BundleInstance(Limits()).start(asked, HERE, clock(), LATER)
+        BundleInstance(Limits()).start(work(instance, upload_credentials=arn))
 
     assert bundle_tasks.requests_received() == []
 
@@ -167,22 +177,22 @@ def test_leftovers_stay_where_nothing_may_be_deleted(instance: str, clock: Clock
     aws.s3().put_object(Bucket="images", Key="web.part.0", Body=b"left")
     task = Task("bun-1", "failed", "failed", "", "2020-01-01T00:00:00Z", "2020-01-01T00:00:00Z")
 
-    BundleInstance(Limits(deletes_objects=False)).remove_leftovers(HERE, task)
+    BundleInstance(Limits(deletes_objects=False)).remove_leftovers(target(instance), task)
     assert aws.s3().list_objects_v2(Bucket="images")["KeyCount"] == 1
 
-    BundleInstance(Limits()).remove_leftovers(HERE, task)
+    BundleInstance(Limits()).remove_leftovers(target(instance), task)
     assert aws.s3().list_objects_v2(Bucket="images")["KeyCount"] == 0
 
 
 def test_a_bundle_stays_where_nothing_may_be_deleted(instance: str) -> None:
     with pytest.raises(NotDeletable, match="the application's parameter AllowObjectDeletion"):
-        BundleInstance(Limits(deletes_objects=False)).remove(HERE, "a fingerprint")
+        BundleInstance(Limits(deletes_objects=False)).remove(Made("bun-1", "r1", HERE, "seal"))
 
 
 def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    task = start(method, instance, clock)
+    task = start(method, instance)
 
     method.cancel(task.id)
     method.cancel(task.id)
@@ -197,19 +207,19 @@ def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
 def test_a_bundle_is_stored_once_its_manifest_is_there(
     method: Method, instance: str, clock: Clock
 ) -> None:
-    task = start(method, instance, clock)
+    task = start(method, instance)
     clock.now += 8
     method.describe([task.id])
-    assert not method.fingerprint(HERE)
+    assert not method.is_taken(HERE)
 
     clock.now += 2
     complete = method.describe([task.id])[task.id]
     assert (complete.phase, complete.progress) == ("complete", "100%")
-    assert method.fingerprint(HERE)
+    assert method.is_taken(HERE)
 
 
 def test_a_bucket_that_is_not_there_stores_nothing(method: Method, instance: str) -> None:
-    assert not method.fingerprint(Location("nobodys-bucket", "web"))
+    assert not method.is_taken(Location("nobodys-bucket", "web"))
 
 
 def error(code: str, status: int) -> ClientError:
@@ -263,7 +273,7 @@ def test_a_manifest_that_may_not_be_seen_is_a_refusal_that_names_the_action(
     monkeypatch.setattr(BaseClient, "_make_api_call", forbid)
 
     with pytest.raises(Denied, match="Allow s3:GetObject in the role"):
-        method.fingerprint(HERE)
+        method.is_taken(HERE)
 
 
 def test_the_sdk_does_not_repeat_a_call_that_starts_work(
@@ -279,7 +289,7 @@ def test_the_sdk_does_not_repeat_a_call_that_starts_work(
     events.register_first("before-send.ec2.BundleInstance", cut_off)
     try:
         with pytest.raises(PassingFault):
-            start(method, instance, clock)
+            start(method, instance)
     finally:
         events.unregister("before-send.ec2.BundleInstance", cut_off)
 

@@ -22,9 +22,10 @@ from instance_bundle.history import Bundle, Record
 from instance_bundle.ledger import Ledger
 from instance_bundle.lifecycle import Lifecycle
 from instance_bundle.limits import Limits
-from instance_bundle.method import Method, Task
+from instance_bundle.method import Made, Method, Outputs, Task, Work
+from instance_bundle.methods import Methods
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
-from instance_bundle.properties import Location, Properties, Target
+from instance_bundle.properties import Image, Location, Target
 from instance_bundle.request import Request, RequestKey
 
 from .conftest import Clock
@@ -64,19 +65,23 @@ class Ec2:
     started: list[Location] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     until: list[float] = field(default_factory=list)
+    advanced: list[str] = field(default_factory=list)
+    amended: list[tuple[str, Image, Image]] = field(default_factory=list)
     obstacle: Exception | None = None
     starts_all_the_same: bool = False
 
-    def rehearse(self, properties: Properties, location: Location, until: float) -> None:
+    id_prefix: str = "bun-"
+
+    def rehearse(self, work: Work) -> None:
         if self.obstacle is not None:
             raise self.obstacle
 
-    def start(self, properties: Properties, location: Location, since: float, until: float) -> Task:
+    def start(self, work: Work) -> Task:
         if self.obstacle is not None and not self.starts_all_the_same:
             raise self.obstacle
-        self.started.append(location)
-        self.until.append(until)
-        task = replace(RUNNING, id=f"bun-{len(self.started)}")
+        self.started.append(work.target.location)
+        self.until.append(work.until)
+        task = replace(RUNNING, id=f"{self.id_prefix}{len(self.started)}")
         self.tasks[task.id] = task
         if self.obstacle is not None:
             raise self.obstacle
@@ -89,20 +94,36 @@ class Ec2:
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         return {id_: task for id_, task in self.tasks.items() if id_ in task_ids}
 
+    def advance(self, work: Work, task: Task) -> Task:
+        self.advanced.append(task.state)
+        if self.obstacle is not None:
+            raise self.obstacle
+        return task
+
+    def amend(self, made: Made, old: Image, new: Image) -> None:
+        self.amended.append((made.task_id, old, new))
+
     def cancel(self, task_id: str) -> None:
         self.cancelled.append(task_id)
 
-    def fingerprint(self, location: Location) -> str | None:
-        return f"the bundle at {location.s3_uri}" if location in self.stored else None
+    def is_taken(self, location: Location) -> bool:
+        return location in self.stored
 
-    def remove(self, location: Location, fingerprint: str) -> None:
-        self.removed.append((location, fingerprint))
+    def has_finished(self, location: Location) -> bool:
+        return location in self.stored
+
+    def outputs(self, location: Location, task_id: str) -> Outputs:
+        manifest = f"{location.bucket}/{location.manifest_key}"
+        return Outputs(location.prefix, location.s3_uri, manifest, "")
 
     def finished(self, location: Location, task: Task) -> str | None:
-        return self.fingerprint(location) and f"what {task.id} finished"
+        return f"what {task.id} finished" if location in self.stored else None
 
-    def remove_leftovers(self, location: Location, task: Task) -> None:
-        self.swept.append(location)
+    def remove(self, made: Made) -> None:
+        self.removed.append((made.location, made.fingerprint))
+
+    def remove_leftovers(self, target: Target, task: Task) -> None:
+        self.swept.append(target.location)
 
 
 @pytest.fixture
@@ -112,8 +133,13 @@ def ec2() -> Ec2:
 
 @pytest.fixture
 def life(ledger: Ledger, ec2: Ec2, clock: Clock) -> Lifecycle:
+    return Lifecycle(ledger, methods(ec2), Limits(), clock)
+
+
+def methods(ec2: Ec2) -> Methods:
+    """Both methods are as the test says."""
     method: Method = ec2
-    return Lifecycle(ledger, method, Limits(), clock)
+    return Methods({"BundleInstance": method, "StoreImage": replace(ec2, id_prefix="ami-")})
 
 
 def request(
@@ -195,7 +221,7 @@ def test_a_failed_task_is_failed_with_its_own_id_and_ec2s_words(
 
     outcome = life.poll(stored_record(ledger, record), failed)
 
-    assert outcome == Failed("bun-1", "Bundle task bun-1 failed. Client.S3Error: No such bucket")
+    assert outcome == Failed("bun-1", "Task bun-1 failed. Client.S3Error: No such bucket")
     assert ledger.claim(Location("images", "web"), request(request_id="r2").key)
 
 
@@ -629,13 +655,12 @@ def test_a_create_that_is_superseded_between_two_calls_starts_nothing(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = opened(ledger, request())
-    fingerprint = ec2.fingerprint
 
-    def meanwhile(location: Location) -> str | None:
+    def meanwhile(_: Location) -> bool:
         ledger.supersede(record)
-        return fingerprint(location)
+        return False
 
-    monkeypatch.setattr(ec2, "fingerprint", meanwhile)
+    monkeypatch.setattr(ec2, "is_taken", meanwhile)
 
     with pytest.raises(Superseded):
         life.create(record)
@@ -802,10 +827,10 @@ def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
     life.create(record)
     complete = replace(RUNNING, phase="complete", state="complete")
 
-    def fail(location: Location) -> None:
+    def fail(location: Location, task: Task) -> None:
         raise error
 
-    monkeypatch.setattr(ec2, "fingerprint", fail)
+    monkeypatch.setattr(ec2, "finished", fail)
     clock.now += 3600
 
     assert isinstance(life.poll(stored_record(ledger, record), complete), Done)
@@ -822,7 +847,9 @@ def test_an_update_that_starts_nothing_is_not_held_to_what_a_new_bundle_must_fit
     assert isinstance(done, Done)
     ledger.answer(record.key, done)
     clock.now += 3 * 365 * 24 * 3600
-    narrow = Lifecycle(ledger, ec2, Limits(buckets=("others",), deletes_objects=False), clock)
+    narrow = Lifecycle(
+        ledger, methods(ec2), Limits(buckets=("others",), deletes_objects=False), clock
+    )
 
     update = opened(
         ledger, request("Update", "r2", "bun-1", Storage=POLICY_UNTIL_2028, OnDelete="Delete")
@@ -865,3 +892,83 @@ def test_the_policy_is_given_until_the_deadline(
 
     assert ec2.until == [record.deadline]
     assert clock() + 500 < record.deadline < clock() + 600
+
+
+def test_work_that_goes_on_is_advanced_and_what_has_ended_or_is_overdue_is_not(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    record = stored_record(ledger, record)
+
+    life.poll(record, RUNNING)
+    assert ec2.advanced == ["bundling"]
+
+    clock.now = record.deadline
+    life.poll(record, RUNNING)
+    life.poll(record, replace(RUNNING, phase="failed", state="failed"))
+    assert ec2.advanced == ["bundling"]
+
+
+def test_a_next_stage_that_is_refused_fails_with_the_tasks_id(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request())
+    life.create(record)
+    ec2.obstacle = Denied("ec2:CreateStoreImageTask", "InvalidParameterValue", "No such bucket.")
+
+    outcome = life.poll(stored_record(ledger, record), RUNNING)
+
+    assert outcome == Failed("bun-1", str(ec2.obstacle))
+
+
+def test_what_completes_although_its_end_was_asked_for_is_removed_whatever_on_delete_says(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    life.create(opened(ledger, request()))
+    delete = opened(ledger, request("Delete", "r2", "Bundle-made-up"))
+
+    assert isinstance(life.delete(delete), Pending)
+    assert ec2.cancelled == ["bun-1"]
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
+    ec2.stored.add(Location("images", "web"))
+    clock.now += 31  # the lease of the process that started it is over
+    assert isinstance(life.delete(delete), Done)
+
+    assert ec2.swept == [Location("images", "web")]
+    assert ec2.removed == []
+
+
+def test_an_update_in_place_amends_what_was_finished(
+    ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    images = replace(ec2, id_prefix="ami-")
+    life = Lifecycle(
+        ledger, Methods({"BundleInstance": ec2, "StoreImage": images}), Limits(), clock
+    )
+    asked = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
+    record = opened(ledger, request(**asked))
+    life.create(record)
+    seen = replace(RUNNING, id="ami-1", phase="complete", state="complete")
+    done = life.poll(stored_record(ledger, record), seen)
+    assert isinstance(done, Done)
+    ledger.answer(record.key, done)
+    event = request("Update", "r2", "ami-1", **asked, Image={"Description": "new"}).as_event()
+    old = {"Image": {"Description": "old", "Tags": [{"Key": "a", "Value": "b"}]}}
+
+    outcome = life.update(opened(ledger, Request.parse(event | {"OldResourceProperties": old})))
+
+    assert outcome == done
+    assert images.amended == [
+        ("ami-1", Image(description="old", tags={"a": "b"}), Image(description="new"))
+    ]
+
+
+def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
+    ways = methods(ec2)
+    bundle, image = ways.named("BundleInstance"), ways.named("StoreImage")
+
+    assert (ways.of("bun-1"), ways.of("ami-1")) == (bundle, image)
+    ec2.tasks["bun-1"] = RUNNING
+    assert ways.describe(["bun-1"]) == {"bun-1": RUNNING}
+    assert ways.describe([]) == {}

@@ -69,7 +69,9 @@ def test_an_upload_policy_in_base64_is_the_bytes_that_were_signed() -> None:
         (properties(ServiceTimeout="3601"), {"ServiceTimeout"}),
         (properties(ServiceTimeout=3601), {"ServiceTimeout"}),
         (properties(ServiceTimeout="soon"), {"ServiceTimeout"}),
-        (properties(Method="StoreImage"), {"Method"}),
+        (properties(Method="Other"), {"Method"}),
+        (properties(Method="StoreImage"), {"Storage.S3.Prefix"}),
+        (properties(Image={"Name": "web"}), {"Image"}),
         (
             properties({"UploadPolicy": POLICY}),
             {"Storage.S3.AWSAccessKeyId", "Storage.S3.UploadPolicySignature"},

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import crhelper
@@ -25,7 +26,7 @@ from instance_bundle.protocol import BundleResource
 from instance_bundle.settings import settings
 
 from .conftest import Answers, Context
-from .test_lifecycle import RUNNING, Ec2
+from .test_lifecycle import RUNNING, Ec2, methods
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 
@@ -34,7 +35,7 @@ STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 def ec2(cloud: None, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Ec2:
     """The handler's own ledger and queue, with a method that does as the test says."""
     method = Ec2()
-    monkeypatch.setattr(app, "BundleInstance", lambda limits: method)
+    monkeypatch.setattr(app, "methods", cache(lambda: methods(method)))
     return method
 
 

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Collection, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 from samtranslator.yaml_helper import yaml_parse
+
+from instance_bundle.store_image import REQUEST_TAG
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -53,8 +56,11 @@ def statements(hold: Collection[str] = CONDITIONS) -> Iterator[tuple[str, dict[s
 
 
 def actions(hold: Collection[str]) -> set[str]:
-    listed = (statement["Action"] for _, statement in statements(hold))
-    return {a for each in listed for a in ([each] if isinstance(each, str) else each)}
+    return {action for _, found in statements(hold) for action in listed(found["Action"])}
+
+
+def listed(one_or_more: Any) -> list[Any]:
+    return one_or_more if isinstance(one_or_more, list) else [one_or_more]
 
 
 def test_no_statement_allows_more_actions_than_it_names() -> None:
@@ -62,24 +68,76 @@ def test_no_statement_allows_more_actions_than_it_names() -> None:
 
 
 def test_a_resource_is_a_star_only_where_ec2_knows_no_other() -> None:
-    stars = [sid for sid, statement in statements() if statement["Resource"] == "*"]
-
-    assert stars == ["Bundle", "SeeInstanceTags"]
-
-
-def test_a_feature_that_is_off_has_no_permission() -> None:
-    least = actions(())
-
-    assert {a for a in actions(CONDITIONS) if a.split(":")[0] not in {"logs", "sqs"}} - least == {
-        "ec2:DescribeInstances",
-        "kms:Decrypt",
-        "kms:GenerateDataKey",
-        "s3:DeleteObject",
-        "secretsmanager:GetSecretValue",
+    stars = {
+        sid: listed(statement["Action"])
+        for sid, statement in statements()
+        if "*" in listed(statement["Resource"])
     }
-    assert {action for action in least if action.startswith("s3:")} == {
+
+    assert {*stars} == {"Bundle", "SeeImages"}
+    assert [a for found in stars.values() for a in found if resource_types(a)] == []
+
+
+def resource_types(action: str) -> list[str]:
+    """The types that an action of EC2's takes (Service Authorization Reference, by cfn-lint)."""
+    text = files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
+    types: list[str] = json.loads(text)["ec2"]["Actions"][action.removeprefix("ec2:").lower()].get(
+        "Resources", []
+    )
+    return types
+
+
+OF_FEATURES = {
+    "HasUploadSecrets": {"secretsmanager:GetSecretValue"},
+    "HasUploadSecretsKmsKey": {"kms:Decrypt"},
+    "HasKmsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "DeletesObjects": {"s3:DeleteObject"},
+    "StoresImages": {
+        *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
+        *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:CreateTags", "ec2:DeleteSnapshot"),
+        *("ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DescribeImages", "ec2:DescribeSnapshots"),
+        *("ec2:DescribeStoreImageTasks", "ec2:DescribeTags", "ec2:ModifyImageAttribute"),
+        *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject", "s3:PutObjectTagging"),
+    },
+    # Those of what is not allowed by permissions.
+    "HasAllowedBuckets": set(),
+    "HasPermissionsBoundary": set(),
+}
+"""What each condition of the template allows beside what is allowed always."""
+
+
+@pytest.mark.parametrize("condition", sorted(CONDITIONS))
+def test_a_feature_that_is_off_has_no_permission(condition: str) -> None:
+    assert actions({condition}) - actions(()) == OF_FEATURES[condition]
+
+
+def test_with_no_feature_nothing_is_written_to_s3_and_no_image_is_made() -> None:
+    assert {a for a in actions(()) if a.split(":")[0] in {"ebs", "ec2", "kms", "s3"}} == {
+        "ec2:BundleInstance",
+        "ec2:CancelBundleTask",
+        "ec2:DescribeBundleTasks",
+        "ec2:DescribeInstances",
         "s3:GetObject",
         "s3:ListBucket",
+    }
+
+
+def test_images_and_snapshots_that_are_there_are_those_of_requests() -> None:
+    was_made = {"Null": {f"aws:ResourceTag/{REQUEST_TAG}": "false"}}
+
+    conditions = {
+        sid: statement.get("Condition")
+        for sid, statement in statements()
+        if any(kind in str(statement["Resource"]) for kind in ("image/", "snapshot/"))
+    }
+
+    assert conditions == {
+        "MakeImages": None,
+        "TagWhatIsMade": {"StringEquals": {"ec2:CreateAction": "CreateImage"}},
+        "DealWithImages": was_made,
+        "DeleteSnapshots": was_made,
+        "ChangeTags": was_made,
+        "ReadSnapshotsToStoreThem": was_made,
     }
 
 
@@ -96,6 +154,7 @@ def test_the_bundles_objects_and_buckets_are_only_those_that_are_allowed() -> No
             "arn:*:s3:::prod-*/*.manifest.xml",
         ],
         "TellMissingManifestsFromForbiddenOnes": ["arn:*:s3:::images", "arn:*:s3:::prod-*"],
+        "StoreObjects": ["arn:*:s3:::images/ami-*.bin", "arn:*:s3:::prod-*/ami-*.bin"],
         "RemoveBundles": [
             "arn:*:s3:::images/*.manifest.xml",
             "arn:*:s3:::prod-*/*.manifest.xml",

@@ -1,0 +1,38 @@
+"""The ways there are to make an image, and which of them a piece of work goes."""
+
+from collections.abc import Collection, Mapping
+
+from instance_bundle.method import Method, Task
+from instance_bundle.properties import MethodName
+
+
+class Methods:
+    """The methods, by their names.
+
+    Args:
+        by_name: each of them.
+    """
+
+    def __init__(self, by_name: Mapping[MethodName, Method]) -> None:
+        self._by_name = by_name
+
+    def named(self, name: MethodName) -> Method:
+        """The method of a name."""
+        return self._by_name[name]
+
+    def of(self, task_id: str) -> Method:
+        """The method that a task is of."""
+        return next(m for m in self._by_name.values() if task_id.startswith(m.id_prefix))
+
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
+        """How far tasks of all methods are, with no call for a method that none is of.
+
+        Raises:
+            PassingFault: a method does not know.
+            Denied: likewise, for good.
+        """
+        tasks: dict[str, Task] = {}
+        for method in self._by_name.values():
+            own = [task_id for task_id in task_ids if task_id.startswith(method.id_prefix)]
+            tasks |= method.describe(own) if own else {}
+        return tasks

@@ -1,0 +1,136 @@
+"""The images of a world: those that the function made, and those that others made before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.amis import Ami
+
+from instance_bundle.store_image import REQUEST_TAG
+from sandbox.ec2.image import Image, snapshot_ids
+from sandbox.ec2.images import Images
+from sandbox.ec2.steering import tags_of
+from sandbox.ec2.store_task import StoreTask
+from sandbox.ec2.store_tasks import StoreTasks
+
+
+@dataclass(frozen=True, slots=True)
+class MadeImage:
+    """An image that a call started. at: epoch seconds."""
+
+    image_id: str
+    request_id: str
+    snapshots: frozenset[str]
+    at: float
+
+    @property
+    def key(self) -> str:
+        """Of the object that it is stored as."""
+        return f"{self.image_id}.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """What an image looks like.
+
+    Attributes:
+        snapshots: the tags of each of its snapshots that is there.
+    """
+
+    state: str
+    description: str
+    tags: Mapping[str, str]
+    snapshots: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class WorldsImages:
+    """The images of a world, until the next `clear`.
+
+    Attributes:
+        foreign: the images of others, as they are to stay.
+        made: each image that the function made, whatever became of it.
+        stored: the task of each image whose object was written.
+    """
+
+    ec2: EC2Backend
+    images: Images
+    tasks: StoreTasks
+    foreign: Mapping[str, Portrait]
+    made: dict[str, MadeImage] = field(default_factory=dict)
+    stored: dict[str, StoreTask] = field(default_factory=dict)
+
+    def clear(self) -> None:
+        """Take away all but the images of others."""
+        self.tasks._tasks.clear()
+        for image in self._own():
+            self.images.deregister(image.id, delete_snapshots=True, dry_run=False)
+        for made in self.made.values():
+            for snapshot_id in made.snapshots & self.ec2.snapshots.keys():
+                self.ec2.delete_snapshot(snapshot_id)
+        self.made.clear()
+        self.stored.clear()
+
+    def note_starts(self) -> None:
+        """Write down what the last CreateImage made, if it made one."""
+        for image in self._own():
+            if image.id not in self.made:
+                self.made[image.id] = MadeImage(
+                    image_id=image.id,
+                    request_id=tags_of(image).get(REQUEST_TAG, ""),
+                    snapshots=frozenset(snapshot_ids(image)),
+                    at=time.time(),
+                )
+
+    def note_ends(self) -> None:
+        """Write down the store tasks that have written their objects."""
+        for task in self.tasks._tasks:
+            if task.view.state == "Completed":
+                self.stored[task.image_id] = task
+
+    def ends(self) -> list[float]:
+        """The moments at which images and store tasks end, or ended; infinite if they hang."""
+        return [creation.ends for creation in self.images._creations.values()] + [
+            task.started + task.steering.seconds for task in self.tasks._tasks
+        ]
+
+    def at_work(self, request_ids: Collection[str]) -> list[str]:
+        """What is under way for these requests, in words."""
+        self.images.advance()
+        self.tasks.advance()
+        own = {made.image_id for made in self.made.values() if made.request_id in request_ids}
+        storing = {task.image_id for task in self.tasks._tasks if task.view.state == "InProgress"}
+        return [
+            *(f"{image_id}, pending," for image_id in own & self.images._creations.keys()),
+            *(f"The storing of {image_id}" for image_id in own & storing),
+        ]
+
+    def portrait(self, image_id: str) -> Portrait | None:
+        """What an image looks like now; None if it is gone."""
+        image = self.ec2.amis.get(image_id)
+        return None if image is None else portrait(self.ec2, image)
+
+    def snapshots_left(self, made: MadeImage) -> set[str]:
+        """The snapshots of an image that are there, whether it is or not."""
+        return set(made.snapshots & self.ec2.snapshots.keys())
+
+    def _own(self) -> list[Image]:
+        return [
+            image
+            for image in self.ec2.amis.values()
+            if isinstance(image, Image) and image.id not in self.foreign
+        ]
+
+
+def portrait(ec2: EC2Backend, image: Ami) -> Portrait:
+    """What an image looks like now."""
+    there = [id_ for id_ in snapshot_ids(image) if id_ in ec2.snapshots]
+    return Portrait(
+        state=image.state,
+        description=image.description or "",
+        tags=tags_of(image),
+        snapshots={id_: tags_of(ec2.snapshots[id_]) for id_ in there},
+    )

@@ -1,0 +1,435 @@
+"""Whole stacks of `Method: StoreImage`: an image, its snapshots, and the object of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .support import MARK, Aws, wait_for
+
+Template = Callable[..., dict[str, Any]]
+
+ATTRIBUTES = (
+    *("BundleId", "InstanceId", "Bucket", "Prefix", "S3Uri", "ManifestLocation"),
+    *("State", "Progress", "StartTime", "UpdateTime", "ImageId"),
+)
+SOON = {"image_seconds": "1", "store_seconds": "1"}
+
+
+@dataclass(frozen=True)
+class There:
+    """What there is of what was made of an instance.
+
+    Attributes:
+        images: their IDs, whatever their state.
+        snapshots: their IDs.
+        objects: their keys.
+    """
+
+    images: frozenset[str] = frozenset()
+    snapshots: frozenset[str] = frozenset()
+    objects: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, aws: Aws, instance: str) -> "There":
+        return cls(
+            frozenset(image["ImageId"] for image in aws.images(instance)),
+            frozenset(aws.snapshots(instance)),
+            frozenset(
+                key for key in aws.keys("ami-") if object_tags(aws, key).get(MARK) == instance
+            ),
+        )
+
+
+NOTHING = There()
+
+
+def object_tags(aws: Aws, key: str) -> dict[str, str]:
+    tagging = aws.clients.s3.get_object_tagging(Bucket=aws.ready["bucket"], Key=key)
+    return {tag["Key"]: tag["Value"] for tag in tagging["TagSet"]}
+
+
+def stored(
+    template: Template,
+    instance: str,
+    image: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    **properties: Any,
+) -> dict[str, Any]:
+    """A template of one stored image, which is marked as one of the instance."""
+    marked = {MARK: instance} | dict(tags or {})
+    image_tags = [{"Key": key, "Value": value} for key, value in marked.items()]
+    body = template(
+        instance, Method="StoreImage", Image={"Tags": image_tags} | dict(image or {}), **properties
+    )
+    body["Outputs"] = {name: {"Value": {"Fn::GetAtt": ["Bundle", name]}} for name in ATTRIBUTES} | {
+        "Ref": {"Value": {"Ref": "Bundle"}}
+    }
+    return body
+
+
+def created(aws: Aws, body: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The ID and the outputs of a new stack."""
+    stack_id = aws.create_stack(body)
+    stack = aws.at_rest(stack_id)
+    assert stack["StackStatus"] == "CREATE_COMPLETE", aws.events(stack_id)
+    return stack_id, aws.outputs(stack)
+
+
+def deleted(aws: Aws, stack_id: str) -> None:
+    aws.clients.cloudformation.delete_stack(StackName=stack_id)
+    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE", aws.events(stack_id)
+
+
+def tags_of(aws: Aws, resource_id: str) -> dict[str, str]:
+    """The tags of an image or a snapshot, but for the function's own."""
+    found = aws.clients.ec2.describe_tags(
+        Filters=[{"Name": "resource-id", "Values": [resource_id]}]
+    )["Tags"]
+    return {tag["Key"]: tag["Value"] for tag in found if ":" not in tag["Key"]}
+
+
+# What is made
+
+
+def test_every_attribute_is_answered_and_the_tags_are_on_all_that_is_made(
+    aws: Aws, template: Template
+) -> None:
+    instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
+    image = {"Name": f"{instance}-web", "Description": "The web server"}
+
+    _, outputs = created(aws, stored(template, instance, image, {"Team": "a/b"}))
+
+    image_id, key = outputs["Ref"], f"{outputs['Ref']}.bin"
+    assert image_id.startswith("ami-")
+    assert {name: outputs[name] for name in ATTRIBUTES if "Time" not in name} == {
+        "BundleId": image_id,
+        "InstanceId": instance,
+        "Bucket": bucket,
+        "Prefix": "",
+        "S3Uri": f"s3://{bucket}/{key}",
+        "ManifestLocation": f"{bucket}/{key}",
+        "State": "complete",
+        "Progress": "100%",
+        "ImageId": image_id,
+    }
+    assert outputs["StartTime"] <= outputs["UpdateTime"]
+    assert outputs["StartTime"].endswith("Z")
+
+    there = There.of(aws, instance)
+    [snapshot] = there.snapshots
+    assert there == There(frozenset({image_id}), frozenset({snapshot}), frozenset({key}))
+    wanted = {MARK: instance, "Team": "a/b"}
+    assert tags_of(aws, image_id) == tags_of(aws, snapshot) == wanted
+    assert wanted.items() <= object_tags(aws, key).items()
+    [made] = aws.images(instance)
+    assert (made["Name"], made["Description"]) == (f"{instance}-web", "The web server")
+    assert made["State"] == "available"
+
+
+def test_without_a_name_one_is_made_of_stack_resource_and_request(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.ebs_instance(**SOON)
+
+    stack_id, _ = created(aws, stored(template, instance))
+
+    [image] = aws.images(instance)
+    assert image["Name"].startswith(f"{aws.stack(stack_id)['StackName']}/Bundle/")
+
+
+def test_a_dry_run_makes_nothing(aws: Aws, template: Template) -> None:
+    instance = aws.ebs_instance()
+
+    _, outputs = created(aws, stored(template, instance, DryRun=True))
+
+    assert outputs["BundleId"].startswith("dryrun-")
+    assert outputs["ImageId"] == ""
+    assert There.of(aws, instance) == NOTHING
+
+
+# Deletion
+
+
+def test_deleting_the_stack_keeps_image_snapshots_and_object(aws: Aws, template: Template) -> None:
+    instance = aws.ebs_instance(**SOON)
+    stack_id, _ = created(aws, stored(template, instance))
+    before = There.of(aws, instance)
+
+    deleted(aws, stack_id)
+
+    assert all((before.images, before.snapshots, before.objects))
+    assert There.of(aws, instance) == before
+
+
+def test_on_delete_removes_image_snapshots_and_object_and_nothing_else(
+    aws: Aws, template: Template
+) -> None:
+    instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
+    other = aws.clients.ec2.create_image(InstanceId=instance, Name=f"{instance}-other")["ImageId"]
+    [devices] = [
+        image["BlockDeviceMappings"]
+        for image in aws.clients.ec2.describe_images(ImageIds=[other])["Images"]
+    ]
+    kept = [other, *(device["Ebs"]["SnapshotId"] for device in devices)]
+    aws.clients.ec2.create_tags(Resources=kept, Tags=[{"Key": MARK, "Value": instance}])
+    stack_id, outputs = created(aws, stored(template, instance, OnDelete="Delete"))
+    beside = f"{outputs['ImageId']}.bin.bak"
+    aws.clients.s3.put_object(
+        Bucket=bucket, Key=beside, Body=b"another's", Tagging=f"{MARK}={instance}"
+    )
+    assert len(There.of(aws, instance).images) == 2
+
+    deleted(aws, stack_id)
+
+    assert There.of(aws, instance) == There(
+        frozenset({other}), frozenset(kept[1:]), frozenset({beside})
+    )
+
+
+def test_on_delete_leaves_what_another_has_put_in_the_objects_place(
+    aws: Aws, template: Template
+) -> None:
+    instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
+    stack_id, outputs = created(aws, stored(template, instance, OnDelete="Delete"))
+    key = f"{outputs['ImageId']}.bin"
+    aws.clients.s3.put_object(Bucket=bucket, Key=key, Body=b"another's")
+
+    deleted(aws, stack_id)
+
+    assert There.of(aws, instance) == NOTHING
+    assert aws.keys(key) == [key]
+
+
+def test_on_delete_removes_an_image_whose_object_is_gone(aws: Aws, template: Template) -> None:
+    instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
+    stack_id, outputs = created(aws, stored(template, instance, OnDelete="Delete"))
+    aws.clients.s3.delete_object(Bucket=bucket, Key=f"{outputs['ImageId']}.bin")
+
+    deleted(aws, stack_id)
+
+    assert There.of(aws, instance) == NOTHING
+
+
+# Updates
+
+
+def test_description_and_tags_are_changed_in_place(aws: Aws, template: Template) -> None:
+    instance = aws.ebs_instance(**SOON)
+    image = {"Name": f"{instance}-web", "Description": "One"}
+    body = stored(template, instance, image, {"Goes": "1", "Changes": "1"}, OnDelete="Delete")
+    stack_id, outputs = created(aws, body)
+    before = There.of(aws, instance)
+    [key] = before.objects
+    tags_of_the_object = object_tags(aws, key)
+
+    image = {"Name": f"{instance}-web", "Description": "Two"}
+    body = stored(template, instance, image, {"Comes": "2", "Changes": "2"}, OnDelete="Delete")
+    aws.update_stack(stack_id, body)
+    stack = aws.at_rest(stack_id)
+
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    assert aws.outputs(stack) == outputs
+    assert There.of(aws, instance) == before
+    [image_now] = aws.images(instance)
+    assert image_now["Description"] == "Two"
+    for resource in (*before.images, *before.snapshots):
+        assert tags_of(aws, resource) == {MARK: instance, "Comes": "2", "Changes": "2"}
+    assert object_tags(aws, key) == tags_of_the_object
+
+    aws.update_stack(
+        stack_id, stored(template, instance, {"Name": f"{instance}-web"}, OnDelete="Delete")
+    )
+    assert aws.at_rest(stack_id)["StackStatus"] == "UPDATE_COMPLETE"
+    [image_now] = aws.images(instance)
+    assert image_now.get("Description", "") == ""
+    assert tags_of(aws, image_now["ImageId"]) == {MARK: instance}
+
+
+def test_an_update_in_place_that_is_rolled_back_is_undone(aws: Aws, template: Template) -> None:
+    instance = aws.ebs_instance(**SOON)
+    image = {"Name": f"{instance}-web", "Description": "One"}
+    stack_id, outputs = created(aws, stored(template, instance, image, {"Goes": "1"}))
+    body = stored(template, instance, image | {"Description": "Two"}, {"Comes": "2"})
+    wrong = body["Resources"]["Bundle"]["Properties"] | {"InstanceId": "no-instance"}
+    body["Resources"]["Wrong"] = body["Resources"]["Bundle"] | {
+        "Properties": wrong,
+        "DependsOn": "Bundle",
+    }
+
+    aws.update_stack(stack_id, body)
+    stack = aws.at_rest(stack_id)
+
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert aws.outputs(stack) == outputs
+    [image_now] = aws.images(instance)
+    assert image_now["Description"] == "One"
+    for resource in (image_now["ImageId"], *aws.snapshots(instance)):
+        assert tags_of(aws, resource) == {MARK: instance, "Goes": "1"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [({"Name": "one"}, {"Name": "two"}), ({}, {"NoReboot": True})],
+    ids=["Name", "NoReboot"],
+)
+def test_a_change_of_what_names_the_image_replaces_it(
+    aws: Aws, template: Template, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    instance = aws.ebs_instance(**SOON)
+
+    def body(image: dict[str, Any]) -> dict[str, Any]:
+        name = {"Name": f"{instance}-{image['Name']}"} if "Name" in image else {}
+        return stored(template, instance, image | name, OnDelete="Delete")
+
+    stack_id, outputs = created(aws, body(first))
+    old = There.of(aws, instance)
+    aws.update_stack(stack_id, body(second))
+    stack = aws.at_rest(stack_id)
+
+    assert stack["StackStatus"] == "UPDATE_COMPLETE", aws.events(stack_id)
+    image_id = aws.outputs(stack)["Ref"]
+    assert image_id != outputs["Ref"]
+    now = There.of(aws, instance)
+    assert (now.images, now.objects) == (frozenset({image_id}), frozenset({f"{image_id}.bin"}))
+    assert len(now.snapshots) == 1
+    assert now.snapshots.isdisjoint(old.snapshots)
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("steering", "words"),
+    [
+        (
+            {"image_outcome": "failed", "image_error": "Client.InternalError: A volume is gone"},
+            "Client.InternalError: A volume is gone",
+        ),
+        (
+            {"store_outcome": "failed", "store_error": "The bucket does not like it"},
+            "StoreTaskFailed: The bucket does not like it",
+        ),
+    ],
+    ids=["image", "store"],
+)
+def test_what_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
+    aws: Aws, template: Template, steering: dict[str, str], words: str
+) -> None:
+    instance = aws.ebs_instance(**SOON | steering)
+
+    stack_id = aws.create_stack(stored(template, instance))
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert words in aws.failure(stack_id)
+    image_id = aws.responses(stack_id)[0]["PhysicalResourceId"]
+    assert image_id.startswith("ami-")
+    assert aws.keys(image_id) == []
+    assert There.of(aws, instance) == NOTHING
+
+
+def test_a_stack_that_is_deleted_while_its_image_is_pending_leaves_nothing(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.ebs_instance(image_outcome="hang")
+    stack_id = aws.create_stack(stored(template, instance))
+    wait_for(lambda: aws.images(instance) or None, "the image")
+
+    deleted(aws, stack_id)
+
+    assert There.of(aws, instance) == NOTHING
+
+
+def test_a_stack_that_is_deleted_while_its_image_is_stored_waits_and_leaves_nothing(
+    aws: Aws, template: Template
+) -> None:
+    """EC2 ends no store task."""
+    instance = aws.ebs_instance(image_seconds="1", store_seconds="10")
+    stack_id = aws.create_stack(stored(template, instance))
+    [image] = wait_for(lambda: aws.images(instance) or None, "the image")
+    image_id = image["ImageId"]
+    wait_for(lambda: aws.store_tasks([image_id]) or None, "the store task")
+
+    deleted(aws, stack_id)
+
+    assert aws.store_tasks([image_id]) == {image_id: "Completed"}
+    assert There.of(aws, instance) == NOTHING
+    assert aws.keys(image_id) == []
+
+
+def test_an_image_that_hangs_is_given_up_before_cloudformation_does(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.ebs_instance(image_outcome="hang")
+
+    stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="10"))
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE", aws.events(stack_id)
+    reason = aws.failure(stack_id)
+    assert "Not complete within ServiceTimeout (10 s): task ami-" in reason
+    assert There.of(aws, instance) == NOTHING
+
+
+def test_a_store_task_that_hangs_fails_the_deletion_which_names_what_is_left(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.ebs_instance(image_seconds="1", store_outcome="hang")
+
+    stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="15"))
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_FAILED"
+    [image] = aws.images(instance)
+    assert f"task {image['ImageId']} is storing" in aws.failure(stack_id)
+    [reason] = [
+        event["ResourceStatusReason"]
+        for event in aws.events(stack_id)
+        if event["LogicalResourceId"] == "Bundle" and event["ResourceStatus"] == "DELETE_FAILED"
+    ]
+    assert f"Not ended within ServiceTimeout (15 s): task {image['ImageId']} is storing" in reason
+
+
+@pytest.mark.parametrize("method", ["BundleInstance", "StoreImage"])
+def test_an_instance_of_the_wrong_kind_is_refused_with_the_method_that_fits(
+    aws: Aws, template: Template, method: str
+) -> None:
+    fitting = {"BundleInstance": "StoreImage", "StoreImage": "BundleInstance"}[method]
+    instance = aws.ebs_instance() if method == "BundleInstance" else aws.instance()
+
+    stack_id = aws.create_stack(template(instance, Method=method))
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    reason = aws.failure(stack_id)
+    assert f"InstanceId: {instance} is not of the kind that {method} makes" in reason
+    assert f"Use `Method: {fitting}`" in reason
+    assert aws.bundle_requests(instance) == []
+    images = aws.clients.ec2.describe_images(Owners=["self"])["Images"]
+    assert [i for i in images if i["Name"].startswith(aws.stack(stack_id)["StackName"])] == []
+
+
+def test_what_goes_with_the_other_method_is_refused(aws: Aws, template: Template) -> None:
+    instance = aws.ebs_instance()
+    secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  # noqa: S105
+    body = stored(template, instance, UploadCredentials=secret)
+    properties = body["Resources"]["Bundle"]["Properties"]
+    properties["Storage"]["S3"]["Prefix"] = "web"
+
+    stack_id = aws.create_stack(body)
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    reason = aws.failure(stack_id)
+    assert "2 problems in the properties. " in reason
+    assert 'Storage.S3.Prefix: "web" can\'t be given with Method StoreImage' in reason
+    assert "UploadCredentials: can't be given with Method StoreImage" in reason
+    assert secret not in reason
+    assert There.of(aws, instance) == NOTHING
+
+
+def test_an_image_goes_with_store_image_alone(aws: Aws, template: Template) -> None:
+    instance = aws.instance()
+
+    stack_id = aws.create_stack(template(instance, "image/web", Image={"Name": "web"}))
+
+    assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert "Image: an object can't be given with Method BundleInstance" in aws.failure(stack_id)
+    assert aws.bundle_requests(instance) == []

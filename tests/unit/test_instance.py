@@ -1,0 +1,130 @@
+"""What is seen of an instance before anything is done with it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from moto import mock_aws
+
+from instance_bundle import aws, instance
+from instance_bundle.errors import Denied, NotAllowed, NotSuited
+from instance_bundle.limits import Tag
+from instance_bundle.properties import MethodName
+from sandbox.ec2 import api as ec2
+
+from .conftest import Clock
+
+LINUX_EBS_IMAGE = "ami-1e749f67"
+"""One of moto's images: Linux with an EBS root."""
+
+Launch = Callable[[str], str]
+
+
+@pytest.fixture
+def launch(clock: Clock) -> Iterator[Launch]:
+    """Runs an instance of a kind; its ID."""
+    kinds: dict[str, Callable[[], str]] = {
+        "Windows on EBS": lambda: ec2.run_ebs_instance(aws.ec2()),
+        "Linux on EBS": lambda: run(LINUX_EBS_IMAGE),
+        "Windows on instance store": lambda: ec2.run_windows_instance_store(aws.ec2()),
+        "Linux on instance store": lambda: run(image_of_a_bundle(clock)),
+    }
+    with ec2.install(clock), mock_aws():
+        yield lambda kind: kinds[kind]()
+
+
+def run(image: str) -> str:
+    launched = aws.ec2().run_instances(ImageId=image, MinCount=1, MaxCount=1)
+    return launched["Instances"][0]["InstanceId"]
+
+
+def image_of_a_bundle(clock: Clock) -> str:
+    """An image that is registered from a bundle, and of which nothing says that it is Windows."""
+    aws.s3().create_bucket(Bucket="images")
+    aws.ec2().bundle_instance(
+        InstanceId=ec2.run_windows_instance_store(aws.ec2()),
+        Storage={"S3": {"Bucket": "images", "Prefix": "web"}},
+    )
+    clock.now += 10
+    aws.ec2().describe_bundle_tasks()
+    registered = aws.ec2().register_image(Name="linux", ImageLocation="images/web.manifest.xml")
+    return registered["ImageId"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_ebs_backed", "is_windows", "method"),
+    [
+        ("Windows on EBS", True, True, "StoreImage"),
+        ("Linux on EBS", True, False, "StoreImage"),
+        ("Windows on instance store", False, True, "BundleInstance"),
+        ("Linux on instance store", False, False, None),
+    ],
+)
+def test_an_instance_is_seen_with_the_method_that_suits_it(
+    launch: Launch,
+    kind: str,
+    is_ebs_backed: bool,
+    is_windows: bool,
+    method: MethodName | None,
+) -> None:
+    instance_id = launch(kind)
+    aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": "of", "Value": "web"}])
+    seen = instance.look(instance_id)
+
+    assert seen.id == instance_id
+    assert (seen.is_ebs_backed, seen.is_windows) == (is_ebs_backed, is_windows)
+    assert seen.tags == {"of": "web"}
+    assert seen.method == method
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "advice"),
+    [
+        ("Windows on instance store", "StoreImage", "Use `Method: BundleInstance`"),
+        ("Linux on instance store", "StoreImage", "No method suits it"),
+        ("Windows on EBS", "BundleInstance", "Use `Method: StoreImage`"),
+        ("Linux on EBS", "BundleInstance", "Use `Method: StoreImage`"),
+        ("Linux on instance store", "BundleInstance", "No method suits it"),
+    ],
+)
+def test_a_kind_that_does_not_suit_is_refused_with_the_method_that_does(
+    launch: Launch, kind: str, method: MethodName, advice: str
+) -> None:
+    instance_id = launch(kind)
+    with pytest.raises(NotSuited, match=f"{instance_id} is not of the kind.*{advice}"):
+        instance.demand(instance_id, method, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("Windows on EBS", "StoreImage"),
+        ("Linux on EBS", "StoreImage"),
+        ("Windows on instance store", "BundleInstance"),
+    ],
+)
+def test_a_kind_that_suits_is_let_through_with_the_tag_only(
+    launch: Launch, kind: str, method: MethodName
+) -> None:
+    instance_id, demanded = launch(kind), Tag("image", "yes")
+    with pytest.raises(NotAllowed, match="does not carry the tag image=yes"):
+        instance.demand(instance_id, method, demanded)
+    for value in ("no", "YES", ""):
+        aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": "image", "Value": value}])
+        with pytest.raises(NotAllowed):
+            instance.demand(instance_id, method, demanded)
+
+    aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": "image", "Value": "yes"}])
+    instance.demand(instance_id, method, demanded)
+
+
+def test_the_tag_is_told_before_the_kind(launch: Launch) -> None:
+    with pytest.raises(NotAllowed):
+        instance.demand(launch("Windows on EBS"), "BundleInstance", Tag("image", "yes"))
+
+
+@pytest.mark.parametrize("tag", [None, Tag("image", "yes")])
+def test_an_instance_that_is_not_there_is_told_before_all_else(
+    launch: Launch, tag: Tag | None
+) -> None:
+    with pytest.raises(Denied, match="there is no such instance"):
+        instance.demand("i-0123456789abcdef0", "StoreImage", tag)

@@ -1,0 +1,868 @@
+"""The method that works today against an EC2 that keeps EC2's rules."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import time_machine
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, ReadTimeoutError
+from moto import mock_aws
+
+from instance_bundle import aws
+from instance_bundle.errors import (
+    Denied,
+    NotAllowed,
+    NotDeletable,
+    NothingDone,
+    NotSuited,
+    PassingFault,
+    Throttled,
+)
+from instance_bundle.limits import Limits, Tag
+from instance_bundle.method import Made, Task, Work
+from instance_bundle.properties import Image, Location, Properties, Target
+from instance_bundle.store_image import REQUEST_TAG, StoreImage
+from sandbox.ec2 import api as ec2
+
+from .conftest import Clock
+from .sandbox_ec2.clients import image_of, snapshots_of, state_of, tag, tags_of
+
+START, LATER = 1_800_000_000.0, 1_800_003_600.0
+NOWHERE = "ami-0123456789abcdef0"
+TAGGED = Image(description="of the web", tags={"of": "web", "stage": "test"})
+
+
+@pytest.fixture
+def instance(clock: Clock) -> Iterator[str]:
+    """An instance with two volumes of EBS."""
+    with ec2.install(clock), mock_aws():
+        aws.s3().create_bucket(Bucket="images")
+        instance = ec2.run_ebs_instance(aws.ec2())
+        [reservation] = aws.ec2().describe_instances(InstanceIds=[instance])["Reservations"]
+        zone = reservation["Instances"][0]["Placement"]["AvailabilityZone"]
+        volume = aws.ec2().create_volume(AvailabilityZone=zone, Size=1)["VolumeId"]
+        aws.ec2().attach_volume(InstanceId=instance, VolumeId=volume, Device="/dev/sdf")
+        yield instance
+
+
+@pytest.fixture
+def method() -> StoreImage:
+    return StoreImage(Limits())
+
+
+@pytest.fixture
+def calls() -> Iterator[list[str]]:
+    """The calls of EC2 that are made, by their names."""
+    made: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        made.append(model.name)
+
+    for client in (aws.ec2(), aws.ec2_once()):
+        client.meta.events.register("before-call.ec2", note)
+    yield made
+    for client in (aws.ec2(), aws.ec2_once()):
+        client.meta.events.unregister("before-call.ec2", note)
+
+
+def target(instance: str, request: str = "r1", bucket: str = "images") -> Target:
+    return Target("StoreImage", request, instance, Location(bucket, f"stack/Bundle/{request}"))
+
+
+def work(instance: str, image: Image | None = None, **where: str) -> Work:
+    aim = target(instance, **where)
+    properties = Properties(
+        method="StoreImage",
+        instance_id=instance,
+        bucket=aim.location.bucket,
+        prefix=None,
+        upload_policy=None,
+        upload_credentials=None,
+        image=image or Image(),
+        dry_run=False,
+    )
+    return Work(properties, aim, START, LATER)
+
+
+def seen(method: StoreImage, task: Task) -> Task:
+    return method.describe([task.id])[task.id]
+
+
+def available(method: StoreImage, asked: Work, clock: Clock) -> Task:
+    task = method.start(asked)
+    clock.now += 2
+    return seen(method, task)
+
+
+def make(method: StoreImage, asked: Work, clock: Clock) -> Made:
+    method.advance(asked, available(method, asked, clock))
+    clock.now += 2
+    task = next(iter(found(method, asked)))
+    fingerprint = method.finished(asked.target.location, task)
+    assert fingerprint is not None
+    return Made(task.id, asked.target.request_id, asked.target.location, fingerprint)
+
+
+def found(method: StoreImage, asked: Work) -> list[Task]:
+    task = method.find(asked.target, asked.since)
+    return [] if task is None else [task]
+
+
+def images() -> list[str]:
+    return [image["ImageId"] for image in aws.ec2().describe_images(Owners=["self"])["Images"]]
+
+
+def snapshots() -> set[str]:
+    listed = aws.ec2().describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "description", "Values": ["*CreateImage*"]}]
+    )
+    return {snapshot["SnapshotId"] for snapshot in listed["Snapshots"]}
+
+
+def snapshot_ids(image_id: str) -> set[str]:
+    return {snapshot["SnapshotId"] for snapshot in snapshots_of(image_of(image_id))}
+
+
+def all_tags(image_id: str) -> list[dict[str, str]]:
+    """The tags of an image, and of each of its snapshots."""
+    image = image_of(image_id)
+    return [tags_of(each) for each in (image, *snapshots_of(image))]
+
+
+def keys() -> list[str]:
+    listed = aws.s3().list_objects_v2(Bucket="images")
+    return [item["Key"] for item in listed.get("Contents", [])]
+
+
+def error(code: str, status: int) -> ClientError:
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": "No."},
+            "ResponseMetadata": {
+                "HTTPStatusCode": status,
+                "RequestId": "r",
+                "HostId": "",
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+            },
+        },
+        "Call",
+    )
+
+
+THROTTLE = error("RequestLimitExceeded", 503)
+FAULT = error("InternalError", 500)
+DENIAL = error("UnauthorizedOperation", 403)
+
+
+@contextmanager
+def failing(operation: str, fault: Exception) -> Iterator[None]:
+    original: Any = vars(BaseClient)["_make_api_call"]
+
+    def call(client: BaseClient, name: str, arguments: Any) -> Any:
+        if name == operation:
+            raise fault
+        return original(client, name, arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BaseClient, "_make_api_call", call)
+        yield
+
+
+@contextmanager
+def cut_after(client: Any, operation: str) -> Iterator[list[str]]:
+    """Have the first answer of a call lost; the tries that the SDK makes."""
+    sent: list[str] = []
+
+    def lose(request: AWSPreparedRequest, event_name: str, **_: Any) -> None:
+        if event_name.endswith(f".{operation}"):
+            sent.append(event_name)
+            if len(sent) == 1:
+                raise ReadTimeoutError(endpoint_url=request.url)
+
+    # moto answers at the same event, by its shortest name.
+    client.meta.events.register_last("before-send", lose)
+    try:
+        yield sent
+    finally:
+        client.meta.events.unregister("before-send", lose)
+
+
+# Starting
+
+
+def test_an_image_is_started_seen_and_found(method: StoreImage, instance: str) -> None:
+    with time_machine.travel(START, tick=False):
+        task = method.start(work(instance))
+
+        assert task == Task(
+            images()[0], "running", "pending", "0%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:00Z"
+        )
+        assert method.describe([task.id]) == {task.id: task}
+        assert method.find(target(instance), START) == task
+
+
+def test_an_image_is_made_as_it_was_asked_for(method: StoreImage, instance: str) -> None:
+    task = method.start(work(instance, replace(TAGGED, name="web 1")))
+
+    image = image_of(task.id)
+    assert (image["Name"], image["Description"]) == ("web 1", "of the web")
+    assert all_tags(task.id) == [{"of": "web", "stage": "test", REQUEST_TAG: "r1"}] * 3
+
+
+def test_an_image_of_which_nothing_is_said_has_the_requests_tag_alone(
+    method: StoreImage, instance: str
+) -> None:
+    assert all_tags(method.start(work(instance)).id) == [{REQUEST_TAG: "r1"}] * 3
+
+
+@pytest.mark.parametrize(("no_reboot", "state"), [(False, "stopped"), (True, "running")])
+def test_the_instance_runs_on_where_it_is_asked_for(
+    method: StoreImage, instance: str, clock: Clock, no_reboot: bool, state: str
+) -> None:
+    method.start(work(instance, Image(no_reboot=no_reboot)))
+    assert state_of(instance) == state
+
+    clock.now += 2
+    assert state_of(instance) == "running"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["s/B/r", "stack/Bundle/r1", "s" * 128 + "/" + "B" * 255 + "/r1", "arn:aws:%&é#*/Bündel/r1"],
+)
+def test_a_name_is_made_that_ec2_takes_and_that_tells_the_request(
+    method: StoreImage, instance: str, prefix: str
+) -> None:
+    asked = work(instance)
+    location = Location("images", prefix)
+    task = method.start(replace(asked, target=replace(asked.target, location=location)))
+
+    name = image_of(task.id)["Name"]
+    assert re.fullmatch(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}", name)
+    assert name.endswith(prefix.rpartition("/")[2])
+
+
+def test_made_names_differ_between_requests(method: StoreImage, instance: str) -> None:
+    tasks = [method.start(work(instance, request=request)) for request in ("r1", "r2", "r3")]
+
+    assert len({image_of(task.id)["Name"] for task in tasks}) == 3
+
+
+@pytest.mark.parametrize("name", [None, "web"])
+def test_a_repeated_start_takes_up_its_own_image(
+    method: StoreImage, instance: str, clock: Clock, name: str | None
+) -> None:
+    asked = work(instance, Image(name=name))
+    first = method.start(asked)
+    assert method.start(asked).id == first.id
+
+    clock.now += 2
+    assert method.start(asked).state == "available"
+    assert images() == [first.id]
+
+
+def test_a_name_that_anothers_image_has_is_a_refusal(method: StoreImage, instance: str) -> None:
+    other = method.start(work(instance, Image(name="web"), request="r2"))
+
+    with pytest.raises(Denied, match=f"is already in use by AMI {other.id}"):
+        method.start(work(instance, Image(name="web")))
+    assert images() == [other.id]
+
+
+# Rehearsing
+
+
+def test_a_rehearsal_starts_nothing(method: StoreImage, instance: str, calls: list[str]) -> None:
+    method.rehearse(work(instance))
+
+    assert calls == ["DescribeInstances", "CreateImage"]
+    assert images() == []
+    assert state_of(instance) == "running"
+
+
+def test_a_rehearsal_that_ec2_refuses_is_refused(method: StoreImage, instance: str) -> None:
+    method.start(work(instance, Image(name="web"), request="r2"))
+    with pytest.raises(Denied, match=r"InvalidAMIName\.Duplicate"):
+        method.rehearse(work(instance, Image(name="web")))
+    with pytest.raises(Denied, match=r"InvalidInstanceID\.NotFound"):
+        method.rehearse(work("i-0123456789abcdef0"))
+    with failing("CreateImage", DENIAL), pytest.raises(Denied, match="Allow ec2:CreateImage"):
+        method.rehearse(work(instance))
+
+
+@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.rehearse])
+def test_an_instance_of_another_kind_is_refused_before_anything_is_made(
+    method: StoreImage, instance: str, calls: list[str], attempt: Callable[..., Any]
+) -> None:
+    classic = ec2.run_windows_instance_store(aws.ec2())
+    calls.clear()
+
+    with pytest.raises(NotSuited, match="Use `Method: BundleInstance`"):
+        attempt(method, work(classic))
+    assert calls == ["DescribeInstances"]
+
+
+@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.rehearse])
+def test_an_instance_without_the_tag_is_refused_before_anything_is_made(
+    instance: str, calls: list[str], attempt: Callable[..., Any]
+) -> None:
+    with pytest.raises(NotAllowed, match=f"{instance} does not carry the tag image=yes"):
+        attempt(StoreImage(Limits(instance_tag=Tag("image", "yes"))), work(instance))
+    assert calls == ["DescribeInstances"]
+
+
+# Finding
+
+
+def test_an_image_of_another_request_is_not_ours(method: StoreImage, instance: str) -> None:
+    other = method.start(work(instance, request="r2"))
+    assert method.find(target(instance), START) is None
+
+    task = method.start(work(instance))
+    assert found(method, work(instance))[0].id == task.id
+    assert found(method, work(instance, request="r2"))[0].id == other.id
+
+
+def test_an_image_that_is_gone_is_not_found(method: StoreImage, instance: str) -> None:
+    method.cancel(method.start(work(instance)).id)
+
+    assert method.find(target(instance), START) is None
+
+
+# Describing
+
+
+def test_an_image_that_is_not_listed_is_left_out_and_none_takes_no_call(
+    method: StoreImage, instance: str, calls: list[str]
+) -> None:
+    assert method.describe([NOWHERE]) == {}
+
+    calls.clear()
+    assert method.describe([]) == {}
+    assert calls == []
+
+
+def test_an_image_reads_as_the_first_half_and_its_object_as_the_second(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    tag(instance, image_seconds="10", store_seconds="100")
+    asked = work(instance)
+    task = method.start(asked)
+    read = []
+    for seconds in (9, 1):
+        clock.now += seconds
+        read.append(seen(method, task))
+    method.advance(asked, read[-1])
+    for seconds in (0, 1, 49, 49, 1):
+        clock.now += seconds
+        read.append(seen(method, task))
+
+    assert [(each.phase, each.state, each.progress) for each in read] == [
+        ("running", "pending", "0%"),
+        ("running", "available", "50%"),
+        ("running", "storing", "50%"),
+        ("running", "storing", "50%"),
+        ("running", "storing", "75%"),
+        ("running", "storing", "99%"),
+        ("complete", "complete", "100%"),
+    ]
+    assert {each.started for each in read} == {"2027-01-15T08:00:00Z"}
+
+
+def test_an_image_that_failed_is_a_failure_in_ec2s_words(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    tag(instance, image_outcome="failed", image_error="Server.Broken: So: it is")
+    task = available(method, work(instance), clock)
+
+    assert (task.phase, task.state) == ("failed", "failed")
+    assert (task.error_code, task.error_message) == ("Server.Broken", "So: it is")
+
+
+def test_an_image_whose_storing_failed_is_a_failure_in_ec2s_words(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    tag(instance, store_outcome="failed", store_error="No more room")
+    asked = work(instance)
+    task = method.advance(asked, available(method, asked, clock))
+    clock.now += 2
+
+    task = seen(method, task)
+    assert (task.phase, task.state) == ("failed", "failed")
+    assert (task.error_code, task.error_message) == ("StoreTaskFailed", "No more room")
+
+
+def test_more_images_than_a_call_takes_are_seen(
+    method: StoreImage, instance: str, clock: Clock, calls: list[str]
+) -> None:
+    quiet = Image(no_reboot=True)
+    asked = [work(instance, quiet, request=f"r{number}") for number in range(45)]
+    tasks = [method.start(each) for each in asked]
+    clock.now += 2
+    for each, task in zip(asked[::2], tasks[::2], strict=True):
+        method.advance(each, seen(method, task))
+
+    calls.clear()
+    unknown = [f"ami-{number:017}" for number in range(356)]
+    described = method.describe([*(task.id for task in tasks), *unknown])
+
+    states = [described[task.id].state for task in tasks]
+    assert states == ["storing" if number % 2 == 0 else "available" for number in range(45)]
+    assert len(described) == 45
+    assert calls.count("DescribeImages") == 3
+    assert 3 <= calls.count("DescribeStoreImageTasks") <= 5
+
+
+@pytest.mark.parametrize(
+    "steering",
+    [
+        {"image_seconds": "7", "store_seconds": "61"},
+        {"image_seconds": "60", "store_seconds": "5"},
+        {"image_seconds": "3", "store_seconds": "40", "store_stalls": "0"},
+        {"image_seconds": "3", "store_seconds": "40", "store_stalls": "37"},
+    ],
+)
+def test_progress_never_runs_backwards(
+    method: StoreImage, instance: str, clock: Clock, steering: dict[str, str]
+) -> None:
+    tag(instance, **steering)
+    asked = work(instance)
+    task = method.start(asked)
+    shown = [task.progress]
+    while task.phase == "running":
+        clock.now += 0.5
+        task = seen(method, task)
+        shown.append(task.progress)
+        task = method.advance(asked, task)
+        shown.append(task.progress)
+
+    numbers = [int(each.removesuffix("%")) for each in shown]
+    assert numbers == sorted(numbers)
+    assert (numbers[0], numbers[-1]) == (0, 100)
+    assert set(numbers) - {0, 100} <= set(range(50, 100))
+
+
+# Storing
+
+
+def test_an_image_is_stored_once_it_is_available_and_not_before(
+    method: StoreImage, instance: str, clock: Clock, calls: list[str]
+) -> None:
+    asked = work(instance)
+    pending = method.start(asked)
+    assert method.advance(asked, pending) == pending
+    assert "CreateStoreImageTask" not in calls
+
+    clock.now += 2
+    ready = seen(method, pending)
+    storing = method.advance(asked, ready)
+    assert storing == replace(ready, state="storing", progress="50%")
+    clock.now += 1
+    assert method.advance(asked, seen(method, ready)).state == "storing"
+    clock.now += 1
+    complete = method.advance(asked, seen(method, ready))
+
+    assert complete.phase == "complete"
+    assert calls.count("CreateStoreImageTask") == 1
+    assert keys() == [f"{ready.id}.bin"]
+
+
+def test_an_image_that_is_stored_already_is_not_stored_again(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    ready = available(method, asked, clock)
+    method.advance(asked, ready)
+
+    assert method.advance(asked, ready).state == "storing"
+    clock.now += 2
+    assert method.advance(asked, ready).phase == "complete"
+    assert len(aws.ec2().describe_store_image_tasks()["StoreImageTaskResults"]) == 1
+
+
+def test_storing_whose_answer_was_lost_is_taken_up(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    ready = available(method, asked, clock)
+    with cut_after(aws.ec2(), "CreateStoreImageTask") as sent:
+        assert method.advance(asked, ready).state == "storing"
+
+    assert len(sent) == 2
+    assert len(aws.ec2().describe_store_image_tasks()["StoreImageTaskResults"]) == 1
+
+
+def test_a_bucket_that_is_not_there_is_a_refusal(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance, bucket="nobodys-bucket")
+    ready = available(method, asked, clock)
+
+    with pytest.raises(Denied, match=r"ec2:CreateStoreImageTask was refused.*nobodys-bucket"):
+        method.advance(asked, ready)
+
+
+def test_an_image_that_is_gone_can_not_be_stored(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    ready = available(method, asked, clock)
+    aws.ec2().deregister_image(ImageId=ready.id)
+
+    with pytest.raises(Denied, match=r"InvalidAMIID\.Unavailable"):
+        method.advance(asked, ready)
+
+
+def test_the_object_has_the_tags_too(method: StoreImage, instance: str, clock: Clock) -> None:
+    nine = Image(tags={f"t{number}": str(number) for number in range(9)})
+    made = make(method, work(instance, nine), clock)
+
+    tags = aws.s3().get_object_tagging(Bucket="images", Key=f"{made.task_id}.bin")["TagSet"]
+    assert tags_of({"Tags": tags}) == {**nine.tags, REQUEST_TAG: "r1"}
+
+
+def test_what_was_made_is_found_where_the_outputs_say(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    made = make(method, work(instance), clock)
+    outputs = method.outputs(made.location, made.task_id)
+
+    assert outputs.s3_uri == f"s3://images/{keys()[0]}"
+    assert outputs.manifest_location == f"images/{keys()[0]}"
+    assert (outputs.prefix, outputs.image_id) == ("", made.task_id)
+    assert made.fingerprint == aws.s3().head_object(Bucket="images", Key=keys()[0])["ETag"]
+
+    rehearsed = method.outputs(made.location, "dryrun-r1")
+    assert (rehearsed.s3_uri, rehearsed.image_id) == ("s3://images/", "")
+
+
+def test_no_location_is_ever_taken(method: StoreImage, instance: str, clock: Clock) -> None:
+    made = make(method, work(instance), clock)
+
+    assert not method.is_taken(made.location)
+    assert not method.has_finished(made.location)
+
+
+# Cancelling
+
+
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_an_image_that_is_not_being_stored_is_cancelled(
+    method: StoreImage, instance: str, clock: Clock, seconds: int
+) -> None:
+    task = method.start(work(instance))
+    clock.now += seconds
+
+    method.cancel(task.id)
+    assert method.describe([task.id]) == {}
+    assert state_of(instance) == "running"
+    method.cancel(task.id)
+
+
+@pytest.mark.parametrize(("seconds", "phase"), [(1, "running"), (2, "complete")])
+def test_an_image_that_is_stored_is_left_to_its_end(
+    method: StoreImage, instance: str, clock: Clock, seconds: int, phase: str
+) -> None:
+    asked = work(instance)
+    task = method.advance(asked, available(method, asked, clock))
+    clock.now += seconds
+
+    method.cancel(task.id)
+    assert seen(method, task).phase == phase
+
+
+def test_an_image_that_was_never_there_can_be_cancelled(method: StoreImage, instance: str) -> None:
+    method.cancel(NOWHERE)
+
+
+# Removing
+
+
+def test_what_was_made_is_removed_and_nothing_else(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    other = make(method, work(instance, request="r2"), clock)
+    others_snapshots = snapshot_ids(other.task_id)
+    made = make(method, work(instance), clock)
+    assert (len(images()), len(snapshots()), len(keys())) == (2, 4, 2)
+
+    for _ in range(2):
+        method.remove(made)
+        assert images() == [other.task_id]
+        assert snapshots() == others_snapshots
+        assert keys() == [f"{other.task_id}.bin"]
+
+
+def test_an_object_that_has_changed_stays(method: StoreImage, instance: str, clock: Clock) -> None:
+    made = make(method, work(instance), clock)
+    aws.s3().put_object(Bucket="images", Key=f"{made.task_id}.bin", Body=b"another's")
+
+    method.remove(made)
+
+    assert keys() == [f"{made.task_id}.bin"]
+    assert (images(), snapshots()) == ([], set())
+
+
+def test_an_image_can_be_removed_whose_bucket_is_gone(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    made = make(method, work(instance), clock)
+    aws.s3().delete_object(Bucket="images", Key=f"{made.task_id}.bin")
+    aws.s3().delete_bucket(Bucket="images")
+
+    method.remove(made)
+
+    assert (images(), snapshots()) == ([], set())
+
+
+def test_an_image_that_was_restored_has_the_tags_and_stays(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    """EC2 restores an image and its snapshots with the tags that they had when they were stored
+    (EC2 User Guide, How AMI store and restore works)."""
+    made = make(method, work(instance), clock)
+    restored = available(method, work(instance, Image(name="restored"), request="r2"), clock)
+    theirs = snapshot_ids(restored.id)
+    ours = [{"Key": REQUEST_TAG, "Value": "r1"}]
+    aws.ec2().create_tags(Resources=[restored.id, *theirs], Tags=ours)  # type: ignore[arg-type]
+
+    method.amend(made, Image(), TAGGED)
+    assert all_tags(restored.id) == [{REQUEST_TAG: "r1"}] * 3
+    method.remove(made)
+
+    assert images() == [restored.id]
+    assert snapshots() == theirs
+
+
+def test_what_was_made_stays_where_nothing_may_be_deleted(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    made = make(method, work(instance), clock)
+
+    with pytest.raises(NotDeletable, match=f"s3://images/{made.task_id}.bin can't be removed"):
+        StoreImage(Limits(deletes_objects=False)).remove(made)
+    assert (images(), len(snapshots()), len(keys())) == ([made.task_id], 2, 1)
+
+
+# Removing what came to nothing
+
+
+def test_an_image_that_is_pending_is_removed_with_its_snapshots(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    task = method.start(work(instance))
+    other = method.start(work(instance, request="r2"))
+
+    for _ in range(2):
+        method.remove_leftovers(target(instance), task)
+        assert images() == [other.id]
+        assert snapshots() == snapshot_ids(other.id)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_snapshots_are_removed_whose_image_is_gone(
+    method: StoreImage, instance: str, allowed: bool
+) -> None:
+    task = method.start(work(instance))
+    method.cancel(task.id)
+    assert len(snapshots()) == 2
+
+    StoreImage(Limits(deletes_objects=allowed)).remove_leftovers(target(instance), task)
+    assert snapshots() == set()
+
+
+def test_an_image_that_failed_is_removed(method: StoreImage, instance: str, clock: Clock) -> None:
+    tag(instance, image_outcome="failed")
+    task = available(method, work(instance), clock)
+
+    method.remove_leftovers(target(instance), task)
+    assert (images(), snapshots()) == ([], set())
+
+
+@pytest.mark.parametrize(("allowed", "left"), [(True, 0), (False, 1)])
+def test_a_stored_object_is_removed_where_that_is_allowed(
+    method: StoreImage, instance: str, clock: Clock, allowed: bool, left: int
+) -> None:
+    asked = work(instance)
+    made = make(method, asked, clock)
+    [task] = found(method, asked)
+
+    StoreImage(Limits(deletes_objects=allowed)).remove_leftovers(asked.target, task)
+    assert keys() == [f"{made.task_id}.bin"][:left]
+    assert (images(), snapshots()) == ([], set())
+
+
+def test_leftovers_are_removed_where_the_bucket_is_gone(method: StoreImage, instance: str) -> None:
+    asked = work(instance, bucket="nobodys-bucket")
+    method.remove_leftovers(asked.target, method.start(asked))
+
+    assert (images(), snapshots()) == ([], set())
+
+
+# Amending
+
+
+@pytest.mark.parametrize("description", ["", "another"])
+def test_the_description_is_changed(
+    method: StoreImage, instance: str, clock: Clock, calls: list[str], description: str
+) -> None:
+    made = make(method, work(instance, TAGGED), clock)
+    calls.clear()
+
+    method.amend(made, TAGGED, replace(TAGGED, description=description))
+
+    assert calls == ["ModifyImageAttribute"]
+    assert image_of(made.task_id).get("Description", "") == description
+
+
+def test_tags_are_added_changed_and_removed_and_others_stay(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    made = make(method, work(instance, TAGGED), clock)
+    other = method.start(work(instance, TAGGED, request="r2"))
+    resources = [made.task_id, *snapshot_ids(made.task_id)]
+    aws.ec2().create_tags(Resources=resources, Tags=[{"Key": "backup", "Value": "daily"}])
+    stay = {"backup": "daily", REQUEST_TAG: "r1"}
+
+    new = replace(TAGGED, tags={"of": "api", "team": "blue"})
+    for _ in range(2):
+        method.amend(made, TAGGED, new)
+        assert all_tags(made.task_id) == [{"of": "api", "team": "blue", **stay}] * 3
+    method.amend(made, new, replace(TAGGED, tags={}))
+    assert all_tags(made.task_id) == [stay] * 3
+    method.amend(made, replace(TAGGED, tags={}), TAGGED)
+    assert all_tags(made.task_id) == [{**TAGGED.tags, **stay}] * 3
+    assert all_tags(other.id) == [{**TAGGED.tags, REQUEST_TAG: "r2"}] * 3
+
+
+def test_nothing_is_amended_where_nothing_changed(method: StoreImage, calls: list[str]) -> None:
+    made = Made(NOWHERE, "r1", Location("images", "web"), "tag")
+
+    method.amend(made, TAGGED, replace(TAGGED, tags=dict(TAGGED.tags)))
+    assert calls == []
+
+
+# Faults
+
+
+@pytest.mark.parametrize("fault", [THROTTLE, FAULT, ReadTimeoutError(endpoint_url="https://ec2")])
+@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.rehearse])
+def test_a_fault_in_looking_at_the_instance_is_known_to_have_done_nothing(
+    method: StoreImage, instance: str, fault: Exception, attempt: Callable[..., Any]
+) -> None:
+    with failing("DescribeInstances", fault), pytest.raises(NothingDone):
+        attempt(method, work(instance))
+    assert images() == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "meaning"), [(THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Denied)]
+)
+def test_what_an_error_in_creating_an_image_means(
+    method: StoreImage, instance: str, fault: Exception, meaning: type[Exception]
+) -> None:
+    with failing("CreateImage", fault), pytest.raises(meaning) as raised:
+        method.start(work(instance))
+    assert type(raised.value) is meaning
+
+
+def test_the_sdk_does_not_repeat_the_creation_whose_image_is_found(
+    method: StoreImage, instance: str
+) -> None:
+    asked = work(instance)
+    with cut_after(aws.ec2_once(), "CreateImage") as sent, pytest.raises(PassingFault) as raised:
+        method.start(asked)
+
+    assert not isinstance(raised.value, NothingDone)
+    assert len(sent) == 1
+    [task] = found(method, asked)
+    assert images() == [task.id]
+    assert method.start(asked).id == task.id
+
+
+def test_a_fault_in_taking_up_an_image_may_have_started_it(
+    method: StoreImage, instance: str
+) -> None:
+    asked = work(instance)
+    method.start(asked)
+
+    with failing("DescribeImages", FAULT), pytest.raises(PassingFault) as raised:
+        method.start(asked)
+    assert not isinstance(raised.value, NothingDone)
+
+
+AMENDED = replace(TAGGED, description="another", tags={"team": "blue"})
+MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Made], None]]] = {
+    "remove": (
+        [
+            "HeadObject",
+            "DeleteObjects",
+            "DeregisterImage",
+            "DescribeImages",
+            "DescribeSnapshots",
+            "DeleteSnapshot",
+        ],
+        lambda method, made: method.remove(made),
+    ),
+    "amend": (
+        ["ModifyImageAttribute", "DescribeImages", "DescribeSnapshots", "CreateTags", "DeleteTags"],
+        lambda method, made: method.amend(made, TAGGED, AMENDED),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "step"),
+    [(operation, name) for name, (operations, _) in MADE_STEPS.items() for operation in operations],
+)
+def test_a_fault_in_dealing_with_what_was_made_passes(
+    method: StoreImage, instance: str, clock: Clock, operation: str, step: str
+) -> None:
+    made = make(method, work(instance, TAGGED), clock)
+    _, act = MADE_STEPS[step]
+    for fault, meaning in ((THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Denied)):
+        with failing(operation, fault), pytest.raises(meaning):
+            act(method, made)
+
+    act(method, made)
+
+    if step == "remove":
+        assert (images(), snapshots(), keys()) == ([], set(), [])
+    else:
+        assert image_of(made.task_id)["Description"] == "another"
+        assert all_tags(made.task_id) == [{"team": "blue", REQUEST_TAG: "r1"}] * 3
+
+
+@pytest.mark.parametrize(
+    ("operation", "act"),
+    [
+        ("DescribeImages", lambda method, asked, task: method.find(asked.target, asked.since)),
+        ("DescribeImages", lambda method, asked, task: method.describe([task.id])),
+        ("DescribeStoreImageTasks", lambda method, asked, task: method.describe([task.id])),
+        ("CreateStoreImageTask", lambda method, asked, task: method.advance(asked, task)),
+        ("DescribeImages", lambda method, asked, task: method.cancel(task.id)),
+        ("DeregisterImage", lambda method, asked, task: method.cancel(task.id)),
+        ("HeadObject", lambda method, asked, task: method.remove_leftovers(asked.target, task)),
+    ],
+)
+def test_a_fault_in_making_passes(
+    method: StoreImage,
+    instance: str,
+    clock: Clock,
+    operation: str,
+    act: Callable[[StoreImage, Work, Task], Any],
+) -> None:
+    asked = work(instance)
+    task = available(method, asked, clock)
+    for fault, meaning in ((THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Denied)):
+        with failing(operation, fault), pytest.raises(meaning):
+            act(method, asked, task)
+    assert seen(method, task).state == "available"
+
+    act(method, asked, task)
