@@ -8,6 +8,7 @@ from instance_bundle.errors import InvalidProperties, Problem
 from instance_bundle.limits import Limits
 from instance_bundle.properties import Properties, removes_on_delete
 from instance_bundle.request import Request
+from instance_bundle.response_url import may_be_answered
 
 _BUCKET = "Storage.S3.Bucket"
 _PREFIX = "Storage.S3.Prefix"
@@ -15,6 +16,8 @@ _POLICY = "Storage.S3.UploadPolicy"
 _CREDENTIALS = "UploadCredentials"
 _ON_DELETE = "OnDelete"
 _METHOD = "Method"
+_IMAGE = "Image"
+_HANDLE = "CompletionHandle"
 
 
 def admit(request: Request, limits: Limits, ends: float) -> Properties:
@@ -43,6 +46,16 @@ def admit(request: Request, limits: Limits, ends: float) -> Properties:
     bucket, policy, secret = given(_BUCKET), given(_POLICY), given(_CREDENTIALS)
     prefix = given(_PREFIX) or request.made_prefix
     problems += _not_allowed(raw, bucket, secret, limits)
+    if given(_HANDLE):
+        problems += _handle_problems(request, limits)
+    if request.repeats_handle:
+        problems.append(
+            Problem(
+                _HANDLE,
+                "is that of the bundle before, whose WaitCondition does not wait again; give "
+                "handle and condition other logical IDs with each change that makes a bundle",
+            )
+        )
     if policy and bucket and _PREFIX not in wrong:
         document = upload_policy.read_document(policy)
         for problem in upload_policy.problems(document, bucket, prefix, ends):
@@ -63,6 +76,10 @@ def admit_update(request: Request, limits: Limits) -> None:
     problems = properties.problems(request.properties)
     if not removes_on_delete(request.old_properties):
         problems += _deletion_not_allowed(request.properties, limits)
+    if request.changes_image:
+        problems += _image_not_allowed(request.properties, limits)
+    if not any(problem.path == _HANDLE for problem in problems):
+        problems += _handle_problems(request, limits)
     if problems:
         raise InvalidProperties(sorted(problems, key=lambda problem: problem.path))
 
@@ -82,12 +99,29 @@ def _not_allowed(
             "is not a secret that the application's parameter UploadSecretArns allows"
             + ("" if limits.upload_secrets else "; it allows none"),
         )
-    if isinstance(raw, Mapping) and raw.get("Method") == "StoreImage" and not limits.stores_images:
+    if isinstance(raw, Mapping) and raw.get("Method") == "StoreImage" and not limits.makes_images:
         yield Problem(
             _METHOD,
-            "can't be StoreImage, since the application's parameter AllowStoreImage is false",
+            "can't be StoreImage, since the application's parameter AllowImages is false",
         )
+    yield from _image_not_allowed(raw, limits)
     yield from _deletion_not_allowed(raw, limits)
+
+
+def _image_not_allowed(raw: Any, limits: Limits) -> Iterator[Problem]:
+    if isinstance(raw, Mapping) and "Image" in raw and not limits.makes_images:
+        yield Problem(
+            _IMAGE, "can't be given, since the application's parameter AllowImages is false"
+        )
+
+
+def _handle_problems(request: Request, limits: Limits) -> Iterator[Problem]:
+    if request.handle and not may_be_answered(request.handle, limits.response_origin):
+        yield Problem(
+            _HANDLE,
+            "must be the URL of a wait condition handle: !Ref of an "
+            "AWS::CloudFormation::WaitConditionHandle",
+        )
 
 
 def _deletion_not_allowed(raw: Any, limits: Limits) -> Iterator[Problem]:

@@ -53,7 +53,7 @@ def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
 @resource.create
 def create(event: Event, context: LambdaContext) -> str | None:
     """Bundle the instance."""
-    admit(resource.request, settings().limits, resource.request.given_up(time.time()))
+    admit(resource.request, settings().limits, resource.request.ends(time.time()))
     return resource.accept(context, lambda record: lifecycle().create(record))
 
 

@@ -14,6 +14,7 @@ from instance_bundle.errors import Denied, InstanceBundleError, PassingFault, Th
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
@@ -44,7 +45,15 @@ _THROTTLED = frozenset(
         "TransactionInProgressException",
     }
 )
-_PASSING = frozenset({"InternalError", "RequestTimeout", "RequestTimeoutException"})
+_PASSING = frozenset(
+    {
+        "InternalError",
+        "InternalException",
+        "InternalFailure",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    }
+)
 
 
 @cache
@@ -75,6 +84,12 @@ def dynamodb() -> "DynamoDBClient":
 def secretsmanager() -> "SecretsManagerClient":
     """For the access key that signs upload policies."""
     return boto3.client("secretsmanager", config=_PATIENT)
+
+
+@cache
+def events() -> "EventBridgeClient":
+    """For the bus that hears of work that has ended."""
+    return boto3.client("events", config=_PATIENT)
 
 
 @cache

@@ -1,11 +1,20 @@
 """`Method: BundleInstance`, the classic way: Windows with an instance-store root volume."""
 
+import hashlib
+import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from instance_bundle import access_key, aws, bundle_objects, instance, upload_policy
-from instance_bundle.errors import Denied, NotDeletable, NothingDone, PassingFault
+from instance_bundle import access_key, aws, bundle_objects, images, instance, upload_policy
+from instance_bundle.errors import (
+    Denied,
+    NotDeletable,
+    NothingDone,
+    NotRegistered,
+    PassingFault,
+)
 from instance_bundle.limits import Limits
 from instance_bundle.method import Made, Outputs, Phase, Task, Work
 from instance_bundle.properties import Image, Location, Target
@@ -13,7 +22,13 @@ from instance_bundle.telemetry import logger
 from instance_bundle.upload_policy import UploadPolicy
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import BundleTaskTypeDef, S3StorageTypeDef, StorageTypeDef
+    from mypy_boto3_ec2.type_defs import (
+        BundleTaskTypeDef,
+        ImageTypeDef,
+        RegisterImageRequestTypeDef,
+        S3StorageTypeDef,
+        StorageTypeDef,
+    )
 
 FILTER_VALUES = 200
 """Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
@@ -101,12 +116,17 @@ class BundleInstance:
             if self._can_be_cancelled(task_id):
                 raise
 
-    def advance(self, work: Work, task: Task) -> Task:  # noqa: ARG002
-        """Nothing: a bundle task goes to its end by itself."""
-        return task
+    def advance(self, work: Work, last: Task, seen: Task) -> Task:  # noqa: ARG002
+        """Register the AMI once the bundle is complete."""
+        image = work.properties.image
+        if image is None or seen.phase != "complete":
+            return seen
+        made = Made(seen.id, work.target.request_id, work.target.location, fingerprint="")
+        return replace(seen, image_id=_registered(made, image, image))
 
-    def amend(self, made: Made, old: Image, new: Image) -> None:
-        """Nothing: a bundle has no description and no tags."""
+    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
+        """Register another AMI from the bundle; one of the same name is changed instead."""
+        return _registered(made, old or new, new) if new is not None else ""
 
     def is_taken(self, location: Location) -> bool:
         """Whether there is a manifest, which EC2 writes last."""
@@ -116,13 +136,12 @@ class BundleInstance:
         """Whether there is a manifest: EC2 lists a task for a limited time only."""
         return self.is_taken(location)
 
-    def outputs(self, location: Location, task_id: str) -> Outputs:  # noqa: ARG002
+    def outputs(self, location: Location, task: Task) -> Outputs:  # noqa: ARG002
         """The keys begin with the prefix, and the manifest is what an AMI is registered from."""
         return Outputs(
             prefix=location.prefix,
             s3_uri=location.s3_uri,
-            manifest_location=f"{location.bucket}/{location.manifest_key}",
-            image_id="",
+            manifest_location=_manifest_location(location),
         )
 
     def finished(self, location: Location, task: Task) -> str | None:
@@ -130,15 +149,18 @@ class BundleInstance:
         return bundle_objects.finished(location, task.updated)
 
     def remove(self, made: Made) -> None:
-        """Remove the parts that the manifest names, then the manifest."""
+        """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
         if not self._limits.deletes_objects:
             raise NotDeletable(made.location.s3_uri)
+        _deregister_all(made)
         bundle_objects.remove(made.location, made.fingerprint)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """Remove a bundle that was finished although its end was asked for, or parts without a
         manifest that are newer than the task's start."""
         location = target.location
+        if task.phase == "complete":
+            _deregister_all(Made(task.id, target.request_id, location, fingerprint=""))
         if not self._limits.deletes_objects:
             at = location.s3_uri
             logger.warning("Objects of a bundle may be left", at=at, task_id=task.id)
@@ -155,6 +177,8 @@ class BundleInstance:
         policy = properties.upload_policy
         try:
             instance.demand(properties.instance_id, "BundleInstance", self._limits.instance_tag)
+            if properties.image is not None and properties.image.name is not None:
+                _demand_free(properties.image.name)
             if properties.upload_credentials is not None:
                 expires = work.until + _POLICY_OUTLASTS
                 policy = _signed(properties.upload_credentials, location, expires)
@@ -165,6 +189,98 @@ class BundleInstance:
     def _can_be_cancelled(self, task_id: str) -> bool:
         task = self.describe([task_id]).get(task_id)
         return task is not None and task.phase == "running" and task.state != "cancelling"
+
+
+def _registered(made: Made, old: Image, new: Image) -> str:
+    """The AMI of a bundle that has what is described now, registered unless it is there already.
+
+    All AMIs of a bundle carry the ID of the request that made it; their names tell them apart.
+
+    Raises:
+        NotRegistered: EC2 refuses, or the AMI failed.
+        PassingFault: not known, or not available yet.
+    """
+    name = new.name or _made_name(made, new)
+    image = _existing(made, new, name) or _seen(_register(made, new, name))
+    if image["State"] == "pending":
+        raise NothingDone(f"the AMI {image['ImageId']} is not available yet")
+    if image["State"] != "available":
+        why = image.get("StateReason", {}).get("Message", "")
+        state = f"{image['ImageId']} is {image['State']}. {why}"
+        raise NotRegistered(made.task_id, made.location.s3_uri, state)
+    images.amend([image["ImageId"]], old, new)
+    return image["ImageId"]
+
+
+def _existing(made: Made, image: Image, name: str) -> "ImageTypeDef | None":
+    return next((each for each in _all(made) if _is(each, image, name)), None)
+
+
+def _is(found: "ImageTypeDef", image: Image, name: str) -> bool:
+    return found["Name"] == name and image.architecture in (None, found["Architecture"])
+
+
+def _all(made: Made) -> "list[ImageTypeDef]":
+    """The AMIs that were registered from a bundle; a copy of one has its tags, not its place."""
+    at = _manifest_location(made.location)
+    found = images.see([images.made_for(made.request_id)])
+    return [image for image in found if image["ImageLocation"] == at]
+
+
+def _seen(image_id: str) -> "ImageTypeDef":
+    found = images.see([{"Name": "image-id", "Values": [image_id]}])
+    if not found:
+        raise PassingFault(f"the AMI {image_id} can't be seen yet")
+    return found[0]
+
+
+def _register(made: Made, image: Image, name: str) -> str:
+    tags = images.tags(images.all_tags(image, made.request_id))
+    given: RegisterImageRequestTypeDef = {
+        "Name": name,
+        "ImageLocation": _manifest_location(made.location),
+        # What runs Windows; EC2 takes an AMI for a paravirtual one where nothing is said.
+        "VirtualizationType": "hvm",
+        "TagSpecifications": [{"ResourceType": "image", "Tags": tags}],
+    }
+    if image.description:
+        given["Description"] = image.description
+    if image.architecture is not None:
+        given["Architecture"] = image.architecture
+    try:
+        with aws.calling("ec2:RegisterImage"):
+            image_id = aws.ec2_once().register_image(**given)["ImageId"]
+    except Denied as denied:
+        own = denied.code == images.NAME_TAKEN and images.own_of_taken_name(name, made.request_id)
+        if own and _is(own, image, name):
+            return own["ImageId"]
+        raise NotRegistered(made.task_id, made.location.s3_uri, str(denied)) from denied
+    logger.info("Registered", image_id=image_id, task_id=made.task_id)
+    return image_id
+
+
+def _made_name(made: Made, image: Image) -> str:
+    """A name that tells the AMIs of a bundle apart, and is the same on every retry."""
+    described = json.dumps(asdict(image), sort_keys=True)
+    distinction = hashlib.sha256(described.encode()).hexdigest()[:8]
+    return images.made_name(made.location, made.request_id, f"-{distinction}")
+
+
+def _demand_free(name: str) -> None:
+    """See that no AMI has a name, before an hour is spent on the bundle that is to get it."""
+    found = images.see([images.named(name)])
+    if found:
+        taken = f"AMI name {name} is already in use by AMI {found[0]['ImageId']}"
+        raise Denied("ec2:RegisterImage", images.NAME_TAKEN, taken)
+
+
+def _deregister_all(made: Made) -> None:
+    for image in _all(made):
+        images.deregister(image["ImageId"])
+
+
+def _manifest_location(location: Location) -> str:
+    return f"{location.bucket}/{location.manifest_key}"
 
 
 def _signed(secret_arn: str, location: Location, expires: float) -> UploadPolicy:

@@ -40,7 +40,7 @@ def remove(location: Location, seal: str) -> None:
     What another bundle has written there since stays: all of it where the manifest is not the one
     of this fingerprint, and each part that is newer than the manifest.
     """
-    found = _manifest(location, seal)
+    found = _manifest(location, seal) if seal else None
     if found is None:
         logger.info("There is no manifest of this bundle; nothing is removed", at=location.s3_uri)
         return

@@ -18,12 +18,14 @@ InstanceBundleError
     ├── Superseded            a later request about the resource came first, or its Delete
     ├── Denied                AWS refused a call, for good
     ├── TaskFailed            EC2 ended the bundle task in `failed`
-    ├── DeadlineExceeded      the work would outlast ServiceTimeout
+    ├── NotRegistered         no AMI came of a bundle, which is complete and stays
+    ├── DeadlineExceeded      the work would outlast the time that it has
     └── NotEnded              what a Delete is to end still runs
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 USE_STORE_IMAGE = (
     "Use `Method: StoreImage`, which suits EBS-backed and Linux instances and works on AWS today"
@@ -88,6 +90,19 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """How long something may take.
+
+    Attributes:
+        property: what sets it.
+        seconds: how long.
+    """
+
+    property: Literal["ServiceTimeout", "CompletionTimeout"]
+    seconds: int
 
 
 class InvalidProperties(Refusal):
@@ -186,13 +201,23 @@ class TaskFailed(Refusal):
         super().__init__(f"Task {task_id} failed. {code}: {message}")
 
 
+class NotRegistered(Refusal):
+    """No AMI came of a bundle: EC2 refused, or the AMI failed."""
+
+    def __init__(self, task_id: str, s3_uri: str, why: str) -> None:
+        super().__init__(
+            f"Image: the bundle {task_id} is complete, and is kept at {s3_uri}, but no AMI came of "
+            f"it. {why}"
+        )
+
+
 class DeadlineExceeded(Refusal):
     """The request's time is nearly up and the work has not ended."""
 
-    def __init__(self, seconds: int, progress: str) -> None:
+    def __init__(self, timeout: Timeout, progress: str) -> None:
         super().__init__(
-            f"Not complete within ServiceTimeout ({seconds} s): {progress}. "
-            "Raise ServiceTimeout (3600 s at most), or bundle a smaller volume."
+            f"Not complete within {timeout.property} ({timeout.seconds} s): {progress}. "
+            f"{_MORE_TIME[timeout.property]}, or bundle a smaller volume."
         )
 
 
@@ -206,7 +231,17 @@ class NotEnded(Refusal):
         )
 
 
+_MORE_TIME = {
+    "ServiceTimeout": (
+        "Raise ServiceTimeout (3600 s at most), give a CompletionHandle for work of up to 12 hours"
+    ),
+    "CompletionTimeout": "Raise CompletionTimeout (43200 s at most)",
+}
 _ADVICE = {
+    "InvalidAMIName.Duplicate": (
+        "Image.Name: names of AMIs are unique in an account and region; give another, or omit it "
+        "to have a unique one made."
+    ),
     "InvalidInstanceID.NotFound": (
         "InstanceId: there is no such instance in the stack's account and region; check the ID."
     ),

@@ -29,7 +29,10 @@ class Record:
         target: what is to be bundled, and where to; None before anything is touched for it.
         attempted_at: epoch seconds of the last call that may have started the work.
         task: the work, as it was seen last.
-        answer: what was, or is to be, sent.
+        accepted: the answer that was, or is to be, sent before the work has ended, since a handle
+            is to hear of its end; None where there is none, or it is not accepted yet.
+        told: CloudFormation has heard that the work is accepted.
+        answer: what came of the work in the end.
         superseded: a later request ends this one's work, if any.
         ended: the end of its work was asked for while it ran.
         settled: nothing of its work is left to end or to clean up.
@@ -47,6 +50,8 @@ class Record:
     target: Target | None
     attempted_at: float | None
     task: Task | None
+    accepted: Done | None
+    told: bool
     answer: Answer | None
     superseded: bool
     ended: bool

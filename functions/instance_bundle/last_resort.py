@@ -16,7 +16,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from instance_bundle import pace, poll_queue, response
+from instance_bundle import delivery, pace, poll_queue, response
 from instance_bundle.errors import (
     Denied,
     InstanceBundleError,
@@ -138,7 +138,7 @@ def _read(body: str, lease: float) -> Letter | None:
 def _read_crashed_event(content: Mapping[str, Any], lease: float) -> Letter | None:
     """A letter, unless the request's polls can see to it."""
     request = Request.parse(unwrapped(content))
-    request.demand_answerable(settings().response_origin)
+    request.demand_answerable(settings().limits.response_origin)
     try:
         record, is_new = ledger().open(request, lease)
     except Denied as denied:
@@ -179,11 +179,13 @@ def _answer(letter: Letter) -> None:
         f"The function could not carry the request out: {letter.cause}. Its log tells why: look "
         f"for request_id {request.request_id} in the log group of the InstanceBundle function.",
     )
-    answer = ledger().answer(request.key, failed) if record else failed
-    text = response.body(request.key, answer)
-    response.deliver(request.response_url, text, settings().response_origin)
-    if record:
-        ledger().delivered(request.key)
+    if record is None:
+        text = response.body(request.key, failed)
+        response.deliver(request.response_url, text, settings().limits.response_origin)
+        return
+    record, answer = ledger().answer(request.key, failed)
+    delivery.deliver(request, record, answer, settings())
+    ledger().delivered(request.key)
 
 
 def _is_past_listening(message: Mapping[str, Any]) -> bool:

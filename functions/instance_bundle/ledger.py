@@ -26,7 +26,7 @@ from instance_bundle.errors import Busy, Denied, Stale, Superseded
 from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed
-from instance_bundle.properties import Location, Target, service_timeout
+from instance_bundle.properties import Location, Target
 from instance_bundle.request import Request, RequestKey
 from instance_bundle.telemetry import logger
 
@@ -58,8 +58,7 @@ class Ledger:
             The record, and whether this process is the one that drives it.
         """
         now = self._clock()
-        timeout = service_timeout(request.properties)
-        deadline = now + timeout - min(30, timeout / 5)
+        deadline = _deadline(now, request.timeout(accepted=False).seconds)
         item = {
             **_request_key(request.key),
             "format": FORMAT,
@@ -196,6 +195,41 @@ class Ledger:
             {":task": _task_json(task)},
         )
 
+    def accept(self, record: Record, accepted: Done) -> Done:
+        """Store the answer by which the work is accepted, before it is sent.
+
+        From here on the work has the time that its handle waits.
+
+        Returns:
+            The answer to send: the one stored first, if there was one already.
+        """
+        request = record.request
+        assert request is not None  # noqa: S101  it has not been answered yet
+        deadline = _deadline(record.first_receipt, request.timeout(accepted=True).seconds)
+        updated = self._update(
+            _request_key(record.key),
+            "SET #accepted = if_not_exists(#accepted, :accepted), #deadline = :deadline, "
+            "#expires = :expires",
+            "attribute_exists(#item)",
+            {
+                "#accepted": "accepted",
+                "#deadline": "deadline",
+                "#expires": "expires",
+                "#item": "item",
+            },
+            {
+                ":accepted": json.dumps(_answer_json(accepted)),
+                ":deadline": _millis(deadline),
+                ":expires": int(deadline + _REQUESTS_KEPT),
+            },
+            "ALL_NEW",
+        )
+        return _accepted(json.loads(updated["accepted"]))
+
+    def told(self, record: Record) -> None:
+        """Write down that CloudFormation has heard that the work is accepted."""
+        self._mark(record, "told")
+
     def supersede(self, record: Record) -> Record:
         """Have a request start nothing any more; the record as it is then."""
         return self._mark(record, "superseded")
@@ -208,11 +242,12 @@ class Ledger:
         """Write down that nothing of a request's work is left to end or to clean up."""
         self._mark(record, "settled")
 
-    def answer(self, key: RequestKey, answer: Answer) -> Answer:
+    def answer(self, key: RequestKey, answer: Answer) -> tuple[Record, Answer]:
         """Store the answer before it is sent.
 
         Returns:
-            The answer to send: the one stored first, if there was one already.
+            The record as it is then, and the answer to send: the one stored first, if there was one
+            already.
         """
         updated = self._update(
             _request_key(key),
@@ -222,7 +257,7 @@ class Ledger:
             {":answer": json.dumps(_answer_json(answer))},
             "ALL_NEW",
         )
-        return _answer(json.loads(updated["answer"]))
+        return _record(updated), _answer(json.loads(updated["answer"]))
 
     def delivered(self, key: RequestKey) -> None:
         """Forget the request's text, with its secrets, now that its answer has arrived."""
@@ -407,6 +442,11 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _deserialize(value) for name, value in item.items()}
 
 
+def _deadline(start: float, timeout: int) -> float:
+    """When the answer, or the signal, must be on its way, in epoch seconds."""
+    return start + timeout - min(30, timeout / 5)
+
+
 def _millis(seconds: float) -> int:
     return int(seconds * 1000)
 
@@ -423,8 +463,12 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 
 def _answer(stored: Mapping[str, Any]) -> Answer:
     if stored["status"] == "SUCCESS":
-        return Done(stored["physical_id"], stored["attributes"])
+        return _accepted(stored)
     return Failed(stored["physical_id"], stored["reason"])
+
+
+def _accepted(stored: Mapping[str, Any]) -> Done:
+    return Done(stored["physical_id"], stored["attributes"])
 
 
 def _target(stored: Mapping[str, Any]) -> Target:
@@ -466,6 +510,8 @@ def _record(item: Mapping[str, Any]) -> Record:
         target=_target(json.loads(item["target"])) if "target" in item else None,
         attempted_at=float(item["attempted_at"]) / 1000 if item.get("attempted_at") else None,
         task=Task(**json.loads(item["task"])) if "task" in item else None,
+        accepted=_accepted(json.loads(item["accepted"])) if "accepted" in item else None,
+        told="told" in item,
         answer=_answer(json.loads(item["answer"])) if "answer" in item else None,
         superseded="superseded" in item,
         ended="ended" in item,

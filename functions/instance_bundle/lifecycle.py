@@ -20,11 +20,12 @@ from instance_bundle.errors import (
     Refusal,
     Superseded,
     TaskFailed,
+    Timeout,
 )
 from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.ledger import Ledger
 from instance_bundle.limits import Limits
-from instance_bundle.method import Made, Outputs, Task, Work
+from instance_bundle.method import Made, Task, Work
 from instance_bundle.methods import Methods
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import (
@@ -32,7 +33,6 @@ from instance_bundle.properties import (
     Properties,
     Target,
     removes_on_delete,
-    service_timeout,
 )
 from instance_bundle.request import Request
 from instance_bundle.telemetry import count, logger
@@ -76,8 +76,9 @@ class Lifecycle:
             if bundle != owned:
                 self._let_go(record, bundle)
         if owned.location is not None and not history.is_late(record):
-            method = self._methods.of(owned.physical_id)
-            method.amend(_made(owned, owned.location), request.old_image, properties.image)
+            method, made = self._methods.of(owned.physical_id), _made(owned, owned.location)
+            image_id = method.amend(made, request.old_image, properties.image)
+            owned = self._with_image(record, owned, image_id)
         return Done(owned.physical_id, owned.attributes)
 
     def delete(self, record: Record) -> Outcome:
@@ -85,7 +86,7 @@ class Lifecycle:
         history, unsettled = self._earlier.settle(record)
         if unsettled is not None:
             if self._is_overdue(record):
-                return _failed(record, NotEnded(_timeout(record), unsettled.work))
+                return _failed(record, NotEnded(_timeout(record).seconds, unsettled.work))
             return self._wait(record, unsettled.look_again)
         bundles = history.deleted_by(record)
         for bundle in bundles:
@@ -120,7 +121,7 @@ class Lifecycle:
                 return _failed(record, DeadlineExceeded(_timeout(record), unsettled.work))
             return self._wait(record, unsettled.look_again)
         request = _request(record)
-        properties = admit(request, self._limits, record.deadline)
+        properties = admit(request, self._limits, _until(record, request))
         work = _work(record, request, properties)
         if properties.dry_run:
             return self._rehearse(record, work)
@@ -159,7 +160,7 @@ class Lifecycle:
         self._ledger.started(record, task)
         count("Started")
         logger.info("Started", task_id=task.id, location=work.target.location.s3_uri)
-        return self._wait(record, pace.SOONEST, task)
+        return self._under_way(record, work, task, pace.SOONEST)
 
     def _take_up(self, record: Record) -> Outcome:
         """Go on after a crash, or an answer that was lost, somewhere before the work was known."""
@@ -176,36 +177,33 @@ class Lifecycle:
         return self.create(record) if record.request_type == "Create" else self.update(record)
 
     def _judge(self, record: Record, last: Task, seen: Task | None) -> Outcome:
-        work = _work(record, *_parsed(record))
-        match seen:
-            case Task(phase="complete"):
-                return self._done(record, work, seen)
-            case Task(phase="failed"):
-                self._ledger.release(work.target.location, record.key)
-                return Failed(
-                    seen.id, str(TaskFailed(seen.id, seen.error_code, seen.error_message))
-                )
-            case None if self._methods.of(last.id).has_finished(work.target.location):
-                finished = replace(
-                    last,
-                    phase="complete",
-                    state="complete",
-                    progress="100%",
-                    updated=_utc(self._clock()),
-                )
-                return self._done(record, work, finished)
-        if self._is_overdue(record):
-            return self._give_up(record, seen or last)
+        work, method = _work(record, *_parsed(record)), self._methods.of(last.id)
+        if seen is None and method.has_finished(work.target.location):
+            now = _utc(self._clock())
+            seen = replace(last, phase="complete", state="complete", progress="100%", updated=now)
         if seen is None:
+            if self._is_overdue(record):
+                return self._give_up(record, last)
             return self._wait(record, pace.AFTER_FAULT)
-        return self._go_on(record, work, seen)
-
-    def _go_on(self, record: Record, work: Work, seen: Task) -> Outcome:
+        if seen.phase == "failed":
+            self._ledger.release(work.target.location, record.key)
+            return Failed(seen.id, str(TaskFailed(seen.id, seen.error_code, seen.error_message)))
+        if seen.phase == "running" and self._is_overdue(record):
+            return self._give_up(record, seen)
         try:
-            task = self._methods.of(seen.id).advance(work, seen)
-        except Denied as denied:
-            return _failed(record, denied)
-        return self._wait(record, pace.next_look(task, self._clock()), task)
+            task = method.advance(work, last, seen)
+        except Refusal as refusal:
+            return _failed(record, refusal)
+        if task.phase == "complete":
+            return self._done(record, work, task)
+        return self._under_way(record, work, task, pace.next_look(task, self._clock()))
+
+    def _under_way(self, record: Record, work: Work, task: Task, seconds: int) -> Pending:
+        """The work goes on; where a handle is to hear of its end, it is accepted herewith."""
+        pending = self._wait(record, seconds, task)
+        if record.accepted is not None or _request(record).handle is None:
+            return pending
+        return replace(pending, accepted=Done(task.id, self._attributes(work, task)))
 
     def _give_up(self, record: Record, task: Task) -> Outcome:
         try:
@@ -218,8 +216,7 @@ class Lifecycle:
 
     def _done(self, record: Record, work: Work, task: Task) -> Outcome:
         properties, location = work.properties, work.target.location
-        outputs = self._methods.named(properties.method).outputs(location, task.id)
-        attributes = _attributes(properties, task, outputs)
+        attributes = self._attributes(work, task)
         self._ledger.keep(
             record.key,
             Bundle(
@@ -232,6 +229,30 @@ class Lifecycle:
             ),
         )
         return Done(task.id, attributes)
+
+    def _with_image(self, record: Record, bundle: Bundle, image_id: str) -> Bundle:
+        """A bundle with another AMI; it stays that of the request that made it."""
+        if bundle.attributes["ImageId"] == image_id:
+            return bundle
+        changed = replace(bundle, attributes={**bundle.attributes, "ImageId": image_id})
+        self._ledger.keep(replace(record.key, request_id=bundle.made_by), changed)
+        return changed
+
+    def _attributes(self, work: Work, task: Task) -> dict[str, str]:
+        outputs = self._methods.named(work.target.method).outputs(work.target.location, task)
+        return {
+            "BundleId": task.id,
+            "InstanceId": work.properties.instance_id,
+            "Bucket": work.properties.bucket,
+            "Prefix": outputs.prefix,
+            "S3Uri": outputs.s3_uri,
+            "ManifestLocation": outputs.manifest_location,
+            "State": task.state,
+            "Progress": "100%" if task.phase == "complete" else task.progress or "0%",
+            "StartTime": task.started,
+            "UpdateTime": task.updated,
+            "ImageId": task.image_id,
+        }
 
     def _fingerprint(self, record: Record, location: Location, task: Task) -> str:
         """The finished bundle's; empty where it can't be seen, which must not fail the bundle."""
@@ -254,7 +275,7 @@ class Lifecycle:
         if bundle.location is not None:
             maker = replace(record.key, request_id=bundle.made_by)
             removes = removes_on_delete(_request(record).properties)
-            if removes and bundle.fingerprint and self._ledger.claim(bundle.location, maker):
+            if removes and self._ledger.claim(bundle.location, maker):
                 method = self._methods.of(bundle.physical_id)
                 method.remove(_made(bundle, bundle.location))
             self._ledger.release(bundle.location, maker)
@@ -286,7 +307,7 @@ def _parsed(record: Record) -> tuple[Request, Properties]:
 def _work(record: Record, request: Request, properties: Properties) -> Work:
     location = Location(properties.bucket, properties.prefix or request.made_prefix)
     target = Target(properties.method, request.request_id, properties.instance_id, location)
-    return Work(properties, target, record.first_receipt, record.deadline)
+    return Work(properties, target, record.first_receipt, _until(record, request))
 
 
 def _made(bundle: Bundle, location: Location) -> Made:
@@ -298,24 +319,13 @@ def _failed(record: Record, refusal: Refusal) -> Failed:
     return Failed(physical_id, str(refusal))
 
 
-def _timeout(record: Record) -> int:
-    return service_timeout(_request(record).properties)
+def _until(record: Record, request: Request) -> float:
+    """When the work is given up, once it is accepted if a handle is to hear of its end."""
+    return max(record.deadline, request.ends(record.first_receipt) if request.handle else 0)
 
 
-def _attributes(properties: Properties, task: Task, outputs: Outputs) -> dict[str, str]:
-    return {
-        "BundleId": task.id,
-        "InstanceId": properties.instance_id,
-        "Bucket": properties.bucket,
-        "Prefix": outputs.prefix,
-        "S3Uri": outputs.s3_uri,
-        "ManifestLocation": outputs.manifest_location,
-        "State": task.state,
-        "Progress": "100%",
-        "StartTime": task.started,
-        "UpdateTime": task.updated,
-        "ImageId": outputs.image_id,
-    }
+def _timeout(record: Record) -> Timeout:
+    return _request(record).timeout(accepted=record.accepted is not None)
 
 
 def _utc(moment: float) -> str:

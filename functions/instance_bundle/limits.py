@@ -32,14 +32,17 @@ class Limits:
         upload_secrets: patterns of the ARNs of secrets that may sign upload policies; with none,
             `UploadCredentials` is off.
         deletes_objects: the function may remove bundles' objects.
-        stores_images: the function may make images, and store them.
+        makes_images: the function may make AMIs, and store them.
+        response_origin: `scheme://host:port` that answers and signals may go to beside
+            CloudFormation's buckets; the template never sets it, a sandbox does.
     """
 
     buckets: tuple[str, ...] = ()
     instance_tag: Tag | None = None
     upload_secrets: tuple[str, ...] = ()
     deletes_objects: bool = True
-    stores_images: bool = True
+    makes_images: bool = True
+    response_origin: str | None = None
 
     def allow_bucket(self, name: str) -> bool:
         """Whether bundles may go to a bucket."""

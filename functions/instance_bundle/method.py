@@ -22,6 +22,7 @@ class Task:
         updated: ISO 8601, UTC.
         error_code: of a failed task, EC2's code; else empty.
         error_message: of a failed task, EC2's message; else empty.
+        image_id: the AMI that came of it; empty where there is none, or none yet.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Task:
     updated: str
     error_code: str = ""
     error_message: str = ""
+    image_id: str = ""
 
     def __str__(self) -> str:
         return f"task {self.id} is {self.state}{self.progress and f' at {self.progress}'}"
@@ -45,13 +47,11 @@ class Outputs:
         prefix: what the keys begin with; empty where EC2 names the object itself.
         s3_uri: `s3://bucket/…`.
         manifest_location: as RegisterImage takes it, or the object.
-        image_id: the AMI; empty where there is none.
     """
 
     prefix: str
     s3_uri: str
     manifest_location: str
-    image_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +113,28 @@ class Method(Protocol):
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         """How far the tasks are; those that EC2 no longer lists are left out."""
 
-    def advance(self, work: Work, task: Task) -> Task:
-        """Start what comes next, where one stage has ended and another follows; the task then.
+    def advance(self, work: Work, last: Task, seen: Task) -> Task:
+        """Do what comes next, where one stage has ended and another follows; the task then.
 
-        It may be repeated: what has been started is not started again.
+        It may be repeated: what has been done is not done again. May raise any `Refusal`.
+
+        Args:
+            work: what the task is for.
+            last: the task as it was known before, or as this call left it then.
+            seen: the task as it is now: it runs, or is complete.
         """
 
     def cancel(self, task_id: str) -> None:
         """Ask for the end of a task; one that has ended, or can't be ended, is no error."""
 
-    def amend(self, made: Made, old: Image, new: Image) -> None:
-        """Change in place, in what was finished, what can be changed so."""
+    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
+        """Give what was finished the AMI that is described now, with no new bundle.
+
+        It may be repeated. May raise any `Refusal`.
+
+        Returns:
+            The AMI's ID; empty where none is asked for.
+        """
 
     def is_taken(self, location: Location) -> bool:
         """Whether a finished bundle lies where one is to be made."""
@@ -131,7 +142,7 @@ class Method(Protocol):
     def has_finished(self, location: Location) -> bool:
         """Whether a task that EC2 no longer lists has finished."""
 
-    def outputs(self, location: Location, task_id: str) -> Outputs:
+    def outputs(self, location: Location, task: Task) -> Outputs:
         """Where what a task makes is to be found."""
 
     def finished(self, location: Location, task: Task) -> str | None:

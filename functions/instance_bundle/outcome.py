@@ -39,10 +39,12 @@ class Pending:
     Attributes:
         look_again: seconds until the next poll.
         task: how far the work was seen to be, if it was seen.
+        accepted: the answer for now, where a handle is to hear of the end.
     """
 
     look_again: int
     task: Task | None = None
+    accepted: Done | None = None
 
 
 Answer = Done | Failed

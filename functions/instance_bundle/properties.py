@@ -22,6 +22,9 @@ from instance_bundle.upload_policy import UploadPolicy
 SCHEMA_FILE = Path(__file__).with_name("properties.schema.json")
 DEFAULT_SERVICE_TIMEOUT = 3600
 """Seconds, where `ServiceTimeout` is absent (AWS::CloudFormation::CustomResource reference)."""
+DEFAULT_COMPLETION_TIMEOUT = 43200
+"""Seconds, where `CompletionTimeout` is absent: as long as a wait condition can wait
+(AWS::CloudFormation::WaitCondition reference)."""
 
 # The prefix stands in three attributes, and an answer has 4,096 bytes for everything.
 _LONGEST_PREFIX = 900
@@ -59,6 +62,7 @@ class Location:
 
 
 MethodName = Literal["BundleInstance", "StoreImage"]
+Architecture = Literal["i386", "x86_64", "arm64"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,11 @@ class Target:
     instance_id: str
     location: Location
 
+    @property
+    def prefix(self) -> str:
+        """What the keys begin with; empty where EC2 names the object itself."""
+        return self.location.prefix if self.method == "BundleInstance" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -87,22 +96,26 @@ class Image:
     Attributes:
         name: as given, or None where one is to be made.
         description: empty where there is none.
+        architecture: as given, or None for the manifest's.
         no_reboot: the instance runs on while the image is made.
         tags: of the image and its snapshots.
     """
 
     name: str | None = None
     description: str = ""
+    architecture: Architecture | None = None
     no_reboot: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, raw: Any) -> "Image":
-        """Make an image of the property, which is valid or absent."""
-        given = raw if isinstance(raw, Mapping) else {}
+    def parse(cls, given: Any) -> "Image | None":
+        """Make an image of the property, which is valid or absent; None where it is absent."""
+        if not isinstance(given, Mapping):
+            return None
         return cls(
             name=given.get("Name"),
             description=given.get("Description", ""),
+            architecture=given.get("Architecture"),
             no_reboot=given.get("NoReboot") in (True, "true"),
             tags={tag["Key"]: tag["Value"] for tag in given.get("Tags", [])},
         )
@@ -119,7 +132,7 @@ class Properties:
         prefix: as given, or None where one is to be made.
         upload_policy: as given, or None.
         upload_credentials: ARN of the secret that signs an upload policy, or None.
-        image: the AMI of `Method: StoreImage`.
+        image: the AMI, or None where nothing is said of one.
         dry_run: ask EC2 only.
     """
 
@@ -129,7 +142,7 @@ class Properties:
     prefix: str | None
     upload_policy: UploadPolicy | None
     upload_credentials: str | None
-    image: Image
+    image: Image | None
     dry_run: bool
 
     @classmethod
@@ -165,7 +178,8 @@ class Properties:
         """What names the bundle, in one comparable text: a change of it is a replacement."""
         names = [self.method, self.instance_id, self.bucket, self.dry_run]
         if self.method == "StoreImage":
-            return json.dumps([*names, self.image.name, self.image.no_reboot])
+            image = self.image or Image()
+            return json.dumps([*names, image.name, image.no_reboot])
         return json.dumps([*names, self.prefix])
 
 
@@ -179,15 +193,30 @@ def service_timeout(raw: Any) -> int:
 
     What can't be read counts as absent: CloudFormation has refused it already, or uses its default.
     """
-    value = raw.get("ServiceTimeout") if isinstance(raw, Mapping) else None
-    if isinstance(value, int | str) and re.fullmatch(r"[0-9]{1,9}", str(value)):
-        return min(max(int(value), 1), DEFAULT_SERVICE_TIMEOUT)
-    return DEFAULT_SERVICE_TIMEOUT
+    return _seconds(raw, "ServiceTimeout", DEFAULT_SERVICE_TIMEOUT)
+
+
+def completion_timeout(raw: Any) -> int:
+    """Seconds that the work may take where a handle hears of its end, likewise."""
+    return _seconds(raw, "CompletionTimeout", DEFAULT_COMPLETION_TIMEOUT)
+
+
+def completion_handle(raw: Any) -> str | None:
+    """The URL of the handle in ResourceProperties of any shape; None where there is none."""
+    value = raw.get("CompletionHandle") if isinstance(raw, Mapping) else None
+    return value if isinstance(value, str) and value else None
 
 
 def removes_on_delete(raw: Any) -> bool:
     """Whether ResourceProperties of any shape say `OnDelete: Delete`."""
     return isinstance(raw, Mapping) and raw.get("OnDelete") == "Delete"
+
+
+def _seconds(raw: Any, name: str, longest: int) -> int:
+    value = raw.get(name) if isinstance(raw, Mapping) else None
+    if isinstance(value, int | str) and re.fullmatch(r"[0-9]{1,9}", str(value)):
+        return min(max(int(value), 1), longest)
+    return longest
 
 
 def _problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
@@ -214,7 +243,9 @@ def _explain(error: fastjsonschema.JsonSchemaValueException) -> Iterator[Problem
                 yield Problem(_join(path, name), f"is not a property here; there are {known}")
     elif rule == "dependencies":
         missing = re.search(r"missing dependency (\w+) for (\w+)$", error.message)
-        if missing and missing[2] == next(name for name in _POLICY_MEMBERS if name in value):
+        if missing and missing[2] not in _POLICY_MEMBERS:
+            yield Problem(_join(path, missing[1]), f"is required with {missing[2]}")
+        elif missing and missing[2] == next(name for name in _POLICY_MEMBERS if name in value):
             yield Problem(
                 _join(path, missing[1]),
                 "is required with the other members of an upload policy; give "

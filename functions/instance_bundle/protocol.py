@@ -17,14 +17,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from crhelper import SUCCESS, CfnResource
 
-from instance_bundle import pace, poll_queue, response
+from instance_bundle import delivery, pace, poll_queue, response
 from instance_bundle.errors import DeadlineExceeded, Denied, InvalidEvent, PassingFault, Refusal
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.poll_queue import Poll
-from instance_bundle.properties import service_timeout
 from instance_bundle.redaction import conceal
 from instance_bundle.request import Request, unwrapped
 from instance_bundle.settings import Settings
@@ -75,7 +74,7 @@ class BundleResource(CfnResource):
         self._begin()
         try:
             self._request = Request.parse(unwrapped(event))
-            self._request.demand_answerable(self._settings().response_origin)
+            self._request.demand_answerable(self._settings().limits.response_origin)
         except InvalidEvent as error:
             logger.error("Refused what is no custom resource event", error=str(error))
             return
@@ -162,6 +161,7 @@ class BundleResource(CfnResource):
         if not isinstance(self._outcome, Pending):
             self._send_response = True
         elif self._record is not None:
+            self._accept(self._record, self._outcome.accepted)
             is_poll = "CrHelperPoll" in event
             generation = self._record.generation + is_poll
             if is_poll:
@@ -183,14 +183,14 @@ class BundleResource(CfnResource):
             self._put(answer)
             return
         try:
-            answer = self._ledger().answer(self._record.key, answer)
+            record, answer = self._ledger().answer(self._record.key, answer)
         except Denied as denied:
             # Nothing can be stored: that is the answer.
             logger.exception("The answer could not be stored")
             self._put(self._without_secrets(Failed(answer.physical_id, str(denied))))
             return
         self._measure(self._record, answer)
-        self._deliver(self._record, answer)
+        self._deliver(record, answer)
 
     # End of what is replaced.
 
@@ -212,9 +212,27 @@ class BundleResource(CfnResource):
             return answer
         return Failed(answer.physical_id, conceal(answer.reason, self._request))
 
-    def _deliver(self, record: Record, answer: Answer) -> None:
+    def _accept(self, record: Record, accepted: Done | None) -> None:
+        """Have CloudFormation hear that the work is accepted, once there is an answer that says so;
+        where that does not get through, the next poll repeats it."""
+        if accepted is not None:
+            accepted = self._ledger().accept(record, accepted)
+        elif not record.told:
+            accepted = record.accepted
+        if accepted is None:
+            return
+        self._log_answer(accepted)
         try:
-            self._put(answer)
+            delivery.accept(self._request, accepted, self._settings())
+        except PassingFault:
+            logger.exception("CloudFormation has not heard yet that the work is accepted")
+        else:
+            self._ledger().told(record)
+
+    def _deliver(self, record: Record, answer: Answer) -> None:
+        self._log_answer(answer)
+        try:
+            delivery.deliver(self._request, record, answer, self._settings())
         except PassingFault:
             if not self._is_past_listening(record):
                 raise
@@ -222,23 +240,28 @@ class BundleResource(CfnResource):
         self._ledger().delivered(record.key)
 
     def _put(self, answer: Answer) -> None:
+        self._log_answer(answer)
         text = response.body(self._request.key, answer)
+        origin = self._settings().limits.response_origin
+        response.deliver(self._request.response_url, text, origin)
+
+    def _log_answer(self, answer: Answer) -> None:
         if isinstance(answer, Done):
             logger.info("Answering", status=SUCCESS, physical_id=answer.physical_id)
         else:
             logger.error("Answering", status="FAILED", reason=answer.reason)
-        response.deliver(self._request.response_url, text, self._settings().response_origin)
 
     def _after_fault(self, record: Record, fault: PassingFault) -> Outcome:
         left = record.deadline - self._clock()
         if left > 0:
             logger.warning("Will try again", fault=str(fault))
             return Pending(max(1, min(pace.AFTER_FAULT, round(left))))
-        timeout = service_timeout(self._request.properties)
+        timeout = self._request.timeout(accepted=record.accepted is not None)
         return Failed(self._id_of_failure(), str(DeadlineExceeded(timeout, str(fault))))
 
     def _is_past_listening(self, record: Record) -> bool:
-        return self._clock() > record.first_receipt + service_timeout(self._request.properties)
+        timeout = self._request.timeout(accepted=record.accepted is not None)
+        return self._clock() > record.first_receipt + timeout.seconds
 
     def _measure(self, record: Record, answer: Answer) -> None:
         if record.answer is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from instance_bundle import upload_policy
+from instance_bundle.properties import completion_handle
 from instance_bundle.request import Request
 
 CONCEALED = "[concealed]"
@@ -20,7 +21,8 @@ _SIGNATURE = re.compile(r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]|%2[BFbf]){27}(?:=|%
 
 
 def conceal(text: str, request: Request) -> str:
-    """A text without the secrets of a request: its ResponseURL, upload policy and signature."""
+    """A text without the secrets of a request: its ResponseURL, its handle's URL, its upload policy
+    and the signature of that."""
     secrets = {secret for secret in _secrets(request) if len(secret) >= _SHORTEST}
     secrets |= {quote(secret, safe="") for secret in secrets}
     for secret in sorted(secrets, key=len, reverse=True):
@@ -29,8 +31,10 @@ def conceal(text: str, request: Request) -> str:
 
 
 def _secrets(request: Request) -> Iterator[str]:
-    yield request.response_url
-    yield urlsplit(request.response_url).query
+    for url in (request.response_url, completion_handle(request.properties)):
+        if url is not None:
+            yield url
+            yield urlsplit(url).query
     s3: Any = request.properties
     for name in ("Storage", "S3"):
         s3 = s3.get(name) if isinstance(s3, Mapping) else None

@@ -7,8 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from instance_bundle.errors import InvalidEvent
-from instance_bundle.properties import Image, service_timeout
+from instance_bundle.errors import InvalidEvent, Timeout
+from instance_bundle.properties import (
+    Image,
+    completion_handle,
+    completion_timeout,
+    service_timeout,
+)
 from instance_bundle.response_url import may_be_answered
 
 RequestType = Literal["Create", "Update", "Delete"]
@@ -134,17 +139,49 @@ class Request:
     def given_up(self, now: float) -> float:
         """When CloudFormation gives the request up, in epoch seconds: its timeout after it sent it,
         or after `now` where it is not known when it did."""
-        try:
-            sent = datetime.strptime(self.sent, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-        except ValueError:
-            sent = now
-        return sent + service_timeout(self.properties)
+        return self._sent_at(now) + self.timeout(accepted=False).seconds
+
+    def ends(self, now: float) -> float:
+        """When its work has ended at the latest, in epoch seconds, likewise."""
+        return self._sent_at(now) + self.timeout(accepted=self.handle is not None).seconds
+
+    def timeout(self, *, accepted: bool) -> Timeout:
+        """How long the work may take: until the answer, or the signal once it is accepted."""
+        if accepted:
+            return Timeout("CompletionTimeout", completion_timeout(self.properties))
+        return Timeout("ServiceTimeout", service_timeout(self.properties))
 
     @property
-    def old_image(self) -> Image:
+    def handle(self) -> str | None:
+        """The URL of the wait condition handle that waits for a signal about this request; None
+        where none does: it was given before, or the resource is deleted."""
+        if self.request_type == "Delete" or self.repeats_handle:
+            return None
+        return completion_handle(self.properties)
+
+    @property
+    def repeats_handle(self) -> bool:
+        """Whether it is an Update with the handle of before, whose condition waits no more."""
+        given = completion_handle(self.properties)
+        return given is not None and given == completion_handle(self.old_properties)
+
+    def _sent_at(self, now: float) -> float:
+        try:
+            return datetime.strptime(self.sent, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return now
+
+    @property
+    def old_image(self) -> Image | None:
         """The AMI that was asked for before an Update; its properties were valid then."""
         old = self.old_properties
         return Image.parse(old.get("Image") if isinstance(old, Mapping) else None)
+
+    @property
+    def changes_image(self) -> bool:
+        """Whether it is an Update by which another AMI is asked for."""
+        given = self.properties.get("Image") if isinstance(self.properties, Mapping) else None
+        return self.request_type == "Update" and Image.parse(given) not in (None, self.old_image)
 
     @property
     def made_prefix(self) -> str:

@@ -1,7 +1,8 @@
-"""The answer to CloudFormation: its text, and its way to the ResponseURL."""
+"""The answer to CloudFormation: its text, and its way to a pre-signed URL."""
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import urllib3
@@ -37,23 +38,28 @@ def body(key: RequestKey, answer: Answer) -> bytes:
     }
     if isinstance(answer, Done):
         return _encode({**response, "Data": dict(answer.attributes)})
-    reason = answer.reason
-    text = _encode({**response, "Reason": reason})
+    return fitted({**response, "Reason": answer.reason})
+
+
+def fitted(document: Mapping[str, str]) -> bytes:
+    """A document with a Reason, as text of at most 4,096 bytes: too long a Reason loses its end."""
+    reason = document["Reason"]
+    text = _encode(document)
     while len(text) > LIMIT and reason:
         reason = reason[: -max(1, (len(text) - LIMIT) // 6)]
-        text = _encode({**response, "Reason": f"{reason}…"})
+        text = _encode({**document, "Reason": f"{reason}…"})
     return text
 
 
 def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
-    """PUT the response to the pre-signed URL, without following redirects or using a proxy.
+    """PUT a response, or a signal, to a pre-signed URL, with no redirect followed and no proxy.
 
     A URL that has expired, or that is not one to answer to, is given up with a log line: no
     repetition would help.
 
     Args:
-        url: the request's ResponseURL.
-        text: the response's text.
+        url: a ResponseURL, or that of a wait condition handle.
+        text: the response's or signal's text.
         allowed_origin: `scheme://host:port` that is answered beside CloudFormation's buckets, or
             None.
 
@@ -61,7 +67,7 @@ def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
         PassingFault: no attempt got through; worth another try later.
     """
     if not may_be_answered(url, allowed_origin):
-        _logger.error("The ResponseURL is not one of CloudFormation's; nothing is sent there")
+        _logger.error("The URL is not one of CloudFormation's; nothing is sent there")
         return
     try:
         with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as http:
@@ -75,5 +81,5 @@ def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
         )
 
 
-def _encode(response: dict[str, Any]) -> bytes:
+def _encode(response: Mapping[str, Any]) -> bytes:
     return json.dumps(response, ensure_ascii=False).encode("utf-8", "backslashreplace")

@@ -15,14 +15,14 @@ class Settings:
         ledger_table: name of the DynamoDB table.
         poll_queue_url: URL of the SQS queue that carries the polls.
         limits: what stacks may ask for.
-        response_origin: `scheme://host:port` that answers may go to beside CloudFormation's
-            buckets; the template never sets it, a sandbox does.
+        event_bus: name or ARN of the EventBridge bus that hears of work that has ended; empty for
+            none.
     """
 
     ledger_table: str
     poll_queue_url: str
     limits: Limits
-    response_origin: str | None
+    event_bus: str
 
 
 @cache
@@ -40,9 +40,10 @@ def settings() -> Settings:
             instance_tag=Tag.parse(os.environ.get("ALLOWED_INSTANCE_TAG", "")),
             upload_secrets=_list("UPLOAD_SECRET_ARNS"),
             deletes_objects=os.environ.get("ALLOW_OBJECT_DELETION", "true") == "true",
-            stores_images=os.environ.get("ALLOW_STORE_IMAGE", "true") == "true",
+            makes_images=os.environ.get("ALLOW_IMAGES", "true") == "true",
+            response_origin=os.environ.get("SANDBOX_RESPONSE_ORIGIN"),
         ),
-        response_origin=os.environ.get("SANDBOX_RESPONSE_ORIGIN"),
+        event_bus=os.environ.get("EVENT_BUS", ""),
     )
 
 

@@ -5,15 +5,13 @@ for either: the image and its snapshots carry the request's ID as a tag, and an 
 bucket once.
 """
 
-import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from instance_bundle import aws, bundle_objects, instance
+from instance_bundle import aws, bundle_objects, images, instance
 from instance_bundle.errors import Denied, NotDeletable, NothingDone, PassingFault
 from instance_bundle.limits import Limits
 from instance_bundle.method import Made, Outputs, Phase, Task, Work
@@ -21,26 +19,20 @@ from instance_bundle.properties import Image, Location, Target
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.literals import ResourceTypeType
     from mypy_boto3_ec2.type_defs import (
         FilterTypeDef,
         ImageTypeDef,
         StoreImageTaskResultTypeDef,
-        TagSpecificationTypeDef,
-        TagTypeDef,
     )
 
-REQUEST_TAG = "cfn-instance-bundle:request-id"
-"""The tag by which an image and its snapshots are known for a request's."""
+BUCKET_TAG = "cfn-instance-bundle:bucket"
+"""The tag that tells which of an image's store tasks is ours."""
 
 FILTER_VALUES = 200
 """Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
 
 IMAGE_IDS = 20
 """Images that one DescribeStoreImageTasks takes (EC2 API Reference)."""
-
-_LONGEST_NAME = 128
-_GONE = {"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidSnapshot.NotFound"}
 
 
 class StoreImage:
@@ -67,69 +59,63 @@ class StoreImage:
         try:
             image_id = self._create_image(work, dry_run=False)
         except Denied as denied:
-            own = denied.code == "InvalidAMIName.Duplicate" and self.find(work.target, work.since)
-            if not own:
+            if denied.code != images.NAME_TAKEN:
                 raise
-            return own
+            own = images.own_of_taken_name(_name(work), work.target.request_id)
+            if own is None:
+                raise
+            return _tasks([own])[own["ImageId"]]
         now = _utc(time.time())
-        return Task(image_id, "running", "pending", "0%", now, now)
+        return Task(image_id, "running", "pending", "0%", now, now, image_id=image_id)
 
     def find(self, target: Target, since: float) -> Task | None:  # noqa: ARG002
         """The request's ID is a tag of the image from its creation on."""
-        found = _tasks(_images([_made_for(target.request_id)]))
+        found = _tasks(images.see([images.made_for(target.request_id)]))
         return next(iter(found.values()), None)
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         """Ask by filter, which does not fail where one of the images is gone."""
         tasks: dict[str, Task] = {}
         for chunk in _chunks(sorted(task_ids), FILTER_VALUES):
-            tasks |= _tasks(_images([{"Name": "image-id", "Values": chunk}]))
+            tasks |= _tasks(images.see([{"Name": "image-id", "Values": chunk}]))
         return tasks
 
-    def advance(self, work: Work, task: Task) -> Task:
+    def advance(self, work: Work, last: Task, seen: Task) -> Task:
         """Store the image once it is available. A refusal may be that of a task that is ours."""
-        if task.state != "available":
-            return task
+        if seen.state != "available":
+            return seen
+        if last.state == "storing":
+            # The task that was begun is too young to be listed.
+            return last
+        tags = images.all_tags(_image(work), work.target.request_id)
         try:
             with aws.calling("ec2:CreateStoreImageTask"):
                 aws.ec2().create_store_image_task(
-                    ImageId=task.id,
+                    ImageId=seen.id,
                     Bucket=work.target.location.bucket,
-                    S3ObjectTags=[
-                        {"Key": key, "Value": value} for key, value in _all_tags(work).items()
-                    ],
+                    S3ObjectTags=[{"Key": key, "Value": value} for key, value in tags.items()],
                 )
         except Denied:
-            now = self.describe([task.id]).get(task.id, task)
+            now = self.describe([seen.id]).get(seen.id, seen)
             if now.state == "available":
                 raise
             return now
-        logger.info("Storing", task_id=task.id, bucket=work.target.location.bucket)
-        return _with(task, "running", "storing", "50%")
+        logger.info("Storing", task_id=seen.id, bucket=work.target.location.bucket)
+        return _with(seen, "running", "storing", "50%")
 
     def cancel(self, task_id: str) -> None:
         """Deregister an image that is not being stored yet; EC2 ends no store task."""
         task = self.describe([task_id]).get(task_id)
-        if task is not None and task.state in {"pending", "available"}:
-            _deregister(task_id)
+        if task is not None and task.phase == "running" and task.state != "storing":
+            images.deregister(task_id)
 
-    def amend(self, made: Made, old: Image, new: Image) -> None:
+    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
         """Set the description, and the tags of the image and its snapshots."""
-        if new.description != old.description:
-            with aws.calling("ec2:ModifyImageAttribute"):
-                aws.ec2().modify_image_attribute(
-                    ImageId=made.task_id, Description={"Value": new.description}
-                )
-        if new.tags == old.tags:
-            return
-        tagged = [made.task_id, *_snapshots_for(made.request_id, made.task_id)]
-        if new.tags:
-            with aws.calling("ec2:CreateTags"):
-                aws.ec2().create_tags(Resources=tagged, Tags=_tags(new.tags))
-        removed: list[TagTypeDef] = [{"Key": key} for key in old.tags if key not in new.tags]
-        if removed:
-            with aws.calling("ec2:DeleteTags"):
-                aws.ec2().delete_tags(Resources=tagged, Tags=removed)
+        before, after = old or Image(), new or Image()
+        if (before.description, before.tags) != (after.description, after.tags):
+            snapshots = _snapshots_for(made.request_id, made.task_id)
+            images.amend([made.task_id, *snapshots], before, after)
+        return made.task_id
 
     def is_taken(self, location: Location) -> bool:  # noqa: ARG002
         """Never: each object is named for its image."""
@@ -139,11 +125,10 @@ class StoreImage:
         """Never: an image that is not listed is gone, and its store task listed for 31 days."""
         return False
 
-    def outputs(self, location: Location, task_id: str) -> Outputs:
+    def outputs(self, location: Location, task: Task) -> Outputs:
         """The object is named for its image, which a rehearsal has none of."""
-        image_id = task_id if task_id.startswith(self.id_prefix) else ""
-        at = f"{location.bucket}/{image_id and _key(image_id)}"
-        return Outputs(prefix="", s3_uri=f"s3://{at}", manifest_location=at, image_id=image_id)
+        at = f"{location.bucket}/{task.image_id and _key(task.image_id)}"
+        return Outputs(prefix="", s3_uri=f"s3://{at}", manifest_location=at)
 
     def finished(self, location: Location, task: Task) -> str | None:
         """The entity tag of the object."""
@@ -151,12 +136,14 @@ class StoreImage:
 
     def remove(self, made: Made) -> None:
         """Remove the object, then deregister the image, then delete its snapshots."""
-        if not self._limits.deletes_objects:
-            raise NotDeletable(self.outputs(made.location, made.task_id).s3_uri)
         bucket, key = made.location.bucket, _key(made.task_id)
-        if bundle_objects.entity_tag(bucket, key) == made.fingerprint:
-            bundle_objects.remove_object(bucket, key, made.fingerprint)
-        self._unmake(made.task_id, made.request_id)
+        if not self._limits.deletes_objects:
+            raise NotDeletable(f"s3://{bucket}/{key}")
+        found = bundle_objects.entity_tag(bucket, key)
+        # EC2 gives no other object this key: with no fingerprint, what is there is ours.
+        if found is not None and found == (made.fingerprint or found):
+            bundle_objects.remove_object(bucket, key, found)
+        _unmake(made.task_id, made.request_id)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """The object, if the task got so far, the image and the snapshots."""
@@ -166,13 +153,7 @@ class StoreImage:
             bundle_objects.remove_object(bucket, key, found)
         elif found is not None:
             logger.warning("A stored image is left", at=f"s3://{bucket}/{key}", task_id=task.id)
-        self._unmake(task.id, target.request_id)
-
-    def _unmake(self, image_id: str, request_id: str) -> None:
-        _deregister(image_id)
-        for snapshot_id in _snapshots_for(request_id, image_id):
-            with _ignoring_what_is_gone(), aws.calling("ec2:DeleteSnapshot"):
-                aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+        _unmake(task.id, target.request_id)
 
     def _prepare(self, work: Work) -> None:
         try:
@@ -181,46 +162,76 @@ class StoreImage:
             raise NothingDone(str(fault)) from fault
 
     def _create_image(self, work: Work, *, dry_run: bool) -> str:
-        image = work.properties.image
+        image, request_id = _image(work), work.target.request_id
+        tags = images.all_tags(image, request_id)
+        bucket = {BUCKET_TAG: work.target.location.bucket}
         with aws.calling("ec2:CreateImage"):
             response = aws.ec2_once().create_image(
                 InstanceId=work.properties.instance_id,
-                Name=image.name or _made_name(work.target),
+                Name=_name(work),
                 Description=image.description,
                 NoReboot=image.no_reboot,
-                TagSpecifications=[_specification(kind, work) for kind in ("image", "snapshot")],
+                TagSpecifications=[
+                    {"ResourceType": "image", "Tags": images.tags({**tags, **bucket})},
+                    {"ResourceType": "snapshot", "Tags": images.tags(tags)},
+                ],
                 DryRun=dry_run,
             )
         return response["ImageId"]
 
 
-def _tasks(images: "Iterable[ImageTypeDef]") -> dict[str, Task]:
-    by_id = {image["ImageId"]: image for image in images}
-    stored = _store_tasks([id_ for id_, image in by_id.items() if image["State"] == "available"])
-    return {id_: _task(image, stored.get(id_)) for id_, image in by_id.items()}
+def _image(work: Work) -> Image:
+    return work.properties.image or Image()
 
 
-def _store_tasks(image_ids: list[str]) -> "Mapping[str, StoreImageTaskResultTypeDef]":
+def _name(work: Work) -> str:
+    return _image(work).name or images.made_name(work.target.location, work.target.request_id)
+
+
+def _unmake(image_id: str, request_id: str) -> None:
+    images.deregister(image_id)
+    for snapshot_id in _snapshots_for(request_id, image_id):
+        with images.ignoring_what_is_gone(), aws.calling("ec2:DeleteSnapshot"):
+            aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+
+
+def _tasks(seen: "Iterable[ImageTypeDef]") -> dict[str, Task]:
+    by_id = {image["ImageId"]: image for image in seen}
+    stored = _store_tasks(
+        {
+            image_id: images.tags_of(image).get(BUCKET_TAG, "")
+            for image_id, image in by_id.items()
+            if image["State"] == "available"
+        }
+    )
+    return {image_id: _task(image, stored.get(image_id)) for image_id, image in by_id.items()}
+
+
+def _store_tasks(buckets: Mapping[str, str]) -> "Mapping[str, StoreImageTaskResultTypeDef]":
+    """The latest store task of each image into its bucket: EC2 lists the latest first."""
     tasks: dict[str, StoreImageTaskResultTypeDef] = {}
-    for chunk in _chunks(image_ids, IMAGE_IDS):
+    for chunk in _chunks(list(buckets), IMAGE_IDS):
         with aws.calling("ec2:DescribeStoreImageTasks"):
             response = aws.ec2().describe_store_image_tasks(ImageIds=chunk)
-        tasks |= {task["AmiId"]: task for task in response["StoreImageTaskResults"]}
+        for task in response["StoreImageTaskResults"]:
+            if task["Bucket"] == buckets.get(task["AmiId"]):
+                tasks.setdefault(task["AmiId"], task)
     return tasks
 
 
 def _task(image: "ImageTypeDef", stored: "StoreImageTaskResultTypeDef | None") -> Task:
     """Both stages as one: the image is its first half, the object its second."""
     now = _utc(time.time())
-    task = Task(image["ImageId"], "running", image["State"], "0%", _created(image), now)
+    image_id, state = image["ImageId"], image["State"]
+    task = Task(image_id, "running", state, "0%", _created(image), now, image_id=image_id)
     if stored is None:
-        match image["State"]:
-            case "pending":
+        match state:
+            case "pending" | "transient":
                 return task
             case "available":
                 return _with(task, "running", "available", "50%")
         why = image.get("StateReason", {})
-        return _failed(task, why.get("Code", image["State"]), why.get("Message", ""))
+        return _failed(task, why.get("Code", state), why.get("Message", ""))
     match stored["StoreTaskState"]:
         case "Completed":
             return _with(task, "complete", "complete", "100%")
@@ -238,29 +249,6 @@ def _failed(task: Task, code: str, message: str) -> Task:
     return replace(task, phase="failed", state="failed", error_code=code, error_message=message)
 
 
-def _deregister(image_id: str) -> None:
-    with _ignoring_what_is_gone(), aws.calling("ec2:DeregisterImage"):
-        aws.ec2().deregister_image(ImageId=image_id)
-
-
-@contextmanager
-def _ignoring_what_is_gone() -> Iterator[None]:
-    try:
-        yield
-    except Denied as denied:
-        if denied.code not in _GONE:
-            raise
-
-
-def _made_for(request_id: str) -> "FilterTypeDef":
-    return {"Name": f"tag:{REQUEST_TAG}", "Values": [request_id]}
-
-
-def _images(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
-    with aws.calling("ec2:DescribeImages"):
-        return aws.ec2().describe_images(Owners=["self"], Filters=filters)["Images"]
-
-
 def _snapshots_for(request_id: str, image_id: str) -> list[str]:
     """The snapshots that were made for a request, whatever became of their image.
 
@@ -269,11 +257,11 @@ def _snapshots_for(request_id: str, image_id: str) -> list[str]:
     """
     others = {
         mapping.get("Ebs", {}).get("SnapshotId")
-        for image in _images([_made_for(request_id)])
+        for image in images.see([images.made_for(request_id)])
         if image["ImageId"] != image_id
         for mapping in image.get("BlockDeviceMappings", [])
     }
-    return [each for each in _snapshots([_made_for(request_id)]) if each not in others]
+    return [each for each in _snapshots([images.made_for(request_id)]) if each not in others]
 
 
 def _snapshots(filters: "list[FilterTypeDef]") -> list[str]:
@@ -284,24 +272,6 @@ def _snapshots(filters: "list[FilterTypeDef]") -> list[str]:
             .paginate(OwnerIds=["self"], Filters=filters)
         )
         return [snapshot["SnapshotId"] for page in pages for snapshot in page["Snapshots"]]
-
-
-def _made_name(target: Target) -> str:
-    """A name that no other image has: that of the prefix that is made, in the characters that a
-    name may have (EC2 API Reference, CreateImage)."""
-    return re.sub(r"[^A-Za-z0-9()\[\] ./'@_-]", "-", target.location.prefix)[-_LONGEST_NAME:]
-
-
-def _specification(kind: "ResourceTypeType", work: Work) -> "TagSpecificationTypeDef":
-    return {"ResourceType": kind, "Tags": _tags(_all_tags(work))}
-
-
-def _all_tags(work: Work) -> Mapping[str, str]:
-    return {**work.properties.image.tags, REQUEST_TAG: work.target.request_id}
-
-
-def _tags(tags: Mapping[str, str]) -> "list[TagTypeDef]":
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _key(image_id: str) -> str:

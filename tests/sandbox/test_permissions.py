@@ -47,9 +47,9 @@ FULL = {
     "AllowedInstanceTag": "bundle=yes",
     "AllowedBuckets": "instance-bundles,prod-*",
     "AllowObjectDeletion": "true",
-    "AllowStoreImage": "true",
+    "AllowImages": "true",
 }
-LEAST = {"AllowObjectDeletion": "false", "AllowStoreImage": "false", "UploadSecretArns": ""}
+LEAST = {"AllowObjectDeletion": "false", "AllowImages": "false", "UploadSecretArns": ""}
 A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  # noqa: S105
 
 
@@ -790,7 +790,7 @@ def test_the_least_deployment_lets_no_update_ask_for_a_deletion(least: Aws) -> N
     [
         ("OnDelete", "AllowObjectDeletion"),
         ("UploadCredentials", "UploadSecretArns"),
-        ("Method", "AllowStoreImage"),
+        ("Method", "AllowImages"),
     ],
 )
 def test_the_least_deployment_refuses_what_it_has_no_permission_for_before_anything_is_called(

@@ -92,7 +92,7 @@ OF_FEATURES = {
     "HasUploadSecretsKmsKey": {"kms:Decrypt"},
     "HasKmsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
     "DeletesObjects": {"s3:DeleteObject"},
-    "StoresImages": {
+    "MakesImages": {
         *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
         *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:CreateTags", "ec2:DeleteSnapshot"),
         *("ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DescribeImages", "ec2:DescribeSnapshots"),

@@ -1,0 +1,87 @@
+"""The event that tells an EventBridge bus of work that has ended, so that a pipeline can start."""
+
+import json
+from collections.abc import Mapping
+
+from instance_bundle import aws
+from instance_bundle.errors import Denied
+from instance_bundle.history import Record
+from instance_bundle.outcome import Answer, Done
+from instance_bundle.request import Request
+from instance_bundle.telemetry import logger
+
+SOURCE = "cfn-instance-bundle"
+DETAIL_TYPE = "Instance Bundle State Change"
+
+
+def put(bus: str, request: Request, record: Record, answer: Answer) -> None:
+    """Put the event onto the bus; more than once, if the request is taken up again after it.
+
+    A bus that refuses it, or is not there, gets none: that must not keep a stack waiting.
+
+    Args:
+        bus: name or ARN; empty for none.
+        request: whose work has ended.
+        record: the request's record, its answer in it.
+        answer: what came of it.
+
+    Raises:
+        PassingFault: it may or may not have been put.
+    """
+    if not bus or not _tells_news(request, record, answer):
+        return
+    try:
+        with aws.calling("events:PutEvents"):
+            response = aws.events().put_events(
+                Entries=[
+                    {
+                        "EventBusName": bus,
+                        "Source": SOURCE,
+                        "DetailType": DETAIL_TYPE,
+                        "Detail": json.dumps(_detail(request, record, answer)),
+                        "Resources": [request.stack_id],
+                    }
+                ]
+            )
+        for entry in response["Entries"]:
+            if "ErrorCode" in entry:
+                code, message = entry["ErrorCode"], entry.get("ErrorMessage", "")
+                raise aws.meaning("events:PutEvents", code, message)
+    except Denied:
+        logger.exception("No event tells of the work that has ended", bus=bus)
+
+
+def _tells_news(request: Request, record: Record, answer: Answer) -> bool:
+    if record.target is not None:
+        return True
+    return isinstance(answer, Done) and request.changes_image
+
+
+def _detail(request: Request, record: Record, answer: Answer) -> Mapping[str, str]:
+    return {
+        "StackId": request.stack_id,
+        "StackName": request.stack_name,
+        "LogicalResourceId": request.logical_id,
+        "RequestId": request.request_id,
+        **(_complete(answer) if isinstance(answer, Done) else _failed(record, answer.reason)),
+    }
+
+
+def _complete(answer: Done) -> Mapping[str, str]:
+    names = ("InstanceId", "BundleId", "ImageId", "Bucket", "Prefix", "S3Uri", "State")
+    return {**{name: answer.attributes[name] for name in names}, "Reason": ""}
+
+
+def _failed(record: Record, reason: str) -> Mapping[str, str]:
+    """What is known of work that came to nothing; what is not known is empty."""
+    target, task = record.target, record.task
+    return {
+        "InstanceId": target.instance_id if target else "",
+        "BundleId": task.id if task else "",
+        "ImageId": task.image_id if task else "",
+        "Bucket": target.location.bucket if target else "",
+        "Prefix": target.prefix if target else "",
+        "S3Uri": "",
+        "State": "failed",
+        "Reason": reason,
+    }
