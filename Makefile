@@ -51,7 +51,7 @@ check: $(SET_UP) ## Lint, check types, lint and scan the templates, audit, and r
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
-	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml
+	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml examples/*/*.yaml
 	@$(MAKE) --no-print-directory scan
 	@$(MAKE) --no-print-directory audit
 	@$(MAKE) --no-print-directory test
@@ -59,7 +59,7 @@ check: $(SET_UP) ## Lint, check types, lint and scan the templates, audit, and r
 
 # checkov ends with 0 where it can't read a template, and tells of it in what it prints only.
 scan: $(CHECKOV_SET_UP) ## Look for insecure settings in the templates
-	@found=$$($(CHECKOV) --file template.yaml examples/*.yaml); status=$$?; echo "$$found"; \
+	@found=$$($(CHECKOV) --file template.yaml examples/*.yaml examples/*/*.yaml); status=$$?; echo "$$found"; \
 	  case "$$found" in *"Parsing errors"*) exit 1;; esac; exit $$status
 
 $(CHECKOV_SET_UP): requirements-checkov.txt $(SET_UP)

@@ -63,6 +63,7 @@ def _detail(request: Request, record: Record, answer: Answer) -> Mapping[str, st
         "StackName": request.stack_name,
         "LogicalResourceId": request.logical_id,
         "RequestId": request.request_id,
+        "Method": request.properties.get("Method", "BundleInstance"),
         **(_complete(answer) if isinstance(answer, Done) else _failed(record, answer.reason)),
     }
 
