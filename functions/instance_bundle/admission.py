@@ -76,8 +76,6 @@ def admit_update(request: Request, limits: Limits) -> None:
     problems = properties.problems(request.properties)
     if not removes_on_delete(request.old_properties):
         problems += _deletion_not_allowed(request.properties, limits)
-    if request.changes_image:
-        problems += _image_not_allowed(request.properties, limits)
     if not any(problem.path == _HANDLE for problem in problems):
         problems += _handle_problems(request, limits)
     if problems:
@@ -104,15 +102,11 @@ def _not_allowed(
             _METHOD,
             "can't be StoreImage, since the application's parameter AllowImages is false",
         )
-    yield from _image_not_allowed(raw, limits)
-    yield from _deletion_not_allowed(raw, limits)
-
-
-def _image_not_allowed(raw: Any, limits: Limits) -> Iterator[Problem]:
     if isinstance(raw, Mapping) and "Image" in raw and not limits.makes_images:
         yield Problem(
             _IMAGE, "can't be given, since the application's parameter AllowImages is false"
         )
+    yield from _deletion_not_allowed(raw, limits)
 
 
 def _handle_problems(request: Request, limits: Limits) -> Iterator[Problem]:

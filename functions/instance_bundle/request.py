@@ -12,6 +12,7 @@ from instance_bundle.properties import (
     Image,
     completion_handle,
     completion_timeout,
+    problems,
     service_timeout,
 )
 from instance_bundle.response_url import may_be_answered
@@ -165,28 +166,30 @@ class Request:
         given = completion_handle(self.properties)
         return given is not None and given == completion_handle(self.old_properties)
 
-    def _sent_at(self, now: float) -> float:
-        try:
-            return datetime.strptime(self.sent, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-        except ValueError:
-            return now
-
     @property
     def old_image(self) -> Image | None:
-        """The AMI that was asked for before an Update; its properties were valid then."""
-        old = self.old_properties
-        return Image.parse(old.get("Image") if isinstance(old, Mapping) else None)
+        """The AMI that was asked for before an Update; None also where it was not valid, so that
+        the Update which asked for it was refused."""
+        return _image(self.old_properties)
 
     @property
     def changes_image(self) -> bool:
         """Whether it is an Update by which another AMI is asked for."""
-        given = self.properties.get("Image") if isinstance(self.properties, Mapping) else None
-        return self.request_type == "Update" and Image.parse(given) not in (None, self.old_image)
+        return self.request_type == "Update" and _image(self.properties) not in (
+            None,
+            self.old_image,
+        )
 
     @property
     def made_prefix(self) -> str:
         """The prefix of a bundle that is given none: unique, and the same on every retry."""
         return f"{self.stack_name}/{self.logical_id}/{self.request_id}"
+
+    def _sent_at(self, now: float) -> float:
+        try:
+            return datetime.strptime(self.sent, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return now
 
     @property
     def stack_id(self) -> str:
@@ -213,6 +216,15 @@ class Request:
     def id_of_failure(self) -> str:
         """The physical ID to answer where no work of this request has an ID."""
         return self.physical_id or f"{self.logical_id}-{self.request_id}"
+
+
+def _image(raw: Any) -> Image | None:
+    """The AMI that ResourceProperties of any shape ask for, if it is valid."""
+    if not isinstance(raw, Mapping) or any(
+        problem.path.partition(".")[0] == "Image" for problem in problems(raw)
+    ):
+        return None
+    return Image.parse(raw.get("Image"))
 
 
 def _size(text: Any) -> int:
