@@ -54,7 +54,18 @@ def put(bus: str, request: Request, record: Record, answer: Answer) -> None:
 def _tells_news(request: Request, record: Record, answer: Answer) -> bool:
     if record.target is not None:
         return True
-    return isinstance(answer, Done) and request.changes_image
+    if not isinstance(answer, Done) or not answer.attributes.get("ImageId"):
+        return False  # a rehearsal has no AMI, whatever it says of one
+    return request.changes_image and _is_another(request)
+
+
+def _is_another(request: Request) -> bool:
+    """Whether an Update's AMI is another than before: one that keeps its name is changed in place,
+    and so is what StoreImage made."""
+    if request.properties.get("Method") == "StoreImage":
+        return False
+    old, name = request.old_image, request.properties["Image"].get("Name")
+    return old is None or name is None or name != old.name
 
 
 def _detail(request: Request, record: Record, answer: Answer) -> Mapping[str, str]:

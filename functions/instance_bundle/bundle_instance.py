@@ -73,7 +73,7 @@ class BundleInstance:
                     InstanceId=work.properties.instance_id, Storage=storage
                 )
         except Denied as denied:
-            own = denied.code == "BundlingInProgress" and self.find(work.target, work.since)
+            own = denied.code == "BundlingInProgress" and self._own(work)
             if not own:
                 raise
             return own
@@ -186,6 +186,13 @@ class BundleInstance:
             raise NothingDone(str(fault)) from fault
         return _storage(location, policy)
 
+    def _own(self, work: Work) -> Task | None:
+        """The work's own task, if that may be what the instance is busy with."""
+        try:
+            return self.find(work.target, work.since)
+        except (Denied, NothingDone) as error:
+            raise PassingFault(str(error)) from error
+
     def _can_be_cancelled(self, task_id: str) -> bool:
         task = self.describe([task_id]).get(task_id)
         return task is not None and task.phase == "running" and task.state != "cancelling"
@@ -208,7 +215,8 @@ def _registered(made: Made, old: Image, new: Image) -> str:
         why = image.get("StateReason", {}).get("Message", "")
         state = f"{image['ImageId']} is {image['State']}. {why}"
         raise NotRegistered(made.task_id, made.location.s3_uri, state)
-    images.amend([image["ImageId"]], old, new)
+    if new != old:
+        images.amend([image["ImageId"]], _as_it_is(image, old, new), new)
     return image["ImageId"]
 
 
@@ -218,6 +226,13 @@ def _existing(made: Made, image: Image, name: str) -> "ImageTypeDef | None":
 
 def _is(found: "ImageTypeDef", image: Image, name: str) -> bool:
     return found["Name"] == name and image.architecture in (None, found["Architecture"])
+
+
+def _as_it_is(image: "ImageTypeDef", old: Image, new: Image) -> Image:
+    """What an AMI has of what is described, or was: an Update before may have registered it."""
+    described = {*old.tags, *new.tags}
+    tags = {key: value for key, value in images.tags_of(image).items() if key in described}
+    return replace(old, description=image.get("Description", ""), tags=tags)
 
 
 def _all(made: Made) -> "list[ImageTypeDef]":
@@ -252,7 +267,7 @@ def _register(made: Made, image: Image, name: str) -> str:
             image_id = aws.ec2_once().register_image(**given)["ImageId"]
     except Denied as denied:
         own = denied.code == images.NAME_TAKEN and images.own_of_taken_name(name, made.request_id)
-        if own and _is(own, image, name):
+        if own and own["ImageLocation"] == given["ImageLocation"] and _is(own, image, name):
             return own["ImageId"]
         raise NotRegistered(made.task_id, made.location.s3_uri, str(denied)) from denied
     logger.info("Registered", image_id=image_id, task_id=made.task_id)

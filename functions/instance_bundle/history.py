@@ -132,6 +132,7 @@ class History:
             and not other.succeeded
             and not other.settled
             and not other.is_later_than(record)
+            and not _outlives(other, record)
         ]
 
     def is_late(self, record: Record) -> bool:
@@ -179,3 +180,15 @@ class History:
             known |= {other.task.id} if other.task else set()
             known |= {other.answer.physical_id} if other.answer else set()
         return record.physical_id in known
+
+
+def _outlives(other: Record, record: Record) -> bool:
+    """Whether a Delete is about what accepted work replaces, which runs on: CloudFormation knows
+    that by the new ID, and has not given it up."""
+    return (
+        record.request_type == "Delete"
+        and record.physical_id.startswith(_OURS)  # another was made up: nothing was heard of
+        and other.told
+        and other.accepted is not None
+        and other.accepted.physical_id != record.physical_id
+    )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.errors import Denied, PassingFault
+from instance_bundle.errors import Denied, NothingDone, PassingFault
 from instance_bundle.properties import Image, Location
 
 if TYPE_CHECKING:
@@ -31,14 +31,17 @@ _GONE = {"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidSnapshot.N
 
 
 def see(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
-    """The account's own AMIs that the filters let through.
+    """The account's own AMIs that the filters let through, disabled ones included: they have their
+    names still.
 
     Raises:
         PassingFault: no answer.
         Denied: EC2 refuses.
     """
     with aws.calling("ec2:DescribeImages"):
-        return aws.ec2().describe_images(Owners=["self"], Filters=filters)["Images"]
+        return aws.ec2().describe_images(Owners=["self"], Filters=filters, IncludeDisabled=True)[
+            "Images"
+        ]
 
 
 def made_for(request_id: str) -> "FilterTypeDef":
@@ -65,8 +68,8 @@ def own_of_taken_name(name: str, request_id: str) -> "ImageTypeDef | None":
     """
     try:
         found = see([named(name)])
-    except Denied as denied:
-        raise PassingFault(str(denied)) from denied
+    except (Denied, NothingDone) as error:
+        raise PassingFault(str(error)) from error
     if not found:
         raise PassingFault(f"the AMI that has the name {name} can't be seen yet")
     return next((image for image in found if is_made_for(image, request_id)), None)

@@ -30,7 +30,7 @@ from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
 from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
-from instance_bundle.properties import DEFAULT_SERVICE_TIMEOUT
+from instance_bundle.properties import DEFAULT_COMPLETION_TIMEOUT
 from instance_bundle.redaction import conceal
 from instance_bundle.request import Request, unwrapped
 from instance_bundle.settings import settings
@@ -189,6 +189,6 @@ def _answer(letter: Letter) -> None:
 
 
 def _is_past_listening(message: Mapping[str, Any]) -> bool:
-    """Whether a letter is older than any stack waits."""
+    """Whether a letter is older than any stack waits, for a resource or a handle."""
     sent = message.get("attributes", {}).get("SentTimestamp")
-    return sent is not None and time.time() - int(sent) / 1000 > DEFAULT_SERVICE_TIMEOUT
+    return sent is not None and time.time() - int(sent) / 1000 > DEFAULT_COMPLETION_TIMEOUT

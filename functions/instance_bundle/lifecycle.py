@@ -116,9 +116,10 @@ class Lifecycle:
     def _make(self, record: Record, history: History, unsettled: Unsettled | None) -> Outcome:
         if history.is_late(record):
             return _failed(record, Superseded())
+        if self._is_overdue(record):
+            why = unsettled.work if unsettled else "the task could not be started"
+            return _failed(record, DeadlineExceeded(_timeout(record), why))
         if unsettled is not None:
-            if self._is_overdue(record):
-                return _failed(record, DeadlineExceeded(_timeout(record), unsettled.work))
             return self._wait(record, unsettled.look_again)
         request = _request(record)
         properties = admit(request, self._limits, _until(record, request))
@@ -168,11 +169,7 @@ class Lifecycle:
         if task is not None:
             self._ledger.started(record, task)
             return self._judge(replace(record, task=task), task, task)
-        if self._is_overdue(record):
-            return _failed(
-                record, DeadlineExceeded(_timeout(record), "the task could not be started")
-            )
-        if self._earlier.may_show_yet(record):
+        if not self._is_overdue(record) and self._earlier.may_show_yet(record):
             return self._wait(record, pace.AFTER_FAULT)
         return self.create(record) if record.request_type == "Create" else self.update(record)
 

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from instance_bundle import upload_policy
 from instance_bundle.properties import completion_handle
@@ -24,7 +24,7 @@ def conceal(text: str, request: Request) -> str:
     """A text without the secrets of a request: its ResponseURL, its handle's URL, its upload policy
     and the signature of that."""
     secrets = {secret for secret in _secrets(request) if len(secret) >= _SHORTEST}
-    secrets |= {quote(secret, safe="") for secret in secrets}
+    secrets |= {quote(secret, safe="", errors="surrogatepass") for secret in secrets}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, CONCEALED)
     return _SIGNATURE.sub(CONCEALED, text)
@@ -34,7 +34,7 @@ def _secrets(request: Request) -> Iterator[str]:
     for url in (request.response_url, completion_handle(request.properties)):
         if url is not None:
             yield url
-            yield urlsplit(url).query
+            yield url.partition("?")[2]
     s3: Any = request.properties
     for name in ("Storage", "S3"):
         s3 = s3.get(name) if isinstance(s3, Mapping) else None

@@ -64,7 +64,7 @@ class StoreImage:
             own = images.own_of_taken_name(_name(work), work.target.request_id)
             if own is None:
                 raise
-            return _tasks([own])[own["ImageId"]]
+            return _task(own, None)
         now = _utc(time.time())
         return Task(image_id, "running", "pending", "0%", now, now, image_id=image_id)
 

@@ -76,7 +76,8 @@ def _tell(pieces: Iterable[Piece], console: Console) -> None:
     table.add_column("what")
     table.add_column("how many", justify="right")
     rows = ["sequences", "steps", *FAULTS, *KILLS, "time-outs", "meanwhile", "duplicates"]
-    rows += ["bundle tasks", "images made", "images stored"]
+    rows += ["bundle tasks", "images made", "images stored", "images registered", "images copied"]
+    rows += ["accepted", "signals"]
     for row in rows:
         table.add_row(row, f"{counts[row]:,}")
     table.add_section()

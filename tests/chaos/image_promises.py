@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from instance_bundle.store_image import REQUEST_TAG
+from instance_bundle.images import REQUEST_TAG
+from instance_bundle.store_image import BUCKET_TAG
 from tests.chaos.images import MadeImage
 from tests.chaos.stacks import Exchange, Stack
 from tests.chaos.world import World
@@ -26,15 +27,15 @@ def live(world: World, stack: Stack) -> Iterator[str]:
     tags[REQUEST_TAG] = made.request_id
     if seen.description != image.get("Description", ""):
         yield f"{made.image_id} of {stack.name} is described as {seen.description!r}"
-    if seen.tags != tags:
+    if seen.tags != {**tags, BUCKET_TAG: _bucket(stack.properties)}:
         yield f"{made.image_id} of {stack.name} has the tags {seen.tags}"
     if seen.snapshots != dict.fromkeys(made.snapshots, tags):
         yield f"{made.image_id} of {stack.name} has the snapshots {seen.snapshots}"
 
 
 def foreign(world: World) -> Iterator[str]:
-    """The images of others are as they were."""
-    for image_id, before in world.images.foreign.items():
+    """The images of others, and their copies of ours, are as they were."""
+    for image_id, before in {**world.images.foreign, **world.images.copies}.items():
         now = world.images.portrait(image_id)
         if now != before:
             yield f"{image_id} was another's, and is {now}"
@@ -67,7 +68,7 @@ def left(world: World, stack: Stack) -> Iterator[str]:
     if stack.gone_at is None:
         return
     for made in _made_by(world, stack):
-        if not _is_given_up(stack, made):
+        if not is_given_up(stack, made.image_id):
             yield from _left_of(world, stack, made)
 
 
@@ -85,13 +86,13 @@ def _left_of(world: World, stack: Stack, made: MadeImage) -> Iterator[str]:
     if is_there and snapshots != made.snapshots:
         yield f"{made.image_id} {about} is left without its snapshots"
     is_gone = not is_there and not is_stored and not snapshots
-    if _always(stack, "Delete") and not _is_hindered(world) and not is_gone:
+    if always(stack, "Delete") and not is_hindered(world) and not is_gone:
         yield f"{made.image_id} {about} was to be deleted, and is there"
-    is_ended = made.request_id in _ended(world)
-    if is_ended and not _is_hindered(world) and not is_gone:
+    is_ended = made.request_id in ended(world)
+    if is_ended and not is_hindered(world) and not is_gone:
         yield f"{made.image_id} {about} was not to be finished, and is there"
     was_finished = made.key in _written(world)
-    if _always(stack, "Retain") and was_finished and not is_ended and not is_there:
+    if always(stack, "Retain") and was_finished and not is_ended and not is_there:
         yield f"{made.image_id} {about} was to be retained, and is gone"
 
 
@@ -100,30 +101,31 @@ def _made_by(world: World, stack: Stack) -> list[MadeImage]:
     return [made for made in world.images.made.values() if made.request_id in requests]
 
 
-def _is_given_up(stack: Stack, made: MadeImage) -> bool:
-    """Whether CloudFormation went on although its Delete of this image had failed."""
-    deletes = [each for each in stack.exchanges if _is_delete_of(each, made.image_id)]
+def is_given_up(stack: Stack, physical_id: str) -> bool:
+    """Whether CloudFormation went on although its Delete of what has this ID had failed."""
+    deletes = [each for each in stack.exchanges if _is_delete_of(each, physical_id)]
     return bool(deletes) and not any(each.succeeded for each in deletes)
 
 
-def _is_delete_of(exchange: Exchange, image_id: str) -> bool:
+def _is_delete_of(exchange: Exchange, physical_id: str) -> bool:
     asked = (exchange.event["RequestType"], exchange.event.get("PhysicalResourceId"))
-    return asked == ("Delete", image_id)
+    return asked == ("Delete", physical_id)
 
 
-def _always(stack: Stack, on_delete: str) -> bool:
+def always(stack: Stack, on_delete: str) -> bool:
+    """Whether each request of a stack says this of its deletion."""
     return all(
         exchange.event["ResourceProperties"]["OnDelete"] == on_delete
         for exchange in stack.exchanges
     )
 
 
-def _is_hindered(world: World) -> bool:
+def is_hindered(world: World) -> bool:
     """Whether a fault may have kept the fingerprint of an object, or its removal, from us."""
     return any(" s3:" in line or line.startswith("deny ec2:") for line in world.log)
 
 
-def _ended(world: World) -> set[str]:
+def ended(world: World) -> set[str]:
     """The requests whose work was to end: what it has finished all the same is removed."""
     return {
         item["item"]["S"].removeprefix("request|")

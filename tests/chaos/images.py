@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 
-from instance_bundle.store_image import REQUEST_TAG
-from sandbox.ec2.image import Image, snapshot_ids
-from sandbox.ec2.images import Images
+from instance_bundle.images import REQUEST_TAG
+from sandbox.ec2.image import Device, Image, snapshot_ids
+from sandbox.ec2.image_rules import NewImage
+from sandbox.ec2.images import Creation, Images
 from sandbox.ec2.steering import tags_of
 from sandbox.ec2.store_task import StoreTask
 from sandbox.ec2.store_tasks import StoreTasks
@@ -40,10 +41,26 @@ class Portrait:
         snapshots: the tags of each of its snapshots that is there.
     """
 
+    name: str
     state: str
     description: str
     tags: Mapping[str, str]
     snapshots: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredImage:
+    """An image that a call registered from a bundle.
+
+    Attributes:
+        location: `bucket/key` of the manifest.
+        first: what it looked like then.
+    """
+
+    image_id: str
+    request_id: str
+    location: str
+    first: Portrait
 
 
 @dataclass(slots=True)
@@ -52,8 +69,12 @@ class WorldsImages:
 
     Attributes:
         foreign: the images of others, as they are to stay.
+        copies: likewise; others copied them from the function's.
         made: each image that the function made, whatever became of it.
         stored: the task of each image whose object was written.
+        registered: each image that the function registered, likewise.
+        registers_for: seconds until an image that is registered is available.
+        registers: whether it is so then, rather than failed.
     """
 
     ec2: EC2Backend
@@ -62,6 +83,10 @@ class WorldsImages:
     foreign: Mapping[str, Portrait]
     made: dict[str, MadeImage] = field(default_factory=dict)
     stored: dict[str, StoreTask] = field(default_factory=dict)
+    registered: dict[str, RegisteredImage] = field(default_factory=dict)
+    copies: dict[str, Portrait] = field(default_factory=dict)
+    registers_for: float = 0
+    registers: bool = True
 
     def clear(self) -> None:
         """Take away all but the images of others."""
@@ -73,17 +98,70 @@ class WorldsImages:
                 self.ec2.delete_snapshot(snapshot_id)
         self.made.clear()
         self.stored.clear()
+        self.registered.clear()
+        self.copies.clear()
 
     def note_starts(self) -> None:
         """Write down what the last CreateImage made, if it made one."""
         for image in self._own():
-            if image.id not in self.made:
+            if image.root_device_type == "ebs" and image.id not in self.made.keys() | self.copies:
                 self.made[image.id] = MadeImage(
                     image_id=image.id,
                     request_id=tags_of(image).get(REQUEST_TAG, ""),
                     snapshots=frozenset(snapshot_ids(image)),
                     at=time.time(),
                 )
+
+    def note_registrations(self) -> None:
+        """Write down what the last RegisterImage made, if it made one, and let it take its time."""
+        for image in self._own():
+            if image.root_device_type == "ebs" or image.id in self.registered.keys() | self.copies:
+                continue
+            self.registered[image.id] = RegisteredImage(
+                image_id=image.id,
+                request_id=tags_of(image).get(REQUEST_TAG, ""),
+                location=image.image_location or "",
+                first=portrait(self.ec2, image),
+            )
+            if self.registers_for:
+                image.state = "pending"
+                # It is of no instance, and none is started again for it.
+                self.images._creations[image.id] = Creation(
+                    image=image,
+                    instance=None,  # type: ignore[arg-type]
+                    ends=time.time() + self.registers_for,
+                    fails=not self.registers,
+                    error="Client.InternalError: It can't be read",
+                    reboots=False,
+                )
+
+    def copy(self, number: int, *, by_hand: bool) -> None:
+        """Have somebody else copy an image of the function's, or register its bundle by hand."""
+        own = [each for each in self._own() if each.id not in self.copies]
+        available = [image for image in own if image.state == "available"]
+        if not available:
+            return
+        image = available[number % len(available)]
+        by_hand = by_hand and image.root_device_type != "ebs"
+        new = NewImage(
+            name=f"copy-{len(self.copies)}",
+            description=image.description,
+            image_tags={} if by_hand else tags_of(image),
+        )
+        copy = self.images._image(
+            new,
+            image_location=image.image_location if by_hand else f"{image.owner_id}/{new.name}",
+            root_device_type=image.root_device_type,
+        )
+        copy.devices = tuple(self._copied(device, copy) for device in image.devices)
+        self.copies[copy.id] = portrait(self.ec2, copy)
+
+    def _copied(self, device: Device, copy: Image) -> Device:
+        """A device of a copy: its snapshot is another one, with the same tags."""
+        volume_id, owner = device.snapshot.volume.id, copy.owner_id
+        snapshot = self.ec2.create_snapshot(volume_id, "A copy", owner, from_ami=copy.id)
+        snapshot.add_tags(tags_of(device.snapshot))
+        return Device(device.name, snapshot, device.delete_on_termination)
 
     def note_ends(self) -> None:
         """Write down the store tasks that have written their objects."""
@@ -129,6 +207,7 @@ def portrait(ec2: EC2Backend, image: Ami) -> Portrait:
     """What an image looks like now."""
     there = [id_ for id_ in snapshot_ids(image) if id_ in ec2.snapshots]
     return Portrait(
+        name=image.name or "",
         state=image.state,
         description=image.description or "",
         tags=tags_of(image),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.chaos.sequence import Run
-from tests.chaos.world import FAULTS, KILLS, RESPONSE_PUT, World
+from tests.chaos.world import EVENTS_PUT, FAULTS, KILLS, RESPONSE_PUT, World
 
 CALLS = (
     *("dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Query"),
@@ -18,8 +18,8 @@ CALLS = (
     *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:DescribeImages"),
     *("ec2:DescribeStoreImageTasks", "ec2:DescribeSnapshots", "ec2:DeregisterImage"),
     *("ec2:DeleteSnapshot", "ec2:ModifyImageAttribute", "ec2:CreateTags", "ec2:DeleteTags"),
-    *("ec2:CancelBundleTask", "s3:HeadObject", "s3:GetObject"),
-    *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT),
+    *("ec2:CancelBundleTask", "ec2:RegisterImage", "s3:HeadObject", "s3:GetObject"),
+    *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, EVENTS_PUT),
 )
 
 BUNDLES = {
@@ -33,9 +33,18 @@ BUNDLES = {
     "store_seconds": st.sampled_from([5, 10, 40, 100]),
     "store_outcome": st.sampled_from(["complete", "complete", "complete", "failed"]),
     "store_stalls": st.sampled_from([99, 20]),
-    "described": st.sampled_from([None, "x", "y"]),
     "sibling": st.sampled_from([None, None, 1, 12, 70]),
+    "long": st.sampled_from([*[False] * 19, True]),
 }
+IMAGES = {
+    "image": st.sampled_from([None, None, "", "", "n", "m"]),
+    "described": st.sampled_from([None, "x", "y"]),
+    "register_seconds": st.sampled_from([0, 0, 20, 100]),
+    "register_outcome": st.sampled_from(["complete", "complete", "complete", "failed"]),
+    "handle": st.sampled_from([None, None, "new", "new", "same"]),
+    "completion": st.sampled_from([60, 120, 600, 1500]),
+}
+BUNDLES |= IMAGES
 
 
 _KINDS = st.sampled_from([*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile"])
@@ -82,6 +91,14 @@ class Stacks(RuleBasedStateMachine):
     def update(self, stack: int, bundle: dict[str, Any], delete_first: bool) -> None:
         self.sequence.step({"do": "update", "stack": stack, "delete_first": delete_first, **bundle})
 
+    @rule(
+        stack=st.integers(0, 1),
+        image=st.fixed_dictionaries(IMAGES),
+        sibling=st.sampled_from([None, None, 1, 12, 70]),
+    )
+    def update_image(self, stack: int, image: dict[str, Any], sibling: int | None) -> None:
+        self.sequence.step({"do": "update image", "stack": stack, "sibling": sibling, **image})
+
     @rule(stack=st.integers(0, 1))
     def delete(self, stack: int) -> None:
         self.sequence.step({"do": "delete", "stack": stack})
@@ -106,6 +123,10 @@ class Stacks(RuleBasedStateMachine):
     @rule(number=st.integers(0, 1))
     def overwrite(self, number: int) -> None:
         self.sequence.step({"do": "overwrite", "number": number})
+
+    @rule(number=st.integers(0, 3), by_hand=st.booleans())
+    def copy(self, number: int, by_hand: bool) -> None:
+        self.sequence.step({"do": "copy", "number": number, "by_hand": by_hand})
 
     def teardown(self) -> None:
         self.sequence.finish()

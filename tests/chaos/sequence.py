@@ -9,7 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from instance_bundle import aws
-from tests.chaos import image_promises
+from tests.chaos import (
+    event_promises,
+    handle_promises,
+    handles,
+    image_promises,
+    registration_promises,
+)
 from tests.chaos.stacks import Stack, receive
 from tests.chaos.world import Fault, Violation, World, steer
 
@@ -23,6 +29,7 @@ _FOREIGN_MANIFEST = (
 )
 _DELETES = 4
 _LONGEST_WORK = 3600
+_HOURS = 3 * 3600
 _numbers = itertools.count(1)
 
 
@@ -35,7 +42,7 @@ class Run:
         self.steps: list[Step] = []
         self._bucket = f"images-{number}"
         self._name = f"stack{number}"
-        self._stacks: list[Stack] = []
+        self.stacks: list[Stack] = []
         self._foreign: set[str] = set()
         world.clear(self._bucket)
         world.answered = self._receive
@@ -51,18 +58,28 @@ class Run:
                 self._create(step)
             case {"do": "update"}:
                 self._update(step)
+            case {"do": "update image"}:
+                self._update_image(step)
             case {"do": "delete", "stack": number}:
                 self._delete(number)
             case {"do": "move", "seconds": seconds}:
                 self.world.move(seconds)
             case {"do": "fault", **fault}:
                 self.world.arm(Fault(**fault))
+            case _:
+                self._meddle(step)
+
+    def _meddle(self, step: Step) -> None:
+        """What AWS does twice, and what others do to what is not theirs."""
+        match step:
             case {"do": "duplicate event", "number": number, "delay": delay}:
                 self._duplicate_event(number, delay)
             case {"do": "duplicate messages", "count": count}:
                 self.world.duplicate_messages(count)
             case {"do": "overwrite", "number": number}:
                 self._overwrite(number)
+            case {"do": "copy", "number": number, "by_hand": by_hand}:
+                self.world.images.copy(number, by_hand=by_hand)
             case _:
                 raise ValueError(f"No such step: {step}")
 
@@ -77,6 +94,11 @@ class Run:
         self.world.counts["bundle tasks"] += len(self.world.started)
         self.world.counts["images made"] += len(self.world.images.made)
         self.world.counts["images stored"] += len(self.world.images.stored)
+        self.world.counts["images registered"] += len(self.world.images.registered)
+        self.world.counts["images copied"] += len(self.world.images.copies)
+        for stack in self.stacks:
+            self.world.counts["accepted"] += sum(each.is_accepted for each in stack.exchanges)
+            self.world.counts["signals"] += sum(len(h.signals) for h in stack.handles.values())
         if problems:
             raise Violation("\n".join([*problems, *self.world.log, self.replay()]))
 
@@ -87,10 +109,10 @@ class Run:
     # Steps
 
     def _create(self, step: Step) -> None:
-        if len(self._stacks) >= 2 and not all(stack.rests for stack in self._stacks):
+        if len(self.stacks) >= 2 and not all(stack.rests for stack in self.stacks):
             return
-        stack = Stack(self.world, f"{self._name}{'abcdefgh'[len(self._stacks) % 8]}")
-        self._stacks.append(stack)
+        stack = Stack(self.world, f"{self._name}{'abcdefgh'[len(self.stacks) % 8]}")
+        self.stacks.append(stack)
         stack.create(self._properties(stack, step), step["sibling"])
 
     def _update(self, step: Step) -> None:
@@ -99,13 +121,32 @@ class Run:
             properties = self._properties(stack, step)
             stack.update(properties, step["sibling"], delete_first=step["delete_first"])
 
+    def _update_image(self, step: Step) -> None:
+        """Change nothing but the image, and perhaps the handle."""
+        stack = self._stack(step["stack"])
+        if stack is None or not stack.rests or not stack.is_updatable:
+            return
+        name = stack.properties.get("Image", {}).get("Name")
+        if stack.properties["Method"] == "BundleInstance":
+            image = self._image(stack, step)
+        else:
+            image = _described({} if name is None else {"Name": name}, step)
+        self._steer_registration(step)
+        without = ("Image", "CompletionHandle", "CompletionTimeout")
+        properties = {
+            **{name: given for name, given in stack.properties.items() if name not in without},
+            **({} if image is None else {"Image": image}),
+            **self._handles(stack, step),
+        }
+        stack.update(properties, step["sibling"])
+
     def _delete(self, number: int) -> None:
         stack = self._stack(number)
         if stack is not None and stack.gone_at is None and (stack.rests or stack.is_creating):
             stack.delete()
 
     def _duplicate_event(self, number: int, delay: float) -> None:
-        events = [exchange.event for stack in self._stacks for exchange in stack.exchanges]
+        events = [exchange.event for stack in self.stacks for exchange in stack.exchanges]
         if events:
             self.world.counts["duplicates"] += 1
             self.world.send(events[number % len(events)], delay)
@@ -128,23 +169,49 @@ class Run:
             self._foreign.add(key)
 
     def _stack(self, number: int) -> Stack | None:
-        return self._stacks[number % len(self._stacks)] if self._stacks else None
+        return self.stacks[number % len(self.stacks)] if self.stacks else None
 
     def _properties(self, stack: Stack, step: Step) -> dict[str, Any]:
         instance = self.world.instances[step["method"]][step["instance"]]
         name = None if step["prefix"] is None else f"{stack.name}/{step['prefix']}"
         own = self._bundles if step["method"] == "BundleInstance" else self._stores
+        image = self._image(stack, step)
+        self._steer_registration(step)
         return {
             "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:bundle",
             "ServiceTimeout": str(step["timeout"]),
             "Method": step["method"],
             "InstanceId": instance,
             "OnDelete": step["on_delete"],
+            **({} if image is None else {"Image": image}),
             **own(instance, name, step),
+            **self._handles(stack, step),
         }
 
+    def _image(self, stack: Stack, step: Step) -> dict[str, Any] | None:
+        """The image that is to be registered from a bundle; None for none."""
+        if step["image"] is None:
+            return None
+        return _described({"Name": f"{stack.name}/{step['image']}"} if step["image"] else {}, step)
+
+    def _steer_registration(self, step: Step) -> None:
+        self.world.images.registers_for = step["register_seconds"]
+        self.world.images.registers = step["register_outcome"] == "complete"
+
+    def _handles(self, stack: Stack, step: Step) -> dict[str, Any]:
+        """A handle that is new, or that of before if there was one."""
+        given = stack.properties.get("CompletionHandle")
+        match step["handle"]:
+            case None:
+                return {}
+            case "new":
+                given = None
+        handle = given or stack.new_handle()
+        completion = _HOURS + 3600 if step.get("long") else step["completion"]
+        return {"CompletionHandle": handle, "CompletionTimeout": str(completion)}
+
     def _bundles(self, instance: str, prefix: str | None, step: Step) -> dict[str, Any]:
-        steer(instance, seconds=step["seconds"], outcome=step["outcome"])
+        steer(instance, seconds=_seconds(step), outcome=step["outcome"])
         given = {} if prefix is None else {"Prefix": prefix}
         return {
             "Storage": {"S3": {"Bucket": self._bucket, **given}},
@@ -154,32 +221,32 @@ class Run:
     def _stores(self, instance: str, name: str | None, step: Step) -> dict[str, Any]:
         steer(
             instance,
-            image_seconds=step["seconds"],
+            image_seconds=_seconds(step),
             image_outcome=step["outcome"],
             store_seconds=step["store_seconds"],
             store_outcome=step["store_outcome"],
             store_stalls=step["store_stalls"],
         )
-        image: dict[str, Any] = {} if name is None else {"Name": name}
-        text = step["described"]
-        if text is not None:
-            image["Description"] = text
-            image["Tags"] = [{"Key": text, "Value": text}, {"Key": "shared", "Value": text}]
+        image = _described({} if name is None else {"Name": name}, step)
         return {"Storage": {"S3": {"Bucket": self._bucket}}, "Image": image}
 
     # CloudFormation's side, for the world
 
     def _receive(self, url: str, body: bytes) -> int:
-        return receive({stack.stack_id: stack for stack in self._stacks}, url, body)
+        stacks = {stack.stack_id: stack for stack in self.stacks}
+        if url.startswith(handles.PATH):
+            stack = stacks[handles.place(url)[0]]
+            stack.violations += handle_promises.premature(self.world, body)
+        return receive(stacks, url, body)
 
     def _wakes(self) -> float | None:
         return min(
-            (moment for stack in self._stacks if (moment := stack.wakes()) is not None),
+            (moment for stack in self.stacks if (moment := stack.wakes()) is not None),
             default=None,
         )
 
     def _wake(self) -> None:
-        for stack in self._stacks:
+        for stack in self.stacks:
             moment = stack.wakes()
             if moment is not None and moment <= time.time():
                 stack.wake()
@@ -190,13 +257,14 @@ class Run:
         yield from self._rest()
         self.world.disarm()
         yield from self._live_stacks_own_their_bundle()
-        for stack in self._stacks:
+        for stack in self.stacks:
             yield from image_promises.live(self.world, stack)
-        for stack in self._stacks:
+            yield from registration_promises.live(self.world, stack)
+        for stack in self.stacks:
             yield from self._is_deleted(stack)
         self.world.sleep(_LONGEST_WORK)
         yield from self.world.violations
-        for stack in self._stacks:
+        for stack in self.stacks:
             yield from stack.violations
             yield from _late_starts(self.world, stack)
             yield from self._answers(stack)
@@ -204,7 +272,12 @@ class Run:
             yield from image_promises.starts(self.world, stack)
             yield from image_promises.answers(self.world, stack)
             yield from image_promises.left(self.world, stack)
+            yield from registration_promises.left(self.world, stack)
+            yield from handle_promises.signals(stack)
+            yield from handle_promises.ends(self.world, stack)
+            yield from event_promises.events(self.world, stack)
         yield from image_promises.foreign(self.world)
+        yield from registration_promises.once(self.world)
         yield from self._objects()
         yield from self._ledger()
         if self.world.messages():
@@ -222,7 +295,7 @@ class Run:
             for item in self.world.ledger_items()
             if "bundle" in item
         }
-        for stack in self._stacks:
+        for stack in self.stacks:
             if stack.is_updatable and stack.physical_id not in kept:
                 yield f"{stack.name} is {stack.status}, and does not own {stack.physical_id}"
 
@@ -271,7 +344,7 @@ class Run:
             own = {key for key in task.written if key not in self._foreign}
             retained = all(
                 exchange.event["ResourceProperties"]["OnDelete"] == "Retain"
-                for stack in self._stacks
+                for stack in self.stacks
                 for exchange in stack.exchanges
             )
             if retained and not own <= keys:
@@ -282,7 +355,7 @@ class Run:
         """What a stack was deleted with `OnDelete: Delete` for, is gone, if nothing hindered."""
         if self._foreign or any(" s3:" in line for line in self.world.log):
             return
-        for stack in self._stacks:
+        for stack in self.stacks:
             task = self.world.finished.get(stack.physical_id or "")
             if task is None or stack.properties["OnDelete"] != "Delete":
                 continue
@@ -294,6 +367,20 @@ class Run:
         for item in self.world.ledger_items():
             if "expires" not in item:
                 yield f"{item['resource']['S']} {item['item']['S']} stays in the ledger for ever"
+
+
+def _described(image: dict[str, Any], step: Step) -> dict[str, Any]:
+    text = step["described"]
+    if text is not None:
+        image["Description"] = text
+        image["Tags"] = [{"Key": text, "Value": text}, {"Key": "shared", "Value": text}]
+    return image
+
+
+def _seconds(step: Step) -> int:
+    """Of the work; hours where a handle is to hear of its end."""
+    seconds: int = step["seconds"]
+    return _HOURS if step["long"] and step["handle"] is not None else seconds
 
 
 def _prefix(stack: Stack, event: Mapping[str, Any]) -> str:

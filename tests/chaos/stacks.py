@@ -1,5 +1,8 @@
 """CloudFormation's side: a stack with one bundle in it, and a sibling that may fail.
 
+Where the bundle is given a new handle, a wait condition comes after it, and the stack goes on by
+what that comes to. Its time begins once the bundle is answered.
+
 Each operation is a generator: it sends requests, yields until one is over, and goes on by what came
 of it. What is sent when is told by the custom resource reference, and by what was seen of failed
 updates: the ID of a FAILED answer becomes the resource's, and the rollback's Update carries it.
@@ -14,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
+from tests.chaos import handles
+from tests.chaos.handles import Condition, Handle
 from tests.chaos.world import World, new_id
 
 ATTRIBUTES = {
@@ -50,12 +55,33 @@ class Exchange:
         return self.sent + self.timeout
 
     @property
-    def is_over(self) -> bool:
-        return self.taken is not None or time.time() >= self.ends
+    def has_come(self) -> bool:
+        return self.taken is not None
 
     @property
     def succeeded(self) -> bool:
         return self.taken is not None and self.taken["Status"] == "SUCCESS"
+
+    @property
+    def handle(self) -> str | None:
+        """The URL of the handle that a signal about this request goes to."""
+        given: str | None = self.event["ResourceProperties"].get("CompletionHandle")
+        before = self.event.get("OldResourceProperties", {}).get("CompletionHandle")
+        return None if self.event["RequestType"] == "Delete" or given == before else given
+
+    @property
+    def given_up(self) -> float:
+        """When its work is to have ended at the latest; epoch seconds."""
+        if self.handle is None:
+            return self.ends
+        return self.sent + int(self.event["ResourceProperties"].get("CompletionTimeout", 43200))
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether what was answered is that the work goes on."""
+        if self.taken is None or self.handle is None or not self.succeeded:
+            return False
+        return bool(self.taken["Data"]["State"] != "complete")
 
     @property
     def physical_id(self) -> str:
@@ -75,20 +101,32 @@ class Exchange:
         return 200
 
 
+Awaited = Exchange | Condition
+"""What an operation waits for."""
+
+Operation = Generator[Awaited, None, None]
+
+
 @dataclass
 class Stack:
-    """A stack. `physical_id` and `properties` are the resource's, as CloudFormation has them."""
+    """A stack. `physical_id` and `properties` are the resource's, as CloudFormation has them.
+
+    image_id: of the AMI that the last success told of, by answer or by signal.
+    """
 
     world: World
     name: str
     properties: Properties = field(default_factory=dict)
     physical_id: str | None = None
+    image_id: str = ""
     status: str = "NEW"
     exchanges: list[Exchange] = field(default_factory=list)
+    handles: dict[str, Handle] = field(default_factory=dict)
+    conditions: list[Condition] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     gone_at: float | None = None
-    _operation: Generator[Exchange, None, None] | None = None
-    _waits_for: Exchange | None = None
+    _operation: Operation | None = None
+    _waits_for: Awaited | None = None
     _interrupted_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -128,15 +166,20 @@ class Stack:
         physical_id, properties = self.physical_id, self.properties
         if self._operation is not None and self._waits_for is not None:
             self._waits_for.open = False
+        if self._operation is not None and isinstance(self._waits_for, Exchange):
             physical_id = self._waits_for.invented
             properties = self._waits_for.event["ResourceProperties"]
         self._begin(self._delete(physical_id, properties, "DELETE"), "DELETE_IN_PROGRESS", None)
 
+    def new_handle(self) -> str:
+        """The URL of a handle that no bundle of the stack was given before."""
+        handle = Handle(self.stack_id, f"Handle{len(self.handles) + 1}", time.time())
+        self.handles[handle.url] = handle
+        return handle.url
+
     # CloudFormation
 
-    def _begin(
-        self, operation: Generator[Exchange, None, None], status: str, interrupted: float | None
-    ) -> None:
+    def _begin(self, operation: Operation, status: str, interrupted: float | None) -> None:
         self.status = status
         self._operation = operation
         self._interrupted_at = None if interrupted is None else time.time() + interrupted
@@ -146,18 +189,37 @@ class Stack:
         """When CloudFormation has something to do with the stack; None if it has not."""
         if self._waits_for is None or self._operation is None:
             return None
-        if self._waits_for.taken is not None:
+        if self._waits_for.has_come:
             return time.time()
         ends = self._waits_for.ends
         return ends if self._interrupted_at is None else min(ends, self._interrupted_at)
 
     def wake(self) -> None:
-        if self._waits_for is not None and (self._waits_for.is_over or self._is_interrupted()):
+        wakes = self.wakes()
+        if self._waits_for is not None and wakes is not None and wakes <= time.time():
             self._waits_for.open = False
             self._go_on()
 
-    def _is_interrupted(self) -> bool:
-        return self._interrupted_at is not None and time.time() >= self._interrupted_at
+    def _is_made(self, exchange: Exchange) -> Generator[Awaited, None, bool]:
+        """Wait for the answer, then for the signal if there is a condition for it; whether all that
+        the operation has to do succeeded."""
+        yield exchange
+        self.physical_id = exchange.physical_id
+        if exchange.taken is None or not exchange.succeeded:
+            return False
+        image_id = exchange.taken["Data"]["ImageId"]
+        if exchange.handle is not None:
+            handle = self.handles[exchange.handle]
+            condition = Condition(handle, time.time() + exchange.given_up - exchange.sent)
+            self.conditions.append(condition)
+            yield condition
+            if condition.signal is None or not condition.succeeded:
+                return False
+            image_id = condition.signal.data["ImageId"]
+        if self._sibling_has_failed():
+            return False
+        self.image_id = image_id
+        return True
 
     def _sibling_has_failed(self) -> bool:
         """A sibling that fails later than the request fails after it."""
@@ -172,27 +234,20 @@ class Stack:
         except StopIteration:
             self._operation = self._waits_for = None
 
-    def _create(self, properties: Properties) -> Generator[Exchange, None, None]:
+    def _create(self, properties: Properties) -> Operation:
         self.properties = properties
         exchange = self._send("Create", properties)
-        yield exchange
-        if exchange.succeeded and not self._sibling_has_failed():
-            self.physical_id = exchange.physical_id
+        if (yield from self._is_made(exchange)):
             self.status = "CREATE_COMPLETE"
             return
         self._interrupted_at = None
-        self.physical_id = exchange.physical_id
         yield from self._delete(exchange.physical_id, properties, "ROLLBACK")
 
-    def _update(
-        self, properties: Properties, *, delete_first: bool
-    ) -> Generator[Exchange, None, None]:
-        old_id, old = self.physical_id, self.properties
+    def _update(self, properties: Properties, *, delete_first: bool) -> Operation:
+        old_id, old, old_image_id = self.physical_id, self.properties, self.image_id
         exchange = self._send("Update", properties, old, old_id)
         exchange.invented = old_id or ""
-        yield exchange
-        self.physical_id = exchange.physical_id
-        if exchange.succeeded and not self._sibling_has_failed():
+        if (yield from self._is_made(exchange)):
             self.properties = properties
             if self.physical_id != old_id:
                 yield from self._clean_up(old_id, old)
@@ -204,31 +259,27 @@ class Stack:
         yield from self._roll_back(old, properties)
         if self.physical_id != old_id and self.status == "UPDATE_ROLLBACK_COMPLETE":
             self.violations.append(f"Rolled back from {old_id} to {self.physical_id}")
+        if self.image_id != old_image_id and self.status == "UPDATE_ROLLBACK_COMPLETE":
+            self.violations.append(f"Rolled back from {old_image_id} to {self.image_id}")
 
-    def _roll_back(
-        self, properties: Properties, failed: Properties
-    ) -> Generator[Exchange, None, None]:
+    def _roll_back(self, properties: Properties, failed: Properties) -> Operation:
         failed_id = self.physical_id
         back = self._send("Update", properties, failed, failed_id)
         back.invented = failed_id or ""
         yield back
-        if not back.succeeded:
-            self.status = "UPDATE_ROLLBACK_FAILED"
-            self.physical_id = back.physical_id
-            return
         self.physical_id = back.physical_id
+        if back.taken is None or not back.succeeded:
+            self.status = "UPDATE_ROLLBACK_FAILED"
+            return
+        self.image_id = back.taken["Data"]["ImageId"]
         if back.physical_id != failed_id:
             yield from self._clean_up(failed_id, failed)
         self.status = "UPDATE_ROLLBACK_COMPLETE"
 
-    def _clean_up(
-        self, physical_id: str | None, properties: Properties
-    ) -> Generator[Exchange, None, None]:
+    def _clean_up(self, physical_id: str | None, properties: Properties) -> Operation:
         yield self._send("Delete", properties, physical_id=physical_id)
 
-    def _delete(
-        self, physical_id: str | None, properties: Properties, what: str
-    ) -> Generator[Exchange, None, None]:
+    def _delete(self, physical_id: str | None, properties: Properties, what: str) -> Operation:
         self.physical_id, self.properties = physical_id, properties
         exchange = self._send("Delete", properties, physical_id=physical_id)
         exchange.invented = physical_id or ""
@@ -284,7 +335,11 @@ class Stack:
 
 
 def receive(stacks: Mapping[str, Stack], url: str, body: bytes) -> int:
-    """Take what is PUT to a ResponseURL; the HTTP status."""
+    """Take what is PUT to a ResponseURL, or to a handle; the HTTP status."""
+    if url.startswith(handles.PATH):
+        stack_id, logical_id = handles.place(url)
+        of_stack = stacks[stack_id].handles.values()
+        return next(each for each in of_stack if each.logical_id == logical_id).take(body)
     key = unquote(url.rpartition("/")[2].partition("?")[0])
     stack_id, _, request_id = key.split("|")
     stack = stacks[stack_id]

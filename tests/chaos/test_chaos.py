@@ -1,5 +1,6 @@
 """A short search; `make chaos` runs a long one."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.machine import machine, search
 from tests.chaos.sequence import Run, Step, carry_out
-from tests.chaos.world import World, running
+from tests.chaos.world import VISIBILITY_SECONDS, World, running
 
 BUNDLE: dict[str, Any] = {
     "method": "BundleInstance",
@@ -23,7 +24,13 @@ BUNDLE: dict[str, Any] = {
     "store_seconds": 40,
     "store_outcome": "complete",
     "store_stalls": 99,
+    "image": None,
     "described": None,
+    "register_seconds": 0,
+    "register_outcome": "complete",
+    "handle": None,
+    "completion": 600,
+    "long": False,
     "sibling": None,
 }
 CREATE: dict[str, Any] = {"do": "create", **BUNDLE}
@@ -35,6 +42,20 @@ UPDATE: dict[str, Any] = {
     "prefix": "b",
 }
 STORES: dict[str, Any] = {"method": "StoreImage", "described": "x"}
+HANDLE: dict[str, Any] = {"handle": "new", "timeout": 60}
+UPDATE_IMAGE: dict[str, Any] = {
+    "do": "update image",
+    "stack": 0,
+    "image": "",
+    "described": "y",
+    "register_seconds": 0,
+    "register_outcome": "complete",
+    "handle": None,
+    "completion": 600,
+    "sibling": None,
+}
+FAILS: dict[str, Any] = {"register_outcome": "failed", "register_seconds": 20}
+REGISTERS: dict[str, Any] = {"image": "", "described": "x"}
 LATER: dict[str, Any] = {"do": "move", "seconds": 250}
 
 
@@ -52,7 +73,7 @@ def world() -> Iterator[World]:
 @pytest.mark.parametrize("number", range(3))
 def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
     run_state_machine_as_test(
-        seed(number)(machine(world)), settings=search(25, steps=12, shrink=False)
+        seed(number)(machine(world)), settings=search(15, steps=12, shrink=False)
     )
 
 
@@ -94,6 +115,53 @@ def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
             UPDATE | STORES | {"prefix": "a", "described": "y", "sibling": 12},
             {"do": "move", "seconds": 1000},
         ],
+        [CREATE | REGISTERS, LATER, UPDATE_IMAGE, LATER],
+        [CREATE | REGISTERS, LATER, UPDATE_IMAGE | {"described": None}, LATER],
+        [CREATE | REGISTERS, LATER, UPDATE_IMAGE | {"image": None}, LATER],
+        [CREATE, LATER, UPDATE_IMAGE, LATER, UPDATE_IMAGE | {"image": None}, LATER],
+        [CREATE | REGISTERS | {"image": "n"}, LATER, UPDATE_IMAGE | {"image": "n"}, LATER],
+        [CREATE | REGISTERS | {"image": "n"}, LATER, UPDATE_IMAGE | {"sibling": 1}, LATER],
+        [CREATE | REGISTERS, LATER, UPDATE_IMAGE | FAILS, LATER],
+        [CREATE | REGISTERS | FAILS | {"on_delete": "Retain"}, LATER],
+        [CREATE, LATER, UPDATE_IMAGE | FAILS | {"image": "n"}, LATER, UPDATE_IMAGE, LATER],
+        # The name comes back, of an image that is described in another way by now.
+        [
+            CREATE | REGISTERS | {"image": "n"},
+            LATER,
+            UPDATE_IMAGE | {"image": None},
+            LATER,
+            UPDATE_IMAGE | {"image": "n"},
+        ],
+        [
+            CREATE | REGISTERS | {"image": "n"},
+            LATER,
+            UPDATE_IMAGE | {"image": "m"},
+            LATER,
+            UPDATE_IMAGE | {"image": "n"},
+        ],
+        [CREATE | REGISTERS | {"register_seconds": 100}, LATER, UPDATE | REGISTERS],
+        [CREATE | REGISTERS | {"on_delete": "Retain"}, LATER, UPDATE_IMAGE],
+        [
+            CREATE | REGISTERS,
+            LATER,
+            *({"do": "copy", "number": 0, "by_hand": by_hand} for by_hand in (True, False)),
+            UPDATE_IMAGE,
+        ],
+        [fault("ec2:RegisterImage", "cut-after"), CREATE | REGISTERS],
+        [CREATE | HANDLE | REGISTERS, LATER, UPDATE | HANDLE | REGISTERS],
+        [CREATE | HANDLE, LATER, UPDATE | HANDLE | {"sibling": 9}],
+        [CREATE | HANDLE, LATER, UPDATE | HANDLE | {"outcome": "failed"}],
+        [CREATE | HANDLE | {"outcome": "hang"}, LATER, UPDATE],
+        [CREATE | HANDLE, {"do": "move", "seconds": 12}, {"do": "delete", "stack": 0}],
+        [CREATE | HANDLE, LATER, UPDATE_IMAGE | {"handle": "same"}, UPDATE | {"handle": "same"}],
+        [CREATE | HANDLE, LATER, UPDATE_IMAGE | {"handle": "new"}],
+        [CREATE | STORES | HANDLE, LATER, UPDATE | STORES | HANDLE | {"sibling": 9}],
+        [CREATE | STORES | HANDLE, LATER, UPDATE | STORES | HANDLE | {"store_outcome": "failed"}],
+        [
+            CREATE | STORES | HANDLE,
+            {"do": "move", "seconds": 60},
+            {"do": "delete", "stack": 0},
+        ],
         # Finished, not answered; and the process that removes it is killed half-way.
         [
             fault("response:Put", "kill"),
@@ -109,25 +177,29 @@ def test_paths_that_are_known_to_be_hard_end_right(world: World, steps: list[Ste
 
 
 @pytest.mark.parametrize(
-    ("steps", "kind"),
+    ("steps", "kind", "every"),
     [
-        ([CREATE], "meanwhile"),
-        ([CREATE], "kill-after"),
-        ([CREATE, LATER, UPDATE], "kill-after"),
-        ([CREATE, LATER, UPDATE | {"sibling": 9}], "kill-after"),
-        ([CREATE | STORES], "kill-after"),
+        ([CREATE], "meanwhile", 1),
+        ([CREATE], "kill-after", 1),
+        ([CREATE, LATER, UPDATE], "kill-after", 5),
+        ([CREATE, LATER, UPDATE | {"sibling": 9}], "kill-after", 5),
+        ([CREATE | REGISTERS | {"image": "n"}, LATER, UPDATE_IMAGE], "kill-after", 2),
+        ([CREATE | REGISTERS, LATER, UPDATE_IMAGE | {"sibling": 1}], "kill-after", 3),
+        ([CREATE | REGISTERS | HANDLE], "kill-after", 2),
+        ([CREATE | STORES], "kill-after", 2),
         (
             [CREATE | STORES, {"do": "move", "seconds": 60}, {"do": "delete", "stack": 0}],
             "kill-after",
+            7,
         ),
     ],
 )
 @pytest.mark.timeout(600)
 def test_a_kill_after_any_call_breaks_no_promise(
-    world: World, steps: list[Step], kind: str
+    world: World, steps: list[Step], kind: str, every: int
 ) -> None:
     """The calls are counted from the last step on, until a sequence ends before the kill."""
-    for nth in range(1, 200):
+    for nth in range(1, 200, every):
         before = world.counts[kind]
         kill = fault("*", kind, nth)
         carry_out(world, [*steps[:-1], kill, steps[-1], {"do": "move", "seconds": 600}])
@@ -135,6 +207,42 @@ def test_a_kill_after_any_call_breaks_no_promise(
             assert nth > 10
             return
     raise AssertionError("The sequence has no end")
+
+
+@pytest.mark.parametrize(
+    ("bundle", "faults"),
+    [
+        (REGISTERS | {"seconds": 10800}, []),
+        (STORES | {"store_seconds": 10800}, []),
+        (STORES | {"store_seconds": 10800}, [fault("*", "kill", 500)]),
+    ],
+    ids=["bundled", "stored", "stored, with a crash"],
+)
+def test_a_three_hour_task_completes_through_its_handle(
+    world: World, bundle: dict[str, Any], faults: list[dict[str, Any]]
+) -> None:
+    run = Run(world)
+
+    for step in (*faults, CREATE | HANDLE | {"completion": 14400} | bundle):
+        run.step(step)
+    world.come_to_rest()
+
+    [stack] = run.stacks
+    [exchange] = stack.exchanges
+    [condition] = stack.conditions
+    assert stack.status == "CREATE_COMPLETE"
+    assert exchange.is_accepted
+    assert condition.signal is not None
+    assert condition.signal.succeeds
+    assert condition.signal.at - exchange.sent > 3 * 3600
+    assert stack.image_id == condition.signal.data["ImageId"] != ""
+    polled = [moment - exchange.sent for moment in world.polled]
+    apart = [later - sooner for sooner, later in itertools.pairwise([0.0, *polled])]
+    assert len(polled) >= 3 * 60
+    assert max(apart) <= (61 if not faults else VISIBILITY_SECONDS + 61)
+    assert max(polled) <= condition.signal.at - exchange.sent
+    assert bool(world.log) == bool(faults)
+    run.finish()
 
 
 def test_a_sequence_is_printed_so_that_it_can_be_carried_out_again(world: World) -> None:

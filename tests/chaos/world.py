@@ -33,13 +33,15 @@ from samtranslator.yaml_helper import yaml_parse
 from urllib3.connectionpool import HTTPConnectionPool
 
 from instance_bundle import app, aws, last_resort
+from instance_bundle.images import REQUEST_TAG
 from instance_bundle.properties import MethodName
 from instance_bundle.settings import settings
-from instance_bundle.store_image import REQUEST_TAG
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, images, store_tasks
+from sandbox.ec2.image import snapshot_ids
+from sandbox.events_put import EventsPut
 from tests.chaos.images import WorldsImages, portrait
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -50,11 +52,12 @@ RECEIVES = 3
 BATCH = 100
 RETRY_DELAYS = (60.0, 120.0)
 EVENT_SECONDS = 900
-LONGEST_RUN = 4 * 3600
+LONGEST_RUN = 14 * 3600
 
 FAULTS = ("fail", "throttle", "deny", "delay", "cut", "cut-after")
 KILLS = ("kill", "kill-after")
 RESPONSE_PUT = "response:Put"
+EVENTS_PUT = "events:PutEvents"
 
 _TAGGED: tuple[Literal["image", "snapshot"], ...] = ("image", "snapshot")
 
@@ -71,6 +74,9 @@ _ERRORS = {
     ("secretsmanager", "fail"): (500, "InternalServiceError"),
     ("secretsmanager", "throttle"): (400, "ThrottlingException"),
     ("secretsmanager", "deny"): (400, "AccessDeniedException"),
+    ("events", "fail"): (500, "InternalException"),
+    ("events", "throttle"): (400, "ThrottlingException"),
+    ("events", "deny"): (400, "AccessDeniedException"),
     ("sqs", "fail"): (500, "InternalFailure"),
     ("sqs", "throttle"): (400, "RequestThrottled"),
     ("sqs", "deny"): (403, "AccessDenied"),
@@ -161,7 +167,10 @@ class World:
         violations: what was seen broken on the way.
         delivered: the events that reached the function.
         log: what struck, in order.
-        answers_struck: when an answer on its way, or the last resort, was struck; epoch seconds.
+        answers_struck: when an answer or event on its way, or the last resort, was struck; epoch
+            seconds.
+        polled: when polls were taken up; epoch seconds.
+        events_put: what the event buses were told, over all of the world's life.
     """
 
     clock: time_machine.Traveller
@@ -178,6 +187,8 @@ class World:
     delivered: list[Mapping[str, Any]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     answers_struck: list[float] = field(default_factory=list)
+    polled: list[float] = field(default_factory=list)
+    events_put: EventsPut = field(default_factory=EventsPut)
     _events: list[_Event] = field(default_factory=list)
     _armed: list[_Armed] = field(default_factory=list)
     _duplicated: int = 0
@@ -204,6 +215,7 @@ class World:
         self.delivered.clear()
         self.log.clear()
         self.answers_struck.clear()
+        self.polled.clear()
 
     def clear_queues(self) -> None:
         """Forget all messages."""
@@ -364,6 +376,8 @@ class World:
         if not batch:
             return
         event = {"Records": [_record(message) for message in batch]}
+        if queue == "polls":
+            self.polled.append(time.time())
         if queue == "polls" and self._duplicated:
             self._duplicated -= 1
             self.counts["duplicates"] += 1
@@ -459,7 +473,7 @@ class World:
                 self._armed.remove(armed)
             self.counts[armed.fault.kind] += 1
             self.log.append(f"{armed.fault.kind} {name}")
-            if name == RESPONSE_PUT or self._contexts[-1].is_for_last_resort:
+            if name in (RESPONSE_PUT, EVENTS_PUT) or self._contexts[-1].is_for_last_resort:
                 self.answers_struck.append(time.time())
             return armed.fault.kind
         return None
@@ -479,6 +493,7 @@ def running() -> Iterator[World]:
             "ALLOWED_INSTANCE_TAG": "sandbox:bundled=yes",
             "UPLOAD_SECRET_ARNS": "*",
             "SANDBOX_RESPONSE_ORIGIN": "https://bucket.example",
+            "EVENT_BUS": "default",
         }
         parts.enter_context(patch.dict(os.environ, variables))
         parts.callback(_forget)
@@ -499,6 +514,8 @@ def running() -> Iterator[World]:
         }
         secret = aws.secretsmanager().create_secret(Name="bundles", SecretString=json.dumps(key))
         world = World(clock, instances, secret["ARN"], _images_of_others(clock))
+        _forget_public_images(world)
+        parts.enter_context(world.events_put.watching())
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
         parts.enter_context(patch.object(HTTPConnectionPool, "_make_request", _put(world)))
@@ -549,6 +566,18 @@ def _images_of_others(clock: time_machine.Traveller) -> WorldsImages:
     )
 
 
+def _forget_public_images(world: World) -> None:
+    """Take away moto's many images that nothing here is about: each look at images goes over all
+    of them."""
+    backend = world.images.ec2
+    used = {instance.image_id for instance in backend.all_instances()} | world.images.foreign.keys()
+    for image_id in backend.amis.keys() - used:
+        del backend.amis[image_id]
+    kept = [id_ for image_id in used for id_ in snapshot_ids(backend.amis[image_id])]
+    for snapshot_id in backend.snapshots.keys() - set(kept):
+        del backend.snapshots[snapshot_id]
+
+
 def _make_resources() -> None:
     template = yaml_parse((REPOSITORY / "template.yaml").read_text())
     table = template["Resources"]["LedgerTable"]["Properties"]
@@ -577,6 +606,8 @@ def _stub(world: World) -> Callable[..., Any]:
                 world.note_start()
             if action == "CreateImage":
                 world.images.note_starts()
+            if action == "RegisterImage":
+                world.images.note_registrations()
             return answer
 
         def refuse(kind: str) -> Any:

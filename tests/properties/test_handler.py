@@ -15,7 +15,7 @@ from instance_bundle.properties import Properties
 from instance_bundle.request import Request
 
 from ..unit.conftest import Context
-from .test_parsing import EVENTS, JSON, NEARLY_VALID, TEXT
+from .test_parsing import EVENTS, JSON, NEARLY_VALID, TEXT, valid
 
 CONTEXT = Context()
 QUICK = settings(
@@ -66,11 +66,12 @@ def test_an_event_that_is_no_request_is_refused_with_no_call_and_no_answer(
 @given(
     st.sampled_from(["Create", "Update"]),
     JSON | NEARLY_VALID,
+    JSON | NEARLY_VALID | valid(),
     TEXT.filter(bool),
     TEXT.filter(bool),
 )
 def test_properties_that_are_wrong_are_answered_with_no_call(
-    answered: list[bytes], kind: str, properties: Any, stack_id: str, physical_id: str
+    answered: list[bytes], kind: str, properties: Any, old: Any, stack_id: str, physical_id: str
 ) -> None:
     event = {
         "RequestType": kind,
@@ -80,6 +81,7 @@ def test_properties_that_are_wrong_are_answered_with_no_call(
         "LogicalResourceId": "Bundle",
         "PhysicalResourceId": physical_id,
         "ResourceProperties": properties,
+        **({"OldResourceProperties": old} if kind == "Update" else {}),
     }
     try:
         Request.parse(event)
@@ -92,3 +94,30 @@ def test_properties_that_are_wrong_are_answered_with_no_call(
         [text] = answered
         assert len(text) <= response.LIMIT
         assert b'"FAILED"' in text
+
+
+@QUICK
+@given(
+    st.sampled_from(["Create", "Update"]),
+    valid(),
+    JSON | NEARLY_VALID | valid(),
+)
+def test_properties_that_are_valid_are_taken_to_the_ledger_unanswered(
+    answered: list[bytes], kind: str, properties: Any, old: Any
+) -> None:
+    event = {
+        "RequestType": kind,
+        "ResponseURL": "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/answer",
+        "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/web/1",
+        "RequestId": "r1",
+        "LogicalResourceId": "Bundle",
+        "PhysicalResourceId": "bun-1",
+        "ResourceProperties": properties,
+        **({"OldResourceProperties": old} if kind == "Update" else {}),
+    }
+    answered.clear()
+
+    with pytest.raises(Called):
+        app.handler(event, CONTEXT)
+
+    assert answered == []

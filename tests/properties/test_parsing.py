@@ -11,8 +11,17 @@ from instance_bundle import response
 from instance_bundle.errors import InstanceBundleError, InvalidEvent, InvalidProperties
 from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
-from instance_bundle.properties import Properties, service_timeout
+from instance_bundle.properties import (
+    Image,
+    Properties,
+    completion_handle,
+    completion_timeout,
+    service_timeout,
+)
+from instance_bundle.redaction import conceal
 from instance_bundle.request import Request, RequestKey
+
+from .test_response_urls import GOOD, WAITS
 
 TEXT = st.text(st.characters(), max_size=40)
 NUMBERS = st.integers() | st.floats(allow_nan=False)
@@ -21,7 +30,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
-NAMES = ("ServiceToken", "ServiceTimeout", "InstanceId", "Storage", "DryRun", "Method")
+NAMES = (
+    *("ServiceToken", "ServiceTimeout", "InstanceId", "Storage", "DryRun", "Method", "OnDelete"),
+    *("Image", "CompletionHandle", "CompletionTimeout", "UploadCredentials"),
+)
+IMAGE_NAMES = ("Name", "Description", "Architecture", "NoReboot", "Tags")
 S3_NAMES = ("Bucket", "Prefix", "AWSAccessKeyId", "UploadPolicy", "UploadPolicySignature")
 
 
@@ -29,17 +42,68 @@ def object_of(*names: str, values: st.SearchStrategy[Any] = JSON) -> st.SearchSt
     return st.dictionaries(st.sampled_from(names) | TEXT, values, max_size=len(names))
 
 
+HANDLES = st.sampled_from([url for url in GOOD if WAITS in url])
+NEARLY_HANDLES = HANDLES | st.builds(
+    "{}{}".format, st.sampled_from(["http://", "https://", "https://["]), TEXT
+)
+TAGS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "Key": st.from_regex(r"[A-Z][A-Za-z0-9 _.:/=+@-]{0,126}", fullmatch=True),
+            "Value": st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{0,256}", fullmatch=True),
+        }
+    ),
+    max_size=9,
+)
+NEARLY_IMAGES = object_of(
+    *IMAGE_NAMES,
+    values=JSON
+    | TAGS
+    | st.lists(object_of("Key", "Value"), max_size=3)
+    | st.sampled_from(["web", "x86_64", "true"]),
+)
 NEARLY_VALID = object_of(
     *NAMES,
     values=JSON
     | object_of("S3", values=object_of(*S3_NAMES))
-    | st.sampled_from(["i-1234567890abcdef0", "true", "3600"]),
+    | NEARLY_IMAGES
+    | NEARLY_HANDLES
+    | st.sampled_from(["i-1234567890abcdef0", "true", "3600", "BundleInstance", "StoreImage"]),
 )
+
+
+def images(**others: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Images that are valid, with what one of the methods takes besides."""
+    name = st.from_regex(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}", fullmatch=True)
+    description = st.from_regex(r"[ -~]{0,255}", fullmatch=True)
+    optional = {"Name": name, "Description": description, "Tags": TAGS, **others}
+    return st.fixed_dictionaries({}, optional=optional)
+
+
+@st.composite
+def valid(draw: st.DrawFn) -> dict[str, Any]:
+    """Properties that are valid, as CloudFormation sends them."""
+    raw: dict[str, Any] = {"InstanceId": "i-1234567890abcdef0"}
+    if draw(st.booleans()):
+        raw |= {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
+        asked = images(NoReboot=st.sampled_from(["true", "false"]))
+    else:
+        raw |= {"Storage": {"S3": {"Bucket": "images", "Prefix": "web"}}}
+        asked = images(Architecture=st.sampled_from(["i386", "x86_64", "arm64"]))
+    if draw(st.booleans()):
+        raw["Image"] = draw(asked)
+    if draw(st.booleans()):
+        raw["CompletionHandle"] = draw(HANDLES)
+        if draw(st.booleans()):
+            raw["CompletionTimeout"] = str(draw(st.integers(1, 43200)))
+    return raw
+
+
 MEMBERS = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
 EVENTS = JSON | object_of(
     *MEMBERS,
-    *("PhysicalResourceId", "ResourceProperties", "Records"),
-    values=JSON | st.sampled_from(["Create", "Update", "Delete"]),
+    *("PhysicalResourceId", "ResourceProperties", "OldResourceProperties", "Records"),
+    values=JSON | NEARLY_VALID | st.sampled_from(["Create", "Update", "Delete"]),
 )
 
 
@@ -66,6 +130,57 @@ def test_any_properties_are_parsed_or_refused_with_paths(raw: Any) -> None:
 @given(JSON | NEARLY_VALID)
 def test_any_properties_have_a_service_timeout(raw: Any) -> None:
     assert 1 <= service_timeout(raw) <= 3600
+
+
+@given(JSON | NEARLY_VALID | valid())
+def test_any_properties_have_a_completion_timeout_and_perhaps_a_handle(raw: Any) -> None:
+    assert 1 <= completion_timeout(raw) <= 43200
+    assert completion_handle(raw) is None or raw["CompletionHandle"] == completion_handle(raw)
+
+
+@given(valid())
+def test_valid_properties_are_parsed(raw: dict[str, Any]) -> None:
+    image = Properties.parse(raw).image
+
+    assert (image is None) == ("Image" not in raw)
+    if image is not None:
+        assert image.name == raw["Image"].get("Name")
+        assert image.tags == {tag["Key"]: tag["Value"] for tag in raw["Image"].get("Tags", [])}
+
+
+def an_update(now: Any, before: Any) -> Request:
+    return Request.parse(
+        {
+            "RequestType": "Update",
+            "ResponseURL": "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/answer",
+            "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/web/1",
+            "RequestId": "r1",
+            "LogicalResourceId": "Bundle",
+            "PhysicalResourceId": "bun-1",
+            "ResourceProperties": now,
+            "OldResourceProperties": before,
+        }
+    )
+
+
+@given(JSON | NEARLY_VALID | valid(), JSON | NEARLY_VALID | valid(), TEXT)
+def test_any_update_says_what_is_new(now: Any, before: Any, text: str) -> None:
+    update = an_update(now, before)
+
+    assert isinstance(update.old_image, Image | None)
+    assert not an_update(now, now).changes_image
+    assert an_update(now, now).handle is None
+    if update.handle is not None:
+        assert update.handle == now["CompletionHandle"] != completion_handle(before)
+    assert isinstance(conceal(text, update), str)
+
+
+@given(TEXT, HANDLES, TEXT)
+def test_any_text_is_told_without_the_handles_url(before: str, handle: str, after: str) -> None:
+    update = an_update({"CompletionHandle": handle}, {})
+
+    assert handle not in conceal(f"{before}{handle}{after}", update)
+    assert handle.partition("?")[2] not in conceal(f"{before}{handle}{after}", update)
 
 
 @given(EVENTS)
@@ -98,3 +213,22 @@ def test_any_reason_is_an_answer_that_cloudformation_takes(reason: str, physical
 
     assert len(text) <= response.LIMIT
     assert json.loads(text)["Status"] == "FAILED"
+
+
+@given(
+    st.text(st.characters(blacklist_categories=["Cc", "Cs"]), min_size=1, max_size=900),
+    st.text(st.characters(), max_size=9000),
+)
+def test_any_result_is_a_signal_that_a_handle_takes(prefix: str, reason: str) -> None:
+    storage = {"S3": {"Bucket": "b" * 63, "Prefix": prefix}}
+    raw = {"InstanceId": "i-1234567890abcdef0", "Storage": storage}
+    if not isinstance(parsed(Properties.parse, raw), Properties):
+        return
+    data = json.dumps({"BundleId": "bun-1", "S3Uri": f"s3://{'b' * 63}/{prefix}"})
+
+    text = response.fitted(
+        {"Status": "FAILURE", "UniqueId": "r" * 128, "Data": data, "Reason": reason}
+    )
+
+    assert len(text) <= response.LIMIT
+    assert json.loads(text)["Data"] == data

@@ -31,6 +31,9 @@ ACTIONS: Mapping[str, frozenset[str]] = {
             *("s3:PutObject", "s3:PutObjectTagging"),
         }
     ),
+    # EC2 reads manifest and parts itself: nothing is said of the caller's permissions for Amazon S3
+    # (EC2 API Reference, RegisterImage).
+    "ec2:RegisterImage": frozenset({"ec2:RegisterImage"}),
     "ec2:DescribeImages": frozenset({"ec2:DescribeImages"}),
     "ec2:DescribeSnapshots": frozenset({"ec2:DescribeSnapshots"}),
     "ec2:DescribeStoreImageTasks": frozenset({"ec2:DescribeStoreImageTasks"}),
@@ -54,6 +57,8 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "dynamodb:UpdateItem": frozenset({"dynamodb:UpdateItem"}),
     # Secrets Manager API Reference, GetSecretValue, Required permissions.
     "secretsmanager:GetSecretValue": frozenset({"secretsmanager:GetSecretValue"}),
+    # Amazon EventBridge API Reference, PutEvents.
+    "events:PutEvents": frozenset({"events:PutEvents"}),
     "sqs:SendMessage": frozenset({"sqs:SendMessage"}),
     # The function deletes messages itself, and so does Lambda, which also makes the two below (AWS
     # Lambda Developer Guide, Creating and configuring an Amazon SQS event source mapping,
@@ -68,9 +73,11 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     # function logs to CloudWatch Logs, Required IAM permissions); the log group is there already.
     "logs:CreateLogStream": frozenset({"logs:CreateLogStream"}),
     "logs:PutLogEvents": frozenset({"logs:PutLogEvents"}),
-    # The URL is pre-signed: CloudFormation's permission counts, not the function's (CloudFormation
-    # User Guide, Custom resource request objects, ResponseURL).
+    # The URLs are pre-signed: CloudFormation's permission counts, not the function's
+    # (CloudFormation User Guide, Custom resource request objects, ResponseURL; Create wait
+    # conditions in a CloudFormation template).
     "response:Put": frozenset(),
+    "signal:Put": frozenset(),
 }
 """The actions, by the call, as `service:Action`."""
 
@@ -102,10 +109,11 @@ WITH_KEYS: Mapping[str, frozenset[str]] = {
 
 
 AT_CREATION: Mapping[str, frozenset[str]] = {
-    # It has the image and the snapshots tagged as they are made (Service Authorization Reference,
-    # Amazon EC2, CreateImage, Dependent actions; Amazon EC2 User Guide, Grant permission to tag
-    # Amazon EC2 resources during creation).
+    # They have the image, and its snapshots, tagged as they are made (Service Authorization
+    # Reference, Amazon EC2, CreateImage and RegisterImage, Dependent actions; Amazon EC2 User
+    # Guide, Grant permission to tag Amazon EC2 resources during creation).
     "ec2:CreateImage": frozenset({"ec2:CreateTags"}),
+    "ec2:RegisterImage": frozenset({"ec2:CreateTags"}),
 }
 """The actions that are needed besides on what the call creates, as it does."""
 

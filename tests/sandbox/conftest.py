@@ -7,7 +7,15 @@ import pytest
 
 from sandbox.clients import Clients
 
-from .faults import clear_faults, count_calls, forget_ledger, hits, hurry, wait_for_empty_queues
+from .faults import (
+    clear_faults,
+    count_calls,
+    forget_images,
+    forget_ledger,
+    hits,
+    hurry,
+    wait_for_empty_queues,
+)
 from .support import Aws, SandboxProcess, signing_secret
 from .trials import PHASES, Steps, Trial, carry_out, new_trial
 
@@ -73,6 +81,7 @@ def quick_and_clear(quick_aws: Aws) -> Iterator[Aws]:
     clear_faults(quick_aws)
     wait_for_empty_queues(quick_aws)
     forget_ledger(quick_aws)
+    forget_images(quick_aws)
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,23 @@ def ledger_items(aws: Aws) -> list[dict[str, Any]]:
     return items
 
 
+def forget_images(aws: Aws) -> None:
+    """Take away the images and snapshots that carry tags, which are those that were made, and all
+    tags: the sandbox reads these for each image that it filters by one."""
+    ec2 = aws.clients.ec2
+    for image in ec2.describe_images(Owners=["self"])["Images"]:
+        if image.get("Tags"):
+            ec2.deregister_image(ImageId=image["ImageId"])
+    for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
+        if snapshot.get("Tags"):
+            ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    tags = ec2.describe_tags()["Tags"]
+    if tags:
+        ids = {tag["ResourceId"] for tag in tags}
+        keys = {tag["Key"] for tag in tags}
+        ec2.delete_tags(Resources=sorted(ids), Tags=[{"Key": key} for key in sorted(keys)])
+
+
 def forget_ledger(aws: Aws) -> None:
     """Empty the ledger: the sandbox reads all of it in each query, and many stacks slow it down."""
     dynamodb = aws.clients.client("dynamodb")

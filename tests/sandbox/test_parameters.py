@@ -69,18 +69,37 @@ def test_an_update_of_a_parameter_reaches_the_next_invocation(clients: Clients) 
 
 
 def test_the_application_gets_the_sandboxs_parameters_and_those_that_are_given() -> None:
-    with running(parameters={"LogRetentionInDays": "7"}) as ready:
-        [stack] = Clients(ready.endpoint).cloudformation.describe_stacks(
-            StackName=application.STACK_NAME
-        )["Stacks"]
+    given = {"LogRetentionInDays": "7", "AllowImages": "false", "EventBusName": "images/done"}
+    with running(parameters=given) as ready:
+        clients = Clients(ready.endpoint)
+        [stack] = clients.cloudformation.describe_stacks(StackName=application.STACK_NAME)["Stacks"]
+        variables = _variables(clients)
 
     parameters = {
         parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in stack["Parameters"]
     }
-    assert parameters["LogRetentionInDays"] == "7"
+    assert parameters | given == parameters
     assert (
         parameters["UploadSecretArns"] == "arn:aws:secretsmanager:us-east-1:123456789012:secret:*"
     )
+    assert {function: each["EVENT_BUS"] for function, each in variables.items()} == {
+        "InstanceBundleFunction": "images/done",
+        "LastResortFunction": "images/done",
+    }
+    assert variables["InstanceBundleFunction"]["ALLOW_IMAGES"] == "false"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("EventBusName", "two words"), ("EventBusName", "x" * 257), ("AllowImages", "no")],
+)
+def test_a_parameter_of_the_application_is_checked_before_anything_is_made(
+    clients: Clients, name: str, value: str
+) -> None:
+    with pytest.raises(clients.cloudformation.exceptions.ClientError, match=name):
+        application.deploy(clients, {name: value})
+
+    assert clients.cloudformation.list_stacks()["StackSummaries"] == []
 
 
 @pytest.mark.parametrize("argument", ["LogRetentionInDays", "=7"])
@@ -90,6 +109,18 @@ def test_a_parameter_needs_a_name_and_a_value(argument: str) -> None:
 
     assert refused.returncode == 2
     assert f"{argument!r} is not KEY=VALUE" in refused.stderr
+
+
+def _variables(clients: Clients) -> dict[str, dict[str, str]]:
+    """The environment variables of the application's functions, by their logical IDs."""
+    resources = clients.cloudformation.describe_stack_resources(StackName=application.STACK_NAME)
+    return {
+        resource["LogicalResourceId"]: clients.functions.get_function_configuration(
+            FunctionName=resource["PhysicalResourceId"]
+        )["Environment"]["Variables"]
+        for resource in resources["StackResources"]
+        if resource["ResourceType"] == "AWS::Lambda::Function"
+    }
 
 
 def _outputs_at(clients: Clients, name: str, status: str) -> dict[str, str]:

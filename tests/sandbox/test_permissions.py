@@ -21,7 +21,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from instance_bundle import upload_policy
-from instance_bundle.store_image import REQUEST_TAG
+from instance_bundle.images import REQUEST_TAG
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, Clients
 
@@ -35,7 +35,7 @@ from .faults import (
     wait_for_empty_queues,
 )
 from .support import Aws, SandboxProcess, json_of, signing_secret
-from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Steps, Trial, carry_out
+from .trials import BUNDLE_AND_REGISTER, BUNDLE_INSTANCE, STORE_IMAGE, Steps, Trial, carry_out
 
 KEY_OF_LEDGER_AND_QUEUES = "arn:aws:kms:us-east-1:123456789012:key/of-ledger-and-queues"
 KEY_OF_SECRETS = "arn:aws:kms:us-east-1:123456789012:key/of-secrets"
@@ -49,7 +49,12 @@ FULL = {
     "AllowObjectDeletion": "true",
     "AllowImages": "true",
 }
-LEAST = {"AllowObjectDeletion": "false", "AllowImages": "false", "UploadSecretArns": ""}
+LEAST = {
+    "AllowObjectDeletion": "false",
+    "AllowImages": "false",
+    "UploadSecretArns": "",
+    "EventBusName": "",
+}
 A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  # noqa: S105
 
 
@@ -262,7 +267,7 @@ def calls_in_the_code() -> set[str]:
         for text in CODE
         for client, method, paginated in written.findall(text)
     }
-    return found | {"secretsmanager:GetSecretValue", "response:Put"}
+    return found | {"secretsmanager:GetSecretValue", "response:Put", "signal:Put"}
 
 
 def _camel_case(method: str) -> str:
@@ -291,7 +296,8 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "HandOverWhatKeepsCrashing": {"function:LastResortFunction"},
             "Log": {"log-group:InstanceBundleLogGroup"},
             "SeeImages": {"*"},
-            "MakeImages": {"instance/*", "image/*", "snapshot/*"},
+            "CreateImages": {"instance/*", "image/*", "snapshot/*"},
+            "RegisterBundles": {"image/*"},
             "TagWhatIsMade": {"image/*", "snapshot/*"},
             "DealWithImages": {"image/*"},
             "DeleteSnapshots": {"snapshot/*"},
@@ -301,6 +307,7 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "RemoveBundles": of_bundles | of_parts,
             "ReadUploadCredentials": {"secret:*"},
             "DecryptUploadCredentials": {"key/of-secrets"},
+            "TellOfEndedWork": {"event-bus/default"},
             "ReadWhatTheKeyEncrypts": {"key/of-ledger-and-queues"},
             "EncryptMessages": {"key/of-ledger-and-queues"},
         },
@@ -310,6 +317,7 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "HandOverToThePolls": {"PollQueue"},
             "HandBackWhatKeepsCrashing": {"function:InstanceBundleFunction"},
             "Log": {"log-group:LastResortLogGroup"},
+            "TellOfEndedWork": {"event-bus/default"},
             "ReadWhatTheKeyEncrypts": {"key/of-ledger-and-queues"},
             "EncryptMessages": {"key/of-ledger-and-queues"},
         },
@@ -395,6 +403,8 @@ UNKNOWN_TO_CFN_LINT = {
     # Its data has the keys of resources, and not those of requests and services: Service
     # Authorization Reference, Condition keys for Amazon EC2.
     "ec2:CreateAction",
+    # Likewise, Condition keys for Amazon EventBridge.
+    *("events:detail-type", "events:source"),
     # AWS KMS Developer Guide, AWS KMS condition keys.
     "kms:ViaService",
     # Amazon S3 User Guide, Amazon S3 condition keys, s3:ResourceAccount.
@@ -427,7 +437,7 @@ def test_only_images_and_snapshots_that_were_made_so_are_open_to_the_function(fu
         if any("image/" in arn or "snapshot/" in arn for arn in statement.resources)
     }
 
-    makes = {"MakeImages": (), "TagWhatIsMade": ()}
+    makes = {"CreateImages": (), "RegisterBundles": (), "TagWhatIsMade": ()}
     others = {"DealWithImages", "DeleteSnapshots", "ChangeTags", "ReadSnapshotsToStoreThem"}
     assert demanded == makes | dict.fromkeys(others, (REQUEST_TAG,))
 
@@ -564,6 +574,20 @@ def _delete_midway(trial: Trial, body: dict[str, Any]) -> Steps:
     yield trial.rests()
 
 
+def _amend_and_delete(trial: Trial, amended: list[str]) -> Steps:
+    """A stack's whole life; `amended` gets what was not right before its end."""
+    body = trial.body("one", OnDelete="Delete")
+    trial.create(body)
+    yield trial.rests()
+    bundle = body["Resources"]["Bundle"]
+    bundle["Properties"] = trial.method.amended(bundle["Properties"])
+    trial.update(body)
+    yield trial.rests()
+    amended.extend(trial.problems("UPDATE_COMPLETE", 1, ["one"]))
+    trial.delete()
+    yield trial.rests()
+
+
 def _images(aws: Aws) -> tuple[list[Steps], Ends]:
     """Steps that go through all that becomes of images, and how they have ended."""
     stored, midway = tagged_image_trial(aws), tagged_image_trial(aws, "hang")
@@ -571,20 +595,8 @@ def _images(aws: Aws) -> tuple[list[Steps], Ends]:
     on_instance_store = replace(tagged_trial(aws), method=STORE_IMAGE)
     amended: list[str] = []
 
-    def store() -> Steps:
-        body = stored.body("one", OnDelete="Delete")
-        stored.create(body)
-        yield stored.rests()
-        bundle = body["Resources"]["Bundle"]
-        bundle["Properties"] = stored.method.amended(bundle["Properties"])
-        stored.update(body)
-        yield stored.rests()
-        amended.extend(stored.problems("UPDATE_COMPLETE", 1, ["one"]))
-        stored.delete()
-        yield stored.rests()
-
     return [
-        store(),
+        _amend_and_delete(stored, amended),
         _delete_midway(midway, midway.body("one")),
         _create(on_ebs, on_ebs.body("one")),
         _create(on_instance_store, on_instance_store.body("one")),
@@ -611,7 +623,7 @@ def _not_refused(trial: Trial, advice: str) -> list[str]:
 
 def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
     """Steps that go through all that becomes of bundles, under faults, and how they have ended."""
-    removed = tagged_trial(aws)
+    removed = replace(tagged_trial(aws), method=BUNDLE_AND_REGISTER)
     midway = tagged_trial(aws, outcome="hang")
     failing = tagged_trial(aws, outcome="failed")
     twice = tagged_trial(aws)
@@ -619,29 +631,21 @@ def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
     at_the_polls = tagged_trial(aws)
     in_the_ledger = tagged_trial(aws)
     at_all = tagged_trial(aws)
+    amended: list[str] = []
 
     def create(trial: Trial, **properties: Any) -> Steps:
         return _create(trial, trial.body("one", **properties))
 
-    def remove() -> Steps:
-        yield from create(removed, OnDelete="Delete")
-        removed.delete()
-        yield removed.rests()
-
     set_fault(aws, "event:Delivery", "twice", twice.name)
-    # As often as a message is received, before it is a dead letter.
-    set_fault(aws, "ec2:DescribeBundleTasks", "kill", at_the_polls.name, times=3)
-    # As often as an event is delivered, before it goes to the last resort; which hands what was
-    # received over to the polls.
-    set_fault(aws, "sqs:SendMessage", "kill", in_the_ledger.name, times=3)
-    # As often as an event is delivered, and then its record to the last resort: it is handed back.
-    set_fault(aws, "dynamodb:PutItem", "kill", at_all.name, times=6)
+    _let_crash(in_the_ledger, at_all)
 
     return [
-        *(remove(), _delete_midway(midway, midway.body("one")), create(failing), create(twice)),
-        *(create(rehearsed, DryRun=True), create(at_the_polls, OnDelete="Delete")),
-        *(create(in_the_ledger), create(at_all)),
+        *(_amend_and_delete(removed, amended), _delete_midway(midway, midway.body("one"))),
+        *(_create(failing, failing.waiting_body("one")), create(twice)),
+        *(create(rehearsed, DryRun=True), create(in_the_ledger), create(at_all)),
+        _create_with_crashing_polls(at_the_polls, at_the_polls.body("one", OnDelete="Delete")),
     ], lambda: {
+        "amended": amended,
         "removed": removed.problems("DELETE_COMPLETE", 1, []),
         "deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
         "fails": failing.problems("ROLLBACK_COMPLETE", 1, []),
@@ -651,6 +655,24 @@ def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
         "crashes once received": in_the_ledger.problems("CREATE_COMPLETE", 1, ["one"]),
         "crashes at all": at_all.problems("CREATE_COMPLETE", 1, ["one"]),
     }
+
+
+def _create_with_crashing_polls(trial: Trial, body: dict[str, Any]) -> Steps:
+    """Kill each look at the task, until the last resort has answered."""
+    fault = set_fault(trial.aws, "ec2:DescribeBundleTasks", "kill", trial.name, times=1000)
+    trial.create(body)
+    yield lambda now: any(answer["stackId"] == trial.stack_id for answer in now.responses)
+    clear_faults(trial.aws, fault)
+    yield trial.rests()
+
+
+def _let_crash(in_the_ledger: Trial, at_all: Trial) -> None:
+    aws = at_all.aws
+    # As often as an event is delivered, before it goes to the last resort; which hands what was
+    # received over to the polls.
+    set_fault(aws, "sqs:SendMessage", "kill", in_the_ledger.name, times=3)
+    # As often as an event is delivered, and then its record to the last resort: it is handed back.
+    set_fault(aws, "dynamodb:PutItem", "kill", at_all.name, times=6)
 
 
 def test_another_bucket_is_refused_before_anything_is_called(full: Aws) -> None:
@@ -710,7 +732,7 @@ def test_the_least_deployment_may_write_nothing_to_s3_and_make_no_images(least: 
     assert {name for name in allowed if name.startswith("s3:")} == {"s3:GetObject", "s3:ListBucket"}
     assert {name for name in allowed if name.startswith("ec2:")} == {
         *("ec2:BundleInstance", "ec2:CancelBundleTask"),
-        *("ec2:DescribeBundleTasks", "ec2:DescribeInstances"),
+        *("ec2:DescribeBundleTasks", "ec2:DescribeImages", "ec2:DescribeInstances"),
     }
     assert {name.partition(":")[0] for name in allowed} == {
         *("dynamodb", "ec2", "lambda", "logs", "s3", "sqs")
@@ -724,8 +746,8 @@ def test_the_least_deployment_may_write_nothing_to_s3_and_make_no_images(least: 
 def test_the_least_deployment_bundles_by_upload_policies_and_calls_no_more_than_it_may(
     least: Aws,
 ) -> None:
-    replaced = Trial(least, instance=least.instance(seconds="1"))
-    failing = Trial(least, instance=least.instance(seconds="1", outcome="failed"))
+    replaced = least_trial(least, seconds="1")
+    failing = least_trial(least, seconds="1", outcome="failed")
 
     def replace_and_delete() -> Steps:
         replaced.create(with_an_upload_policy(replaced, "one"))
@@ -751,6 +773,48 @@ def test_the_least_deployment_bundles_by_upload_policies_and_calls_no_more_than_
     } == {function: [] for function in allowed}
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(180)
+def test_a_least_run_calls_what_the_policies_allow_and_all_of_it(least: Aws) -> None:
+    hurry(least)
+    midway, too_late = least_trial(least, outcome="hang"), least_trial(least, seconds="8")
+    at_the_polls, *crashing = (least_trial(least, seconds="1") for _ in range(3))
+
+    def create(trial: Trial) -> Steps:
+        return _create(trial, with_an_upload_policy(trial, "one"))
+
+    def end_too_late() -> Steps:
+        too_late.create(with_an_upload_policy(too_late, "one"))
+        yield too_late.is_between_polls()
+        set_fault(least, "ec2:CancelBundleTask", "throttle", too_late.name, times=1000)
+        too_late.delete()
+        yield too_late.rests()
+
+    _let_crash(*crashing)
+    steps = [
+        *map(create, crashing),
+        _create_with_crashing_polls(at_the_polls, with_an_upload_policy(at_the_polls, "one")),
+        _delete_midway(midway, with_an_upload_policy(midway, "one")),
+        end_too_late(),
+    ]
+    carry_out(least, steps, patience=120)
+    clear_faults(least)
+    wait_for_empty_queues(least)
+
+    assert [trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in crashing] == [[], []]
+    assert at_the_polls.problems("ROLLBACK_COMPLETE", 1, ["one"]) == []
+    assert too_late.problems("DELETE_COMPLETE", 1, ["one"]) == []
+    assert midway.problems("DELETE_COMPLETE", 1, []) == []
+    allowed, made = statements(least), calls(least)
+    gaps = {name: missing(allowed[name], made[name]) for name in allowed}
+    excess = {name: too_much(allowed[name], made[name]) for name in allowed}
+    assert gaps == excess == {name: [] for name in allowed}
+
+
+def least_trial(aws: Aws, **steering: str) -> Trial:
+    return Trial(aws, instance=aws.instance(**steering))
+
+
 def with_an_upload_policy(trial: Trial, bundle: str) -> dict[str, Any]:
     """A template whose upload policy the bucket's owner has signed."""
     body = trial.body(bundle)
@@ -765,7 +829,7 @@ def with_an_upload_policy(trial: Trial, bundle: str) -> dict[str, Any]:
 
 
 def test_the_least_deployment_lets_no_update_ask_for_a_deletion(least: Aws) -> None:
-    trial = Trial(least, instance=least.instance(seconds="1"))
+    trial = least_trial(least, seconds="1")
 
     def ask_later() -> Steps:
         trial.create(with_an_upload_policy(trial, "one"))
@@ -791,12 +855,13 @@ def test_the_least_deployment_lets_no_update_ask_for_a_deletion(least: Aws) -> N
         ("OnDelete", "AllowObjectDeletion"),
         ("UploadCredentials", "UploadSecretArns"),
         ("Method", "AllowImages"),
+        ("Image", "AllowImages"),
     ],
 )
 def test_the_least_deployment_refuses_what_it_has_no_permission_for_before_anything_is_called(
     least: Aws, path: str, parameter: str
 ) -> None:
-    trial = Trial(least, instance=least.instance(seconds="1"))
+    trial = least_trial(least, seconds="1")
     body = with_an_upload_policy(trial, "one")
     match path:
         case "OnDelete":
@@ -805,6 +870,9 @@ def test_the_least_deployment_refuses_what_it_has_no_permission_for_before_anyth
             body = trial.body("one")
         case "Method":
             body = replace(trial, method=STORE_IMAGE).body("one")
+            del body["Resources"]["Bundle"]["Properties"]["Image"]
+        case "Image":
+            body["Resources"]["Bundle"]["Properties"]["Image"] = {}
 
     reason, called = refusal(trial, body)
 

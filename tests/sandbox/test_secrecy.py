@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 
@@ -166,6 +166,18 @@ class Scene:
         arn: str = made["ARN"]
         return arn
 
+    def handle(self) -> str:
+        """The URL of a wait condition handle, in a stack of its own."""
+        cloudformation = self.aws.clients.cloudformation
+        resource = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
+        stack_id = self.aws.create_stack({"Resources": {"Handle": resource}})
+        self.aws.at_rest(stack_id)
+        url = cloudformation.describe_stack_resource(
+            StackName=stack_id, LogicalResourceId="Handle"
+        )["StackResourceDetail"]["PhysicalResourceId"]
+        _add_url(self.canaries, f"a handle of {stack_id}", url)
+        return url
+
     def access_key(self) -> dict[str, str]:
         """A bucket owner's access key, which is a real one."""
         iam, user = self.aws.clients.client("iam"), f"owner-{secrets.token_hex(4)}"
@@ -196,6 +208,23 @@ def _asking(trial: Trial, s3: Mapping[str, str], **properties: Any) -> dict[str,
         },
         "Outputs": {"BundleId": {"Value": {"Ref": "Bundle"}}},
     }
+
+
+def _waited_for(body: dict[str, Any], number: int = 1) -> dict[str, Any]:
+    """The template, with a wait condition for its bundle."""
+    handle, bundle = f"Handle{number}", body["Resources"]["Bundle"]
+    properties = bundle["Properties"] | {"CompletionHandle": {"Ref": handle}}
+    resources = {
+        handle: {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+        "Bundle": bundle | {"Properties": properties},
+        f"Done{number}": {
+            "Type": "AWS::CloudFormation::WaitCondition",
+            "DependsOn": "Bundle",
+            "Properties": {"Handle": {"Ref": handle}, "Timeout": "180"},
+        },
+    }
+    data = {"Value": {"Fn::GetAtt": [f"Done{number}", "Data"]}}
+    return {"Resources": resources, "Outputs": body["Outputs"] | {"Data": data}}
 
 
 def _create(trial: Trial, body: dict[str, Any], **steering: str) -> Steps:
@@ -277,6 +306,74 @@ def _polls_that_keep_crashing(scene: Scene, trial: Trial) -> Steps:
     yield trial.rests()
 
 
+def _whole_life_with_handles(scene: Scene, trial: Trial) -> Steps:
+    body = _asking(trial, scene.policy(), OnDelete="Delete")
+    yield from _create(trial, _waited_for(body, 1))
+    asked = body["Resources"]["Bundle"]["Properties"] | {"InstanceId": trial.instance}
+    body["Resources"]["Bundle"]["Properties"] = asked | {"ServiceTimeout": "900"}
+    trial.update(_waited_for(body, 2))
+    yield trial.rests()
+    s3 = asked["Storage"]["S3"] | {"Prefix": f"{trial.name}/two"}
+    body["Resources"]["Bundle"]["Properties"] = asked | {"Storage": {"S3": s3}}
+    trial.update(_waited_for(body, 2))
+    yield trial.rests()
+    trial.update(_waited_for(body, 3))
+    yield trial.rests()
+    trial.delete()
+    yield trial.rests()
+
+
+def _accepted_and_overdue(scene: Scene, trial: Trial) -> Steps:
+    body = _asking(trial, scene.policy(), CompletionTimeout=10)
+    yield from _create(trial, _waited_for(body), outcome="hang")
+
+
+def _accepted_and_polls_keep_crashing(scene: Scene, trial: Trial) -> Steps:
+    steps = _create(trial, _waited_for(_asking(trial, scene.policy())), outcome="hang")
+    next(steps)
+    yield trial.is_between_polls()
+    scene.meanwhile["the ledger of accepted work"] = json.dumps(ledger_items(trial.aws))
+    [task] = trial.bundles()
+    look = "ec2:DescribeBundleTasks"
+    fault = set_fault(trial.aws, look, "kill", trial.name, holding=task, times=OFTEN)
+    yield lambda _: trial.stack_id in {each["stackId"] for each in _signals(trial.aws)}
+    clear_faults(trial.aws, fault)
+    yield trial.rests()
+
+
+def _signals(aws: Aws) -> list[dict[str, Any]]:
+    signals: list[dict[str, Any]] = json_of(f"{aws.clients.endpoint}/sandbox/signals")
+    return signals
+
+
+def _echo_of_handle(scene: Scene, trial: Trial) -> Steps:
+    """A task that fails with a message in which AWS repeats the handle's URL."""
+    url = scene.handle()
+    query, quoted = url.partition("?")[2], quote(url, safe="")
+    body = _asking(trial, scene.policy(), CompletionHandle=url)
+    error = f"Client.S3Error: PUT {url} failed. See ?to={quoted}&x; it is signed with {query}"
+    yield from _create(trial, body, outcome="failed", error=error)
+    yield lambda _: bool(_signals_of(trial.aws, url))
+
+
+def _signals_of(aws: Aws, url: str) -> list[dict[str, Any]]:
+    """The signals to the handle of this URL."""
+    path = unquote(url.partition("?")[0])
+    return [each for each in _signals(aws) if each["stackId"] in path]
+
+
+def _misplaced_handle(scene: Scene, trial: Trial) -> Steps:
+    trial.create(
+        _asking(trial, scene.policy(), InstanceId=scene.handle(), WaitHandle=scene.handle())
+    )
+    yield trial.rests()
+
+
+def _handle_of_elsewhere(scene: Scene, trial: Trial) -> Steps:
+    url = f"https://example.com/handle?X-Amz-Signature={scene.random('a signature of elsewhere')}"
+    yield from _create(trial, _asking(trial, scene.policy(), CompletionHandle=url))
+
+
 Faults = tuple[tuple[str, str, int], ...]
 """Calls that are struck, in a row for each call: call, kind, and how many."""
 
@@ -295,6 +392,16 @@ def _met_by(*faults: tuple[str, str, int]) -> Story:
     def story(scene: Scene, trial: Trial) -> Steps:
         _strike(trial, faults)
         yield from _create(trial, _asking(trial, scene.policy()))
+
+    return story
+
+
+def _met_while_accepted_by(*faults: tuple[str, str, int]) -> Story:
+    """A Create with a handle that meets faults."""
+
+    def story(scene: Scene, trial: Trial) -> Steps:
+        _strike(trial, faults)
+        yield from _create(trial, _waited_for(_asking(trial, scene.policy())))
 
     return story
 
@@ -424,6 +531,21 @@ STORIES: Mapping[str, tuple[Story, str]] = {
         _misplaced(lambda _, key: ({}, {"SecretAccessKey": key})),
         FAILED,
     ),
+    "handles, from Create to Delete": (_whole_life_with_handles, DELETED),
+    "accepted work that is overdue": (_accepted_and_overdue, FAILED),
+    "accepted work whose polls keep crashing": (_accepted_and_polls_keep_crashing, FAILED),
+    "an acceptance and a signal that meet 503s and cuts": (
+        _met_while_accepted_by(
+            ("response:Put", "throttle", 3),
+            ("response:Put", "cut", 3),
+            ("signal:Put", "throttle", 3),
+            ("signal:Put", "cut", 3),
+        ),
+        MADE,
+    ),
+    "a message that repeats a handle": (_echo_of_handle, MADE),
+    "handles in the place of other properties": (_misplaced_handle, FAILED),
+    "a handle of elsewhere": (_handle_of_elsewhere, FAILED),
 }
 """What stacks go through, and their status in the end."""
 
@@ -497,16 +619,15 @@ def run(aws: Aws) -> Run:
 
 
 def _add_what_was_made(scene: Scene) -> None:
-    """Look for the ResponseURLs too, and for the policies that the function made."""
+    """Look for the ResponseURLs and handles too, and for the policies that the function made."""
     canaries = scene.canaries
     canaries.add_random("the functions' own secret key", CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
     for text in OF_SIGNED_REQUESTS:
         canaries.add("what stands beside a signature", text)
     for number, url in enumerate(sorted(_response_urls(scene.aws)), start=1):
-        query = url.partition("?")[2]
-        canaries.add(f"the query of ResponseURL {number}", query or url)
-        for signature in parse_qs(query).get("X-Amz-Signature", []):
-            canaries.add_random(f"the signature of ResponseURL {number}", signature)
+        _add_url(canaries, f"ResponseURL {number}", url)
+    for number, url in enumerate(sorted(_handles(scene.aws)), start=1):
+        _add_url(canaries, f"handle {number}", url)
     for request in json_of(f"{scene.aws.clients.endpoint}/sandbox/bundle-requests"):
         asked = request["Storage"]["S3"]
         if "UploadPolicy" in asked:
@@ -515,23 +636,45 @@ def _add_what_was_made(scene: Scene) -> None:
             canaries.add_random(f"the signature of {about}", asked["UploadPolicySignature"])
 
 
+def _add_url(canaries: Canaries, name: str, url: str) -> None:
+    query = url.partition("?")[2]
+    canaries.add(f"the query of {name}", query or url)
+    for signature in parse_qs(query).get("X-Amz-Signature", []):
+        canaries.add_random(f"the signature of {name}", signature)
+
+
 def _response_urls(aws: Aws) -> set[str]:
-    found = set()
+    return {event["ResponseURL"] for event in _events_handed(aws) if "ResponseURL" in event}
+
+
+def _handles(aws: Aws) -> set[str]:
+    """The URLs that events gave as CompletionHandle, now or before."""
+    kinds = ("ResourceProperties", "OldResourceProperties")
+    asked = [event.get(kind, {}) for event in _events_handed(aws) for kind in kinds]
+    return {each["CompletionHandle"] for each in asked if "CompletionHandle" in each}
+
+
+def _events_handed(aws: Aws) -> Iterator[dict[str, Any]]:
+    """CloudFormation's events that the functions were handed, those of invocation records too."""
     for file in Path(aws.ready["record"]).glob("*.json"):
         event = json.loads(file.read_text())
         while isinstance(event, dict) and "requestPayload" in event:
             event = event["requestPayload"]
-        if isinstance(event, dict) and "ResponseURL" in event:
-            found.add(event["ResponseURL"])
-    return found
+        if isinstance(event, dict):
+            yield event
 
 
 def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
     report = f"{aws.clients.endpoint}/sandbox"
     bodies = [message["body"] for message in json_of(f"{report}/messages")]
     events = [event for stack in stacks for event in aws.events(stack)]
-    # CloudFormation shows a template's properties to whoever may see the stack's events.
-    told = [{**event, "ResourceProperties": ""} for event in events]
+    # CloudFormation shows a template's properties, and a handle's URL as the handle's physical ID,
+    # to whoever may see the stack's events.
+    told = [
+        {**event, "ResourceProperties": "", **({"PhysicalResourceId": ""} if is_handle else {})}
+        for event in events
+        for is_handle in [event["ResourceType"] == "AWS::CloudFormation::WaitConditionHandle"]
+    ]
     described = [aws.stack(stack) for stack in stacks]
     metrics = aws.clients.client("cloudwatch").list_metrics()["Metrics"]
     return {
@@ -541,6 +684,8 @@ def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
         "the stacks' events": json.dumps(told, default=str),
         "the stacks": json.dumps(described, default=str),
         "the answers": json.dumps(json_of(f"{report}/responses")),
+        "the signals": json.dumps(json_of(f"{report}/signals")),
+        "the bus's events": json.dumps(json_of(f"{report}/events")),
         "the ledger": json.dumps(ledger_items(aws)),
         "the metrics": json.dumps(metrics),
     }
@@ -633,24 +778,34 @@ def test_the_search_finds_what_is_there(run: Run) -> None:
     events = [file.read_text() for file in Path(scene.aws.ready["record"]).glob("*.json")]
 
     received = scene.canaries.found_in({"the requests": json.dumps(requests)})
-    kept = scene.canaries.found_in({"the ledger": scene.meanwhile["the ledger"]})
+    kept = scene.canaries.found_in(scene.meanwhile)
     handed = scene.canaries.found_in({"the events": "\n".join(events)})
 
     assert any("the signature of policy" in hit for hit in received)
     assert any("the base64 of policy" in hit for hit in kept)
     assert any("the signature of ResponseURL" in hit for hit in kept)
+    assert any("the signature of handle" in hit for hit in kept)
     assert any("the query of ResponseURL" in hit for hit in handed)
+    assert any("the query of handle" in hit for hit in handed)
 
 
 def test_without_the_guards_the_log_does_hold_secrets(run: Run, aws: Aws) -> None:
     _set_variables(aws, aws.ready["service_token"], LOUD_UNGUARDED="yes")
-    scene, trial = Scene(aws), Trial(aws)
+    scene, trials = Scene(aws), [Trial(aws), Trial(aws)]
+    stories = [_signed_by_a_secret, _met_while_accepted_by()]
 
-    carry_out(aws, [_signed_by_a_secret(scene, trial)], patience=60)
+    carry_out(
+        aws,
+        [story(scene, trial) for story, trial in zip(stories, trials, strict=True)],
+        patience=60,
+    )
     wait_for_empty_queues(aws)
 
-    assert aws.stack(trial.stack_id)["StackStatus"] == MADE
+    assert {aws.stack(trial.stack_id)["StackStatus"] for trial in trials} == {MADE}
     _add_what_was_made(scene)
     hits = "\n".join(scene.canaries.found_in(_logs(aws)))
-    for secret in ("the secret key of", "the signature of a request", "the query of ResponseURL"):
+    for secret in (
+        *("the secret key of", "the signature of a request"),
+        *("the query of ResponseURL", "the query of handle"),
+    ):
         assert secret in hits

@@ -425,11 +425,22 @@ def test_what_goes_with_the_other_method_is_refused(aws: Aws, template: Template
     assert There.of(aws, instance) == NOTHING
 
 
-def test_an_image_goes_with_store_image_alone(aws: Aws, template: Template) -> None:
-    instance = aws.instance()
+@pytest.mark.parametrize(
+    ("method", "member", "value"),
+    [("BundleInstance", "NoReboot", True), ("StoreImage", "Architecture", "x86_64")],
+)
+def test_what_an_image_has_by_the_other_method_is_refused(
+    aws: Aws, template: Template, method: str, member: str, value: Any
+) -> None:
+    instance = aws.instance() if method == "BundleInstance" else aws.ebs_instance()
+    image = {member: value, "Tags": [{"Key": MARK, "Value": instance}]}
 
-    stack_id = aws.create_stack(template(instance, "image/web", Image={"Name": "web"}))
+    stack_id = aws.create_stack(template(instance, Method=method, Image=image))
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert "Image: an object can't be given with Method BundleInstance" in aws.failure(stack_id)
+    reason = aws.failure(stack_id)
+    assert "1 problem in the properties. " in reason
+    assert f"Image.{member}: " in reason
+    assert f"can't be given with Method {method}" in reason
     assert aws.bundle_requests(instance) == []
+    assert There.of(aws, instance) == NOTHING

@@ -3,18 +3,111 @@
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .faults import ledger_items
 from .support import MARK, Aws, json_of
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import ImageTypeDef
+    from mypy_boto3_ec2.type_defs import (
+        BundleTaskTypeDef,
+        ImageTypeDef,
+        SnapshotTypeDef,
+    )
 
-Condition = Callable[[set[str]], bool]
-"""Whether it is time to go on; gets the IDs of the stacks that are in progress."""
+
+class Sight:
+    """What there is of all stacks; each kind of it is looked at once, when it is asked for.
+
+    Args:
+        aws: the sandbox.
+    """
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    @cached_property
+    def busy(self) -> set[str]:
+        """The IDs of the stacks that are in progress."""
+        stacks = self._aws.clients.cloudformation.list_stacks(
+            StackStatusFilter=[
+                *("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS"),
+                *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+                *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
+            ]
+        )
+        return {stack["StackId"] for stack in stacks["StackSummaries"]}
+
+    @cached_property
+    def items(self) -> list[dict[str, Any]]:
+        """What the ledger holds."""
+        return ledger_items(self._aws)
+
+    @cached_property
+    def responses(self) -> list[dict[str, Any]]:
+        """The answers, as CloudFormation received them."""
+        return self._report("responses")
+
+    @cached_property
+    def signals(self) -> list[dict[str, Any]]:
+        """The signals, as handles received them."""
+        return self._report("signals")
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """The events that were put."""
+        return self._report("events")
+
+    @cached_property
+    def bundle_requests(self) -> list[dict[str, Any]]:
+        """The BundleInstance requests, as EC2 received them."""
+        return self._report("bundle-requests")
+
+    @cached_property
+    def tasks(self) -> "list[BundleTaskTypeDef]":
+        """The bundle tasks."""
+        return self._aws.clients.ec2.describe_bundle_tasks()["BundleTasks"]
+
+    @cached_property
+    def images(self) -> "list[ImageTypeDef]":
+        """The account's own images."""
+        return self._aws.clients.ec2.describe_images(Owners=["self"])["Images"]
+
+    @cached_property
+    def snapshots(self) -> "list[SnapshotTypeDef]":
+        """The account's own snapshots."""
+        return self._aws.clients.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
+
+    @cached_property
+    def storing(self) -> set[str]:
+        """The images whose store tasks have not ended, images that are gone included."""
+        pages = self._aws.clients.ec2.get_paginator("describe_store_image_tasks").paginate()
+        return {
+            task["AmiId"]
+            for page in pages
+            for task in page["StoreImageTaskResults"]
+            if task["StoreTaskState"] == "InProgress"
+        }
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The keys of the bucket's objects."""
+        pages = self._aws.clients.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._aws.ready["bucket"]
+        )
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def _report(self, name: str) -> list[dict[str, Any]]:
+        report: list[dict[str, Any]] = json_of(f"{self._aws.clients.endpoint}/sandbox/{name}")
+        return report
+
+
+Condition = Callable[[Sight], bool]
+"""Whether it is time to go on, by what there is now."""
 
 Steps = Generator[Condition, None, None]
 """What is done with a stack, step by step; yields what each next step waits for."""
@@ -22,7 +115,7 @@ Steps = Generator[Condition, None, None]
 
 def rests(stack_id: str) -> Condition:
     """No operation on the stack is in progress."""
-    return lambda busy: stack_id not in busy
+    return lambda now: stack_id not in now.busy
 
 
 def carry_out(aws: Aws, all_steps: Iterable[Steps], patience: float, at_once: int = 16) -> None:
@@ -36,33 +129,13 @@ def carry_out(aws: Aws, all_steps: Iterable[Steps], patience: float, at_once: in
     while waiting or going:
         while waiting and len(going) < at_once:
             going.append((waiting.pop(), lambda _: True))
-        busy = _in_progress(aws)
+        now = Sight(aws)
         if time.monotonic() >= end:
             return
-        still = [(steps, is_due) for steps, is_due in going if not is_due(busy)]
+        still = [(steps, is_due) for steps, is_due in going if not is_due(now)]
         due = [steps for steps, is_due in going if (steps, is_due) not in still]
         going = still + [(steps, is_due) for steps in due if (is_due := next(steps, None))]
         time.sleep(0.2)
-
-
-def _in_progress(aws: Aws) -> set[str]:
-    stacks = aws.clients.cloudformation.list_stacks(
-        StackStatusFilter=[
-            *("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS"),
-            *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
-            *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
-        ]
-    )
-    return {stack["StackId"] for stack in stacks["StackSummaries"]}
-
-
-def answers(aws: Aws, stack_id: str) -> dict[str, list[Any]]:
-    """The answers to each request about a stack, by the request's ID."""
-    found: dict[str, list[Any]] = {}
-    for response in json_of(f"{aws.clients.endpoint}/sandbox/responses"):
-        if response["stackId"] == stack_id:
-            found.setdefault(response["requestId"], []).append(response["body"])
-    return found
 
 
 class Method(Protocol):
@@ -79,49 +152,105 @@ class Method(Protocol):
     def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
         """The properties, with all else of the bundle that can be changed in place."""
 
-    def made(self, trial: "Trial") -> list[str]:
+    def made(self, trial: "Trial", now: Sight) -> list[str]:
         """The IDs of the tasks that were started."""
 
-    def running(self, trial: "Trial") -> list[str]:
+    def running(self, trial: "Trial", now: Sight) -> list[str]:
         """The tasks that have not ended."""
 
-    def whole(self, trial: "Trial") -> set[str]:
+    def whole(self, trial: "Trial", now: Sight) -> set[str]:
         """The names of the bundles that are there whole."""
 
-    def strays(self, trial: "Trial", left: Collection[str]) -> list[str]:
-        """What is there of other bundles than those of these names."""
+    def strays(self, trial: "Trial", now: Sight, left: Collection[str]) -> list[str]:
+        """What is there of other bundles than those of these names, and what of them is not as the
+        stack asks for it."""
 
 
+@dataclass(frozen=True)
 class _BundleInstance:
+    """registers: the stacks ask for AMIs of their bundles."""
+
     name = "BundleInstance"
+    registers: bool = False
 
     def instance(self, aws: Aws, outcome: str) -> str:
         return aws.instance(seconds="1", outcome=outcome, bundled="yes")
 
     def properties(self, trial: "Trial", bundle: str) -> dict[str, Any]:
         s3 = {"Bucket": trial.aws.ready["bucket"], "Prefix": f"{trial.name}/{bundle}"}
-        return {"Storage": {"S3": s3}, "UploadCredentials": trial.aws.ready["secret"]}
+        image = {"Description": bundle, "Tags": [{"Key": MARK, "Value": trial.name}]}
+        return {
+            "Storage": {"S3": s3},
+            "UploadCredentials": trial.aws.ready["secret"],
+            **({"Image": image} if self.registers else {}),
+        }
 
     def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
-        return properties
+        if not self.registers:
+            return properties
+        return properties | {"Image": properties["Image"] | {"Description": "Amended"}}
 
-    def made(self, trial: "Trial") -> list[str]:
+    def made(self, trial: "Trial", now: Sight) -> list[str]:
         """Oldest first."""
-        requests = trial.aws.bundle_requests(trial.instance)
-        return [request["BundleId"] for request in requests if request.get("BundleId")]
+        return [
+            request["BundleId"]
+            for request in now.bundle_requests
+            if request["InstanceId"] == trial.instance and request.get("BundleId")
+        ]
 
-    def running(self, trial: "Trial") -> list[str]:
-        tasks = trial.aws.tasks(trial.instance)
-        return [t["BundleId"] for t in tasks if t["State"] not in {"complete", "failed"}]
+    def running(self, trial: "Trial", now: Sight) -> list[str]:
+        return [
+            task["BundleId"]
+            for task in now.tasks
+            if task["InstanceId"] == trial.instance and task["State"] not in {"complete", "failed"}
+        ]
 
-    def whole(self, trial: "Trial") -> set[str]:
+    def whole(self, trial: "Trial", now: Sight) -> set[str]:
         ending = ".manifest.xml"
-        keys = [key.removeprefix(f"{trial.name}/") for key in trial.aws.keys(f"{trial.name}/")]
-        return {key.removesuffix(ending) for key in keys if key.endswith(ending)}
+        manifests = {
+            key.removeprefix(f"{trial.name}/").removesuffix(ending)
+            for key in self._keys(trial, now)
+            if key.endswith(ending)
+        }
+        places = {image["ImageLocation"] for image in trial.images(now)}
+        return {
+            bundle
+            for bundle in manifests
+            if not self.registers or self._place(trial, bundle) in places
+        }
 
-    def strays(self, trial: "Trial", left: Collection[str]) -> list[str]:
+    def strays(self, trial: "Trial", now: Sight, left: Collection[str]) -> list[str]:
         own = tuple(f"{trial.name}/{bundle}." for bundle in left)
-        return [key for key in trial.aws.keys(f"{trial.name}/") if not key.startswith(own)]
+        places = {self._place(trial, bundle) for bundle in left}
+        images = trial.images(now)
+        registered = Counter((image["ImageLocation"], image["Description"]) for image in images)
+        return [
+            *(key for key in self._keys(trial, now) if not key.startswith(own)),
+            *(image["ImageId"] for image in images if image["ImageLocation"] not in places),
+            *(f"{times} AMIs of {what}" for what, times in registered.items() if times > 1),
+            *self._unlike_asked(trial, now),
+        ]
+
+    def _keys(self, trial: "Trial", now: Sight) -> list[str]:
+        return [key for key in now.keys if key.startswith(f"{trial.name}/")]
+
+    def _place(self, trial: "Trial", bundle: str) -> str:
+        return f"{trial.aws.ready['bucket']}/{trial.name}/{bundle}.manifest.xml"
+
+    def _unlike_asked(self, trial: "Trial", now: Sight) -> list[str]:
+        """The AMI that the stack has heard of, if it is not there as the stack asks for it."""
+        image_id = trial.image_id(now)
+        if not self.registers or image_id is None:
+            return []
+        asked = trial.asked()
+        found = [
+            (image["ImageLocation"], image["Description"])
+            for image in trial.images(now)
+            if image["ImageId"] == image_id
+        ]
+        bundle = asked["Storage"]["S3"]["Prefix"].removeprefix(f"{trial.name}/")
+        wanted = (self._place(trial, bundle), asked["Image"]["Description"])
+        return [] if found == [wanted] else [f"{image_id!r} like {found}"]
 
 
 class _StoreImage:
@@ -149,43 +278,43 @@ class _StoreImage:
         tags = [image["Tags"][0], {"Key": "second", "Value": "amended"}]
         return properties | {"Image": image | {"Description": "Amended", "Tags": tags}}
 
-    def made(self, trial: "Trial") -> list[str]:
+    def made(self, trial: "Trial", now: Sight) -> list[str]:
         """EC2 forgets images that are deregistered: those that the function has told of, to the
         ledger or to CloudFormation, and those that are there."""
-        known = [json.loads(item["task"]["S"])["id"] for item in trial.items() if "task" in item]
-        told = [body["PhysicalResourceId"] for body in trial.aws.responses(trial.stack_id)]
-        there = [image["ImageId"] for image in trial.aws.images(trial.name)]
+        known = [json.loads(i["task"]["S"])["id"] for i in trial.items(now) if "task" in i]
+        told = [
+            response["body"]["PhysicalResourceId"]
+            for response in now.responses
+            if response["stackId"] == trial.stack_id
+        ]
+        there = [image["ImageId"] for image in trial.images(now)]
         return sorted({id_ for id_ in (*known, *told, *there) if id_.startswith("ami-")})
 
-    def running(self, trial: "Trial") -> list[str]:
-        images = {i["ImageId"]: i["State"] for i in trial.aws.images(trial.name)}
-        stored = trial.aws.store_tasks(self.made(trial))
-        return [
-            *(id_ for id_, state in images.items() if state == "pending"),
-            *(id_ for id_, state in stored.items() if state == "InProgress"),
-        ]
+    def running(self, trial: "Trial", now: Sight) -> list[str]:
+        pending = [i["ImageId"] for i in trial.images(now) if i["State"] == "pending"]
+        return [*pending, *(now.storing & {*self.made(trial, now)})]
 
-    def whole(self, trial: "Trial") -> set[str]:
-        snapshots = trial.aws.snapshots(trial.name)
+    def whole(self, trial: "Trial", now: Sight) -> set[str]:
+        snapshots = trial.snapshots(now)
         return {
             self._bundle(trial, image)
-            for image in trial.aws.images(trial.name)
+            for image in trial.images(now)
             if image["State"] == "available"
             and self._snapshots(image) <= snapshots
-            and trial.aws.keys(f"{image['ImageId']}.bin")
+            and f"{image['ImageId']}.bin" in now.keys
         }
 
-    def strays(self, trial: "Trial", left: Collection[str]) -> list[str]:
-        images = trial.aws.images(trial.name)
+    def strays(self, trial: "Trial", now: Sight, left: Collection[str]) -> list[str]:
+        images = trial.images(now)
         own = [image for image in images if self._bundle(trial, image) in left]
         ids = {image["ImageId"] for image in own}
-        others = {*self.made(trial), *(image["ImageId"] for image in images)} - ids
+        others = {*self.made(trial, now), *(image["ImageId"] for image in images)} - ids
         snapshots: set[str] = set().union(*map(self._snapshots, own))
         return [
             *(image["ImageId"] for image in images if image["ImageId"] not in ids),
-            *(trial.aws.snapshots(trial.name) - snapshots),
-            *(key for id_ in others for key in trial.aws.keys(f"{id_}.bin")),
-            *(word for image in own for word in self._unlike_asked(trial, image)),
+            *(trial.snapshots(now) - snapshots),
+            *(f"{id_}.bin" for id_ in others if f"{id_}.bin" in now.keys),
+            *(word for image in own for word in self._unlike_asked(trial, now, image)),
         ]
 
     def _bundle(self, trial: "Trial", image: "ImageTypeDef") -> str:
@@ -194,16 +323,15 @@ class _StoreImage:
     def _snapshots(self, image: "ImageTypeDef") -> set[str]:
         return {device["Ebs"]["SnapshotId"] for device in image["BlockDeviceMappings"]}
 
-    def _unlike_asked(self, trial: "Trial", image: "ImageTypeDef") -> list[str]:
-        """How the image that the stack asks for is described and tagged, if not as it asks."""
-        if trial.aws.stack(trial.stack_id)["StackStatus"] == "DELETE_COMPLETE":
+    def _unlike_asked(self, trial: "Trial", now: Sight, image: "ImageTypeDef") -> list[str]:
+        """How the image that the stack has heard of is described and tagged, if not as it asks."""
+        if trial.image_id(now) != image["ImageId"]:
             return []
-        asked = trial.template()["Resources"]["Bundle"]["Properties"]["Image"]
-        if image["Name"] != asked["Name"]:
-            return []
+        asked = trial.asked()["Image"]
         tags = {tag["Key"]: tag["Value"] for tag in image["Tags"] if ":" not in tag["Key"]}
-        found = (image.get("Description", ""), tags)
+        found = (image["Name"], image.get("Description", ""), tags)
         wanted = (
+            asked["Name"],
             asked.get("Description", ""),
             {tag["Key"]: tag["Value"] for tag in asked["Tags"]},
         )
@@ -211,7 +339,12 @@ class _StoreImage:
 
 
 BUNDLE_INSTANCE: Method = _BundleInstance()
+BUNDLE_AND_REGISTER: Method = _BundleInstance(registers=True)
 STORE_IMAGE: Method = _StoreImage()
+
+
+def _is_marked(made: "ImageTypeDef | SnapshotTypeDef", name: str) -> bool:
+    return {"Key": MARK, "Value": name} in made.get("Tags", [])
 
 
 @dataclass
@@ -238,6 +371,19 @@ class Trial:
             "Outputs": {"BundleId": {"Value": {"Ref": "Bundle"}}},
         }
 
+    def waiting_body(self, bundle: str, **properties: Any) -> dict[str, Any]:
+        """The same, where the stack waits at a handle for the end of the work."""
+        body = self.body(bundle, **properties, CompletionHandle={"Ref": "Handle"})
+        body["Resources"] |= {
+            "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+            "Done": {
+                "Type": "AWS::CloudFormation::WaitCondition",
+                "DependsOn": "Bundle",
+                "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "600"},
+            },
+        }
+        return body
+
     def create(self, body: dict[str, Any]) -> None:
         self.stack_id = self.aws.clients.cloudformation.create_stack(
             StackName=self.name, TemplateBody=json.dumps(body)
@@ -252,36 +398,67 @@ class Trial:
     def rests(self) -> Condition:
         return rests(self.stack_id)
 
-    def items(self) -> list[dict[str, Any]]:
+    def items(self, now: Sight) -> list[dict[str, Any]]:
         """What the ledger holds of the stack."""
-        return [item for item in ledger_items(self.aws) if self.name in item["resource"]["S"]]
+        return [item for item in now.items if self.name in item["resource"]["S"]]
 
-    def template(self) -> dict[str, Any]:
-        """The stack's template, as it is now."""
+    def images(self, now: Sight) -> "list[ImageTypeDef]":
+        """The images that carry the stack's mark, whatever their state."""
+        return [image for image in now.images if _is_marked(image, self.name)]
+
+    def snapshots(self, now: Sight) -> set[str]:
+        """The snapshots that do."""
+        return {each["SnapshotId"] for each in now.snapshots if _is_marked(each, self.name)}
+
+    def asked(self) -> dict[str, Any]:
+        """The bundle's properties in the stack's template, as it is now."""
         body = self.aws.clients.cloudformation.get_template(StackName=self.stack_id)["TemplateBody"]
-        template: dict[str, Any] = json.loads(body) if isinstance(body, str) else body
-        return template
+        template = json.loads(body) if isinstance(body, str) else body
+        asked: dict[str, Any] = template["Resources"]["Bundle"]["Properties"]
+        return asked
 
-    def is_between_polls(self, state: str = "") -> Condition:
-        """A task runs, in this state, and the process that started it has ended its lease."""
+    def image_id(self, now: Sight) -> str | None:
+        """The AMI that the stack has heard of last; None where the stack is gone, or never was."""
+        status = self.aws.stack(self.stack_id)["StackStatus"]
+        if status in {"DELETE_COMPLETE", "ROLLBACK_COMPLETE"}:
+            return None
+        answered = [
+            response["body"].get("Data", {})
+            for response in now.responses
+            if response["stackId"] == self.stack_id and response["taken"]
+        ]
+        signalled = [
+            json.loads(signal["body"]["Data"])
+            for signal in now.signals
+            if signal["stackId"] == self.stack_id and signal["taken"]
+        ]
+        heard = [data["ImageId"] for data in (*answered, *signalled) if "ImageId" in data]
+        return heard[-1] if heard else None
 
-        def waits(_: set[str]) -> bool:
+    def is_between_polls(self, state: str = "", *, told: bool = False) -> Condition:
+        """A task runs, in this state, and the process that started it has ended its lease.
+
+        told: CloudFormation has heard that the work is accepted.
+        """
+
+        def waits(now: Sight) -> bool:
             return any(
                 "task" in item
                 and item["lease_until"]["N"] == "0"
                 and state in json.loads(item["task"]["S"])["state"]
-                for item in self.items()
+                and ("told" in item or not told)
+                for item in self.items(now)
             )
 
         return waits
 
     def bundles(self) -> list[str]:
         """The IDs of the tasks that were started for the stack."""
-        return self.method.made(self)
+        return self.method.made(self, Sight(self.aws))
 
     def manifests(self) -> set[str]:
         """The names of the bundles that are there whole."""
-        return self.method.whole(self)
+        return self.method.whole(self, Sight(self.aws))
 
     def reasons(self) -> list[str]:
         """The reasons that were given for what failed."""
@@ -291,18 +468,22 @@ class Trial:
             if event["ResourceStatus"].endswith("_FAILED")
         ]
 
-    def problems(self, status: str, bundles: int | None, left: Collection[str]) -> list[str]:
+    def problems(
+        self, status: str, bundles: int | None, left: Collection[str], now: Sight | None = None
+    ) -> list[str]:
         """What of the stack, at rest, is not as it has to be.
 
         Args:
             status: its status.
             bundles: how many tasks were started for it; None where that may differ.
             left: the names of the bundles that are there; nothing of others is.
+            now: what there is, where that has been looked at already.
         """
+        now = now or Sight(self.aws)
         stack = self.aws.stack(self.stack_id)
-        started = self.bundles()
-        running, whole = self.method.running(self), self.manifests()
-        strays = self.method.strays(self, left)
+        started = self.method.made(self, now)
+        running, whole = self.method.running(self, now), self.method.whole(self, now)
+        strays = self.method.strays(self, now, left)
         return [
             *(
                 [f"is {stack['StackStatus']}: {self.reasons()}"]
@@ -317,12 +498,53 @@ class Trial:
             *([f"{running} still run"] if running else []),
             *([f"bundles {whole} are left"] if whole != {*left} else []),
             *([f"{strays} are left"] if strays else []),
-            *(
-                f"request {request_id} was answered {bodies}"
-                for request_id, bodies in answers(self.aws, self.stack_id).items()
-                if any(body != bodies[0] for body in bodies)
-            ),
+            *_unequal(self._answers(now), "request {} was answered {}"),
+            *_unequal(self._signals(now), "signals of request {}: {}"),
         ]
+
+    def untold(self, now: Sight) -> list[str]:
+        """Who has not heard, or not the same each time, of work that has ended and was answered:
+        the event bus of each task, and a handle of what it waited for."""
+        events: dict[str, list[Any]] = {}
+        for event in now.events:
+            if event["Detail"]["StackId"] == self.stack_id:
+                events.setdefault(event["Detail"]["RequestId"], []).append(event["Detail"])
+        told = {detail["BundleId"] for details in events.values() for detail in details} - {""}
+        made = {*self.method.made(self, now)}
+        waited = {
+            item["item"]["S"].partition("|")[2] for item in self.items(now) if "accepted" in item
+        }
+        signalled = {*self._signals(now)}
+        return [
+            *_unequal(events, "events of request {}: {}"),
+            *([f"events tell of {told}, not of {made}"] if told != made else []),
+            *([f"{signalled} were signalled, not {waited}"] if signalled != waited else []),
+        ]
+
+    def _answers(self, now: Sight) -> dict[str, list[Any]]:
+        """The answers to each request, by the request's ID."""
+        found: dict[str, list[Any]] = {}
+        for response in now.responses:
+            if response["stackId"] == self.stack_id:
+                found.setdefault(response["requestId"], []).append(response["body"])
+        return found
+
+    def _signals(self, now: Sight) -> dict[str, list[Any]]:
+        """The signals about each request, likewise."""
+        found: dict[str, list[Any]] = {}
+        for signal in now.signals:
+            if signal["stackId"] == self.stack_id:
+                found.setdefault(signal["body"]["UniqueId"], []).append(signal["body"])
+        return found
+
+
+def _unequal(found: Mapping[str, list[Any]], words: str) -> list[str]:
+    """Of what is told more than once, what is not the same each time."""
+    return [
+        words.format(request_id, told)
+        for request_id, told in found.items()
+        if any(each != told[0] for each in told)
+    ]
 
 
 Strike = Callable[[Trial], None]
@@ -365,6 +587,12 @@ def _create(trial: Trial, strike: Strike) -> Steps:
     yield trial.rests()
 
 
+def _create_through_a_handle(trial: Trial, strike: Strike) -> Steps:
+    strike(trial)
+    trial.create(trial.waiting_body("one", OnDelete="Delete"))
+    yield trial.rests()
+
+
 def _replace(trial: Trial, strike: Strike) -> Steps:
     trial.create(trial.body("one", OnDelete="Delete"))
     yield trial.rests()
@@ -377,11 +605,7 @@ def _update_in_place(trial: Trial, strike: Strike) -> Steps:
     trial.create(trial.body("one", OnDelete="Delete"))
     yield trial.rests()
     strike(trial)
-    body = trial.body("one", OnDelete="Delete", ServiceTimeout=900)
-    body["Resources"]["Bundle"]["Properties"] = trial.method.amended(
-        body["Resources"]["Bundle"]["Properties"]
-    )
-    trial.update(body)
+    trial.update(_amended(trial))
     yield trial.rests()
 
 
@@ -409,6 +633,14 @@ def _delete_while_created(trial: Trial, strike: Strike) -> Steps:
     yield trial.rests()
 
 
+def _delete_while_accepted(trial: Trial, strike: Strike) -> Steps:
+    trial.create(trial.waiting_body("one"))
+    yield trial.is_between_polls(told=True)
+    strike(trial)
+    trial.delete()
+    yield trial.rests()
+
+
 def _delete_while_stored(trial: Trial, strike: Strike) -> Steps:
     trial.create(trial.body("one"))
     yield trial.is_between_polls("storing")
@@ -420,32 +652,60 @@ def _delete_while_stored(trial: Trial, strike: Strike) -> Steps:
 def _roll_back(trial: Trial, strike: Strike) -> Steps:
     trial.create(trial.body("one", OnDelete="Delete"))
     yield trial.rests()
-    body = trial.body("two", OnDelete="Delete")
-    wrong = trial.body("wrong", InstanceId="no-instance")["Resources"]["Bundle"]
-    body["Resources"]["Wrong"] = wrong | {"DependsOn": "Bundle"}
     strike(trial)
-    trial.update(body)
+    trial.update(_with_a_sibling_that_fails(trial, trial.body("two", OnDelete="Delete")))
     yield trial.rests()
+
+
+def _roll_back_in_place(trial: Trial, strike: Strike) -> Steps:
+    trial.create(trial.body("one", OnDelete="Delete"))
+    yield trial.rests()
+    strike(trial)
+    trial.update(_with_a_sibling_that_fails(trial, _amended(trial)))
+    yield trial.rests()
+
+
+def _amended(trial: Trial) -> dict[str, Any]:
+    body = trial.body("one", OnDelete="Delete", ServiceTimeout=900)
+    bundle = body["Resources"]["Bundle"]
+    bundle["Properties"] = trial.method.amended(bundle["Properties"])
+    return body
+
+
+def _with_a_sibling_that_fails(trial: Trial, body: dict[str, Any]) -> dict[str, Any]:
+    """The template, with a resource beside the bundle that fails once the bundle is there."""
+    wrong = trial.body("wrong", InstanceId="no-instance")["Resources"]["Bundle"]
+    return body | {"Resources": body["Resources"] | {"Wrong": wrong | {"DependsOn": "Bundle"}}}
 
 
 _PHASES = {
     "create": Phase(_create, "CREATE_COMPLETE", 1, ["one"]),
+    "create through a handle": Phase(_create_through_a_handle, "CREATE_COMPLETE", 1, ["one"]),
     "replace": Phase(_replace, "UPDATE_COMPLETE", 2, ["two"]),
     "update in place": Phase(_update_in_place, "UPDATE_COMPLETE", 1, ["one"]),
     "delete": Phase(_delete, "DELETE_COMPLETE", 1, []),
     "delete and retain": Phase(_delete_and_retain, "DELETE_COMPLETE", 1, ["one"]),
     "delete while created": Phase(_delete_while_created, "DELETE_COMPLETE", 1, [], outcome="hang"),
+    "delete while accepted": Phase(
+        _delete_while_accepted, "DELETE_COMPLETE", 1, [], outcome="hang"
+    ),
     "roll back": Phase(_roll_back, "UPDATE_ROLLBACK_COMPLETE", 2, ["one"], answers_before=1),
 }
 
 PHASES = {
     f"{method.name}: {name}": replace(phase, method=method)
-    for method in (BUNDLE_INSTANCE, STORE_IMAGE)
+    for method in (BUNDLE_AND_REGISTER, STORE_IMAGE)
     for name, phase in _PHASES.items()
 } | {
+    "BundleInstance: roll back in place": Phase(
+        _roll_back_in_place,
+        *("UPDATE_ROLLBACK_COMPLETE", 1, ["one"]),
+        answers_before=1,
+        method=BUNDLE_AND_REGISTER,
+    ),
     "StoreImage: delete while stored": Phase(
         _delete_while_stored, "DELETE_COMPLETE", 1, [], outcome="slow", method=STORE_IMAGE
-    )
+    ),
 }
 
 

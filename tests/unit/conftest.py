@@ -94,33 +94,50 @@ def _forget() -> None:
 
 @dataclass
 class Answers:
-    """A server that takes the place of CloudFormation's bucket.
+    """A server that takes the place of CloudFormation's buckets.
 
     Attributes:
         url: a ResponseURL, with a signature that no log may show.
-        bodies: what arrived, parsed.
-        headers: what came with each.
+        bodies: the answers that arrived, parsed.
+        headers: what came with each answer.
         statuses: the statuses to answer with, one after the other; then 200.
+        signals: what arrived at handles, parsed; each with the handle's name.
+        signal_headers: what came with each signal.
+        signal_statuses: likewise, for handles.
     """
 
     url: str
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    signals: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    signal_headers: list[dict[str, str]] = field(default_factory=list)
+    signal_statuses: list[int] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
         return self.url.split("/answer", 1)[0]
+
+    def handle(self, name: str = "one") -> str:
+        """The URL of a wait condition handle, with a signature that no log may show either."""
+        return f"{self.origin}/handle/{name}?X-Amz-Signature=h4ndl3s0wn"
 
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     class Bucket(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status = taken.statuses.pop(0) if taken.statuses else 200
-            taken.bodies.append(json.loads(body))
-            taken.headers.append(dict(self.headers.items()))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            path = self.path.partition("?")[0]
+            is_signal = path.startswith("/handle/")
+            statuses = taken.signal_statuses if is_signal else taken.statuses
+            status = statuses.pop(0) if statuses else 200
+            if is_signal:
+                taken.signals.append((path.removeprefix("/handle/"), body))
+                taken.signal_headers.append(dict(self.headers.items()))
+            else:
+                taken.bodies.append(body)
+                taken.headers.append(dict(self.headers.items()))
             self.send_response(status)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")

@@ -11,6 +11,7 @@ from instance_bundle.errors import InvalidProperties
 from instance_bundle.limits import Limits
 from instance_bundle.request import Request
 
+from .test_lifecycle import HANDLE
 from .test_properties import SIGNATURE, properties
 
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:bundles-AbCdEf"  # noqa: S105  an ARN
@@ -172,3 +173,66 @@ def test_an_updates_problems_are_told_in_one_go() -> None:
 
     with pytest.raises(InvalidProperties, match="3 problems"):
         admit_update(update, Limits(deletes_objects=False))
+
+
+NOT_CLOUDFORMATIONS = [
+    "https://images.s3.amazonaws.com/mine?Signature=s3cr3t",
+    "https://cloudformation-waitcondition-us-east-1.s3.evil.example/mine?Signature=s3cr3t",
+    "http://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/mine?Signature=s3cr3t",
+    "https://[::1]/mine?Signature=s3cr3t",
+    "http://127.0.0.1:4580/mine?Signature=s3cr3t",
+]
+
+
+def test_a_handle_of_cloudformations_may_be_given() -> None:
+    assert admit(request(properties(CompletionHandle=HANDLE)), WIDE, ENDS)
+
+
+@pytest.mark.parametrize("url", NOT_CLOUDFORMATIONS)
+def test_a_handle_of_anothers_may_not_be_given_and_is_not_shown(url: str) -> None:
+    raw = properties(CompletionHandle=url)
+
+    told = problems(raw)
+    assert set(told) == {"CompletionHandle"}
+    assert "s3cr3t" not in told["CompletionHandle"]
+    with pytest.raises(InvalidProperties, match="CompletionHandle: must be the URL of a wait"):
+        admit_update(replace(request(raw), request_type="Update"), WIDE)
+
+
+def test_a_sandboxs_handle_may_be_given_there() -> None:
+    raw = properties(CompletionHandle=NOT_CLOUDFORMATIONS[-1])
+
+    assert admit(request(raw), replace(WIDE, response_origin="http://127.0.0.1:4580"), ENDS)
+
+
+def test_what_is_no_handle_is_told_once() -> None:
+    update = replace(request(properties(CompletionHandle="Handle1")), request_type="Update")
+
+    for check in (lambda: admit(update, WIDE, ENDS), lambda: admit_update(update, WIDE)):
+        with pytest.raises(InvalidProperties, match="1 problem "):
+            check()
+
+
+def test_an_update_that_makes_a_bundle_may_not_have_the_handle_of_before() -> None:
+    raw = properties(CompletionHandle=HANDLE)
+    update = replace(request(raw), request_type="Update", old_properties=raw)
+
+    admit_update(update, WIDE)
+    with pytest.raises(InvalidProperties, match="is that of the bundle before"):
+        admit(update, WIDE, ENDS)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (properties(Image={"Name": "web"}), "Image"),
+        (properties(Image={}), "Image"),
+        (properties(Method="StoreImage", Storage={"S3": {"Bucket": "images"}}), "Method"),
+    ],
+)
+def test_where_no_images_may_be_made_none_may_be_asked_for(raw: Any, path: str) -> None:
+    admit(request(raw), WIDE, ENDS)
+
+    told = problems(raw, replace(WIDE, makes_images=False))
+    assert set(told) == {path}
+    assert "AllowImages is false" in told[path]

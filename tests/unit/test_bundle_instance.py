@@ -2,17 +2,27 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from instance_bundle import aws, upload_policy
+from instance_bundle import aws, images, upload_policy
 from instance_bundle.bundle_instance import BundleInstance
-from instance_bundle.errors import Denied, NotAllowed, NotDeletable, PassingFault, Throttled
+from instance_bundle.errors import (
+    Denied,
+    NotAllowed,
+    NotDeletable,
+    NothingDone,
+    NotRegistered,
+    PassingFault,
+    Throttled,
+)
+from instance_bundle.images import REQUEST_TAG
 from instance_bundle.limits import Limits, Tag
 from instance_bundle.method import Made, Method, Task, Work
 from instance_bundle.properties import Image, Location, Properties, Target
@@ -20,8 +30,28 @@ from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
 
 from .conftest import Clock
+from .sandbox_ec2.clients import image_of, tags_of
+from .test_images import (
+    DENIAL,
+    FAULT,
+    FAULTS,
+    NAME,
+    TAGGED,
+    THROTTLE,
+    become,
+    cut_after,
+    error,
+    failing,
+    hiding,
+    is_hidden_by_default,
+    is_seen_by_name_alone,
+    is_too_young,
+    noting_calls,
+    own_images,
+)
 
 HERE = Location("images", "web")
+AT = "images/web.manifest.xml"
 START, LATER = 1_800_000_000.0, 1_800_003_600.0
 EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's example
 
@@ -47,7 +77,7 @@ def work(instance: str, location: Location = HERE, **properties: Any) -> Work:
         prefix=location.prefix,
         upload_policy=None,
         upload_credentials=None,
-        image=Image(),
+        image=None,
         dry_run=False,
     )
     return Work(replace(asked, **properties), target(instance, location), START, LATER)
@@ -59,6 +89,77 @@ def target(instance: str, location: Location = HERE) -> Target:
 
 def start(method: Method, instance: str, location: Location = HERE) -> Task:
     return method.start(work(instance, location))
+
+
+@pytest.fixture
+def calls(instance: str) -> Iterator[list[str]]:
+    with noting_calls() as made:
+        yield made
+
+
+@pytest.fixture
+def complete(method: Method, instance: str, clock: Clock) -> Task:
+    """The task of a bundle that is complete, made for the request `r1`."""
+    return finish(method, instance, clock)
+
+
+def finish(method: Method, instance: str, clock: Clock, location: Location = HERE) -> Task:
+    task = start(method, instance, location)
+    clock.now += 10
+    return method.describe([task.id])[task.id]
+
+
+def made(complete: Task) -> Made:
+    fingerprint = aws.s3().head_object(Bucket="images", Key="web.manifest.xml")["ETag"]
+    return Made(complete.id, "r1", HERE, fingerprint)
+
+
+def advance(method: Method, instance: str, complete: Task, image: Image | None) -> Task:
+    return method.advance(work(instance, image=image), complete, complete)
+
+
+def register(name: str, request_id: str | None = None, at: str = AT) -> str:
+    """An image that was not registered by the function; its ID."""
+    tags = images.tags({"of": "another"} if request_id is None else {REQUEST_TAG: request_id})
+    return aws.ec2().register_image(
+        Name=name,
+        ImageLocation=at,
+        TagSpecifications=[{"ResourceType": "image", "Tags": tags}],
+    )["ImageId"]
+
+
+def copied() -> str:
+    """Where a copy of the bundle lies."""
+    aws.s3().create_bucket(Bucket="copies")
+    aws.s3().copy_object(
+        Bucket="copies",
+        Key="web.manifest.xml",
+        CopySource={"Bucket": "images", "Key": "web.manifest.xml"},
+    )
+    return "copies/web.manifest.xml"
+
+
+@contextmanager
+def registering(state: str, why: str = "") -> Iterator[None]:
+    """Have images be in a state when they are registered; moto has them available at once."""
+
+    def hold(parsed: Any, **_: Any) -> None:
+        become(parsed["ImageId"], state, {"Code": "Code", "Message": why} if why else None)
+
+    events = aws.ec2_once().meta.events
+    events.register("after-call.ec2.RegisterImage", hold)
+    try:
+        yield
+    finally:
+        events.unregister("after-call.ec2.RegisterImage", hold)
+
+
+def keys() -> set[str]:
+    listed = aws.s3().list_objects_v2(Bucket="images")
+    return {item["Key"] for item in listed.get("Contents", [])}
+
+
+BUNDLE = {"web.manifest.xml", "web.part.0", "web.part.1", "web.part.2"}
 
 
 def test_a_task_is_started_seen_and_found(method: Method, instance: str, clock: Clock) -> None:
@@ -105,6 +206,18 @@ def test_an_instance_that_is_busy_with_our_own_task_is_no_refusal(
     first = start(method, instance)
 
     assert start(method, instance).id == first.id
+
+
+@pytest.mark.parametrize("fault", [THROTTLE, FAULT, DENIAL])
+def test_a_fault_in_taking_up_a_task_may_have_started_it(
+    method: Method, instance: str, fault: Exception
+) -> None:
+    """What may have been started must not be taken for what was not."""
+    start(method, instance)
+
+    with failing("DescribeBundleTasks", fault), pytest.raises(PassingFault) as raised:
+        start(method, instance)
+    assert not isinstance(raised.value, NothingDone)
 
 
 def test_an_instance_that_is_busy_with_anothers_task_is_a_refusal(
@@ -222,22 +335,6 @@ def test_a_bucket_that_is_not_there_stores_nothing(method: Method, instance: str
     assert not method.is_taken(Location("nobodys-bucket", "web"))
 
 
-def error(code: str, status: int) -> ClientError:
-    return ClientError(
-        {
-            "Error": {"Code": code, "Message": "No."},
-            "ResponseMetadata": {
-                "HTTPStatusCode": status,
-                "RequestId": "r",
-                "HostId": "",
-                "HTTPHeaders": {},
-                "RetryAttempts": 0,
-            },
-        },
-        "BundleInstance",
-    )
-
-
 @pytest.mark.parametrize(
     ("fault", "meaning"),
     [
@@ -294,3 +391,585 @@ def test_the_sdk_does_not_repeat_a_call_that_starts_work(
         events.unregister("before-send.ec2.BundleInstance", cut_off)
 
     assert sent == ["POST"]
+
+
+# Registering the AMI
+
+
+def test_no_image_is_registered_where_none_is_asked_for(
+    method: Method, instance: str, complete: Task, calls: list[str]
+) -> None:
+    calls.clear()
+
+    assert advance(method, instance, complete, None) == complete
+    assert calls == []
+
+
+def test_no_image_is_registered_before_the_bundle_is_complete(
+    method: Method, instance: str, clock: Clock, calls: list[str]
+) -> None:
+    task = start(method, instance)
+    clock.now += 9
+    running = method.describe([task.id])[task.id]
+    assert (running.phase, running.progress) == ("running", "90%")
+    calls.clear()
+
+    assert method.advance(work(instance, image=Image()), task, running) == running
+    assert calls == []
+
+
+def test_a_bundle_is_registered_as_it_was_asked_for(
+    method: Method, instance: str, complete: Task
+) -> None:
+    asked = replace(TAGGED, name="web 1", architecture="i386")
+    task = advance(method, instance, complete, asked)
+
+    assert own_images() == [task.image_id]
+    assert task == replace(complete, image_id=task.image_id)
+    image = image_of(task.image_id)
+    assert (image["Name"], image["Description"]) == ("web 1", "of the web")
+    assert (image["ImageLocation"], image["RootDeviceType"]) == (AT, "instance-store")
+    assert (image["Architecture"], image["VirtualizationType"]) == ("i386", "hvm")
+    assert tags_of(image) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+
+
+def test_an_image_of_which_nothing_is_said_is_what_the_manifest_says(
+    method: Method, instance: str, complete: Task
+) -> None:
+    image = image_of(advance(method, instance, complete, Image()).image_id)
+
+    assert image.get("Description", "") == ""
+    assert (image["Architecture"], image["VirtualizationType"]) == ("x86_64", "hvm")
+    assert tags_of(image) == {REQUEST_TAG: "r1"}
+    assert image["Name"].startswith("web/r1-")
+
+
+@pytest.mark.parametrize("image", [Image(), replace(TAGGED, name="web 1", architecture="x86_64")])
+def test_a_bundle_that_is_registered_is_not_registered_again(
+    method: Method, instance: str, complete: Task, calls: list[str], image: Image
+) -> None:
+    first = advance(method, instance, complete, image)
+    calls.clear()
+
+    assert advance(method, instance, complete, image) == first
+    assert method.amend(made(complete), image, image) == first.image_id
+    assert set(calls) == {"DescribeImages"}
+    assert own_images() == [first.image_id]
+
+
+@pytest.mark.parametrize("image", [Image(), Image(name="web 1")])
+def test_the_sdk_does_not_repeat_the_registration_whose_image_is_found_by_its_tag(
+    method: Method, instance: str, complete: Task, image: Image
+) -> None:
+    with cut_after(aws.ec2_once(), "RegisterImage") as sent, pytest.raises(PassingFault):
+        advance(method, instance, complete, image)
+    assert len(sent) == 1
+
+    assert [advance(method, instance, complete, image).image_id] == own_images()
+
+
+@pytest.mark.parametrize("image", [Image(), Image(name="web 1", architecture="x86_64")])
+def test_an_image_whose_tags_can_not_be_seen_yet_is_found_by_its_name(
+    method: Method, instance: str, complete: Task, calls: list[str], image: Image
+) -> None:
+    first = advance(method, instance, complete, image)
+    calls.clear()
+
+    with hiding(is_seen_by_name_alone), pytest.raises(PassingFault, match="can't be seen yet"):
+        advance(method, instance, complete, image)
+    assert calls == ["DescribeImages", "RegisterImage", "DescribeImages", "DescribeImages"]
+
+    assert advance(method, instance, complete, image) == first
+    assert own_images() == [first.image_id]
+
+
+def test_an_image_that_is_known_by_its_name_alone_is_taken_once_it_can_be_seen(
+    method: Method, instance: str, complete: Task
+) -> None:
+    first = advance(method, instance, complete, Image())
+    looks: list[str] = []
+
+    def is_seen_from_the_second_look_on(asked: Any, image: Any) -> bool:
+        looks.append(image["ImageId"])
+        return len(looks) == 1
+
+    with hiding(is_seen_from_the_second_look_on):
+        assert advance(method, instance, complete, Image()) == first
+    assert own_images() == [first.image_id]
+
+
+def test_an_image_that_can_not_be_seen_at_all_yet_is_waited_for(
+    method: Method, instance: str, complete: Task
+) -> None:
+    for words in ("the AMI ami-", "the AMI that has the name web 1 can't"):
+        with hiding(is_too_young), pytest.raises(PassingFault, match=words):
+            advance(method, instance, complete, Image(name="web 1"))
+
+    assert [advance(method, instance, complete, Image(name="web 1")).image_id] == own_images()
+
+
+@pytest.mark.parametrize("request_id", [None, "r2"])
+def test_a_name_that_anothers_image_has_is_told_with_where_the_bundle_is_kept(
+    method: Method, instance: str, complete: Task, request_id: str | None
+) -> None:
+    other = register("web 1", request_id)
+
+    with pytest.raises(NotRegistered) as raised:
+        advance(method, instance, complete, Image(name="web 1"))
+
+    reason = str(raised.value)
+    assert reason.startswith(
+        f"Image: the bundle {complete.id} is complete, and is kept at s3://images/web, but no AMI"
+    )
+    assert f"already in use by AMI {other}. Image.Name: " in reason
+    assert (own_images(), keys()) == ([other], BUNDLE)
+
+
+def test_a_bundle_whose_manifest_is_gone_is_not_registered(
+    method: Method, instance: str, complete: Task
+) -> None:
+    aws.s3().delete_object(Bucket="images", Key="web.manifest.xml")
+
+    with pytest.raises(NotRegistered, match="InvalidManifest: HTTP 404"):
+        advance(method, instance, complete, Image())
+
+
+@pytest.mark.parametrize(
+    ("fault", "meaning"),
+    [(THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, NotRegistered)],
+)
+def test_what_an_error_in_registering_means(
+    method: Method, instance: str, complete: Task, fault: Exception, meaning: type[Exception]
+) -> None:
+    with failing("RegisterImage", fault), pytest.raises(meaning) as raised:
+        advance(method, instance, complete, Image())
+    assert type(raised.value) is meaning
+    assert own_images() == []
+
+
+def test_a_name_whose_holder_may_not_be_seen_is_no_refusal(
+    method: Method, instance: str, complete: Task
+) -> None:
+    """What EC2 answers after the look at the images is meant; without that look nothing is done."""
+    register("web 1")
+    looks: list[str] = []
+
+    def deny_from_the_second_look_on(**_: Any) -> None:
+        looks.append("look")
+        if len(looks) > 1:
+            raise DENIAL
+
+    events = aws.ec2().meta.events
+    events.register("before-call.ec2.DescribeImages", deny_from_the_second_look_on)
+    try:
+        with pytest.raises(PassingFault):
+            advance(method, instance, complete, Image(name="web 1"))
+    finally:
+        events.unregister("before-call.ec2.DescribeImages", deny_from_the_second_look_on)
+
+
+def test_an_image_that_is_pending_is_waited_for(
+    method: Method, instance: str, complete: Task, calls: list[str]
+) -> None:
+    asked = replace(TAGGED, name="web 1")
+    with registering("pending"), pytest.raises(NothingDone, match="is not available yet"):
+        advance(method, instance, complete, asked)
+    [image_id] = own_images()
+    with pytest.raises(NothingDone, match=f"the AMI {image_id} is not available yet"):
+        advance(method, instance, complete, asked)
+    with pytest.raises(NothingDone):
+        method.amend(made(complete), TAGGED, asked)
+
+    become(image_id, "available")
+    assert advance(method, instance, complete, asked).image_id == image_id
+    assert calls.count("RegisterImage") == 1
+
+
+@pytest.mark.parametrize("state", ["failed", "invalid", "disabled"])
+def test_an_image_that_does_not_become_available_is_told(
+    method: Method, instance: str, complete: Task, state: str
+) -> None:
+    with hiding(is_hidden_by_default):
+        with registering(state, "A part is gone"), pytest.raises(NotRegistered) as raised:
+            advance(method, instance, complete, Image())
+
+        [image_id] = own_images() or [""]
+        assert f"{image_id} is {state}. A part is gone" in str(raised.value)
+        assert f"{complete.id} is complete, and is kept at s3://images/web" in str(raised.value)
+        with pytest.raises(NotRegistered, match=f"is {state}"):
+            advance(method, instance, complete, Image())
+
+
+@pytest.mark.parametrize("fault", [THROTTLE, FAULT, DENIAL])
+def test_a_fault_in_looking_for_the_image_registers_nothing(
+    method: Method, instance: str, complete: Task, calls: list[str], fault: Exception
+) -> None:
+    with failing("DescribeImages", fault), pytest.raises((PassingFault, Denied)):
+        advance(method, instance, complete, Image())
+    assert "RegisterImage" not in calls
+
+
+# Names
+
+
+def test_names_that_are_made_are_valid_and_stable_and_tell_all_descriptions_apart(
+    method: Method, instance: str, complete: Task
+) -> None:
+    described = [
+        *(Image(), Image(description="a"), Image(tags={"a": "b"}), Image(tags={"b": "a"})),
+        *(Image(architecture="x86_64"), Image(architecture="i386"), TAGGED),
+    ]
+    ids = [advance(method, instance, complete, image).image_id for image in described]
+    names = {image_of(image_id)["Name"] for image_id in ids}
+
+    assert len(names) == len(described)
+    assert all(NAME.fullmatch(name) for name in names)
+    again = [*described[:-1], replace(TAGGED, tags=dict(reversed([*TAGGED.tags.items()])))]
+    assert [advance(method, instance, complete, image).image_id for image in again] == ids
+
+
+@pytest.mark.parametrize(
+    "prefix", ["stack/Bundle/r1", "s" * 128 + "/" + "B" * 255 + "/r1", "%&é#*/Bündel", "w"]
+)
+def test_whatever_the_prefix_a_name_is_made(
+    method: Method, instance: str, clock: Clock, prefix: str
+) -> None:
+    location = Location("images", prefix)
+    complete = finish(method, instance, clock, location)
+    asked = work(instance, location, image=Image())
+
+    image = image_of(method.advance(asked, complete, complete).image_id)
+    assert NAME.fullmatch(image["Name"])
+    assert "/r1-" in image["Name"]
+    assert image["ImageLocation"] == f"images/{prefix}.manifest.xml"
+
+
+@pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.rehearse])
+@pytest.mark.parametrize("state", ["available", "pending", "disabled"])
+def test_a_name_that_is_taken_is_told_before_the_bundle_is_made(
+    method: BundleInstance,
+    instance: str,
+    clock: Clock,
+    attempt: Any,
+    state: str,
+) -> None:
+    finish(method, instance, clock)
+    other = register("web 1")
+    become(other, state)
+    asked = work(instance, Location("images", "next"), image=Image(name="web 1"))
+
+    with hiding(is_hidden_by_default), pytest.raises(Denied) as raised:
+        attempt(method, asked)
+    assert raised.value.code == images.NAME_TAKEN
+    assert f"AMI name web 1 is already in use by AMI {other}. Image.Name: " in str(raised.value)
+    assert len(bundle_tasks.requests_received()) == 1
+
+
+@pytest.mark.parametrize("image", [None, Image(), Image(name="web 2")])
+def test_a_name_that_is_free_or_to_be_made_starts_the_bundle(
+    method: Method, instance: str, clock: Clock, image: Image | None
+) -> None:
+    finish(method, instance, clock)
+    register("web 1")
+
+    task = method.start(work(instance, Location("images", "next"), image=image))
+    assert task.phase == "running"
+
+
+@pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.rehearse])
+@pytest.mark.parametrize("fault", [THROTTLE, FAULT, ReadTimeoutError(endpoint_url="https://ec2")])
+@pytest.mark.parametrize("operation", ["DescribeInstances", "DescribeImages"])
+def test_a_fault_in_looking_beforehand_is_known_to_have_done_nothing(
+    method: BundleInstance, instance: str, attempt: Any, fault: Exception, operation: str
+) -> None:
+    with failing(operation, fault), pytest.raises(NothingDone):
+        attempt(method, work(instance, image=Image(name="web 1")))
+    assert bundle_tasks.requests_received() == []
+
+
+# What another has made of the bundle
+
+
+def test_a_copy_of_an_image_has_its_tags_and_is_anothers(
+    method: Method, instance: str, complete: Task
+) -> None:
+    first = advance(method, instance, complete, Image()).image_id
+    copy = register(image_of(first)["Name"] + " copy", "r1", copied())
+    beside = register("of the same bundle")
+
+    assert advance(method, instance, complete, Image()).image_id == first
+    method.remove(made(complete))
+
+    assert sorted(own_images()) == sorted([copy, beside])
+    assert tags_of(image_of(copy)) == {REQUEST_TAG: "r1"}
+    assert keys() == set()
+
+
+def test_a_copy_that_has_the_name_is_not_taken_for_the_bundles_image(
+    method: Method, instance: str, complete: Task
+) -> None:
+    copy = register("web 1", "r1", copied())
+
+    with pytest.raises(NotRegistered, match=f"already in use by AMI {copy}"):
+        advance(method, instance, complete, Image(name="web 1"))
+    assert own_images() == [copy]
+
+
+# Amending
+
+
+def test_another_description_makes_another_image_and_the_old_one_stays(
+    method: Method, instance: str, complete: Task
+) -> None:
+    new = replace(TAGGED, description="another", tags={"of": "api", "team": "blue"})
+    first = advance(method, instance, complete, TAGGED).image_id
+
+    second = method.amend(made(complete), TAGGED, new)
+
+    assert own_images() == [first, second]
+    assert image_of(first)["Description"] == "of the web"
+    assert tags_of(image_of(first)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+    image = image_of(second)
+    assert (image["Description"], image["ImageLocation"]) == ("another", AT)
+    assert image["VirtualizationType"] == "hvm"
+    assert tags_of(image) == {**new.tags, REQUEST_TAG: "r1"}
+    assert method.amend(made(complete), TAGGED, new) == second
+    assert len(bundle_tasks.requests_received()) == 1
+
+
+@pytest.mark.parametrize("old", [None, Image(), TAGGED])
+def test_an_image_can_be_asked_for_later(
+    method: Method, instance: str, complete: Task, old: Image | None
+) -> None:
+    image_id = method.amend(made(complete), old, replace(TAGGED, name="web 1"))
+
+    assert own_images() == [image_id]
+    image = image_of(image_id)
+    assert (image["Name"], image["Description"]) == ("web 1", "of the web")
+    assert tags_of(image) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+
+
+def test_an_image_that_is_asked_for_no_more_stays(
+    method: Method, instance: str, complete: Task, calls: list[str]
+) -> None:
+    first = advance(method, instance, complete, TAGGED).image_id
+    calls.clear()
+
+    assert method.amend(made(complete), TAGGED, None) == ""
+    assert method.amend(made(complete), None, None) == ""
+    assert calls == []
+    assert own_images() == [first]
+
+
+def test_an_image_that_keeps_its_given_name_is_changed_in_place(
+    method: Method, instance: str, complete: Task
+) -> None:
+    old = replace(TAGGED, name="web 1")
+    first = advance(method, instance, complete, old).image_id
+    aws.ec2().create_tags(Resources=[first], Tags=[{"Key": "backup", "Value": "daily"}])
+
+    new = replace(old, description="another", tags={"of": "api", "team": "blue"})
+    for _ in range(2):
+        assert method.amend(made(complete), old, new) == first
+        assert image_of(first)["Description"] == "another"
+        assert tags_of(image_of(first)) == {**new.tags, "backup": "daily", REQUEST_TAG: "r1"}
+    assert method.amend(made(complete), new, old) == first
+    assert image_of(first)["Description"] == "of the web"
+    assert tags_of(image_of(first)) == {**old.tags, "backup": "daily", REQUEST_TAG: "r1"}
+    assert own_images() == [first]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "fits"), [(None, True), ("x86_64", True), ("i386", False), ("arm64", False)]
+)
+def test_the_architecture_of_an_image_is_not_changed_in_place(
+    method: Method, instance: str, complete: Task, architecture: Any, fits: bool
+) -> None:
+    old = Image(name="web 1")
+    first = advance(method, instance, complete, old).image_id
+    new = replace(old, architecture=architecture)
+
+    if fits:
+        assert method.amend(made(complete), old, new) == first
+    else:
+        with pytest.raises(NotRegistered, match=f"already in use by AMI {first}"):
+            method.amend(made(complete), old, new)
+        other = method.amend(made(complete), old, replace(new, name="web 2"))
+        assert image_of(other)["Architecture"] == architecture
+    assert image_of(first)["Architecture"] == "x86_64"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (Image(), TAGGED),
+        (TAGGED, Image(architecture="i386")),
+        (Image(name="web 1"), Image(name="web 2")),
+        (replace(TAGGED, name="web 1"), replace(TAGGED, description="another", tags={"a": "b"})),
+        (TAGGED, replace(TAGGED, name="web 1", description="another", tags={"of": "api"})),
+    ],
+)
+def test_a_rollback_finds_the_image_of_before_as_it_was(
+    method: Method, instance: str, complete: Task, old: Image, new: Image
+) -> None:
+    first = advance(method, instance, complete, old).image_id
+    before = image_of(first)
+    second = method.amend(made(complete), old, new)
+    assert second != first
+
+    assert method.amend(made(complete), new, old) == first
+    assert image_of(first) == before
+    assert method.amend(made(complete), old, new) == second
+    assert own_images() == [first, second]
+
+
+def test_an_image_that_an_earlier_update_registered_gets_what_is_described_now(
+    method: Method, instance: str, complete: Task
+) -> None:
+    """The Update to `mistaken` was rolled back; what is described since may be as it was before."""
+    old = replace(TAGGED, name="web 1")
+    mistaken = Image("web 2", "a mistake", tags={"of": "mistake", "stage": "test"})
+    new = replace(TAGGED, name="web 2")
+    first = advance(method, instance, complete, old).image_id
+    second = method.amend(made(complete), old, mistaken)
+    assert method.amend(made(complete), mistaken, old) == first
+
+    assert method.amend(made(complete), old, new) == second
+    assert image_of(second)["Description"] == "of the web"
+    assert tags_of(image_of(second)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+
+
+def test_an_image_that_was_deregistered_is_registered_again(
+    method: Method, instance: str, complete: Task
+) -> None:
+    first = advance(method, instance, complete, TAGGED).image_id
+    aws.ec2().deregister_image(ImageId=first)
+
+    again = method.amend(made(complete), TAGGED, TAGGED)
+    assert own_images() == [again]
+    assert again != first
+
+
+@pytest.mark.parametrize("name", [None, "web 2"])
+def test_an_amendment_that_is_refused_says_where_the_bundle_is_kept(
+    method: Method, instance: str, complete: Task, name: str | None
+) -> None:
+    first = advance(method, instance, complete, Image()).image_id
+
+    with failing("RegisterImage", DENIAL), pytest.raises(NotRegistered, match=complete.id):
+        method.amend(made(complete), Image(), replace(TAGGED, name=name))
+    assert own_images() == [first]
+
+
+@pytest.mark.parametrize("operation", ["ModifyImageAttribute", "CreateTags", "DeleteTags"])
+def test_an_amendment_in_place_that_a_fault_cut_short_is_done_by_repeating_it(
+    method: Method, instance: str, complete: Task, operation: str
+) -> None:
+    old = replace(TAGGED, name="web 1")
+    new = replace(old, description="another", tags={"team": "blue"})
+    first = advance(method, instance, complete, old).image_id
+    for fault, meaning in FAULTS:
+        with failing(operation, fault), pytest.raises(meaning):
+            method.amend(made(complete), old, new)
+
+    assert method.amend(made(complete), old, new) == first
+    assert image_of(first)["Description"] == "another"
+    assert tags_of(image_of(first)) == {"team": "blue", REQUEST_TAG: "r1"}
+
+
+# Removing
+
+
+def test_all_images_of_a_bundle_go_with_it_and_no_others(
+    method: Method, instance: str, clock: Clock, complete: Task
+) -> None:
+    for image in (Image(), TAGGED, Image(name="web 1")):
+        advance(method, instance, complete, image)
+    other = Location("images", "other")
+    theirs = finish(method, instance, clock, other)
+    [*ours, others] = [
+        *own_images(),
+        method.advance(work(instance, other, image=Image()), theirs, theirs).image_id,
+    ]
+    become(ours[1], "disabled")
+    assert len(ours) == 3
+
+    gone = made(complete)
+    with hiding(is_hidden_by_default):
+        for _ in range(2):
+            method.remove(gone)
+            assert keys() == {key.replace("web.", "other.") for key in BUNDLE}
+    assert own_images() == [others]
+
+
+def test_without_a_fingerprint_only_the_images_go(
+    method: Method, instance: str, complete: Task
+) -> None:
+    advance(method, instance, complete, Image())
+
+    method.remove(replace(made(complete), fingerprint=""))
+    assert (own_images(), keys()) == ([], BUNDLE)
+
+
+def test_images_stay_where_nothing_may_be_deleted(
+    method: Method, instance: str, complete: Task
+) -> None:
+    first = advance(method, instance, complete, Image()).image_id
+
+    with pytest.raises(NotDeletable):
+        BundleInstance(Limits(deletes_objects=False)).remove(made(complete))
+    assert (own_images(), keys()) == ([first], BUNDLE)
+
+
+@pytest.mark.parametrize("operation", ["DescribeImages", "DeregisterImage", "DeleteObjects"])
+def test_a_removal_that_a_fault_cut_short_is_done_by_repeating_it(
+    method: Method, instance: str, complete: Task, operation: str
+) -> None:
+    """An image outlasts its manifest in no case: it could be found no more."""
+    for image in (Image(), TAGGED):
+        advance(method, instance, complete, image)
+    gone = made(complete)
+    for fault, meaning in FAULTS:
+        with failing(operation, fault), pytest.raises(meaning):
+            method.remove(gone)
+        assert keys() == BUNDLE
+
+    method.remove(gone)
+    assert (own_images(), keys()) == ([], set())
+
+
+@pytest.mark.parametrize(("allowed", "left"), [(True, set()), (False, BUNDLE)])
+def test_the_images_of_what_came_to_nothing_are_deregistered(
+    method: Method, instance: str, complete: Task, allowed: bool, left: set[str]
+) -> None:
+    task = advance(method, instance, complete, Image())
+    other = register("of the same bundle")
+
+    BundleInstance(Limits(deletes_objects=allowed)).remove_leftovers(target(instance), task)
+    assert (own_images(), keys()) == ([other], left)
+
+
+def test_no_image_is_looked_for_where_there_was_no_bundle(
+    method: Method, instance: str, clock: Clock, calls: list[str]
+) -> None:
+    task = start(method, instance)
+    method.cancel(task.id)
+    clock.now += 1
+    ended = method.describe([task.id])[task.id]
+    calls.clear()
+
+    method.remove_leftovers(target(instance), ended)
+    assert calls == []
+
+
+# Outputs
+
+
+def test_what_was_made_is_found_where_the_outputs_say(
+    method: Method, instance: str, complete: Task
+) -> None:
+    outputs = method.outputs(HERE, complete)
+
+    assert (outputs.prefix, outputs.s3_uri) == ("web", "s3://images/web")
+    assert outputs.manifest_location == AT
+    assert register("web 1", at=outputs.manifest_location) in own_images()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from instance_bundle.errors import Denied
+from instance_bundle.errors import DeadlineExceeded, Denied, NotRegistered, Timeout
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,46 @@ def test_a_refusal_of_another_call_tells_the_action_that_was_denied() -> None:
 
     assert "Allow dynamodb:PutItem in the role of the function" in reason
     assert "StoreImage" not in reason
+
+
+@pytest.mark.parametrize(
+    ("timeout", "advice"),
+    [
+        (
+            Timeout("ServiceTimeout", 600),
+            (
+                "Raise ServiceTimeout (3600 s at most), give a CompletionHandle for work of up to "
+                "12 hours, or bundle a smaller volume."
+            ),
+        ),
+        (
+            Timeout("CompletionTimeout", 7200),
+            "Raise CompletionTimeout (43200 s at most), or bundle a smaller volume.",
+        ),
+    ],
+)
+def test_what_was_not_done_in_time_tells_which_property_gives_it_more(
+    timeout: Timeout, advice: str
+) -> None:
+    assert str(DeadlineExceeded(timeout, "task bun-1 is bundling")) == (
+        f"Not complete within {timeout.property} ({timeout.seconds} s): task bun-1 is bundling. "
+        f"{advice}"
+    )
+
+
+def test_an_ami_name_that_is_taken_is_told_with_what_to_do() -> None:
+    reason = str(Denied("ec2:RegisterImage", "InvalidAMIName.Duplicate", "web is in use"))
+
+    assert reason.startswith("ec2:RegisterImage was refused. InvalidAMIName.Duplicate: web is in ")
+    assert "Image.Name: names of AMIs are unique" in reason
+
+
+def test_a_bundle_without_its_ami_is_told_where_it_is_kept() -> None:
+    denied = Denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not.")
+
+    reason = str(NotRegistered("bun-1", "s3://images/web", str(denied)))
+
+    assert reason.startswith(
+        "Image: the bundle bun-1 is complete, and is kept at s3://images/web, but no AMI came of "
+    )
+    assert "Allow ec2:RegisterImage in the role of the function" in reason

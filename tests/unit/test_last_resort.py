@@ -16,7 +16,7 @@ from instance_bundle.outcome import Done
 from instance_bundle.poll_queue import Poll
 from instance_bundle.request import Request
 
-from .conftest import Answers, Context
+from .conftest import Answers, Clock, Context
 from .test_lifecycle import RUNNING
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -295,14 +295,121 @@ def test_where_the_ledger_can_not_be_written_to_the_stack_is_answered_all_the_sa
     assert "Allow dynamodb:PutItem in the role" in answers.bodies[0]["Reason"]
 
 
+@pytest.mark.parametrize(("age", "is_dropped"), [(3700, False), (43100, False), (43300, True)])
 def test_a_letter_that_can_not_be_answered_is_dropped_when_no_stack_waits_any_more(
-    answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+    answers: Answers,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    age: int,
+    *,
+    is_dropped: bool,
 ) -> None:
     def lost(*args: object) -> None:
         raise PassingFault("The response did not arrive")
 
     monkeypatch.setattr("instance_bundle.response.deliver", lost)
     old = letter(crashed(event(answers)))
-    old["Records"][0]["attributes"] = {"SentTimestamp": str(int((time.time() - 3700) * 1000))}
+    old["Records"][0]["attributes"] = {"SentTimestamp": str(int((time.time() - age) * 1000))}
 
-    assert last_resort.handler(old, context) == NOTHING_FAILED
+    left = [] if is_dropped else [{"itemIdentifier": "m1"}]
+    assert last_resort.handler(old, context) == {"batchItemFailures": left}
+
+
+# Requests whose handle is to hear of the end
+
+
+ACCEPTED = Done("bun-1", {"BundleId": "bun-1", "ImageId": "", "S3Uri": "s3://images/web"})
+
+
+def accepted(answers: Answers, ledger: Ledger, *, told: bool) -> str:
+    """The dead letter of a request whose work is accepted."""
+    request = Request.parse(
+        event(answers, ResourceProperties={"CompletionHandle": answers.handle()})
+    )
+    record, _ = ledger.open(request, lease=0)
+    ledger.started(record, RUNNING)
+    ledger.accept(record, ACCEPTED)
+    if told:
+        ledger.told(record)
+    return Poll(request.key, 0).body()
+
+
+def test_an_accepted_request_is_a_failure_at_its_handle_and_not_answered_again(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    body = accepted(answers, ledger, told=True)
+
+    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+
+    assert answers.bodies == []
+    [(handle, signal)] = answers.signals
+    assert (handle, signal["Status"], signal["UniqueId"]) == ("one", "FAILURE", "r1")
+    assert "its polls kept failing" in signal["Reason"]
+    assert json.loads(signal["Data"])["BundleId"] == "bun-1"
+
+
+def test_an_acceptance_that_was_not_told_is_told_with_the_failure(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    last_resort.handler(letter(accepted(answers, ledger, told=False)), context)
+
+    [body] = answers.bodies
+    assert (body["Status"], body["PhysicalResourceId"]) == ("SUCCESS", "bun-1")
+    assert body["Data"] == ACCEPTED.attributes
+    assert [signal["Status"] for _, signal in answers.signals] == ["FAILURE"]
+
+
+def test_a_request_that_was_not_accepted_is_failed_at_cloudformation_alone(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    properties = {"CompletionHandle": answers.handle()}
+    request = Request.parse(event(answers, ResourceProperties=properties))
+
+    last_resort.handler(letter(poll_of(ledger, request)), context)
+
+    assert [body["Status"] for body in answers.bodies] == ["FAILED"]
+    assert answers.signals == []
+
+
+def test_a_result_that_stands_is_signalled_instead_of_a_failure(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    body = accepted(answers, ledger, told=True)
+    key = Request.parse(event(answers)).key
+    ledger.answer(key, Done("bun-1", {**ACCEPTED.attributes, "ImageId": "ami-1"}))
+
+    last_resort.handler(letter(body), context)
+
+    assert answers.bodies == []
+    [(_, signal)] = answers.signals
+    assert signal["Status"] == "SUCCESS"
+    assert json.loads(signal["Data"])["ImageId"] == "ami-1"
+
+
+def test_a_signal_that_does_not_arrive_is_a_letter_that_comes_again(
+    answers: Answers, context: Context, ledger: Ledger, clock: Clock
+) -> None:
+    body = accepted(answers, ledger, told=True)
+    answers.signal_statuses += [503] * 5
+
+    response = last_resort.handler(letter(body), context)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    clock.now += 31
+    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+
+    assert len(answers.signals) == 6
+    assert all(signal == answers.signals[0] for signal in answers.signals)
+    assert answers.bodies == []
+
+
+def test_an_event_that_crashed_after_its_work_was_accepted_is_left_to_the_polls(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    accepted(answers, ledger, told=True)
+    properties = {"CompletionHandle": answers.handle()}
+
+    last_resort.handler(letter(crashed(event(answers, ResourceProperties=properties))), context)
+
+    assert (answers.bodies, answers.signals) == ([], [])
+    assert len(polls()) == 1

@@ -1,6 +1,7 @@
 """What the ledger promises to processes that do not know of each other."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from instance_bundle.outcome import Done, Failed
 from instance_bundle.properties import Location
 
 from .conftest import Clock
-from .test_lifecycle import RUNNING, request
+from .test_lifecycle import HANDLE, RUNNING, request
 
 HERE = Location("images", "web")
 
@@ -99,8 +100,8 @@ def test_the_first_answer_stands(ledger: Ledger) -> None:
     record, _ = ledger.open(request(), lease=30)
     done = Done("bun-1", {"BundleId": "bun-1"})
 
-    assert ledger.answer(record.key, done) == done
-    assert ledger.answer(record.key, Failed("bun-1", "Too late.")) == done
+    assert ledger.answer(record.key, done) == (replace(record, answer=done), done)
+    assert ledger.answer(record.key, Failed("bun-1", "Too late."))[1] == done
 
 
 def test_an_answer_to_a_request_that_was_never_opened_is_refused(ledger: Ledger) -> None:
@@ -153,3 +154,64 @@ def test_requests_expire_and_bundles_do_not(ledger: Ledger, clock: Clock) -> Non
     expiries = {item["item"]["S"]: item.get("expires") for item in items}
     assert expiries["bundle|bun-1"] is None
     assert expiries["request|r1"] == {"N": str(int(record.deadline) + 7 * 24 * 3600)}
+
+
+def test_the_first_acceptance_stands_and_is_what_is_sent(ledger: Ledger) -> None:
+    record, _ = ledger.open(request(CompletionHandle=HANDLE), lease=30)
+    first = Done("bun-1", {"State": "pending"})
+
+    assert ledger.accept(record, first) == first
+    assert ledger.accept(record, Done("bun-1", {"State": "bundling"})) == first
+
+    seen = ledger.read(record.key)
+    assert seen is not None
+    assert (seen.accepted, seen.told, seen.answer) == (first, False, None)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"), [(None, 43170), ("7200", 7170), ("100", 80), ("1", 0.8)]
+)
+def test_from_its_acceptance_on_work_has_the_completion_timeout_from_the_first_receipt(
+    ledger: Ledger, clock: Clock, timeout: str | None, seconds: float
+) -> None:
+    given: dict[str, Any] = {"CompletionTimeout": timeout} if timeout else {}
+    asked = request(CompletionHandle=HANDLE, ServiceTimeout="600", **given)
+    record, _ = ledger.open(asked, lease=0)
+    assert record.deadline == clock.now + 570
+    clock.now += 60
+
+    ledger.accept(record, Done("bun-1"))
+
+    taken = ledger.take(record.key, 0, lease=30)
+    assert taken.deadline == pytest.approx(record.first_receipt + seconds)
+    [item] = aws.dynamodb().scan(TableName="ledger")["Items"]
+    assert item["expires"] == {"N": str(int(taken.deadline) + 7 * 24 * 3600)}
+
+
+def test_who_has_heard_of_an_acceptance_is_remembered_beyond_the_answer(ledger: Ledger) -> None:
+    record, _ = ledger.open(request(CompletionHandle=HANDLE), lease=0)
+    accepted = Done("bun-1", {"State": "pending"})
+    ledger.accept(record, accepted)
+    ledger.told(record)
+
+    answered, answer = ledger.answer(record.key, Failed("bun-1", "No."))
+    ledger.delivered(record.key)
+
+    assert (answered.accepted, answered.told, answer) == (accepted, True, Failed("bun-1", "No."))
+    seen = ledger.read(record.key)
+    assert seen is not None
+    assert (seen.accepted, seen.told) == (accepted, True)
+
+
+def test_what_has_expired_is_neither_accepted_nor_told_of(ledger: Ledger) -> None:
+    record, _ = ledger.open(request(CompletionHandle=HANDLE), lease=0)
+    aws.dynamodb().delete_item(
+        TableName="ledger",
+        Key={"resource": {"S": record.key.resource}, "item": {"S": "request|r1"}},
+    )
+
+    with pytest.raises(Denied):
+        ledger.accept(record, Done("bun-1"))
+    ledger.told(record)
+
+    assert ledger.read(record.key) is None

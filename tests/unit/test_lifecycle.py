@@ -12,6 +12,8 @@ from instance_bundle.errors import (
     Denied,
     InvalidProperties,
     NotAllowed,
+    NothingDone,
+    NotRegistered,
     PassingFault,
     Refusal,
     Superseded,
@@ -33,6 +35,11 @@ from .conftest import Clock
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 RUNNING = Task(
     "bun-1", "running", "bundling", "20%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:05Z"
+)
+HANDLE = (
+    "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/arn%3Aaws%3Acloudformation"
+    "%3Aus-east-1%3A123456789012%3Astack/web/0a1b2c3d/Handle1?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE"
+    "&Expires=1800086400&Signature=aW%2FrE3dAcLgbjHclVHGmxJ4zq0%3D"
 )
 POLICY_UNTIL_2028 = {
     "S3": {
@@ -56,7 +63,13 @@ POLICY_UNTIL_2028 = {
 
 @dataclass
 class Ec2:
-    """A method: starts one task after the other, as far as the test lets it."""
+    """A method: starts one task after the other, as far as the test lets it.
+
+    Attributes:
+        obstacle: what each call meets that starts work, carries it on or changes what was made.
+        starts_all_the_same: the call that starts work met it after it had its effect.
+        registered: the AMIs that were made of bundles, by what was asked for.
+    """
 
     tasks: dict[str, Task] = field(default_factory=dict)
     stored: set[Location] = field(default_factory=set)
@@ -65,8 +78,9 @@ class Ec2:
     started: list[Location] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     until: list[float] = field(default_factory=list)
-    advanced: list[str] = field(default_factory=list)
-    amended: list[tuple[str, Image, Image]] = field(default_factory=list)
+    advanced: list[tuple[str, str]] = field(default_factory=list)
+    amended: list[tuple[Made, Image | None, Image | None]] = field(default_factory=list)
+    registered: dict[str, str] = field(default_factory=dict)
     obstacle: Exception | None = None
     starts_all_the_same: bool = False
 
@@ -81,7 +95,9 @@ class Ec2:
             raise self.obstacle
         self.started.append(work.target.location)
         self.until.append(work.until)
-        task = replace(RUNNING, id=f"{self.id_prefix}{len(self.started)}")
+        task_id = f"{self.id_prefix}{len(self.started)}"
+        is_image = self.id_prefix == "ami-"
+        task = replace(RUNNING, id=task_id, image_id=task_id if is_image else "")
         self.tasks[task.id] = task
         if self.obstacle is not None:
             raise self.obstacle
@@ -94,14 +110,25 @@ class Ec2:
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         return {id_: task for id_, task in self.tasks.items() if id_ in task_ids}
 
-    def advance(self, work: Work, task: Task) -> Task:
-        self.advanced.append(task.state)
+    def advance(self, work: Work, last: Task, seen: Task) -> Task:
+        self.advanced.append((last.state, seen.state))
         if self.obstacle is not None:
             raise self.obstacle
-        return task
+        if seen.phase != "complete" or self.id_prefix == "ami-":
+            return seen
+        return replace(seen, image_id=self._registered(work.properties.image))
 
-    def amend(self, made: Made, old: Image, new: Image) -> None:
-        self.amended.append((made.task_id, old, new))
+    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
+        self.amended.append((made, old, new))
+        if self.obstacle is not None:
+            raise self.obstacle
+        return made.task_id if self.id_prefix == "ami-" else self._registered(new)
+
+    def _registered(self, image: Image | None) -> str:
+        if image is None:
+            return ""
+        number = len(self.registered) + 1
+        return self.registered.setdefault(repr(image), f"ami-registered{number}")
 
     def cancel(self, task_id: str) -> None:
         self.cancelled.append(task_id)
@@ -112,9 +139,12 @@ class Ec2:
     def has_finished(self, location: Location) -> bool:
         return location in self.stored
 
-    def outputs(self, location: Location, task_id: str) -> Outputs:
+    def outputs(self, location: Location, task: Task) -> Outputs:
+        if self.id_prefix == "ami-":
+            key = f"{location.bucket}/{task.id}.bin"
+            return Outputs("", f"s3://{key}", key)
         manifest = f"{location.bucket}/{location.manifest_key}"
-        return Outputs(location.prefix, location.s3_uri, manifest, "")
+        return Outputs(location.prefix, location.s3_uri, manifest)
 
     def finished(self, location: Location, task: Task) -> str | None:
         return f"what {task.id} finished" if location in self.stored else None
@@ -143,7 +173,12 @@ def methods(ec2: Ec2) -> Methods:
 
 
 def request(
-    kind: str = "Create", request_id: str = "r1", physical_id: str = "", **properties: Any
+    kind: str = "Create",
+    request_id: str = "r1",
+    physical_id: str = "",
+    *,
+    old: Mapping[str, Any] | None = None,
+    **properties: Any,
 ) -> Request:
     return Request.parse(
         {
@@ -158,6 +193,7 @@ def request(
                 "Storage": {"S3": {"Bucket": "images", "Prefix": "web"}},
             }
             | properties,
+            "OldResourceProperties": old or {},
         }
     )
 
@@ -520,7 +556,7 @@ ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
 
 def answered(ledger: Ledger, record: Record, outcome: Outcome) -> Done | Failed:
     assert isinstance(outcome, Done | Failed)
-    stored = ledger.answer(record.key, outcome)
+    _, stored = ledger.answer(record.key, outcome)
     ledger.delivered(record.key)
     return stored
 
@@ -708,7 +744,7 @@ def test_a_finished_bundle_is_removed_only_where_that_is_asked_for(
     ec2.stored.add(here)
     ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
     answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]))
-    asked = {"OnDelete": on_delete} if on_delete else {}
+    asked: dict[str, Any] = {"OnDelete": on_delete} if on_delete else {}
 
     life.delete(opened(ledger, request("Delete", "r2", "bun-1", **asked)))
 
@@ -902,12 +938,12 @@ def test_work_that_goes_on_is_advanced_and_what_has_ended_or_is_overdue_is_not(
     record = stored_record(ledger, record)
 
     life.poll(record, RUNNING)
-    assert ec2.advanced == ["bundling"]
+    assert ec2.advanced == [("bundling", "bundling")]
 
     clock.now = record.deadline
     life.poll(record, RUNNING)
     life.poll(record, replace(RUNNING, phase="failed", state="failed"))
-    assert ec2.advanced == ["bundling"]
+    assert ec2.advanced == [("bundling", "bundling")]
 
 
 def test_a_next_stage_that_is_refused_fails_with_the_tasks_id(
@@ -946,22 +982,24 @@ def test_an_update_in_place_amends_what_was_finished(
     life = Lifecycle(
         ledger, Methods({"BundleInstance": ec2, "StoreImage": images}), Limits(), clock
     )
-    asked = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
+    asked: dict[str, Any] = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
     record = opened(ledger, request(**asked))
     life.create(record)
-    seen = replace(RUNNING, id="ami-1", phase="complete", state="complete")
+    seen = replace(images.tasks["ami-1"], phase="complete", state="complete")
     done = life.poll(stored_record(ledger, record), seen)
     assert isinstance(done, Done)
     ledger.answer(record.key, done)
-    event = request("Update", "r2", "ami-1", **asked, Image={"Description": "new"}).as_event()
-    old = {"Image": {"Description": "old", "Tags": [{"Key": "a", "Value": "b"}]}}
+    old = {"Description": "old", "Tags": [{"Key": "a", "Value": "b"}]}
+    before = request(**asked, Image=old).properties
+    update = request("Update", "r2", "ami-1", old=before, **asked, Image={"Description": "new"})
 
-    outcome = life.update(opened(ledger, Request.parse(event | {"OldResourceProperties": old})))
+    outcome = life.update(opened(ledger, update))
 
     assert outcome == done
-    assert images.amended == [
-        ("ami-1", Image(description="old", tags={"a": "b"}), Image(description="new"))
-    ]
+    [(made, described, described_now)] = images.amended
+    assert (made.task_id, made.request_id) == ("ami-1", "r1")
+    assert described == Image(description="old", tags={"a": "b"})
+    assert described_now == Image(description="new")
 
 
 def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
@@ -972,3 +1010,573 @@ def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
     ec2.tasks["bun-1"] = RUNNING
     assert ways.describe(["bun-1"]) == {"bun-1": RUNNING}
     assert ways.describe([]) == {}
+
+
+# AMIs that are asked for of a bundle
+
+
+WEB, OTHER = {"Name": "web"}, {"Name": "other"}
+
+
+def complete(ec2: Ec2, task_id: str = "bun-1") -> Task:
+    ec2.tasks[task_id] = replace(ec2.tasks[task_id], phase="complete", state="complete")
+    return ec2.tasks[task_id]
+
+
+def with_image(life: Lifecycle, ledger: Ledger, ec2: Ec2, **properties: Any) -> Done:
+    """A bundle bun-1 at `web`, with the AMI that is named so."""
+    record = opened(ledger, request(Image=WEB, **properties))
+    life.create(record)
+    ec2.stored.add(Location("images", "web"))
+    outcome = life.poll(stored_record(ledger, record), complete(ec2))
+    done = answered(ledger, record, outcome)
+    assert isinstance(done, Done)
+    return done
+
+
+def update_image(
+    ledger: Ledger, request_id: str, old: Mapping[str, str] | None, new: Mapping[str, str] | None
+) -> Record:
+    """An Update by which another AMI of bun-1 is asked for, or none."""
+    before: dict[str, Any] = {"Image": old} if old else {}
+    now: dict[str, Any] = {"Image": new} if new else {}
+    old_properties = request(**before).properties
+    return opened(ledger, request("Update", request_id, "bun-1", old=old_properties, **now))
+
+
+def test_a_complete_bundle_is_done_once_its_ami_is_there(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    done = with_image(life, ledger, ec2)
+
+    assert ec2.advanced == [("bundling", "complete")]
+    assert done.attributes["ImageId"] == "ami-registered1"
+    assert done.attributes["S3Uri"] == "s3://images/web"
+    [bundle] = ledger.history(request().key).bundles
+    assert bundle.attributes == done.attributes
+
+
+def test_a_bundle_that_ec2_no_longer_lists_gets_its_ami_too(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request(Image=WEB))
+    life.create(record)
+    ec2.stored.add(Location("images", "web"))
+
+    done = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(done, Done)
+    assert done.attributes["ImageId"] == "ami-registered1"
+
+
+def unregistered(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> Failed:
+    """A Create whose bundle bun-1 is complete, and whose AMI EC2 refuses."""
+    record = opened(ledger, request(Image=WEB))
+    life.create(record)
+    ec2.stored.add(Location("images", "web"))
+    ec2.obstacle = NotRegistered("bun-1", "s3://images/web", "EC2 says no.")
+    outcome = life.poll(stored_record(ledger, record), complete(ec2))
+    ec2.obstacle = None
+    failed = answered(ledger, record, outcome)
+    assert isinstance(failed, Failed)
+    return failed
+
+
+def test_a_refused_registration_fails_with_the_tasks_id_and_keeps_the_bundle_and_its_location(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    failed = unregistered(life, ledger, ec2)
+
+    assert failed.physical_id == "bun-1"
+    assert failed.reason == (
+        "Image: the bundle bun-1 is complete, and is kept at s3://images/web, but no AMI came of "
+        "it. EC2 says no."
+    )
+    assert (ec2.removed, ec2.swept) == ([], [])
+    assert not ledger.claim(Location("images", "web"), replace(request().key, logical_id="Other"))
+
+
+@pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
+def test_the_delete_that_follows_a_refused_registration_settles_the_bundle(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, on_delete: str
+) -> None:
+    unregistered(life, ledger, ec2)
+
+    outcome = life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete=on_delete)))
+
+    assert outcome == Done("bun-1")
+    finished = [(Location("images", "web"), "what bun-1 finished")]
+    assert ec2.removed == (finished if on_delete == "Delete" else [])
+    assert ec2.swept == []
+    assert ledger.claim(Location("images", "web"), replace(request().key, logical_id="Other"))
+
+
+def test_an_ami_that_is_not_available_yet_is_waited_out(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request(Image=WEB))
+    life.create(record)
+    ec2.obstacle = NothingDone("the AMI ami-registered1 is not available yet")
+
+    with pytest.raises(NothingDone):
+        life.poll(stored_record(ledger, record), complete(ec2))
+    assert ledger.history(record.key).bundles == ()
+
+    ec2.obstacle = None
+    assert isinstance(life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]), Done)
+
+
+def test_an_update_of_the_image_alone_gives_the_bundle_of_before_another_ami(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    before = with_image(life, ledger, ec2)
+
+    outcome = life.update(update_image(ledger, "r2", WEB, OTHER))
+
+    expected = Done("bun-1", {**before.attributes, "ImageId": "ami-registered2"})
+    assert outcome == expected
+    assert len(ec2.started) == 1
+    [(made, old, new)] = ec2.amended
+    assert made == Made("bun-1", "r1", Location("images", "web"), "what bun-1 finished")
+    assert (old, new) == (Image(name="web"), Image(name="other"))
+    [bundle] = ledger.history(request().key).bundles
+    assert bundle.made_by == "r1"
+    assert bundle.attributes == expected.attributes
+
+
+def test_another_ami_leaves_the_bundles_location_to_the_request_that_made_it(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_image(life, ledger, ec2)
+    update = update_image(ledger, "r2", WEB, OTHER)
+    answered(ledger, update, life.update(update))
+    here = Location("images", "web")
+
+    assert "Another request has claimed" not in caplog.text
+    assert not ledger.claim(here, update.key)
+    life.delete(opened(ledger, request("Delete", "r3", "bun-1", OnDelete="Delete")))
+    assert ec2.removed == [(here, "what bun-1 finished")]
+    assert ledger.claim(here, update.key)
+
+
+def test_a_rollback_finds_the_ami_of_before(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    before = with_image(life, ledger, ec2)
+    record = update_image(ledger, "r2", WEB, OTHER)
+    answered(ledger, record, life.update(record))
+
+    assert life.update(update_image(ledger, "r3", OTHER, WEB)) == before
+    [bundle] = ledger.history(request().key).bundles
+    assert bundle.attributes["ImageId"] == "ami-registered1"
+
+
+def test_an_update_that_asks_for_no_ami_any_more_names_none(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    with_image(life, ledger, ec2)
+
+    outcome = life.update(update_image(ledger, "r2", WEB, None))
+
+    assert isinstance(outcome, Done)
+    assert outcome.attributes["ImageId"] == ""
+    assert ec2.removed == []
+
+
+@pytest.mark.parametrize("later", ["Update", "Delete"])
+def test_an_update_that_comes_late_changes_no_ami(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, later: str
+) -> None:
+    before = with_image(life, ledger, ec2)
+    if later == "Update":
+        other = request("Update", "r3", "bun-1", Image=WEB)
+    else:
+        other = request("Delete", "r3", "bun-elsewhere", Image=WEB)
+    url = f"{other.response_url}?X-Amz-Date=20270115T080001Z"
+    opened(ledger, replace(other, response_url=url))
+    late = request("Update", "r2", "bun-1", Image=OTHER, old=request(Image=WEB).properties)
+    late = replace(late, response_url=f"{late.response_url}?X-Amz-Date=20270115T080000Z")
+
+    outcome = life.update(opened(ledger, late))
+
+    assert outcome == before
+    assert ec2.amended == []
+
+
+def test_an_update_whose_ami_is_refused_is_failed_and_leaves_the_one_of_before(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    before = with_image(life, ledger, ec2)
+    ec2.obstacle = NotRegistered("bun-1", "s3://images/web", "EC2 says no.")
+
+    with pytest.raises(NotRegistered):
+        life.update(update_image(ledger, "r2", WEB, OTHER))
+
+    [bundle] = ledger.history(request().key).bundles
+    assert bundle.attributes == before.attributes
+
+
+def test_an_update_waits_for_its_ami_too(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    with_image(life, ledger, ec2)
+    record = update_image(ledger, "r2", WEB, OTHER)
+    ec2.obstacle = NothingDone("the AMI ami-registered2 is not available yet")
+    with pytest.raises(NothingDone):
+        life.update(record)
+    ec2.obstacle = None
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Done)
+    assert outcome.attributes["ImageId"] == "ami-registered2"
+
+
+def test_a_bundle_whose_fingerprint_is_not_known_is_let_go_of_as_well(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    here = Location("images", "web")
+    ledger.keep(request().key, Bundle("bun-1", "r1", "naming", here, "", {}))
+
+    life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
+
+    assert ec2.removed == [(here, "")]
+
+
+# Handles that hear of the end
+
+
+def accepted(life: Lifecycle, ledger: Ledger, asked: Request) -> Record:
+    """A request whose work is accepted, as a process after it reads its record."""
+    record = opened(ledger, asked)
+    outcome = life.create(record) if asked.request_type == "Create" else life.update(record)
+    assert isinstance(outcome, Pending)
+    assert outcome.accepted is not None
+    ledger.accept(record, outcome.accepted)
+    return stored_record(ledger, record)
+
+
+def test_work_that_a_handle_is_to_hear_of_is_accepted_with_every_attribute(
+    life: Lifecycle, ledger: Ledger
+) -> None:
+    outcome = life.create(opened(ledger, request(CompletionHandle=HANDLE)))
+
+    assert isinstance(outcome, Pending)
+    assert outcome.accepted == Done(
+        "bun-1",
+        {
+            "BundleId": "bun-1",
+            "InstanceId": "i-1234567890abcdef0",
+            "Bucket": "images",
+            "Prefix": "web",
+            "S3Uri": "s3://images/web",
+            "ManifestLocation": "images/web.manifest.xml",
+            "State": "bundling",
+            "Progress": "20%",
+            "StartTime": "2027-01-15T08:00:00Z",
+            "UpdateTime": "2027-01-15T08:00:05Z",
+            "ImageId": "",
+        },
+    )
+
+
+def test_a_stored_image_is_accepted_under_its_own_id(life: Lifecycle, ledger: Ledger) -> None:
+    asked: dict[str, Any] = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
+
+    outcome = life.create(opened(ledger, request(CompletionHandle=HANDLE, **asked)))
+
+    assert isinstance(outcome, Pending)
+    assert outcome.accepted is not None
+    assert outcome.accepted.physical_id == outcome.accepted.attributes["ImageId"] == "ami-1"
+
+
+def test_work_that_no_handle_is_to_hear_of_is_not_accepted(life: Lifecycle, ledger: Ledger) -> None:
+    outcome = life.create(opened(ledger, request()))
+
+    assert isinstance(outcome, Pending)
+    assert outcome.accepted is None
+
+
+def test_work_is_accepted_once(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+    record = accepted(life, ledger, request(CompletionHandle=HANDLE))
+
+    outcome = life.poll(record, ec2.tasks["bun-1"])
+
+    assert isinstance(outcome, Pending)
+    assert outcome.accepted is None
+
+
+def test_work_whose_start_was_not_heard_of_is_accepted_when_it_is_found(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request(CompletionHandle=HANDLE))
+    ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
+    with pytest.raises(PassingFault):
+        life.create(record)
+    ec2.obstacle = None
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Pending)
+    assert outcome.accepted is not None
+    assert outcome.accepted.physical_id == "bun-1"
+
+
+@pytest.mark.parametrize(
+    ("properties", "seconds"),
+    [({}, 43200 - 30), ({"CompletionTimeout": "7200"}, 7200 - 30), ({"CompletionTimeout": 60}, 48)],
+)
+def test_accepted_work_has_the_time_that_its_handle_waits(
+    life: Lifecycle,
+    ledger: Ledger,
+    ec2: Ec2,
+    clock: Clock,
+    properties: dict[str, Any],
+    seconds: int,
+) -> None:
+    record = accepted(life, ledger, request(CompletionHandle=HANDLE, **properties))
+    clock.now += seconds - 1
+    assert isinstance(life.poll(record, ec2.tasks["bun-1"]), Pending)
+
+    clock.now += 1
+    outcome = life.poll(record, ec2.tasks["bun-1"])
+
+    given = properties.get("CompletionTimeout", 43200)
+    assert outcome == Failed(
+        "bun-1",
+        f"Not complete within CompletionTimeout ({given} s): task bun-1 is bundling at 20%; its "
+        "end was asked for. Raise CompletionTimeout (43200 s at most), or bundle a smaller volume.",
+    )
+    assert ec2.cancelled == ["bun-1"]
+
+
+def test_until_work_is_accepted_the_service_timeout_holds(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(CompletionHandle=HANDLE, ServiceTimeout="600"))
+    ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
+    with pytest.raises(PassingFault):
+        life.create(record)
+    ec2.obstacle = None
+    clock.now += 600 - 30
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith("Not complete within ServiceTimeout (600 s): task bun-1 is")
+    assert "give a CompletionHandle for work of up to 12 hours" in outcome.reason
+    assert ec2.cancelled == ["bun-1"]
+
+
+def test_what_starts_the_work_is_told_of_the_time_that_its_handle_waits(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    life.create(opened(ledger, request(CompletionHandle=HANDLE, ServiceTimeout="60")))
+
+    assert ec2.until == [clock() + 43200]
+
+
+@pytest.mark.parametrize(("seconds", "is_good"), [("7000", True), ("7300", False)])
+def test_a_policy_must_be_good_until_the_handle_waits_no_more(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, seconds: str, *, is_good: bool
+) -> None:
+    clock.now = 1_830_297_600.0 - 7200  # two hours before the policy expires
+    asked = request(Storage=POLICY_UNTIL_2028, CompletionHandle=HANDLE, CompletionTimeout=seconds)
+    record = opened(ledger, asked)
+
+    if is_good:
+        assert isinstance(life.create(record), Pending)
+    else:
+        with pytest.raises(InvalidProperties, match="UploadPolicy: expires before 2028-01-01T"):
+            life.create(record)
+
+
+def test_a_bundle_can_not_be_made_with_the_handle_of_before(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+    before = request(CompletionHandle=HANDLE).properties
+    update = request(
+        "Update", "r2", "bun-1", old=before, Storage=ELSEWHERE, CompletionHandle=HANDLE
+    )
+
+    with pytest.raises(InvalidProperties, match="CompletionHandle: is that of the bundle before"):
+        life.update(opened(ledger, update))
+
+    assert len(ec2.started) == 1
+
+
+def test_an_update_in_place_may_have_the_handle_of_before(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+    before = request(CompletionHandle=HANDLE).properties
+    update = request("Update", "r2", "bun-1", old=before, CompletionHandle=HANDLE)
+
+    assert isinstance(life.update(opened(ledger, update)), Done)
+
+
+def test_a_replacement_with_a_new_handle_is_accepted(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+    before = request(CompletionHandle=HANDLE.replace("Handle1", "Handle0")).properties
+    update = request(
+        "Update", "r2", "bun-1", old=before, Storage=ELSEWHERE, CompletionHandle=HANDLE
+    )
+
+    record = accepted(life, ledger, update)
+
+    assert record.accepted is not None
+    assert record.accepted.physical_id == "bun-2"
+
+
+def test_a_delete_ends_and_cleans_up_accepted_work_and_its_create_gives_way(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    create = accepted(life, ledger, request(CompletionHandle=HANDLE))
+    delete = opened(ledger, request("Delete", "r2", "bun-1", CompletionHandle=HANDLE))
+
+    assert isinstance(life.delete(delete), Pending)
+    assert ec2.cancelled == ["bun-1"]
+    failed = life.poll(stored_record(ledger, create), ec2.tasks["bun-1"])
+    assert isinstance(failed, Failed)
+    assert failed.physical_id == "bun-1"
+    assert "took this one's place" in failed.reason
+    answered(ledger, create, failed)
+    ec2.tasks["bun-1"] = replace(RUNNING, phase="failed")
+
+    assert life.poll(delete, None) == Done("bun-1")
+    assert ec2.swept == [Location("images", "web")]
+    assert ledger.claim(Location("images", "web"), replace(request().key, logical_id="Other"))
+
+
+def test_a_delete_has_no_more_time_than_cloudformation_gives_it(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    accepted(life, ledger, request(CompletionHandle=HANDLE))
+    delete = opened(ledger, request("Delete", "r2", "bun-1", CompletionHandle=HANDLE))
+    life.delete(delete)
+    clock.now += 3600
+
+    outcome = life.poll(delete, None)
+
+    assert isinstance(outcome, Failed)
+    assert "Not ended within ServiceTimeout (3600 s)" in outcome.reason
+
+
+def test_a_rollback_of_a_replacement_that_was_accepted_goes_back_to_the_old_bundle(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    completed(life, ledger, ec2)
+    update = accepted(
+        life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
+    )
+    ec2.tasks["bun-2"] = replace(ec2.tasks["bun-2"], phase="failed")
+    answered(ledger, update, life.poll(update, ec2.tasks["bun-2"]))
+
+    rollback = opened(ledger, request("Update", "r3", "bun-2"))
+    back = answered(ledger, rollback, life.update(rollback))
+    gone = life.delete(opened(ledger, request("Delete", "r4", "bun-2", Storage=ELSEWHERE)))
+
+    assert isinstance(back, Done)
+    assert (back.physical_id, gone) == ("bun-1", Done("bun-2"))
+    assert ec2.swept == [Location("images", "elsewhere")]
+    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-1"]
+
+
+def test_a_delete_of_the_bundle_before_leaves_accepted_work_to_run_on(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    """Where no condition waits for the handle, the old bundle is deleted meanwhile."""
+    completed(life, ledger, ec2)
+    update = accepted(
+        life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
+    )
+    ledger.told(update)
+
+    assert life.delete(opened(ledger, request("Delete", "r3", "bun-1"))) == Done("bun-1")
+
+    assert ec2.cancelled == []
+    update = stored_record(ledger, update)
+    assert not update.superseded
+    assert isinstance(life.poll(update, complete(ec2, "bun-2")), Done)
+    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-2"]
+
+
+@pytest.mark.parametrize("physical_id", ["bun-1", "web-Bundle-MADEUPBYCFN1"])
+def test_a_delete_ends_accepted_work_also_where_cloudformation_heard_of_it_too_late(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, physical_id: str
+) -> None:
+    create = accepted(life, ledger, request(CompletionHandle=HANDLE))
+    ledger.told(create)
+
+    assert isinstance(life.delete(opened(ledger, request("Delete", "r2", physical_id))), Pending)
+
+    assert ec2.cancelled == ["bun-1"]
+    assert stored_record(ledger, create).superseded
+
+
+# At the deadline, before any task of the request is known
+
+
+def test_what_could_not_be_started_in_time_is_failed_and_not_started_any_more(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="60"))
+    ec2.obstacle = Throttled("RequestLimitExceeded")
+    assert isinstance(life.create(record), Pending)
+    ec2.obstacle = None
+    clock.now = record.deadline
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.startswith(
+        "Not complete within ServiceTimeout (60 s): the task could not be started."
+    )
+    assert ec2.started == []
+
+
+def test_a_call_that_may_have_been_lost_is_not_repeated_at_the_deadline(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(ServiceTimeout="60"))
+    ec2.obstacle = PassingFault("cut off")
+    with pytest.raises(PassingFault):
+        life.create(record)
+    ec2.obstacle = None
+    clock.now = record.deadline
+
+    assert isinstance(life.poll(stored_record(ledger, record), None), Failed)
+    assert ec2.started == []
+
+
+def test_a_rollback_is_answered_at_its_deadline_although_the_work_before_runs_on(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    before = answered_bundle(life, ledger, ec2)
+    life.update(opened(ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE)))
+    back = opened(ledger, request("Update", "r3", "bun-1", ServiceTimeout="60"))
+    assert isinstance(life.update(back), Pending)
+    clock.now = back.deadline
+
+    assert life.poll(back, None) == before
+
+
+def test_an_update_whose_ami_is_not_available_in_time_meets_that_fault_again(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    """It is the fault that the answer is to tell of."""
+    with_image(life, ledger, ec2)
+    record = update_image(ledger, "r2", WEB, OTHER)
+    ec2.obstacle = NothingDone("the AMI ami-registered2 is not available yet")
+    with pytest.raises(NothingDone):
+        life.update(record)
+    clock.now = record.deadline
+
+    with pytest.raises(NothingDone):
+        life.poll(stored_record(ledger, record), None)
+
+
+def answered_bundle(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> Done:
+    """A bundle bun-1 at `web`, all told."""
+    answer = stored_record(ledger, completed(life, ledger, ec2)).answer
+    assert isinstance(answer, Done)
+    return answer

@@ -3,6 +3,54 @@
 import pytest
 
 from instance_bundle.limits import Limits, Tag
+from instance_bundle.settings import Settings, settings
+
+VARIABLES = {
+    "LEDGER_TABLE": "ledger",
+    "POLL_QUEUE_URL": "https://queue",
+    "EVENT_BUS": "",
+    "ALLOWED_BUCKETS": "",
+    "ALLOWED_INSTANCE_TAG": "",
+    "ALLOW_OBJECT_DELETION": "true",
+    "ALLOW_IMAGES": "true",
+    "UPLOAD_SECRET_ARNS": "",
+}
+"""What the template sets where its parameters have their defaults, but for the bus."""
+
+
+def read(monkeypatch: pytest.MonkeyPatch, **changed: str) -> Settings:
+    monkeypatch.delenv("SANDBOX_RESPONSE_ORIGIN", raising=False)
+    for name, value in {**VARIABLES, **changed}.items():
+        monkeypatch.setenv(name, value)
+    return settings.__wrapped__()
+
+
+def test_what_the_template_says_by_default_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch) == Settings("ledger", "https://queue", Limits(), event_bus="")
+
+
+@pytest.mark.parametrize(
+    ("changed", "limits"),
+    [
+        ({"ALLOWED_BUCKETS": "images, prod-*"}, Limits(buckets=("images", "prod-*"))),
+        ({"ALLOWED_INSTANCE_TAG": "bundle=yes"}, Limits(instance_tag=Tag("bundle", "yes"))),
+        ({"ALLOW_OBJECT_DELETION": "false"}, Limits(deletes_objects=False)),
+        ({"ALLOW_IMAGES": "false"}, Limits(makes_images=False)),
+        ({"UPLOAD_SECRET_ARNS": "arn:1,arn:2"}, Limits(upload_secrets=("arn:1", "arn:2"))),
+        (
+            {"SANDBOX_RESPONSE_ORIGIN": "http://localhost:80"},
+            Limits(response_origin="http://localhost:80"),
+        ),
+    ],
+)
+def test_each_variable_of_the_template_is_one_limit(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], limits: Limits
+) -> None:
+    assert read(monkeypatch, **changed).limits == limits
+
+
+def test_a_bus_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, EVENT_BUS="team/images").event_bus == "team/images"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,21 @@
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from instance_bundle.errors import InvalidProperties
-from instance_bundle.properties import Properties, service_timeout
+from instance_bundle.properties import (
+    Image,
+    Properties,
+    completion_handle,
+    completion_timeout,
+    service_timeout,
+)
 
+HANDLE = "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/stack?Signature=s3cr3t"
 POLICY = '{"expiration": "2030-01-01T00:00:00Z", "conditions": [{"bucket": "images"}]}'
 SIGNATURE = "ynxybUMv9YuGbPl7HZ8AFJW/2t0="
 SIGNED = {
@@ -71,7 +79,10 @@ def test_an_upload_policy_in_base64_is_the_bytes_that_were_signed() -> None:
         (properties(ServiceTimeout="soon"), {"ServiceTimeout"}),
         (properties(Method="Other"), {"Method"}),
         (properties(Method="StoreImage"), {"Storage.S3.Prefix"}),
-        (properties(Image={"Name": "web"}), {"Image"}),
+        (properties(Image="web"), {"Image"}),
+        (properties(Image={"Name": "web", "Colour": "red"}), {"Image.Colour"}),
+        (properties(Image={"NoReboot": "true"}), {"Image.NoReboot"}),
+        (properties(CompletionTimeout="7200"), {"CompletionHandle"}),
         (
             properties({"UploadPolicy": POLICY}),
             {"Storage.S3.AWSAccessKeyId", "Storage.S3.UploadPolicySignature"},
@@ -93,6 +104,158 @@ def test_an_upload_policy_in_base64_is_the_bytes_that_were_signed() -> None:
 )
 def test_each_problem_is_named_by_its_path(raw: Any, paths: set[str]) -> None:
     assert set(problems(raw)) == paths
+
+
+def storing(image: Any) -> dict[str, Any]:
+    return properties(Storage={"S3": {"Bucket": "images"}}, Method="StoreImage", Image=image)
+
+
+@pytest.mark.parametrize("make", [storing, lambda image: properties(Image=image)])
+def test_an_image_that_both_methods_take_becomes_a_value(make: Callable[[Any], Any]) -> None:
+    tags = [{"Key": "k" * 127, "Value": "v" * 256}, {"Key": "Team", "Value": ""}]
+    image = {"Name": "n" * 128, "Description": "d" * 255, "Tags": tags}
+
+    assert Properties.parse(make(image)).image == Image(
+        name="n" * 128, description="d" * 255, tags={"k" * 127: "v" * 256, "Team": ""}
+    )
+
+
+def test_nothing_said_of_an_image_is_not_the_same_as_an_image_of_which_nothing_is_said() -> None:
+    assert Properties.parse(properties()).image is None
+    assert Properties.parse(properties(Image={})).image == Image()
+
+
+@pytest.mark.parametrize("architecture", ["i386", "x86_64", "arm64"])
+def test_a_bundles_ami_can_be_given_an_architecture(architecture: str) -> None:
+    image = Properties.parse(properties(Image={"Architecture": architecture})).image
+
+    assert image is not None
+    assert image.architecture == architecture
+
+
+@pytest.mark.parametrize(("given", "value"), [("true", True), (True, True), ("false", False)])
+def test_a_stored_images_instance_can_be_let_run(given: Any, *, value: bool) -> None:
+    image = Properties.parse(storing({"NoReboot": given})).image
+
+    assert image is not None
+    assert image.no_reboot is value
+
+
+@pytest.mark.parametrize("given", [True, False, "true", "false"])
+def test_a_bundled_instance_can_not_be_let_run(given: Any) -> None:
+    told = problems(properties(Image={"NoReboot": given}))["Image.NoReboot"]
+
+    assert "it goes with StoreImage" in told
+
+
+@pytest.mark.parametrize("architecture", ["i386", "x86_64", "arm64"])
+def test_a_stored_image_has_its_instances_architecture(architecture: str) -> None:
+    told = problems(storing({"Architecture": architecture}))["Image.Architecture"]
+
+    assert "it goes with BundleInstance" in told
+
+
+def test_another_architecture_is_refused() -> None:
+    assert set(problems(properties(Image={"Architecture": "riscv"}))) == {"Image.Architecture"}
+
+
+def with_tags(*tags: Any) -> dict[str, Any]:
+    return {"Tags": list(tags)}
+
+
+@pytest.mark.parametrize("make", [storing, lambda image: properties(Image=image)])
+@pytest.mark.parametrize(
+    ("image", "path"),
+    [
+        ({"Name": "ab"}, "Image.Name"),
+        ({"Name": "n" * 129}, "Image.Name"),
+        ({"Name": "web*"}, "Image.Name"),
+        ({"Name": "web\n"}, "Image.Name"),
+        ({"Description": "d" * 256}, "Image.Description"),
+        ({"Description": "two\nlines"}, "Image.Description"),
+        ({"Tags": {"Key": "a"}}, "Image.Tags"),
+        (with_tags(*({"Key": str(n), "Value": ""} for n in range(10))), "Image.Tags"),
+        (with_tags("a=b"), "Image.Tags[0]"),
+        (with_tags({"Key": "a"}), "Image.Tags[0].Value"),
+        (with_tags({"Key": "a", "Value": "b", "Colour": "red"}), "Image.Tags[0].Colour"),
+        (with_tags({"Key": "a", "Value": "b"}, {"Key": "", "Value": "b"}), "Image.Tags[1].Key"),
+        (with_tags({"Key": "k" * 128, "Value": "b"}), "Image.Tags[0].Key"),
+        (with_tags({"Key": "aws:a", "Value": "b"}), "Image.Tags[0].Key"),
+        (with_tags({"Key": "cfn-instance-bundle:a", "Value": "b"}), "Image.Tags[0].Key"),
+        (with_tags({"Key": "a", "Value": "v" * 257}), "Image.Tags[0].Value"),
+    ],
+)
+def test_an_image_that_ec2_refuses_is_refused_with_either_method(
+    make: Callable[[Any], Any], image: Any, path: str
+) -> None:
+    assert set(problems(make(image))) == {path}
+
+
+@pytest.mark.parametrize("given", ["1", 1, "43200", 43200, "007200", "9999", "39999", "43199"])
+def test_a_completion_timeout_is_a_second_to_half_a_day(given: Any) -> None:
+    raw = properties(CompletionHandle=HANDLE, CompletionTimeout=given)
+
+    Properties.parse(raw)
+    assert completion_timeout(raw) == int(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["0", 0, "43201", 43201, "43300", "44000", "50000", "100000", "-1", "1.5", "", [], "1\n"],
+)
+def test_another_completion_timeout_is_refused(given: Any) -> None:
+    raw = properties(CompletionHandle=HANDLE, CompletionTimeout=given)
+
+    assert set(problems(raw)) == {"CompletionTimeout"}
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Handle1", "ftp://a.example/s3cr3t", "https://a b/s3cr3t", 7]
+)
+def test_what_is_no_url_is_no_handle_and_is_not_shown(given: Any) -> None:
+    told = problems(properties(CompletionHandle=given))
+
+    assert set(told) == {"CompletionHandle"}
+    assert told["CompletionHandle"].startswith("must be the URL of a wait condition handle")
+
+
+@pytest.mark.parametrize(
+    ("raw", "handle", "seconds"),
+    [
+        ({}, None, 43200),
+        ("x", None, 43200),
+        (None, None, 43200),
+        ({"CompletionHandle": HANDLE, "CompletionTimeout": "60"}, HANDLE, 60),
+        ({"CompletionHandle": "", "CompletionTimeout": "x"}, None, 43200),
+        ({"CompletionHandle": [HANDLE], "CompletionTimeout": None}, None, 43200),
+        ({"CompletionTimeout": "99999"}, None, 43200),
+        ({"CompletionTimeout": "0"}, None, 1),
+    ],
+)
+def test_handle_and_completion_timeout_are_read_from_anything(
+    raw: Any, handle: str | None, seconds: int
+) -> None:
+    assert (completion_handle(raw), completion_timeout(raw)) == (handle, seconds)
+
+
+def test_another_ami_or_handle_names_the_same_bundle() -> None:
+    others: list[dict[str, Any]] = [
+        {"Image": {"Name": "web", "Tags": [{"Key": "a", "Value": "b"}]}},
+        {"CompletionHandle": HANDLE, "CompletionTimeout": "60"},
+        {"OnDelete": "Delete", "ServiceTimeout": "60"},
+    ]
+    for other in others:
+        assert Properties.parse(properties(**other)).naming == Properties.parse(properties()).naming
+
+
+def test_a_stored_image_is_named_by_its_name_and_its_instances_running_on() -> None:
+    namings = [
+        Properties.parse(storing(image)).naming
+        for image in ({}, {"Name": "web"}, {"NoReboot": "true"}, {"Description": "new"})
+    ]
+
+    assert len(set(namings)) == 3
+    assert namings[0] == namings[3]
 
 
 @pytest.mark.parametrize(

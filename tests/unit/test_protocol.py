@@ -18,7 +18,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from instance_bundle import app, aws, poll_queue, telemetry
-from instance_bundle.errors import Denied, PassingFault
+from instance_bundle.errors import Denied, NothingDone, PassingFault
 from instance_bundle.history import Record
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
@@ -633,3 +633,61 @@ def test_an_answer_that_nobody_waits_for_any_more_is_given_up(
         clock.shift(60)
         deliver(polls(), context)
         assert polls() == []
+
+
+# AMIs that take their time
+
+
+NOT_YET = NothingDone("the AMI ami-registered1 is not available yet")
+
+
+def asking_for_an_ami(answers: Answers, kind: str = "Create", **others: Any) -> dict[str, Any]:
+    raw = event(answers)["ResourceProperties"]
+    return event(answers, kind, ResourceProperties=raw | {"Image": {"Name": "web"}}, **others)
+
+
+def test_a_bundle_is_answered_once_its_ami_is_available(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(asking_for_an_ami(answers), context)
+    complete(ec2)
+    ec2.obstacle = NOT_YET
+    assert deliver(polls(), context) == []
+    assert answers.bodies == []
+    ec2.obstacle = None
+
+    assert deliver(polls(), context) == []
+
+    assert answers.bodies[0]["Data"]["ImageId"] == "ami-registered1"
+    assert len(answers.bodies) == len(ec2.registered) == 1
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+def test_an_ami_that_is_not_available_in_time_is_failed_with_the_bundles_id_and_named(
+    ec2: Ec2, answers: Answers, context: Context, kind: str
+) -> None:
+    if kind == "Create":
+        app.handler(asking_for_an_ami(answers), context)
+        complete(ec2)
+        ec2.obstacle = NOT_YET
+    else:
+        app.handler(event(answers), context)
+        complete(ec2)
+        deliver(polls(), context)
+        answers.bodies.clear()
+        ec2.obstacle = NOT_YET
+        update = asking_for_an_ami(answers, kind, RequestId="r2", PhysicalResourceId="bun-1")
+        app.handler(update, context)
+    deliver(polls(), context)
+    assert answers.bodies == []
+    batch = polls()
+
+    with time_machine.travel(time.time() + 3580, tick=False):
+        assert deliver(batch, context) == []
+
+    [body] = answers.bodies
+    assert (body["Status"], body["PhysicalResourceId"]) == ("FAILED", "bun-1")
+    assert body["Reason"].startswith(
+        f"Not complete within ServiceTimeout (3600 s): {NOT_YET}. Raise ServiceTimeout"
+    )
+    assert ec2.cancelled == []

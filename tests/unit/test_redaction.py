@@ -9,7 +9,7 @@ import pytest
 from instance_bundle.redaction import conceal
 from instance_bundle.request import Request
 
-from .test_lifecycle import POLICY_UNTIL_2028, request
+from .test_lifecycle import HANDLE, POLICY_UNTIL_2028, request
 
 S3 = POLICY_UNTIL_2028["S3"]
 
@@ -82,3 +82,26 @@ def test_properties_of_any_shape_are_no_obstacle(raw: object) -> None:
     asked = Request.parse(request().as_event() | {"ResourceProperties": raw})
 
     assert conceal("fine", asked) == "fine"
+
+
+@pytest.mark.parametrize("encode", [str, lambda text: quote(text, safe="")])
+def test_the_handles_url_and_its_query_are_concealed(encode: Callable[[str], str]) -> None:
+    asked = request(CompletionHandle=HANDLE)
+    query = HANDLE.partition("?")[2]
+
+    assert conceal(f"to {encode(HANDLE)}!", asked) == "to [concealed]!"
+    assert conceal(f"PUT /key?{encode(query)}", asked) == "PUT /key?[concealed]"
+
+
+@pytest.mark.parametrize(
+    "strange", ["https://[" + "x" * 20, "https://x]?" + "y" * 20, "\ud800" * 20, 7, ["x"], ""]
+)
+def test_a_secret_of_any_text_is_no_obstacle(strange: object) -> None:
+    asked = request(
+        CompletionHandle=strange,
+        Storage={"S3": {"UploadPolicy": strange, "UploadPolicySignature": strange}},
+    )
+
+    assert conceal("fine", asked) == "fine"
+    if isinstance(strange, str) and strange:
+        assert conceal(f"is {strange}.", asked) == "is [concealed]."

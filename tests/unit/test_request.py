@@ -4,8 +4,12 @@ from typing import Any
 
 import pytest
 
-from instance_bundle.errors import InvalidEvent
+from instance_bundle.errors import InvalidEvent, Timeout
+from instance_bundle.properties import Image
 from instance_bundle.request import Request
+
+from .test_lifecycle import HANDLE
+from .test_properties import properties
 
 EVENT = {
     "RequestType": "Delete",
@@ -50,3 +54,108 @@ def test_a_request_survives_being_an_event_again() -> None:
 def test_what_is_no_request_is_refused_by_the_member_that_is_wrong(event: Any, named: str) -> None:
     with pytest.raises(InvalidEvent, match=named):
         Request.parse(event)
+
+
+OTHER_HANDLE = HANDLE.replace("Handle1", "Handle2")
+
+
+def asking(kind: str, now: Any, before: Any = None) -> Request:
+    return Request.parse(
+        EVENT
+        | {"RequestType": kind, "ResourceProperties": now}
+        | ({"OldResourceProperties": before} if kind == "Update" else {})
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "now", "before", "signals"),
+    [
+        ("Create", HANDLE, None, True),
+        ("Create", None, None, False),
+        ("Update", HANDLE, None, True),
+        ("Update", HANDLE, OTHER_HANDLE, True),
+        ("Update", HANDLE, HANDLE, False),
+        ("Update", None, HANDLE, False),
+        ("Delete", HANDLE, None, False),
+        ("Create", "", None, False),
+        ("Create", 7, None, False),
+    ],
+)
+def test_a_handle_waits_for_the_first_request_that_has_it(
+    kind: str, now: Any, before: Any, *, signals: bool
+) -> None:
+    request = asking(kind, {"CompletionHandle": now}, {"CompletionHandle": before})
+
+    assert request.handle == (HANDLE if signals else None)
+
+
+@pytest.mark.parametrize("raw", [None, [], "text", {"CompletionHandle": [HANDLE]}])
+def test_properties_of_any_shape_have_no_handle(raw: Any) -> None:
+    assert asking("Update", raw, raw).handle is None
+    assert not asking("Update", raw, raw).repeats_handle
+
+
+SIGNED_AT = {"ResponseURL": "https://example.com/?X-Amz-Date=20270115T080000Z"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "seconds"),
+    [
+        ("Create", {}, 3600),
+        ("Create", {"ServiceTimeout": "60"}, 60),
+        ("Create", {"ServiceTimeout": "60", "CompletionHandle": HANDLE}, 43200),
+        ("Create", {"CompletionHandle": HANDLE, "CompletionTimeout": "7200"}, 7200),
+        ("Create", {"CompletionTimeout": "7200"}, 3600),
+        ("Delete", {"CompletionHandle": HANDLE}, 3600),
+    ],
+)
+def test_work_ends_when_cloudformation_or_its_handle_waits_no_more(
+    kind: str, given: dict[str, str], seconds: int
+) -> None:
+    request = Request.parse(EVENT | SIGNED_AT | {"RequestType": kind, "ResourceProperties": given})
+
+    assert request.ends(now=0) == 1_800_000_000 + seconds
+    assert request.given_up(now=0) == 1_800_000_000 + int(given.get("ServiceTimeout", 3600))
+
+
+def test_a_request_whose_age_is_not_known_counts_from_now() -> None:
+    assert Request.parse(EVENT | {"ResourceProperties": {}}).ends(now=7) == 3607
+
+
+def test_the_time_that_work_has_is_named_for_the_property_that_sets_it() -> None:
+    request = asking("Create", {"ServiceTimeout": "60", "CompletionHandle": HANDLE})
+
+    assert request.timeout(accepted=False) == Timeout("ServiceTimeout", 60)
+    assert request.timeout(accepted=True) == Timeout("CompletionTimeout", 43200)
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "now", "changes"),
+    [
+        ("Update", {"Name": "web"}, {"Name": "other"}, True),
+        ("Update", None, {"Name": "web"}, True),
+        ("Update", {"Name": "web"}, {"Name": "web"}, False),
+        ("Update", {"Name": "web"}, None, False),
+        ("Update", None, None, False),
+        ("Create", None, {"Name": "web"}, False),
+        ("Update", {"Tags": [{"Key": "a"}]}, {"Name": "web"}, True),
+        ("Update", {"Name": "web"}, {"Tags": [{"Key": "a"}]}, False),
+        ("Update", {"Name": "web"}, {"Tags": 5}, False),
+    ],
+)
+def test_an_update_changes_the_image_where_it_asks_for_another(
+    kind: str, before: Any, now: Any, *, changes: bool
+) -> None:
+    """What is not valid asks for nothing; a rollback has it in the old properties."""
+    given = [properties(**({"Image": image} if image else {})) for image in (now, before)]
+
+    assert asking(kind, *given).changes_image is changes
+
+
+def test_what_was_asked_for_before_is_read_only_where_it_was_valid() -> None:
+    valid = properties(Image={"Name": "web", "Tags": [{"Key": "a", "Value": "b"}]})
+    invalid = properties(Image={"Name": "web", "Tags": [{"Key": "a"}]})
+
+    assert asking("Update", {}, valid).old_image == Image(name="web", tags={"a": "b"})
+    assert asking("Update", {}, invalid).old_image is None
+    assert asking("Update", {}, properties()).old_image is None

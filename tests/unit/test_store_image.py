@@ -1,16 +1,12 @@
 """The method that works today against an EC2 that keeps EC2's rules."""
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import time_machine
-from botocore.awsrequest import AWSPreparedRequest
-from botocore.client import BaseClient
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
 from instance_bundle import aws
@@ -21,20 +17,35 @@ from instance_bundle.errors import (
     NothingDone,
     NotSuited,
     PassingFault,
-    Throttled,
 )
+from instance_bundle.images import REQUEST_TAG
 from instance_bundle.limits import Limits, Tag
 from instance_bundle.method import Made, Task, Work
 from instance_bundle.properties import Image, Location, Properties, Target
-from instance_bundle.store_image import REQUEST_TAG, StoreImage
+from instance_bundle.store_image import BUCKET_TAG, StoreImage
 from sandbox.ec2 import api as ec2
 
 from .conftest import Clock
 from .sandbox_ec2.clients import image_of, snapshots_of, state_of, tag, tags_of
+from .test_images import (
+    DENIAL,
+    FAULT,
+    FAULTS,
+    NAME,
+    NOWHERE,
+    TAGGED,
+    THROTTLE,
+    become,
+    cut_after,
+    failing,
+    hiding,
+    is_hidden_by_default,
+    is_too_young,
+    noting_calls,
+    own_images,
+)
 
 START, LATER = 1_800_000_000.0, 1_800_003_600.0
-NOWHERE = "ami-0123456789abcdef0"
-TAGGED = Image(description="of the web", tags={"of": "web", "stage": "test"})
 
 
 @pytest.fixture
@@ -57,17 +68,8 @@ def method() -> StoreImage:
 
 @pytest.fixture
 def calls() -> Iterator[list[str]]:
-    """The calls of EC2 that are made, by their names."""
-    made: list[str] = []
-
-    def note(model: Any, **_: Any) -> None:
-        made.append(model.name)
-
-    for client in (aws.ec2(), aws.ec2_once()):
-        client.meta.events.register("before-call.ec2", note)
-    yield made
-    for client in (aws.ec2(), aws.ec2_once()):
-        client.meta.events.unregister("before-call.ec2", note)
+    with noting_calls() as made:
+        yield made
 
 
 def target(instance: str, request: str = "r1", bucket: str = "images") -> Target:
@@ -99,8 +101,13 @@ def available(method: StoreImage, asked: Work, clock: Clock) -> Task:
     return seen(method, task)
 
 
+def advance(method: StoreImage, asked: Work, task: Task) -> Task:
+    """Do what comes next where a task is as it was known before."""
+    return method.advance(asked, task, task)
+
+
 def make(method: StoreImage, asked: Work, clock: Clock) -> Made:
-    method.advance(asked, available(method, asked, clock))
+    advance(method, asked, available(method, asked, clock))
     clock.now += 2
     task = next(iter(found(method, asked)))
     fingerprint = method.finished(asked.target.location, task)
@@ -111,10 +118,6 @@ def make(method: StoreImage, asked: Work, clock: Clock) -> Made:
 def found(method: StoreImage, asked: Work) -> list[Task]:
     task = method.find(asked.target, asked.since)
     return [] if task is None else [task]
-
-
-def images() -> list[str]:
-    return [image["ImageId"] for image in aws.ec2().describe_images(Owners=["self"])["Images"]]
 
 
 def snapshots() -> set[str]:
@@ -134,63 +137,15 @@ def all_tags(image_id: str) -> list[dict[str, str]]:
     return [tags_of(each) for each in (image, *snapshots_of(image))]
 
 
+def made_tags(tags: Mapping[str, str], request: str = "r1") -> list[dict[str, str]]:
+    """The tags of an image that was made for the bucket `images`, and of its two snapshots."""
+    of_all = {**tags, REQUEST_TAG: request}
+    return [{**of_all, BUCKET_TAG: "images"}, of_all, of_all]
+
+
 def keys() -> list[str]:
     listed = aws.s3().list_objects_v2(Bucket="images")
     return [item["Key"] for item in listed.get("Contents", [])]
-
-
-def error(code: str, status: int) -> ClientError:
-    return ClientError(
-        {
-            "Error": {"Code": code, "Message": "No."},
-            "ResponseMetadata": {
-                "HTTPStatusCode": status,
-                "RequestId": "r",
-                "HostId": "",
-                "HTTPHeaders": {},
-                "RetryAttempts": 0,
-            },
-        },
-        "Call",
-    )
-
-
-THROTTLE = error("RequestLimitExceeded", 503)
-FAULT = error("InternalError", 500)
-DENIAL = error("UnauthorizedOperation", 403)
-
-
-@contextmanager
-def failing(operation: str, fault: Exception) -> Iterator[None]:
-    original: Any = vars(BaseClient)["_make_api_call"]
-
-    def call(client: BaseClient, name: str, arguments: Any) -> Any:
-        if name == operation:
-            raise fault
-        return original(client, name, arguments)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(BaseClient, "_make_api_call", call)
-        yield
-
-
-@contextmanager
-def cut_after(client: Any, operation: str) -> Iterator[list[str]]:
-    """Have the first answer of a call lost; the tries that the SDK makes."""
-    sent: list[str] = []
-
-    def lose(request: AWSPreparedRequest, event_name: str, **_: Any) -> None:
-        if event_name.endswith(f".{operation}"):
-            sent.append(event_name)
-            if len(sent) == 1:
-                raise ReadTimeoutError(endpoint_url=request.url)
-
-    # moto answers at the same event, by its shortest name.
-    client.meta.events.register_last("before-send", lose)
-    try:
-        yield sent
-    finally:
-        client.meta.events.unregister("before-send", lose)
 
 
 # Starting
@@ -200,9 +155,9 @@ def test_an_image_is_started_seen_and_found(method: StoreImage, instance: str) -
     with time_machine.travel(START, tick=False):
         task = method.start(work(instance))
 
-        assert task == Task(
-            images()[0], "running", "pending", "0%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:00Z"
-        )
+        [image_id] = own_images()
+        now = "2027-01-15T08:00:00Z"
+        assert task == Task(image_id, "running", "pending", "0%", now, now, image_id=image_id)
         assert method.describe([task.id]) == {task.id: task}
         assert method.find(target(instance), START) == task
 
@@ -212,13 +167,13 @@ def test_an_image_is_made_as_it_was_asked_for(method: StoreImage, instance: str)
 
     image = image_of(task.id)
     assert (image["Name"], image["Description"]) == ("web 1", "of the web")
-    assert all_tags(task.id) == [{"of": "web", "stage": "test", REQUEST_TAG: "r1"}] * 3
+    assert all_tags(task.id) == made_tags({"of": "web", "stage": "test"})
 
 
 def test_an_image_of_which_nothing_is_said_has_the_requests_tag_alone(
     method: StoreImage, instance: str
 ) -> None:
-    assert all_tags(method.start(work(instance)).id) == [{REQUEST_TAG: "r1"}] * 3
+    assert all_tags(method.start(work(instance)).id) == made_tags({})
 
 
 @pytest.mark.parametrize(("no_reboot", "state"), [(False, "stopped"), (True, "running")])
@@ -244,8 +199,8 @@ def test_a_name_is_made_that_ec2_takes_and_that_tells_the_request(
     task = method.start(replace(asked, target=replace(asked.target, location=location)))
 
     name = image_of(task.id)["Name"]
-    assert re.fullmatch(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}", name)
-    assert name.endswith(prefix.rpartition("/")[2])
+    assert NAME.fullmatch(name)
+    assert name.endswith("/r1")
 
 
 def test_made_names_differ_between_requests(method: StoreImage, instance: str) -> None:
@@ -264,7 +219,7 @@ def test_a_repeated_start_takes_up_its_own_image(
 
     clock.now += 2
     assert method.start(asked).state == "available"
-    assert images() == [first.id]
+    assert own_images() == [first.id]
 
 
 def test_a_name_that_anothers_image_has_is_a_refusal(method: StoreImage, instance: str) -> None:
@@ -272,7 +227,31 @@ def test_a_name_that_anothers_image_has_is_a_refusal(method: StoreImage, instanc
 
     with pytest.raises(Denied, match=f"is already in use by AMI {other.id}"):
         method.start(work(instance, Image(name="web")))
-    assert images() == [other.id]
+    assert own_images() == [other.id]
+
+
+def test_an_image_whose_name_is_taken_may_be_our_own_that_can_not_be_seen_yet(
+    method: StoreImage, instance: str
+) -> None:
+    """What may have been started must not be taken for what was not."""
+    asked = work(instance)
+    first = method.start(asked)
+
+    with hiding(is_too_young), pytest.raises(PassingFault, match="can't be seen yet") as raised:
+        method.start(asked)
+    assert not isinstance(raised.value, NothingDone)
+    assert method.start(asked).id == first.id
+    assert own_images() == [first.id]
+
+
+def test_our_own_image_is_taken_up_whatever_is_known_of_its_storing(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    first = available(method, asked, clock)
+
+    with failing("DescribeStoreImageTasks", DENIAL):
+        assert method.start(asked).id == first.id
 
 
 # Rehearsing
@@ -282,7 +261,7 @@ def test_a_rehearsal_starts_nothing(method: StoreImage, instance: str, calls: li
     method.rehearse(work(instance))
 
     assert calls == ["DescribeInstances", "CreateImage"]
-    assert images() == []
+    assert own_images() == []
     assert state_of(instance) == "running"
 
 
@@ -358,7 +337,7 @@ def test_an_image_reads_as_the_first_half_and_its_object_as_the_second(
     for seconds in (9, 1):
         clock.now += seconds
         read.append(seen(method, task))
-    method.advance(asked, read[-1])
+    advance(method, asked, read[-1])
     for seconds in (0, 1, 49, 49, 1):
         clock.now += seconds
         read.append(seen(method, task))
@@ -385,12 +364,36 @@ def test_an_image_that_failed_is_a_failure_in_ec2s_words(
     assert (task.error_code, task.error_message) == ("Server.Broken", "So: it is")
 
 
+def test_an_image_between_two_states_is_not_ready(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    task = available(method, asked, clock)
+    become(task.id, "transient")
+
+    between = seen(method, task)
+    assert (between.phase, between.state, between.progress) == ("running", "transient", "0%")
+    assert advance(method, asked, between) == between
+
+
+@pytest.mark.parametrize("state", ["disabled", "invalid", "error", "deregistered"])
+def test_an_image_that_can_not_be_stored_is_a_failure(
+    method: StoreImage, instance: str, clock: Clock, state: str
+) -> None:
+    task = available(method, work(instance), clock)
+    become(task.id, state)
+
+    with hiding(is_hidden_by_default):
+        ended = seen(method, task)
+    assert (ended.phase, ended.state, ended.error_code) == ("failed", "failed", state)
+
+
 def test_an_image_whose_storing_failed_is_a_failure_in_ec2s_words(
     method: StoreImage, instance: str, clock: Clock
 ) -> None:
     tag(instance, store_outcome="failed", store_error="No more room")
     asked = work(instance)
-    task = method.advance(asked, available(method, asked, clock))
+    task = advance(method, asked, available(method, asked, clock))
     clock.now += 2
 
     task = seen(method, task)
@@ -406,7 +409,7 @@ def test_more_images_than_a_call_takes_are_seen(
     tasks = [method.start(each) for each in asked]
     clock.now += 2
     for each, task in zip(asked[::2], tasks[::2], strict=True):
-        method.advance(each, seen(method, task))
+        advance(method, each, seen(method, task))
 
     calls.clear()
     unknown = [f"ami-{number:017}" for number in range(356)]
@@ -439,7 +442,7 @@ def test_progress_never_runs_backwards(
         clock.now += 0.5
         task = seen(method, task)
         shown.append(task.progress)
-        task = method.advance(asked, task)
+        task = advance(method, asked, task)
         shown.append(task.progress)
 
     numbers = [int(each.removesuffix("%")) for each in shown]
@@ -456,17 +459,17 @@ def test_an_image_is_stored_once_it_is_available_and_not_before(
 ) -> None:
     asked = work(instance)
     pending = method.start(asked)
-    assert method.advance(asked, pending) == pending
+    assert advance(method, asked, pending) == pending
     assert "CreateStoreImageTask" not in calls
 
     clock.now += 2
     ready = seen(method, pending)
-    storing = method.advance(asked, ready)
+    storing = advance(method, asked, ready)
     assert storing == replace(ready, state="storing", progress="50%")
     clock.now += 1
-    assert method.advance(asked, seen(method, ready)).state == "storing"
+    assert advance(method, asked, seen(method, ready)).state == "storing"
     clock.now += 1
-    complete = method.advance(asked, seen(method, ready))
+    complete = advance(method, asked, seen(method, ready))
 
     assert complete.phase == "complete"
     assert calls.count("CreateStoreImageTask") == 1
@@ -478,12 +481,80 @@ def test_an_image_that_is_stored_already_is_not_stored_again(
 ) -> None:
     asked = work(instance)
     ready = available(method, asked, clock)
-    method.advance(asked, ready)
+    advance(method, asked, ready)
 
-    assert method.advance(asked, ready).state == "storing"
+    assert advance(method, asked, ready).state == "storing"
     clock.now += 2
-    assert method.advance(asked, ready).phase == "complete"
+    assert advance(method, asked, ready).phase == "complete"
     assert len(aws.ec2().describe_store_image_tasks()["StoreImageTaskResults"]) == 1
+
+
+def test_a_store_task_that_is_too_young_to_be_listed_is_not_started_again(
+    method: StoreImage, instance: str, clock: Clock, calls: list[str]
+) -> None:
+    asked = work(instance)
+    ready = available(method, asked, clock)
+    storing = advance(method, asked, ready)
+
+    assert method.advance(asked, storing, ready) == storing
+    clock.now += 1
+    later = method.advance(asked, storing, seen(method, ready))
+    assert (later.state, later.progress) == ("storing", "75%")
+    clock.now += 1
+    assert method.advance(asked, later, seen(method, ready)).phase == "complete"
+    assert calls.count("CreateStoreImageTask") == 1
+
+
+def test_an_image_that_another_stores_elsewhere_is_stored_nevertheless(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    aws.s3().create_bucket(Bucket="others")
+    tag(instance, store_seconds="1")
+    asked = work(instance)
+    task = available(method, asked, clock)
+    aws.ec2().create_store_image_task(ImageId=task.id, Bucket="others")
+    for seconds in (0, 1):
+        clock.now += seconds
+        assert seen(method, task).state == "available"
+
+    assert advance(method, asked, seen(method, task)).state == "storing"
+    aws.s3().delete_object(Bucket="others", Key=f"{task.id}.bin")
+    aws.ec2().create_store_image_task(ImageId=task.id, Bucket="others")
+    assert seen(method, task).state == "storing"
+    clock.now += 1
+    assert seen(method, task).phase == "complete"
+    assert keys() == [f"{task.id}.bin"]
+
+
+def test_anothers_failure_to_store_an_image_elsewhere_is_not_ours(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    aws.s3().create_bucket(Bucket="others")
+    asked = work(instance)
+    storing = advance(method, asked, available(method, asked, clock))
+    tag(instance, store_outcome="failed", store_seconds="1")
+    aws.ec2().create_store_image_task(ImageId=storing.id, Bucket="others")
+    clock.now += 1
+    assert seen(method, storing).state == "storing"
+
+    clock.now += 1
+    assert seen(method, storing).phase == "complete"
+
+
+def test_of_several_store_tasks_the_latest_counts(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    tag(instance, store_outcome="failed")
+    asked = work(instance)
+    task = advance(method, asked, available(method, asked, clock))
+    clock.now += 2
+    assert seen(method, task).phase == "failed"
+
+    tag(instance, store_outcome="complete")
+    aws.ec2().create_store_image_task(ImageId=task.id, Bucket="images")
+    assert seen(method, task).state == "storing"
+    clock.now += 2
+    assert seen(method, task).phase == "complete"
 
 
 def test_storing_whose_answer_was_lost_is_taken_up(
@@ -492,7 +563,7 @@ def test_storing_whose_answer_was_lost_is_taken_up(
     asked = work(instance)
     ready = available(method, asked, clock)
     with cut_after(aws.ec2(), "CreateStoreImageTask") as sent:
-        assert method.advance(asked, ready).state == "storing"
+        assert advance(method, asked, ready).state == "storing"
 
     assert len(sent) == 2
     assert len(aws.ec2().describe_store_image_tasks()["StoreImageTaskResults"]) == 1
@@ -505,7 +576,7 @@ def test_a_bucket_that_is_not_there_is_a_refusal(
     ready = available(method, asked, clock)
 
     with pytest.raises(Denied, match=r"ec2:CreateStoreImageTask was refused.*nobodys-bucket"):
-        method.advance(asked, ready)
+        advance(method, asked, ready)
 
 
 def test_an_image_that_is_gone_can_not_be_stored(
@@ -516,7 +587,7 @@ def test_an_image_that_is_gone_can_not_be_stored(
     aws.ec2().deregister_image(ImageId=ready.id)
 
     with pytest.raises(Denied, match=r"InvalidAMIID\.Unavailable"):
-        method.advance(asked, ready)
+        advance(method, asked, ready)
 
 
 def test_the_object_has_the_tags_too(method: StoreImage, instance: str, clock: Clock) -> None:
@@ -531,15 +602,17 @@ def test_what_was_made_is_found_where_the_outputs_say(
     method: StoreImage, instance: str, clock: Clock
 ) -> None:
     made = make(method, work(instance), clock)
-    outputs = method.outputs(made.location, made.task_id)
+    [task] = found(method, work(instance))
+    outputs = method.outputs(made.location, task)
 
+    assert task.image_id == made.task_id
     assert outputs.s3_uri == f"s3://images/{keys()[0]}"
     assert outputs.manifest_location == f"images/{keys()[0]}"
-    assert (outputs.prefix, outputs.image_id) == ("", made.task_id)
+    assert outputs.prefix == ""
     assert made.fingerprint == aws.s3().head_object(Bucket="images", Key=keys()[0])["ETag"]
 
-    rehearsed = method.outputs(made.location, "dryrun-r1")
-    assert (rehearsed.s3_uri, rehearsed.image_id) == ("s3://images/", "")
+    rehearsed = method.outputs(made.location, replace(task, id="dryrun-r1", image_id=""))
+    assert rehearsed.s3_uri == "s3://images/"
 
 
 def test_no_location_is_ever_taken(method: StoreImage, instance: str, clock: Clock) -> None:
@@ -570,7 +643,7 @@ def test_an_image_that_is_stored_is_left_to_its_end(
     method: StoreImage, instance: str, clock: Clock, seconds: int, phase: str
 ) -> None:
     asked = work(instance)
-    task = method.advance(asked, available(method, asked, clock))
+    task = advance(method, asked, available(method, asked, clock))
     clock.now += seconds
 
     method.cancel(task.id)
@@ -590,11 +663,11 @@ def test_what_was_made_is_removed_and_nothing_else(
     other = make(method, work(instance, request="r2"), clock)
     others_snapshots = snapshot_ids(other.task_id)
     made = make(method, work(instance), clock)
-    assert (len(images()), len(snapshots()), len(keys())) == (2, 4, 2)
+    assert (len(own_images()), len(snapshots()), len(keys())) == (2, 4, 2)
 
     for _ in range(2):
         method.remove(made)
-        assert images() == [other.task_id]
+        assert own_images() == [other.task_id]
         assert snapshots() == others_snapshots
         assert keys() == [f"{other.task_id}.bin"]
 
@@ -606,7 +679,47 @@ def test_an_object_that_has_changed_stays(method: StoreImage, instance: str, clo
     method.remove(made)
 
     assert keys() == [f"{made.task_id}.bin"]
-    assert (images(), snapshots()) == ([], set())
+    assert (own_images(), snapshots()) == ([], set())
+
+
+def test_without_a_fingerprint_all_of_it_is_removed(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    other = make(method, work(instance, request="r2"), clock)
+    made = make(method, work(instance), clock)
+
+    method.remove(replace(made, fingerprint=""))
+
+    assert (own_images(), keys()) == ([other.task_id], [f"{other.task_id}.bin"])
+    assert snapshots() == snapshot_ids(other.task_id)
+
+
+def test_an_image_that_was_disabled_is_removed(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    made = make(method, work(instance), clock)
+    become(made.task_id, "disabled")
+
+    with hiding(is_hidden_by_default):
+        method.remove(made)
+
+    assert (own_images(), snapshots(), keys()) == ([], set(), [])
+
+
+def test_the_snapshots_of_an_image_that_was_restored_and_disabled_stay(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    made = make(method, work(instance), clock)
+    restored = available(method, work(instance, request="r2"), clock)
+    theirs = snapshot_ids(restored.id)
+    ours = [{"Key": REQUEST_TAG, "Value": "r1"}]
+    aws.ec2().create_tags(Resources=[restored.id, *theirs], Tags=ours)  # type: ignore[arg-type]
+    become(restored.id, "disabled")
+
+    with hiding(is_hidden_by_default):
+        method.remove(made)
+
+    assert snapshots() == theirs
 
 
 def test_an_image_can_be_removed_whose_bucket_is_gone(
@@ -618,7 +731,7 @@ def test_an_image_can_be_removed_whose_bucket_is_gone(
 
     method.remove(made)
 
-    assert (images(), snapshots()) == ([], set())
+    assert (own_images(), snapshots()) == ([], set())
 
 
 def test_an_image_that_was_restored_has_the_tags_and_stays(
@@ -633,10 +746,10 @@ def test_an_image_that_was_restored_has_the_tags_and_stays(
     aws.ec2().create_tags(Resources=[restored.id, *theirs], Tags=ours)  # type: ignore[arg-type]
 
     method.amend(made, Image(), TAGGED)
-    assert all_tags(restored.id) == [{REQUEST_TAG: "r1"}] * 3
+    assert all_tags(restored.id) == made_tags({})
     method.remove(made)
 
-    assert images() == [restored.id]
+    assert own_images() == [restored.id]
     assert snapshots() == theirs
 
 
@@ -647,7 +760,7 @@ def test_what_was_made_stays_where_nothing_may_be_deleted(
 
     with pytest.raises(NotDeletable, match=f"s3://images/{made.task_id}.bin can't be removed"):
         StoreImage(Limits(deletes_objects=False)).remove(made)
-    assert (images(), len(snapshots()), len(keys())) == ([made.task_id], 2, 1)
+    assert (own_images(), len(snapshots()), len(keys())) == ([made.task_id], 2, 1)
 
 
 # Removing what came to nothing
@@ -661,7 +774,7 @@ def test_an_image_that_is_pending_is_removed_with_its_snapshots(
 
     for _ in range(2):
         method.remove_leftovers(target(instance), task)
-        assert images() == [other.id]
+        assert own_images() == [other.id]
         assert snapshots() == snapshot_ids(other.id)
 
 
@@ -682,7 +795,7 @@ def test_an_image_that_failed_is_removed(method: StoreImage, instance: str, cloc
     task = available(method, work(instance), clock)
 
     method.remove_leftovers(target(instance), task)
-    assert (images(), snapshots()) == ([], set())
+    assert (own_images(), snapshots()) == ([], set())
 
 
 @pytest.mark.parametrize(("allowed", "left"), [(True, 0), (False, 1)])
@@ -695,14 +808,14 @@ def test_a_stored_object_is_removed_where_that_is_allowed(
 
     StoreImage(Limits(deletes_objects=allowed)).remove_leftovers(asked.target, task)
     assert keys() == [f"{made.task_id}.bin"][:left]
-    assert (images(), snapshots()) == ([], set())
+    assert (own_images(), snapshots()) == ([], set())
 
 
 def test_leftovers_are_removed_where_the_bucket_is_gone(method: StoreImage, instance: str) -> None:
     asked = work(instance, bucket="nobodys-bucket")
     method.remove_leftovers(asked.target, method.start(asked))
 
-    assert (images(), snapshots()) == ([], set())
+    assert (own_images(), snapshots()) == ([], set())
 
 
 # Amending
@@ -715,9 +828,9 @@ def test_the_description_is_changed(
     made = make(method, work(instance, TAGGED), clock)
     calls.clear()
 
-    method.amend(made, TAGGED, replace(TAGGED, description=description))
+    assert method.amend(made, TAGGED, replace(TAGGED, description=description)) == made.task_id
 
-    assert calls == ["ModifyImageAttribute"]
+    assert [call for call in calls if "Describe" not in call] == ["ModifyImageAttribute"]
     assert image_of(made.task_id).get("Description", "") == description
 
 
@@ -728,24 +841,39 @@ def test_tags_are_added_changed_and_removed_and_others_stay(
     other = method.start(work(instance, TAGGED, request="r2"))
     resources = [made.task_id, *snapshot_ids(made.task_id)]
     aws.ec2().create_tags(Resources=resources, Tags=[{"Key": "backup", "Value": "daily"}])
-    stay = {"backup": "daily", REQUEST_TAG: "r1"}
+    stay = {"backup": "daily"}
 
     new = replace(TAGGED, tags={"of": "api", "team": "blue"})
     for _ in range(2):
         method.amend(made, TAGGED, new)
-        assert all_tags(made.task_id) == [{"of": "api", "team": "blue", **stay}] * 3
+        assert all_tags(made.task_id) == made_tags({"of": "api", "team": "blue", **stay})
     method.amend(made, new, replace(TAGGED, tags={}))
-    assert all_tags(made.task_id) == [stay] * 3
+    assert all_tags(made.task_id) == made_tags(stay)
     method.amend(made, replace(TAGGED, tags={}), TAGGED)
-    assert all_tags(made.task_id) == [{**TAGGED.tags, **stay}] * 3
-    assert all_tags(other.id) == [{**TAGGED.tags, REQUEST_TAG: "r2"}] * 3
+    assert all_tags(made.task_id) == made_tags({**TAGGED.tags, **stay})
+    assert all_tags(other.id) == made_tags(TAGGED.tags, "r2")
 
 
 def test_nothing_is_amended_where_nothing_changed(method: StoreImage, calls: list[str]) -> None:
     made = Made(NOWHERE, "r1", Location("images", "web"), "tag")
 
-    method.amend(made, TAGGED, replace(TAGGED, tags=dict(TAGGED.tags)))
+    assert method.amend(made, TAGGED, replace(TAGGED, tags=dict(TAGGED.tags))) == NOWHERE
+    assert method.amend(made, None, Image()) == NOWHERE
+    assert method.amend(made, None, None) == NOWHERE
     assert calls == []
+
+
+def test_an_image_of_which_nothing_is_said_any_more_keeps_nothing_of_what_was_said(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    made = make(method, work(instance, TAGGED), clock)
+
+    assert method.amend(made, TAGGED, None) == made.task_id
+    assert image_of(made.task_id).get("Description", "") == ""
+    assert all_tags(made.task_id) == made_tags({})
+    assert method.amend(made, None, TAGGED) == made.task_id
+    assert image_of(made.task_id)["Description"] == "of the web"
+    assert all_tags(made.task_id) == made_tags(TAGGED.tags)
 
 
 # Faults
@@ -758,12 +886,10 @@ def test_a_fault_in_looking_at_the_instance_is_known_to_have_done_nothing(
 ) -> None:
     with failing("DescribeInstances", fault), pytest.raises(NothingDone):
         attempt(method, work(instance))
-    assert images() == []
+    assert own_images() == []
 
 
-@pytest.mark.parametrize(
-    ("fault", "meaning"), [(THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Denied)]
-)
+@pytest.mark.parametrize(("fault", "meaning"), FAULTS)
 def test_what_an_error_in_creating_an_image_means(
     method: StoreImage, instance: str, fault: Exception, meaning: type[Exception]
 ) -> None:
@@ -782,23 +908,24 @@ def test_the_sdk_does_not_repeat_the_creation_whose_image_is_found(
     assert not isinstance(raised.value, NothingDone)
     assert len(sent) == 1
     [task] = found(method, asked)
-    assert images() == [task.id]
+    assert own_images() == [task.id]
     assert method.start(asked).id == task.id
 
 
+@pytest.mark.parametrize("fault", [THROTTLE, FAULT, DENIAL])
 def test_a_fault_in_taking_up_an_image_may_have_started_it(
-    method: StoreImage, instance: str
+    method: StoreImage, instance: str, fault: Exception
 ) -> None:
     asked = work(instance)
     method.start(asked)
 
-    with failing("DescribeImages", FAULT), pytest.raises(PassingFault) as raised:
+    with failing("DescribeImages", fault), pytest.raises(PassingFault) as raised:
         method.start(asked)
     assert not isinstance(raised.value, NothingDone)
 
 
 AMENDED = replace(TAGGED, description="another", tags={"team": "blue"})
-MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Made], None]]] = {
+MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Made], object]]] = {
     "remove": (
         [
             "HeadObject",
@@ -826,17 +953,17 @@ def test_a_fault_in_dealing_with_what_was_made_passes(
 ) -> None:
     made = make(method, work(instance, TAGGED), clock)
     _, act = MADE_STEPS[step]
-    for fault, meaning in ((THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Denied)):
+    for fault, meaning in FAULTS:
         with failing(operation, fault), pytest.raises(meaning):
             act(method, made)
 
     act(method, made)
 
     if step == "remove":
-        assert (images(), snapshots(), keys()) == ([], set(), [])
+        assert (own_images(), snapshots(), keys()) == ([], set(), [])
     else:
         assert image_of(made.task_id)["Description"] == "another"
-        assert all_tags(made.task_id) == [{"team": "blue", REQUEST_TAG: "r1"}] * 3
+        assert all_tags(made.task_id) == made_tags({"team": "blue"})
 
 
 @pytest.mark.parametrize(
@@ -845,7 +972,7 @@ def test_a_fault_in_dealing_with_what_was_made_passes(
         ("DescribeImages", lambda method, asked, task: method.find(asked.target, asked.since)),
         ("DescribeImages", lambda method, asked, task: method.describe([task.id])),
         ("DescribeStoreImageTasks", lambda method, asked, task: method.describe([task.id])),
-        ("CreateStoreImageTask", lambda method, asked, task: method.advance(asked, task)),
+        ("CreateStoreImageTask", advance),
         ("DescribeImages", lambda method, asked, task: method.cancel(task.id)),
         ("DeregisterImage", lambda method, asked, task: method.cancel(task.id)),
         ("HeadObject", lambda method, asked, task: method.remove_leftovers(asked.target, task)),
@@ -860,7 +987,7 @@ def test_a_fault_in_making_passes(
 ) -> None:
     asked = work(instance)
     task = available(method, asked, clock)
-    for fault, meaning in ((THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Denied)):
+    for fault, meaning in FAULTS:
         with failing(operation, fault), pytest.raises(meaning):
             act(method, asked, task)
     assert seen(method, task).state == "available"

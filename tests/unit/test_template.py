@@ -1,6 +1,7 @@
 """What the template promises, read from the template."""
 
 import json
+import re
 from collections.abc import Collection, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from instance_bundle.store_image import REQUEST_TAG
+from instance_bundle import announcement
+from instance_bundle.images import REQUEST_TAG
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -95,10 +97,12 @@ OF_FEATURES = {
     "MakesImages": {
         *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
         *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:CreateTags", "ec2:DeleteSnapshot"),
-        *("ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DescribeImages", "ec2:DescribeSnapshots"),
+        *("ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DescribeSnapshots"),
         *("ec2:DescribeStoreImageTasks", "ec2:DescribeTags", "ec2:ModifyImageAttribute"),
-        *("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject", "s3:PutObjectTagging"),
+        *("ec2:RegisterImage", "s3:AbortMultipartUpload", "s3:DeleteObject"),
+        *("s3:PutObject", "s3:PutObjectTagging"),
     },
+    "HasEventBus": {"events:PutEvents"},
     # Those of what is not allowed by permissions.
     "HasAllowedBuckets": set(),
     "HasPermissionsBoundary": set(),
@@ -112,10 +116,12 @@ def test_a_feature_that_is_off_has_no_permission(condition: str) -> None:
 
 
 def test_with_no_feature_nothing_is_written_to_s3_and_no_image_is_made() -> None:
-    assert {a for a in actions(()) if a.split(":")[0] in {"ebs", "ec2", "kms", "s3"}} == {
+    services = {"ebs", "ec2", "events", "kms", "s3"}
+    assert {a for a in actions(()) if a.split(":")[0] in services} == {
         "ec2:BundleInstance",
         "ec2:CancelBundleTask",
         "ec2:DescribeBundleTasks",
+        "ec2:DescribeImages",
         "ec2:DescribeInstances",
         "s3:GetObject",
         "s3:ListBucket",
@@ -132,13 +138,57 @@ def test_images_and_snapshots_that_are_there_are_those_of_requests() -> None:
     }
 
     assert conditions == {
-        "MakeImages": None,
-        "TagWhatIsMade": {"StringEquals": {"ec2:CreateAction": "CreateImage"}},
+        "CreateImages": None,
+        "RegisterBundles": None,
+        "TagWhatIsMade": {"StringEquals": {"ec2:CreateAction": ["CreateImage", "RegisterImage"]}},
         "DealWithImages": was_made,
         "DeleteSnapshots": was_made,
         "ChangeTags": was_made,
         "ReadSnapshotsToStoreThem": was_made,
     }
+
+
+def test_both_functions_may_put_the_one_event_onto_the_one_bus() -> None:
+    policy = of_type("AWS::IAM::Policy")["TellOfEndedWorkPolicy"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+
+    assert policy["Roles"] == [{"Ref": role} for role in of_type("AWS::IAM::Role")]
+    assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "events:source": announcement.SOURCE,
+            "events:detail-type": announcement.DETAIL_TYPE,
+        }
+    }
+
+
+def test_both_functions_are_told_the_bus_and_one_whether_it_makes_images() -> None:
+    shared = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    own = {
+        name: function.get("Environment", {}).get("Variables", {})
+        for name, function in of_type("AWS::Serverless::Function").items()
+    }
+
+    assert shared["EVENT_BUS"] == {"Ref": "EventBusName"}
+    assert own["InstanceBundleFunction"]["ALLOW_IMAGES"] == {"Ref": "AllowImages"}
+    assert own["LastResortFunction"] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "good"),
+    [
+        ("", True),
+        ("default", True),
+        ("team.a/web_images-1", True),
+        ("arn:aws:events:us-east-1:123456789012:event-bus/default", False),
+        ("a" * 257, False),
+        ("*", False),
+    ],
+)
+def test_a_bus_is_one_of_the_account_by_its_name(name: str, *, good: bool) -> None:
+    pattern = TEMPLATE["Parameters"]["EventBusName"]["AllowedPattern"]
+
+    assert (re.fullmatch(pattern, name) is not None) is good
 
 
 def test_the_bundles_objects_and_buckets_are_only_those_that_are_allowed() -> None:

@@ -1,0 +1,92 @@
+"""What must hold of the images that were registered from bundles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from instance_bundle.images import REQUEST_TAG
+from tests.chaos.image_promises import always, ended, is_given_up, is_hindered
+from tests.chaos.images import RegisteredImage
+from tests.chaos.stacks import Stack
+from tests.chaos.world import World
+
+
+def live(world: World, stack: Stack) -> Iterator[str]:
+    """The image that a stack knows is there, of its bundle, and as the stack describes it."""
+    task = world.finished.get(stack.physical_id or "")
+    if not stack.is_updatable or task is None:
+        return
+    image: Mapping[str, Any] | None = stack.properties.get("Image")
+    if image is None:
+        if stack.image_id:
+            yield f"{stack.image_id} is told to {stack.name}, which asks for no image"
+        return
+    registered = world.images.registered.get(stack.image_id)
+    seen = world.images.portrait(stack.image_id)
+    if registered is None or seen is None:
+        yield f"{stack.image_id or 'No image'} is {stack.name}'s, and is not there"
+        return
+    at = f"{task.storage.bucket}/{task.storage.prefix}.manifest.xml"
+    if registered.location != at:
+        yield f"{stack.image_id} of {stack.name} is of {registered.location}, not of {at}"
+    tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
+    tags[REQUEST_TAG] = registered.request_id
+    if seen.name != image.get("Name", seen.name):
+        yield f"{stack.image_id} of {stack.name} has the name {seen.name}"
+    if seen.description != image.get("Description", ""):
+        yield f"{stack.image_id} of {stack.name} is described as {seen.description!r}"
+    if seen.tags != tags:
+        yield f"{stack.image_id} of {stack.name} has the tags {seen.tags}"
+    if seen.state != "available":
+        yield f"{stack.image_id} of {stack.name} is {seen.state}"
+
+
+def once(world: World) -> Iterator[str]:
+    """A bundle has one image of each description at most."""
+    registered = world.images.registered.values()
+    counts = Counter(
+        (
+            each.location,
+            each.request_id,
+            each.first.name,
+            each.first.description,
+            frozenset(each.first.tags.items()),
+        )
+        for each in registered
+    )
+    for image, count in counts.items():
+        if count > 1:
+            yield f"{count} images were registered as {image}"
+
+
+def left(world: World, stack: Stack) -> Iterator[str]:
+    """A stack that is gone leaves no image without its bundle, none that has failed, and none that
+    was to be deleted."""
+    if stack.gone_at is None:
+        return
+    requests = {exchange.event["RequestId"] for exchange in stack.exchanges}
+    for image in world.images.registered.values():
+        if image.request_id in requests:
+            yield from _left_of(world, stack, image)
+
+
+def _left_of(world: World, stack: Stack, image: RegisteredImage) -> Iterator[str]:
+    about = f"{image.image_id} of {stack.name}, which is gone,"
+    seen = world.images.portrait(image.image_id)
+    is_there = seen is not None
+    bucket, _, key = image.location.partition("/")
+    if is_there and key not in world.keys(bucket):
+        yield f"{about} is left without its bundle"
+    bundle_ids = {each.bundle_id for each in world.started if f"{each.prefix}.manifest.xml" == key}
+    if is_hindered(world) or all(is_given_up(stack, bundle_id) for bundle_id in bundle_ids):
+        return
+    if seen is not None and seen.state == "failed":
+        yield f"{about} is left, and has failed"
+    if is_there and always(stack, "Delete"):
+        yield f"{about} was to be deleted, and is there"
+    if is_there and image.request_id in ended(world):
+        yield f"{about} was not to be finished, and is there"
+    if not is_there and always(stack, "Retain") and image.request_id not in ended(world):
+        yield f"{about} was to be retained, and is gone"

@@ -1,0 +1,379 @@
+"""Whole stacks, and what an EventBridge bus hears of them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox import application
+from sandbox.clients import Clients
+
+from .faults import set_fault, wait_for_empty_queues
+from .support import Aws, SandboxProcess, json_of, signing_secret, wait_for
+from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Steps, Trial, carry_out
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
+
+EACH_METHOD = pytest.mark.parametrize(
+    "method", [BUNDLE_INSTANCE, STORE_IMAGE], ids=lambda method: method.name
+)
+SOON = {"seconds": "1", "image_seconds": "1", "store_seconds": "1"}
+FAILING = {
+    "outcome": "failed",
+    "error": "Client.S3Error: The bucket does not like it",
+    "image_outcome": "failed",
+    "image_error": "Client.S3Error: The bucket does not like it",
+}
+BUS = "images"
+
+
+@pytest.fixture
+def signing(aws: Aws) -> Aws:
+    """The sandbox, with a secret that signs upload policies."""
+    return Aws({**aws.ready, "secret": signing_secret(aws.clients)}, aws.clients)
+
+
+def new_trial(aws: Aws, method: Method, **steering: str) -> Trial:
+    run = aws.instance if method is BUNDLE_INSTANCE else aws.ebs_instance
+    return Trial(aws, instance=run(bundled="yes", **SOON | steering), method=method)
+
+
+def at_rest(trial: Trial, status: str) -> None:
+    assert trial.aws.at_rest(trial.stack_id)["StackStatus"] == status, trial.reasons()
+
+
+def created(trial: Trial, body: dict[str, Any]) -> None:
+    trial.create(body)
+    at_rest(trial, "CREATE_COMPLETE")
+
+
+def updated(trial: Trial, body: dict[str, Any]) -> None:
+    trial.update(body)
+    at_rest(trial, "UPDATE_COMPLETE")
+
+
+def deleted(trial: Trial) -> None:
+    trial.delete()
+    at_rest(trial, "DELETE_COMPLETE")
+
+
+def announced(trial: Trial) -> list[dict[str, Any]]:
+    """The events about the trial's stack, once none is on its way any more.
+
+    An event follows its answer; the poll of its request is in the queue until both are out.
+    """
+    wait_for_empty_queues(trial.aws)
+    events = json_of(f"{trial.aws.clients.endpoint}/sandbox/events")
+    return [event for event in events if event["Detail"].get("StackId") == trial.stack_id]
+
+
+def details(trial: Trial) -> list[dict[str, str]]:
+    return [event["Detail"] for event in announced(trial)]
+
+
+def answers(trial: Trial) -> list[dict[str, Any]]:
+    return trial.aws.responses(trial.stack_id)
+
+
+def with_image(trial: Trial, **image: Any) -> dict[str, Any]:
+    """A template whose bundle has this in its Image, beside what the method's trials have."""
+    body = trial.body("one", OnDelete="Delete")
+    properties = body["Resources"]["Bundle"]["Properties"]
+    properties["Image"] = properties.get("Image", {}) | image
+    return body
+
+
+# What is told
+
+
+@EACH_METHOD
+def test_a_complete_bundle_is_told_with_where_it_lies(signing: Aws, method: Method) -> None:
+    trial = new_trial(signing, method)
+
+    created(trial, trial.body("one"))
+
+    [event] = announced(trial)
+    [answer] = answers(trial)
+    bucket, bundle_id = signing.ready["bucket"], trial.bundles()[0]
+    own = {
+        "BundleInstance": {
+            "ImageId": "",
+            "Prefix": f"{trial.name}/one",
+            "S3Uri": f"s3://{bucket}/{trial.name}/one",
+        },
+        "StoreImage": {
+            "ImageId": bundle_id,
+            "Prefix": "",
+            "S3Uri": f"s3://{bucket}/{bundle_id}.bin",
+        },
+    }
+    assert event["Detail"] == {
+        "StackId": trial.stack_id,
+        "StackName": trial.name,
+        "LogicalResourceId": "Bundle",
+        "RequestId": answer["RequestId"],
+        "Method": method.name,
+        "InstanceId": trial.instance,
+        "BundleId": bundle_id,
+        "Bucket": bucket,
+        "State": "complete",
+        "Reason": "",
+        **own[method.name],
+    }
+    assert {name: event[name] for name in ("EventBusName", "Source", "DetailType")} == {
+        "EventBusName": "default",
+        "Source": "cfn-instance-bundle",
+        "DetailType": "Instance Bundle State Change",
+    }
+    assert event["Resources"] == [trial.stack_id]
+
+
+@EACH_METHOD
+def test_a_bundle_that_fails_is_told_once_with_the_reason(signing: Aws, method: Method) -> None:
+    trial = new_trial(signing, method, **FAILING)
+
+    trial.create(trial.body("one"))
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    [detail] = details(trial)
+    failed = answers(trial)[0]
+    assert failed["Status"] == "FAILED"
+    assert detail["State"] == "failed"
+    assert detail["Reason"] == failed["Reason"]
+    assert "Client.S3Error: The bucket does not like it" in detail["Reason"]
+    assert detail["BundleId"] == failed["PhysicalResourceId"] == trial.bundles()[0]
+    assert detail["S3Uri"] == ""
+
+
+def test_the_end_of_accepted_work_is_told_and_not_its_acceptance(signing: Aws) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE)
+
+    created(trial, trial.waiting_body("one"))
+
+    [detail] = details(trial)
+    assert (detail["State"], detail["BundleId"]) == ("complete", trial.bundles()[0])
+    assert answers(trial)[0]["Data"]["State"] != "complete"
+
+
+@EACH_METHOD
+def test_a_replacement_is_told_and_neither_an_update_in_place_nor_a_delete(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method)
+
+    created(trial, trial.body("one", OnDelete="Delete"))
+    updated(trial, trial.body("one"))
+    assert len(details(trial)) == 1
+
+    updated(trial, trial.body("two", OnDelete="Delete"))
+    first, second = details(trial)
+    assert {first["State"], second["State"]} == {"complete"}
+    assert first["RequestId"] != second["RequestId"]
+    assert (
+        first["BundleId"]
+        != second["BundleId"]
+        == signing.outputs(signing.stack(trial.stack_id))["BundleId"]
+    )
+
+    deleted(trial)
+    assert len(details(trial)) == 2
+
+
+def test_another_ami_of_the_same_bundle_is_told(signing: Aws) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE)
+
+    created(trial, with_image(trial, Name=f"{trial.name}-1"))
+    updated(trial, with_image(trial, Name=f"{trial.name}-2"))
+
+    first, second = details(trial)
+    assert first["BundleId"] == second["BundleId"] == trial.bundles()[0]
+    assert first["RequestId"] != second["RequestId"]
+    images = signing.clients.ec2.describe_images(ImageIds=[first["ImageId"], second["ImageId"]])[
+        "Images"
+    ]
+    assert {image["Name"] for image in images} == {f"{trial.name}-1", f"{trial.name}-2"}
+    assert second["State"] == "complete"
+
+
+@EACH_METHOD
+@pytest.mark.parametrize(
+    "changed",
+    [{"Tags": [{"Key": "Team", "Value": "b"}]}, {"Description": "Another"}],
+    ids=["Tags", "Description"],
+)
+def test_an_ami_that_is_changed_in_place_is_not_told_again(
+    signing: Aws, method: Method, changed: Mapping[str, Any]
+) -> None:
+    trial = new_trial(signing, method)
+    image = {"Name": f"{trial.name}/one", "Description": "One"}
+    created(trial, with_image(trial, **image))
+
+    updated(trial, with_image(trial, **{**image, **changed}))
+
+    [detail] = details(trial)
+    assert detail["RequestId"] == answers(trial)[0]["RequestId"]
+    deleted(trial)
+    assert len(details(trial)) == 1
+
+
+@EACH_METHOD
+def test_a_dry_run_is_not_told(signing: Aws, method: Method) -> None:
+    trial = new_trial(signing, method)
+
+    created(trial, trial.body("one", DryRun=True))
+
+    assert details(trial) == []
+
+
+def test_properties_that_are_refused_are_not_told(signing: Aws) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE)
+
+    trial.create(trial.body("one", InstanceId="no-instance"))
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    assert details(trial) == []
+
+
+# Which bus is told
+
+
+@pytest.fixture
+def own_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """A sandbox whose application tells a bus of its own, which is not there yet."""
+    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("bus-sandbox"), EventBusName=BUS)
+    clients = Clients(sandbox.ready["endpoint"])
+    try:
+        yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
+    finally:
+        status = sandbox.end()
+    assert status == 0
+
+
+def test_the_bus_of_the_parameter_is_told_if_there_is_one(own_bus: Aws) -> None:
+    unheard = new_trial(own_bus, BUNDLE_INSTANCE)
+    created(unheard, unheard.body("one"))
+    assert details(unheard) == []
+    [line] = unheard_of(own_bus)
+    assert (line["bus"], line["stack_id"]) == (BUS, unheard.stack_id)
+    assert "events:PutEvents was refused. ResourceNotFoundException: " in line["exception"]
+
+    queue = queue_that_hears(own_bus, BUS)
+    heard = new_trial(own_bus, STORE_IMAGE)
+    created(heard, heard.body("one"))
+    received = message(own_bus, queue)
+    [event] = announced(heard)
+    assert event["EventBusName"] == BUS
+    assert {name: received[name] for name in ("source", "detail-type", "detail", "resources")} == {
+        "source": "cfn-instance-bundle",
+        "detail-type": "Instance Bundle State Change",
+        "detail": event["Detail"],
+        "resources": [heard.stack_id],
+    }
+
+    set_bus(own_bus, "")
+    untold = new_trial(own_bus, BUNDLE_INSTANCE)
+    created(untold, untold.body("one"))
+    assert details(untold) == []
+    assert unheard_of(own_bus) == [line]
+
+
+def unheard_of(aws: Aws) -> list[dict[str, Any]]:
+    """The log lines about events that a bus did not take."""
+    found = aws.clients.client("logs").filter_log_events(
+        logGroupName=aws.ready["log_group"], filterPattern="No event tells"
+    )
+    lines = [json.loads(event["message"]) for event in found["events"]]
+    return [line for line in lines if line["message"].startswith("No event tells")]
+
+
+def queue_that_hears(aws: Aws, bus: str) -> str:
+    """The URL of a queue that gets what comes onto a bus, which is new, of complete bundles."""
+    events, sqs = aws.clients.client("events"), aws.clients.client("sqs")
+    events.create_event_bus(Name=bus)
+    queue: str = sqs.create_queue(QueueName=f"hears-{bus}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    pattern = {
+        "source": ["cfn-instance-bundle"],
+        "detail-type": ["Instance Bundle State Change"],
+        "detail": {"State": ["complete"]},
+    }
+    events.put_rule(Name=bus, EventBusName=bus, EventPattern=json.dumps(pattern))
+    target = {"Id": "queue", "Arn": arn["QueueArn"]}
+    events.put_targets(Rule=bus, EventBusName=bus, Targets=[target])
+    return queue
+
+
+def message(aws: Aws, queue: str) -> dict[str, Any]:
+    """The one message that comes to a queue, which is deleted with it."""
+    sqs = aws.clients.client("sqs")
+    found = wait_for(
+        lambda: sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"),
+        "the event in the queue",
+    )
+    sqs.delete_queue(QueueUrl=queue)
+    [body] = [json.loads(each["Body"]) for each in found]
+    assert isinstance(body, dict)
+    return body
+
+
+def set_bus(aws: Aws, name: str) -> None:
+    """Deploy the application with another bus."""
+    cloudformation = aws.clients.cloudformation
+    [stack] = cloudformation.describe_stacks(StackName=application.STACK_NAME)["Stacks"]
+    parameters: list[ParameterTypeDef] = [
+        {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
+        for each in stack["Parameters"]
+        if each["ParameterKey"] != "EventBusName"
+    ]
+    parameters.append({"ParameterKey": "EventBusName", "ParameterValue": name})
+    cloudformation.update_stack(
+        StackName=application.STACK_NAME,
+        UsePreviousTemplate=True,
+        Parameters=parameters,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    stack = aws.at_rest(stack["StackId"])
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+
+
+# Faults
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+def test_the_event_comes_whatever_becomes_of_the_call_and_the_stack_does_not_wait_for_it(
+    quick_and_clear: Aws,
+) -> None:
+    aws = quick_and_clear
+    # More often than the SDK tries within one invocation.
+    faults: Mapping[str, Mapping[str, float]] = {
+        **{kind: {"times": 4} for kind in ("cut", "cut-after")},
+        **{kind: {} for kind in ("kill", "kill-after", "deny")},
+    }
+    trials = {
+        (kind, method.name): new_trial(aws, method)
+        for kind in faults
+        for method in (BUNDLE_INSTANCE, STORE_IMAGE)
+    }
+
+    def create(trial: Trial, kind: str) -> Steps:
+        set_fault(aws, "events:PutEvents", kind, trial.name, **faults[kind])
+        trial.create(trial.waiting_body("one"))
+        yield trial.rests()
+
+    carry_out(aws, [create(trial, kind) for (kind, _), trial in trials.items()], patience=200)
+    told = {what: details(trial) for what, trial in trials.items()}
+    struck = json_of(f"{aws.clients.endpoint}/sandbox/faults")
+
+    assert [fault for fault in struck if len(fault["hits"]) != fault["times"]] == []
+    problems = {what: t.problems("CREATE_COMPLETE", 1, ["one"]) for what, t in trials.items()}
+    assert {what: wrong for what, wrong in problems.items() if wrong} == {}
+    unheard = {what for what, events in told.items() if not events}
+    assert unheard == {what for what in trials if what[0] == "deny"}
+    for what in trials.keys() - unheard:
+        assert {event["BundleId"] for event in told[what]} == {*trials[what].bundles()}
+        assert [event for event in told[what] if event != told[what][0]] == []
+    often = {kind for (kind, _), events in told.items() if len(events) > 1}
+    assert often >= {"cut-after", "kill-after"}

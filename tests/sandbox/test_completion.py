@@ -1,0 +1,465 @@
+"""Whole stacks whose bundle is answered once its work is accepted, and whose wait condition hears
+of the end."""
+
+import json
+from typing import Any
+
+import pytest
+
+from .faults import clear_faults, set_fault, wait_for_empty_queues
+from .support import Aws, json_of, signing_secret, wait_for
+from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Sight, Steps, Trial, carry_out
+
+METHODS = (BUNDLE_INSTANCE, STORE_IMAGE)
+EACH_METHOD = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+
+# Work that lasts is seen running after it was accepted, whose polls come from 5 seconds on.
+STEERING = {
+    ("BundleInstance", "lasts"): {"seconds": "7"},
+    ("BundleInstance", "ends soon"): {"seconds": "1"},
+    ("BundleInstance", "hangs"): {"outcome": "hang"},
+    ("BundleInstance", "fails"): {
+        "seconds": "4",
+        "outcome": "failed",
+        "error": "Client.S3Error: The bucket does not like it",
+    },
+    ("StoreImage", "lasts"): {"image_seconds": "4", "store_seconds": "3"},
+    ("StoreImage", "ends soon"): {"image_seconds": "1", "store_seconds": "1"},
+    ("StoreImage", "hangs"): {"image_outcome": "hang"},
+    ("StoreImage", "fails"): {
+        "image_seconds": "4",
+        "image_outcome": "failed",
+        "image_error": "Client.InternalError: A volume is gone",
+    },
+}
+WORDS = {
+    "BundleInstance": "Client.S3Error: The bucket does not like it",
+    "StoreImage": "Client.InternalError: A volume is gone",
+}
+
+
+@pytest.fixture
+def signing(aws: Aws) -> Aws:
+    """The sandbox, with a secret that signs upload policies."""
+    return Aws({**aws.ready, "secret": signing_secret(aws.clients)}, aws.clients)
+
+
+def new_trial(aws: Aws, method: Method, how: str) -> Trial:
+    """A trial whose instance is steered: its work `lasts`, `ends soon`, `hangs` or `fails`."""
+    return Trial(aws, instance=instance(aws, method, how), method=method)
+
+
+def instance(aws: Aws, method: Method, how: str) -> str:
+    run = aws.instance if method is BUNDLE_INSTANCE else aws.ebs_instance
+    return run(bundled="yes", **STEERING[method.name, how])
+
+
+def waiting(body: dict[str, Any], number: int = 1) -> dict[str, Any]:
+    """The template, with a wait condition for its bundle, and their handle."""
+    body = signalling(body, number)
+    handle, condition = f"Handle{number}", f"Condition{number}"
+    body["Resources"][condition] = {
+        "Type": "AWS::CloudFormation::WaitCondition",
+        "DependsOn": "Bundle",
+        "Properties": {"Handle": {"Ref": handle}, "Timeout": "90"},
+    }
+    body["Outputs"]["Data"] = {"Value": {"Fn::GetAtt": [condition, "Data"]}}
+    return body
+
+
+def signalling(body: dict[str, Any], number: int = 1) -> dict[str, Any]:
+    """The template, with a handle for its bundle that nothing waits for."""
+    handle, bundle = f"Handle{number}", body["Resources"]["Bundle"]
+    properties = bundle["Properties"] | {"CompletionHandle": {"Ref": handle}}
+    attributes = ("BundleId", "ImageId", "S3Uri", "State", "Progress")
+    return {
+        "Resources": {
+            **body["Resources"],
+            handle: {"Type": "AWS::CloudFormation::WaitConditionHandle"},
+            "Bundle": bundle | {"Properties": properties},
+        },
+        "Outputs": {name: {"Value": {"Fn::GetAtt": ["Bundle", name]}} for name in attributes},
+    }
+
+
+def created(trial: Trial, body: dict[str, Any]) -> dict[str, str]:
+    """The outputs of the trial's stack, created of the template."""
+    trial.create(body)
+    return at_rest(trial, "CREATE_COMPLETE")
+
+
+def updated(trial: Trial, body: dict[str, Any]) -> dict[str, str]:
+    trial.update(body)
+    return at_rest(trial, "UPDATE_COMPLETE")
+
+
+def at_rest(trial: Trial, status: str) -> dict[str, str]:
+    """The outputs of the trial's stack, which comes to rest at this status."""
+    stack = trial.aws.at_rest(trial.stack_id)
+    assert stack["StackStatus"] == status, trial.reasons()
+    return trial.aws.outputs(stack)
+
+
+def shows(trial: Trial, logical_id: str, status: str) -> bool:
+    """Whether a resource has come to this status."""
+    return any(
+        (event["LogicalResourceId"], event["ResourceStatus"]) == (logical_id, status)
+        for event in trial.aws.events(trial.stack_id)
+    )
+
+
+def wait_until_accepted(trial: Trial, status: str = "CREATE_COMPLETE") -> None:
+    wait_for(lambda: shows(trial, "Bundle", status) or None, f"the bundle to be {status}")
+
+
+def is_running(trial: Trial) -> bool:
+    return bool(trial.method.running(trial, Sight(trial.aws)))
+
+
+def signals(trial: Trial, handle: str = "Handle1") -> list[dict[str, Any]]:
+    """The signals to a handle of the trial's stack, as they were received."""
+    received = json_of(f"{trial.aws.clients.endpoint}/sandbox/signals")
+    found = [
+        signal
+        for signal in received
+        if (signal["stackId"], signal["logicalResourceId"]) == (trial.stack_id, handle)
+    ]
+    assert {signal["statusCode"] for signal in found} <= {200}
+    return [signal["body"] for signal in found]
+
+
+def told(trial: Trial, data: str) -> dict[str, str]:
+    """What the one signal in a condition's Data tells."""
+    [text] = json.loads(data).values()
+    values: dict[str, str] = json.loads(text)
+    return values
+
+
+def place(trial: Trial, bundle: str) -> dict[str, str]:
+    """What is to be told of the trial's latest bundle, as EC2 and S3 have it."""
+    aws, bucket = trial.aws, trial.aws.ready["bucket"]
+    if trial.method is BUNDLE_INSTANCE:
+        bundle_id, image_id, key = trial.bundles()[-1], "", f"{trial.name}/{bundle}"
+        assert f"{key}.manifest.xml" in aws.keys(key)
+    else:
+        [image] = [i for i in aws.images(trial.name) if i["Name"] == f"{trial.name}/{bundle}"]
+        bundle_id = image_id = image["ImageId"]
+        key = f"{image_id}.bin"
+        assert aws.keys(key) == [key]
+    return {"BundleId": bundle_id, "ImageId": image_id, "S3Uri": f"s3://{bucket}/{key}"}
+
+
+# What is made
+
+
+@EACH_METHOD
+def test_the_resource_is_there_while_its_work_runs_and_the_condition_hears_of_the_end(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "lasts")
+
+    trial.create(waiting(trial.body("one")))
+    wait_until_accepted(trial)
+
+    assert is_running(trial)
+    assert signals(trial) == []
+    assert signing.stack(trial.stack_id)["StackStatus"] == "CREATE_IN_PROGRESS"
+    [accepted] = signing.responses(trial.stack_id)
+    assert accepted["Status"] == "SUCCESS"
+    assert accepted["Data"]["State"] in {"pending", "waiting-for-shutdown", "bundling"}
+
+    outputs = at_rest(trial, "CREATE_COMPLETE")
+
+    assert trial.problems("CREATE_COMPLETE", 1, ["one"]) == []
+    assert told(trial, outputs["Data"]) == place(trial, "one")
+    assert outputs["BundleId"] == accepted["PhysicalResourceId"] == trial.bundles()[0]
+    assert (outputs["State"], outputs["Progress"]) != ("complete", "100%")
+    [signal] = signals(trial)
+    assert (signal["Status"], signal["UniqueId"]) == ("SUCCESS", accepted["RequestId"])
+    assert signing.responses(trial.stack_id) == [accepted]
+
+
+def test_the_signal_tells_the_ami_that_was_registered_in_the_end(signing: Aws) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE, "lasts")
+
+    outputs = created(trial, waiting(trial.body("one", Image={"Name": trial.name})))
+
+    values = told(trial, outputs["Data"])
+    [image] = signing.clients.ec2.describe_images(ImageIds=[values["ImageId"]])["Images"]
+    assert (image["Name"], image["State"]) == (trial.name, "available")
+    assert image["ImageLocation"].endswith(f"/{trial.name}/one.manifest.xml")
+    assert outputs["ImageId"] == ""
+    assert values | {"ImageId": ""} == place(trial, "one")
+
+
+def test_a_dry_run_is_signalled_at_once(signing: Aws) -> None:
+    trial = new_trial(signing, STORE_IMAGE, "hangs")
+
+    outputs = created(trial, waiting(trial.body("one", DryRun=True)))
+
+    assert outputs["BundleId"].startswith("dryrun-")
+    assert told(trial, outputs["Data"])["BundleId"] == outputs["BundleId"]
+    assert trial.bundles() == []
+    assert not is_running(trial)
+
+
+@pytest.mark.parametrize(
+    ("method", "delivery"),
+    [(BUNDLE_INSTANCE, "message:Delivery"), (STORE_IMAGE, "event:Delivery")],
+    ids=["BundleInstance", "StoreImage"],
+)
+def test_what_is_delivered_twice_is_made_accepted_and_signalled_once(
+    signing: Aws, method: Method, delivery: str
+) -> None:
+    trial = new_trial(signing, method, "ends soon")
+    fault = set_fault(signing, delivery, "twice", trial.name, times=1000)
+
+    outputs = created(trial, waiting(trial.body("one")))
+    wait_for_empty_queues(signing)
+    clear_faults(signing, fault)
+
+    assert trial.problems("CREATE_COMPLETE", 1, ["one"]) == []
+    assert told(trial, outputs["Data"]) == place(trial, "one")
+    for bodies in (signing.responses(trial.stack_id), signals(trial)):
+        assert bodies != []
+        assert [body for body in bodies if body != bodies[0]] == []
+
+
+# What goes wrong
+
+
+@EACH_METHOD
+def test_work_that_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "fails")
+
+    trial.create(waiting(trial.body("one")))
+    wait_until_accepted(trial)
+    assert is_running(trial)
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []
+    reason = signing.failure(trial.stack_id, "Condition1")
+    assert "WaitCondition received failed message: " in reason
+    assert WORDS[method.name] in reason
+    [signal] = signals(trial)
+    assert signal["Status"] == "FAILURE"
+    assert json.loads(signal["Data"])["BundleId"] == trial.bundles()[0]
+    assert not shows(trial, "Bundle", "CREATE_FAILED")
+
+
+def test_work_that_is_refused_is_answered_and_not_signalled(signing: Aws) -> None:
+    trial = Trial(signing, instance="i-0123456789abcdef0")
+
+    trial.create(waiting(trial.body("one")))
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    assert "InvalidInstanceID.NotFound" in signing.failure(trial.stack_id)
+    assert signals(trial) == []
+
+
+@EACH_METHOD
+def test_work_that_outlasts_its_time_is_signalled_and_ended(signing: Aws, method: Method) -> None:
+    trial = new_trial(signing, method, "hangs")
+
+    trial.create(waiting(trial.body("one", CompletionTimeout=10)))
+    wait_until_accepted(trial)
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []
+    [signal] = signals(trial)
+    assert signal["Status"] == "FAILURE"
+    assert "Not complete within CompletionTimeout (10 s): task " in signal["Reason"]
+    assert signal["Reason"] in signing.failure(trial.stack_id, "Condition1")
+
+
+@EACH_METHOD
+def test_a_stack_that_is_deleted_while_accepted_work_runs_leaves_nothing(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "hangs")
+    trial.create(waiting(trial.body("one")))
+    wait_until_accepted(trial)
+    assert is_running(trial)
+
+    trial.delete()
+    signing.at_rest(trial.stack_id)
+
+    assert trial.problems("DELETE_COMPLETE", 1, []) == []
+    assert [signal["Status"] for signal in signals(trial) if signal["Status"] == "SUCCESS"] == []
+
+
+def test_a_sibling_that_fails_while_accepted_work_runs_has_it_ended(signing: Aws) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE, "hangs")
+    body = waiting(trial.body("one"))
+    wrong = trial.body("wrong", InstanceId="no-instance")["Resources"]["Bundle"]
+    body["Resources"]["Wrong"] = wrong | {"DependsOn": "Bundle"}
+
+    trial.create(body)
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []
+    assert shows(trial, "Bundle", "CREATE_COMPLETE")
+    assert "InstanceId: " in signing.failure(trial.stack_id, "Wrong")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://example.com/x", "http://169.254.169.254/latest", "arn:aws:sns:us-east-1:1:topic"],
+)
+def test_what_is_no_handle_is_refused_before_anything_is_called(signing: Aws, url: str) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE, "ends soon")
+
+    trial.create(trial.body("one", CompletionHandle=url))
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    reason = signing.failure(trial.stack_id)
+    assert "1 problem in the properties. CompletionHandle: must be the URL of a wait" in reason
+    assert url not in reason
+    assert trial.bundles() == []
+
+
+def test_a_completion_timeout_needs_a_handle(signing: Aws) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE, "ends soon")
+
+    trial.create(trial.body("one", CompletionTimeout=60))
+    at_rest(trial, "ROLLBACK_COMPLETE")
+
+    assert "CompletionHandle: is required with CompletionTimeout" in signing.failure(trial.stack_id)
+    assert trial.bundles() == []
+
+
+# Updates
+
+
+@EACH_METHOD
+def test_a_replacement_with_a_new_handle_removes_the_old_bundle_once_there_is_a_new_one(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "lasts")
+    first = created(trial, waiting(trial.body("one", OnDelete="Delete"), 1))
+
+    trial.update(waiting(trial.body("two", OnDelete="Delete"), 2))
+    wait_until_accepted(trial, "UPDATE_COMPLETE")
+
+    assert is_running(trial)
+    assert trial.manifests() == {"one"}
+    second = at_rest(trial, "UPDATE_COMPLETE")
+    assert trial.problems("UPDATE_COMPLETE", 2, ["two"]) == []
+    assert told(trial, second["Data"]) == place(trial, "two")
+    assert told(trial, second["Data"])["BundleId"] == second["BundleId"] != first["BundleId"]
+    assert [len(signals(trial, handle)) for handle in ("Handle1", "Handle2")] == [1, 1]
+    events = [
+        (event["LogicalResourceId"], event["ResourceStatus"])
+        for event in signing.events(trial.stack_id)
+    ]
+    assert events.index(("Condition2", "CREATE_COMPLETE")) < events.index(
+        ("Bundle", "DELETE_COMPLETE")
+    )
+
+
+@EACH_METHOD
+def test_a_replacement_whose_work_fails_brings_the_old_bundle_back(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "ends soon")
+    first = created(trial, waiting(trial.body("one", OnDelete="Delete"), 1))
+    failing = trial.body("two", OnDelete="Delete", InstanceId=instance(signing, method, "fails"))
+
+    trial.update(waiting(failing, 2))
+
+    assert at_rest(trial, "UPDATE_ROLLBACK_COMPLETE") == first
+    assert trial.problems("UPDATE_ROLLBACK_COMPLETE", None, ["one"]) == []
+    assert WORDS[method.name] in signing.failure(trial.stack_id, "Condition2")
+    assert shows(trial, "Bundle", "UPDATE_COMPLETE")
+
+
+def test_a_replacement_with_the_handle_of_before_is_refused_with_advice(signing: Aws) -> None:
+    trial = new_trial(signing, BUNDLE_INSTANCE, "ends soon")
+    first = created(trial, waiting(trial.body("one", OnDelete="Delete")))
+
+    trial.update(waiting(trial.body("two", OnDelete="Delete")))
+
+    assert at_rest(trial, "UPDATE_ROLLBACK_COMPLETE") == first
+    assert trial.problems("UPDATE_ROLLBACK_COMPLETE", 1, ["one"]) == []
+    [reason] = trial.reasons()
+    assert "CompletionHandle: is that of the bundle before" in reason
+    assert "give handle and condition other logical IDs" in reason
+    assert len(signals(trial)) == 1
+
+
+@EACH_METHOD
+def test_a_replacement_that_no_condition_waits_for_outlives_the_delete_of_the_old_bundle(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "lasts")
+    created(trial, signalling(trial.body("one", OnDelete="Delete"), 1))
+    wait_for(lambda: signals(trial, "Handle1") or None, "the first signal")
+
+    updated(trial, signalling(trial.body("two", OnDelete="Delete"), 2))
+    assert is_running(trial)
+    wait_for(lambda: signals(trial, "Handle2") or None, "the second signal")
+
+    assert [signal["Status"] for signal in signals(trial, "Handle2")] == ["SUCCESS"]
+    assert trial.problems("UPDATE_COMPLETE", 2, ["two"]) == []
+
+
+@EACH_METHOD
+def test_an_update_in_place_with_a_new_handle_is_signalled_at_once(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "ends soon")
+    created(trial, waiting(trial.body("one"), 1))
+
+    outputs = updated(trial, waiting(trial.body("one", OnDelete="Delete"), 2))
+
+    assert trial.problems("UPDATE_COMPLETE", 1, ["one"]) == []
+    assert told(trial, outputs["Data"]) == place(trial, "one")
+    assert outputs["State"] == "complete"
+    [signal] = signals(trial, "Handle2")
+    assert signal["UniqueId"] == signing.responses(trial.stack_id)[-1]["RequestId"]
+
+
+def test_an_update_in_place_with_the_handle_of_before_signals_nothing(signing: Aws) -> None:
+    trial = new_trial(signing, STORE_IMAGE, "ends soon")
+    first = created(trial, waiting(trial.body("one")))
+
+    second = updated(trial, waiting(trial.body("one", OnDelete="Delete")))
+
+    assert second["BundleId"] == first["BundleId"]
+    assert second["State"] == "complete"
+    assert len(signals(trial)) == 1
+    assert trial.problems("UPDATE_COMPLETE", 1, ["one"]) == []
+
+
+# Crashes
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort(
+    quick_and_clear: Aws,
+) -> None:
+    aws = quick_and_clear
+    trials = [new_trial(aws, method, "hangs") for method in METHODS]
+    looks = {
+        BUNDLE_INSTANCE.name: "ec2:DescribeBundleTasks",
+        STORE_IMAGE.name: "ec2:DescribeImages",
+    }
+
+    def crashing(trial: Trial) -> Steps:
+        trial.create(waiting(trial.body("one")))
+        yield trial.is_between_polls()
+        look, [task] = looks[trial.method.name], trial.bundles()
+        fault = set_fault(aws, look, "kill", trial.name, holding=task, times=100_000)
+        yield lambda _: bool(signals(trial))
+        clear_faults(aws, fault)
+        yield trial.rests()
+
+    carry_out(aws, map(crashing, trials), patience=200)
+
+    for trial in trials:
+        assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []
+        assert "its polls kept failing" in aws.failure(trial.stack_id, "Condition1")
+        assert shows(trial, "Bundle", "CREATE_COMPLETE")
