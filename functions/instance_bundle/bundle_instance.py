@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from instance_bundle import access_key, aws, bundle_objects, images, instance, upload_policy
@@ -16,7 +15,7 @@ from instance_bundle.errors import (
     PassingFault,
 )
 from instance_bundle.limits import Limits
-from instance_bundle.method import Made, Outputs, Phase, Task, Work
+from instance_bundle.method import Made, Outputs, Phase, Task, Work, utc
 from instance_bundle.properties import Image, Location, Target
 from instance_bundle.telemetry import logger
 from instance_bundle.upload_policy import UploadPolicy
@@ -126,7 +125,7 @@ class BundleInstance:
 
     def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
         """Register another AMI from the bundle; one of the same name is changed instead."""
-        return _registered(made, old or new, new) if new is not None else ""
+        return _registered(made, old or Image(), new) if new is not None else ""
 
     def is_taken(self, location: Location) -> bool:
         """Whether there is a manifest, which EC2 writes last."""
@@ -327,8 +326,8 @@ def _task(task: "BundleTaskTypeDef") -> Task:
         phase=_phase(task["State"]),
         state=task["State"],
         progress=task.get("Progress", ""),
-        started=_utc(task["StartTime"]),
-        updated=_utc(task["UpdateTime"]),
+        started=utc(task["StartTime"].timestamp()),
+        updated=utc(task["UpdateTime"].timestamp()),
         error_code=error.get("Code", ""),
         error_message=error.get("Message", ""),
     )
@@ -342,10 +341,6 @@ def _phase(state: str) -> Phase:
             return "failed"
         case _:
             return "running"
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _chunks(values: list[str], size: int) -> Iterable[list[str]]:

@@ -109,6 +109,8 @@ class EarlierWork:
         if not self._ledger.claim(location, other.key):
             logger.info("Another resource has the location now", location=location.s3_uri)
             return
+        if seen is None and other.task is not None and method.has_finished(location):
+            seen = other.task.completed(self._clock())
         task = seen or other.task
         if seen is not None and seen.phase == "complete" and not other.ended:
             if _removes(record):

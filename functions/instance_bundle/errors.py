@@ -264,6 +264,18 @@ _PERMISSION_CODES = {
     "OptInRequired",
     "UnauthorizedOperation",
 }
+_OF_IMAGES = {
+    "ec2:CreateImage",
+    "ec2:CreateStoreImageTask",
+    "ec2:CreateTags",
+    "ec2:DeleteSnapshot",
+    "ec2:DeleteTags",
+    "ec2:DeregisterImage",
+    "ec2:DescribeSnapshots",
+    "ec2:DescribeStoreImageTasks",
+    "ec2:ModifyImageAttribute",
+    "ec2:RegisterImage",
+}
 _UNSUPPORTED_CODES = {
     "InvalidAction",
     "OperationNotPermitted",
@@ -296,6 +308,8 @@ def _advice(action: str, code: str, message: str) -> str:
         if code in _PERMISSION_CODES
         else "Mend what the message names, then deploy again."
     )
+    if action in _OF_IMAGES and code in _PERMISSION_CODES:
+        return f"{advice} The application's parameter AllowImages gives it."
     if action != "ec2:BundleInstance":
         return advice
     if code in _UNSUPPORTED_CODES or any(word in message.lower() for word in _UNSUPPORTED_WORDS):

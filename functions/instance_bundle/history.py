@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done
-from instance_bundle.properties import Location, Target
+from instance_bundle.properties import Location, Properties, Target
 from instance_bundle.request import Request, RequestKey, RequestType
 
 _OURS = ("bun-", "ami-", "dryrun-")
@@ -121,6 +121,20 @@ class History:
     def owned(self, naming: str) -> Bundle | None:
         """The bundle of this naming, if the resource owns it."""
         return next((bundle for bundle in self.bundles if bundle.naming == naming), None)
+
+    def under_way(self, record: Record, naming: str) -> Done | None:
+        """The answer by which work of this naming was accepted, whose handle waits for its end."""
+        return next(
+            (
+                other.accepted
+                for other in self.unfinished_before(record)
+                if other.told
+                and other.answer is None
+                and other.request is not None
+                and Properties.parse(other.request.properties).naming == naming
+            ),
+            None,
+        )
 
     def unfinished_before(self, record: Record) -> list[Record]:
         """Earlier requests whose work, if any, nobody has ended and cleaned up yet."""

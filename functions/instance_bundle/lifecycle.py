@@ -25,7 +25,7 @@ from instance_bundle.errors import (
 from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.ledger import Ledger
 from instance_bundle.limits import Limits
-from instance_bundle.method import Made, Task, Work
+from instance_bundle.method import Made, Task, Work, utc
 from instance_bundle.methods import Methods
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import (
@@ -65,8 +65,12 @@ class Lifecycle:
 
     def update(self, record: Record) -> Outcome:
         """Answer a bundle that the resource owns where it is the one described; else make one."""
-        history, unsettled = self._earlier.settle(record)
         request, properties = _parsed(record)
+        if request.repeats_handle and not request.changes_image:
+            under_way = self._ledger.history(record.key).under_way(record, properties.naming)
+            if under_way is not None:
+                return under_way
+        history, unsettled = self._earlier.settle(record)
         owned = history.owned(properties.naming)
         if owned is None:
             return self._make(record, history, unsettled)
@@ -140,7 +144,7 @@ class Lifecycle:
             self._methods.named(work.target.method).rehearse(work)
         except Refusal as refusal:
             return _failed(record, refusal)
-        now = _utc(self._clock())
+        now = utc(self._clock())
         rehearsal = Task(
             f"dryrun-{record.key.request_id}", "complete", "complete", "100%", now, now
         )
@@ -176,8 +180,7 @@ class Lifecycle:
     def _judge(self, record: Record, last: Task, seen: Task | None) -> Outcome:
         work, method = _work(record, *_parsed(record)), self._methods.of(last.id)
         if seen is None and method.has_finished(work.target.location):
-            now = _utc(self._clock())
-            seen = replace(last, phase="complete", state="complete", progress="100%", updated=now)
+            seen = last.completed(self._clock())
         if seen is None:
             if self._is_overdue(record):
                 return self._give_up(record, last)
@@ -323,7 +326,3 @@ def _until(record: Record, request: Request) -> float:
 
 def _timeout(record: Record) -> Timeout:
     return _request(record).timeout(accepted=record.accepted is not None)
-
-
-def _utc(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -1,12 +1,18 @@
 """What the lifecycle asks of a way to make an image, whichever way it is."""
 
+import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from instance_bundle.properties import Image, Location, Properties, Target
 
 Phase = Literal["running", "complete", "failed"]
+
+
+def utc(moment: float) -> str:
+    """A moment, in epoch seconds, as tasks tell it: ISO 8601, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,15 @@ class Task:
     error_code: str = ""
     error_message: str = ""
     image_id: str = ""
+
+    def completed(self, now: float) -> "Task":
+        """The task as it is to be taken where EC2 no longer lists it, and it has finished.
+
+        Args:
+            now: epoch seconds.
+        """
+        updated = utc(now)
+        return replace(self, phase="complete", state="complete", progress="100%", updated=updated)
 
     def __str__(self) -> str:
         return f"task {self.id} is {self.state}{self.progress and f' at {self.progress}'}"

@@ -187,7 +187,9 @@ class BundleResource(CfnResource):
         except Denied as denied:
             # Nothing can be stored: that is the answer.
             logger.exception("The answer could not be stored")
-            self._put(self._without_secrets(Failed(answer.physical_id, str(denied))))
+            answer = self._without_secrets(Failed(answer.physical_id, str(denied)))
+            self._log_answer(answer)
+            delivery.deliver(self._request, self._record, answer, self._settings())
             return
         self._measure(self._record, answer)
         self._deliver(record, answer)

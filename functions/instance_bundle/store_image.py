@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from instance_bundle import aws, bundle_objects, images, instance
 from instance_bundle.errors import Denied, NotDeletable, NothingDone, PassingFault
 from instance_bundle.limits import Limits
-from instance_bundle.method import Made, Outputs, Phase, Task, Work
+from instance_bundle.method import Made, Outputs, Phase, Task, Work, utc
 from instance_bundle.properties import Image, Location, Target
 from instance_bundle.telemetry import logger
 
@@ -65,7 +65,7 @@ class StoreImage:
             if own is None:
                 raise
             return _task(own, None)
-        now = _utc(time.time())
+        now = utc(time.time())
         return Task(image_id, "running", "pending", "0%", now, now, image_id=image_id)
 
     def find(self, target: Target, since: float) -> Task | None:  # noqa: ARG002
@@ -221,7 +221,7 @@ def _store_tasks(buckets: Mapping[str, str]) -> "Mapping[str, StoreImageTaskResu
 
 def _task(image: "ImageTypeDef", stored: "StoreImageTaskResultTypeDef | None") -> Task:
     """Both stages as one: the image is its first half, the object its second."""
-    now = _utc(time.time())
+    now = utc(time.time())
     image_id, state = image["ImageId"], image["State"]
     task = Task(image_id, "running", state, "0%", _created(image), now, image_id=image_id)
     if stored is None:
@@ -280,11 +280,7 @@ def _key(image_id: str) -> str:
 
 
 def _created(image: "ImageTypeDef") -> str:
-    return _utc(datetime.fromisoformat(image["CreationDate"]).timestamp())
-
-
-def _utc(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+    return utc(datetime.fromisoformat(image["CreationDate"]).timestamp())
 
 
 def _chunks(values: list[str], size: int) -> Iterable[list[str]]:

@@ -114,7 +114,7 @@ def _expiration_problems(expiration: Any, ends: float) -> Iterator[str]:
         last = datetime.fromtimestamp(ends, UTC)
         yield (
             f"expires before {last:%Y-%m-%dT%H:%M:%SZ}, and the work may last until then; sign "
-            "one that is good for longer, or shorten ServiceTimeout"
+            "one that is good for longer, or shorten ServiceTimeout, or CompletionTimeout"
         )
 
 

@@ -154,11 +154,15 @@ class Names(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Works out intrinsic functions, all but conditions (see `choose`)."""
+    """Works out intrinsic functions, all but conditions (see `choose`).
+
+    sketching: names stand for themselves, and what is to be selected from them is not known yet.
+    """
 
     names: Names
     mappings: Mapping[str, Any]
     region: str
+    sketching: bool = False
 
     def resolve(self, value: Any) -> Any:
         """`value` with its intrinsic functions worked out. Raises ValidationError."""
@@ -211,6 +215,8 @@ class Resolver:
         index, items = argument
         position, choices = int(self.resolve(index)), self._list(items, "Fn::Select")
         if not 0 <= position < len(choices):
+            if self.sketching:
+                return {"Fn::Select": [position, choices]}
             raise invalid(
                 f"Template error: Fn::Select cannot select nonexistent value at index {position}"
             )

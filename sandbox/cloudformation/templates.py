@@ -353,14 +353,15 @@ class Template:
         """The resources, each with those it needs."""
         return {name: resource.depends_on for name, resource in self.resources.items()}
 
-    def resolver(self, names: Names) -> Resolver:
+    def resolver(self, names: Names, *, sketching: bool = False) -> Resolver:
         """A resolver of this template's functions."""
-        return Resolver(names, self.processed.get("Mappings") or {}, self.values["AWS::Region"])
+        mappings = self.processed.get("Mappings") or {}
+        return Resolver(names, mappings, self.values["AWS::Region"], sketching=sketching)
 
     def sketch(self) -> dict[str, Any]:
         """What the template asks for, as far as it is known before any resource exists: equal
         sketches mean that nothing is to be updated."""
-        resolver = self.resolver(_Symbols(self.values))
+        resolver = self.resolver(_Symbols(self.values), sketching=True)
         return {
             **{
                 name: {

@@ -65,10 +65,10 @@ def _told(exchange: Exchange, body: bytes) -> Iterator[str]:
 
 def ends(world: World, stack: Stack) -> Iterator[str]:
     """What was accepted is signalled in time, unless a later request has taken its place."""
-    sent = [exchange.sent for exchange in stack.exchanges]
-    for exchange in stack.exchanges:
+    for number, exchange in enumerate(stack.exchanges, start=1):
         given_up = exchange.given_up
-        if not exchange.is_accepted or any(exchange.sent < each < given_up for each in sent):
+        later = [each for each in stack.exchanges[number:] if each.sent < given_up]
+        if not exchange.is_accepted or any(_takes_its_place(each, exchange) for each in later):
             continue
         about = f"{exchange.event['RequestType']} of {stack.name}, accepted,"
         first = min((signal.at for signal in _of(stack, exchange)), default=None)
@@ -76,6 +76,13 @@ def ends(world: World, stack: Stack) -> Iterator[str]:
             yield f"{about} was never signalled"
         if (first is None or first >= given_up) and not world.log:
             yield f"{about} was signalled too late, without any fault"
+
+
+def _takes_its_place(later: Exchange, exchange: Exchange) -> bool:
+    """Whether a later request is about the same work, not the Delete of what that replaces."""
+    deleted = later.event.get("PhysicalResourceId", "")
+    is_other = deleted.startswith(("bun-", "ami-")) and deleted != exchange.physical_id
+    return not (later.event["RequestType"] == "Delete" and is_other)
 
 
 def _of(stack: Stack, exchange: Exchange) -> list[Signal]:

@@ -27,11 +27,11 @@ BUNDLES = {
     "instance": st.integers(0, 1),
     "prefix": st.sampled_from([None, "a", "b"]),
     "on_delete": st.sampled_from(["Retain", "Delete"]),
-    "timeout": st.sampled_from([60, 90, 300, 600]),
+    "timeout": st.sampled_from([60, 90, 300, 600, 600]),
     "seconds": st.sampled_from([10, 40, 200]),
-    "outcome": st.sampled_from(["complete", "complete", "complete", "failed", "hang"]),
+    "outcome": st.sampled_from([*["complete"] * 6, "failed", "hang"]),
     "store_seconds": st.sampled_from([5, 10, 40, 100]),
-    "store_outcome": st.sampled_from(["complete", "complete", "complete", "failed"]),
+    "store_outcome": st.sampled_from([*["complete"] * 5, "failed"]),
     "store_stalls": st.sampled_from([99, 20]),
     "sibling": st.sampled_from([None, None, 1, 12, 70]),
     "long": st.sampled_from([*[False] * 19, True]),
@@ -40,8 +40,9 @@ IMAGES = {
     "image": st.sampled_from([None, None, "", "", "n", "m"]),
     "described": st.sampled_from([None, "x", "y"]),
     "register_seconds": st.sampled_from([0, 0, 20, 100]),
-    "register_outcome": st.sampled_from(["complete", "complete", "complete", "failed"]),
+    "register_outcome": st.sampled_from([*["complete"] * 5, "failed"]),
     "handle": st.sampled_from([None, None, "new", "new", "same"]),
+    "watched": st.sampled_from([True, True, True, False]),
     "completion": st.sampled_from([60, 120, 600, 1500]),
 }
 BUNDLES |= IMAGES
@@ -76,10 +77,19 @@ class Stacks(RuleBasedStateMachine):
         self.sequence = Run(self.world)
         self.world.counts["sequences"] += 1
 
-    @initialize(bundle=st.fixed_dictionaries(BUNDLES), faults=_SOME_FAULTS)
-    def begin(self, bundle: dict[str, Any], faults: list[dict[str, Any]]) -> None:
-        self.strike(faults)
-        self.create(bundle)
+    @initialize(
+        bundle=st.fixed_dictionaries(BUNDLES), faults=_SOME_FAULTS, faults_first=st.booleans()
+    )
+    def begin(
+        self, bundle: dict[str, Any], faults: list[dict[str, Any]], faults_first: bool
+    ) -> None:
+        if faults_first:
+            self.strike(faults)
+            self.create(bundle)
+        else:
+            self.create(bundle)
+            self.move(700)
+            self.strike(faults)
 
     @rule(bundle=st.fixed_dictionaries(BUNDLES))
     def create(self, bundle: dict[str, Any]) -> None:
@@ -103,7 +113,7 @@ class Stacks(RuleBasedStateMachine):
     def delete(self, stack: int) -> None:
         self.sequence.step({"do": "delete", "stack": stack})
 
-    @rule(seconds=st.sampled_from([1, 6, 25, 40, 250, 4000]))
+    @rule(seconds=st.sampled_from([1, 6, 25, 40, 250, 700, 4000]))
     def move(self, seconds: int) -> None:
         self.sequence.step({"do": "move", "seconds": seconds})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from instance_bundle.images import REQUEST_TAG
@@ -37,10 +38,18 @@ def live(world: World, stack: Stack) -> Iterator[str]:
         yield f"{stack.image_id} of {stack.name} has the name {seen.name}"
     if seen.description != image.get("Description", ""):
         yield f"{stack.image_id} of {stack.name} is described as {seen.description!r}"
-    if seen.tags != tags:
+    # A name that comes back keeps tags that no Update since then has named: they may be others'.
+    if seen.tags != ({**seen.tags, **tags} if _came_back(stack, image) else tags):
         yield f"{stack.image_id} of {stack.name} has the tags {seen.tags}"
     if seen.state != "available":
         yield f"{stack.image_id} of {stack.name} is {seen.state}"
+
+
+def _came_back(stack: Stack, image: Mapping[str, Any]) -> bool:
+    """Whether images of other names, or none, were asked for between those of this one's."""
+    asked = [each.event["ResourceProperties"].get("Image", {}) for each in stack.exchanges]
+    names = [name for name, _ in groupby(each.get("Name") for each in asked)]
+    return names.count(image.get("Name")) > 1
 
 
 def once(world: World) -> Iterator[str]:
@@ -62,8 +71,7 @@ def once(world: World) -> Iterator[str]:
 
 
 def left(world: World, stack: Stack) -> Iterator[str]:
-    """A stack that is gone leaves no image without its bundle, none that has failed, and none that
-    was to be deleted."""
+    """A stack that is gone leaves no image without its bundle, and none that was to be deleted."""
     if stack.gone_at is None:
         return
     requests = {exchange.event["RequestId"] for exchange in stack.exchanges}
@@ -74,16 +82,13 @@ def left(world: World, stack: Stack) -> Iterator[str]:
 
 def _left_of(world: World, stack: Stack, image: RegisteredImage) -> Iterator[str]:
     about = f"{image.image_id} of {stack.name}, which is gone,"
-    seen = world.images.portrait(image.image_id)
-    is_there = seen is not None
+    is_there = world.images.portrait(image.image_id) is not None
     bucket, _, key = image.location.partition("/")
     if is_there and key not in world.keys(bucket):
         yield f"{about} is left without its bundle"
     bundle_ids = {each.bundle_id for each in world.started if f"{each.prefix}.manifest.xml" == key}
     if is_hindered(world) or all(is_given_up(stack, bundle_id) for bundle_id in bundle_ids):
         return
-    if seen is not None and seen.state == "failed":
-        yield f"{about} is left, and has failed"
     if is_there and always(stack, "Delete"):
         yield f"{about} was to be deleted, and is there"
     if is_there and image.request_id in ended(world):

@@ -207,6 +207,7 @@ class Run:
             case "new":
                 given = None
         handle = given or stack.new_handle()
+        stack.watched = step["watched"]
         completion = _HOURS + 3600 if step.get("long") else step["completion"]
         return {"CompletionHandle": handle, "CompletionTimeout": str(completion)}
 

@@ -1,7 +1,8 @@
 """CloudFormation's side: a stack with one bundle in it, and a sibling that may fail.
 
 Where the bundle is given a new handle, a wait condition comes after it, and the stack goes on by
-what that comes to. Its time begins once the bundle is answered.
+what that comes to. Its time begins once the bundle is answered. A handle that is not watched has no
+condition: the stack goes on at once.
 
 Each operation is a generator: it sends requests, yields until one is over, and goes on by what came
 of it. What is sent when is told by the custom resource reference, and by what was seen of failed
@@ -112,6 +113,7 @@ class Stack:
     """A stack. `physical_id` and `properties` are the resource's, as CloudFormation has them.
 
     image_id: of the AMI that the last success told of, by answer or by signal.
+    watched: whether a new handle is waited for.
     """
 
     world: World
@@ -124,10 +126,12 @@ class Stack:
     handles: dict[str, Handle] = field(default_factory=dict)
     conditions: list[Condition] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+    watched: bool = True
     gone_at: float | None = None
     _operation: Operation | None = None
     _waits_for: Awaited | None = None
     _interrupted_at: float | None = None
+    _unheard: Exchange | None = None
 
     def __post_init__(self) -> None:
         self.stack_id = (
@@ -144,7 +148,8 @@ class Stack:
 
     @property
     def is_updatable(self) -> bool:
-        return self.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+        complete = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+        return self.status in complete and self._unheard is None
 
     # What a user, or a sibling, does
 
@@ -170,6 +175,14 @@ class Stack:
             physical_id = self._waits_for.invented
             properties = self._waits_for.event["ResourceProperties"]
         self._begin(self._delete(physical_id, properties, "DELETE"), "DELETE_IN_PROGRESS", None)
+
+    def hear(self, handle: Handle) -> None:
+        """Know of an image whose end a handle was told, with nobody waiting for it."""
+        if self._unheard is None or self._unheard.handle != handle.url or not handle.signals:
+            return
+        if handle.signals[0].succeeds:
+            self.image_id = handle.signals[0].data["ImageId"]
+            self._unheard = None
 
     def new_handle(self) -> str:
         """The URL of a handle that no bundle of the stack was given before."""
@@ -208,7 +221,11 @@ class Stack:
         if exchange.taken is None or not exchange.succeeded:
             return False
         image_id = exchange.taken["Data"]["ImageId"]
-        if exchange.handle is not None:
+        self._unheard = None
+        if exchange.handle is not None and not self.watched:
+            self._unheard = exchange
+            self.hear(self.handles[exchange.handle])
+        elif exchange.handle is not None:
             handle = self.handles[exchange.handle]
             condition = Condition(handle, time.time() + exchange.given_up - exchange.sent)
             self.conditions.append(condition)
@@ -272,6 +289,7 @@ class Stack:
             self.status = "UPDATE_ROLLBACK_FAILED"
             return
         self.image_id = back.taken["Data"]["ImageId"]
+        self._unheard = None
         if back.physical_id != failed_id:
             yield from self._clean_up(failed_id, failed)
         self.status = "UPDATE_ROLLBACK_COMPLETE"
@@ -338,8 +356,11 @@ def receive(stacks: Mapping[str, Stack], url: str, body: bytes) -> int:
     """Take what is PUT to a ResponseURL, or to a handle; the HTTP status."""
     if url.startswith(handles.PATH):
         stack_id, logical_id = handles.place(url)
-        of_stack = stacks[stack_id].handles.values()
-        return next(each for each in of_stack if each.logical_id == logical_id).take(body)
+        stack = stacks[stack_id]
+        handle = next(h for h in stack.handles.values() if h.logical_id == logical_id)
+        status = handle.take(body)
+        stack.hear(handle)
+        return status
     key = unquote(url.rpartition("/")[2].partition("?")[0])
     stack_id, _, request_id = key.split("|")
     stack = stacks[stack_id]

@@ -29,6 +29,7 @@ BUNDLE: dict[str, Any] = {
     "register_seconds": 0,
     "register_outcome": "complete",
     "handle": None,
+    "watched": True,
     "completion": 600,
     "long": False,
     "sibling": None,
@@ -51,6 +52,7 @@ UPDATE_IMAGE: dict[str, Any] = {
     "register_seconds": 0,
     "register_outcome": "complete",
     "handle": None,
+    "watched": True,
     "completion": 600,
     "sibling": None,
 }
@@ -153,6 +155,9 @@ def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
         [CREATE | HANDLE, LATER, UPDATE | HANDLE | {"outcome": "failed"}],
         [CREATE | HANDLE | {"outcome": "hang"}, LATER, UPDATE],
         [CREATE | HANDLE, {"do": "move", "seconds": 12}, {"do": "delete", "stack": 0}],
+        [CREATE | HANDLE | {"watched": False}, {"do": "delete", "stack": 0}],
+        [CREATE, LATER, UPDATE | HANDLE | {"watched": False}, LATER, UPDATE_IMAGE],
+        [CREATE, LATER, UPDATE | STORES | HANDLE | {"watched": False}, LATER],
         [CREATE | HANDLE, LATER, UPDATE_IMAGE | {"handle": "same"}, UPDATE | {"handle": "same"}],
         [CREATE | HANDLE, LATER, UPDATE_IMAGE | {"handle": "new"}],
         [CREATE | STORES | HANDLE, LATER, UPDATE | STORES | HANDLE | {"sibling": 9}],
@@ -162,6 +167,8 @@ def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
             {"do": "move", "seconds": 60},
             {"do": "delete", "stack": 0},
         ],
+        [fault("events:PutEvents", "cut-after"), CREATE, LATER, UPDATE | {"outcome": "failed"}],
+        [fault("events:PutEvents", "kill-after"), CREATE | HANDLE],
         # Finished, not answered; and the process that removes it is killed half-way.
         [
             fault("response:Put", "kill"),
@@ -242,6 +249,24 @@ def test_a_three_hour_task_completes_through_its_handle(
     assert max(apart) <= (61 if not faults else VISIBILITY_SECONDS + 61)
     assert max(polled) <= condition.signal.at - exchange.sent
     assert bool(world.log) == bool(faults)
+    run.finish()
+
+
+def test_a_handle_hears_of_an_answer_that_could_not_be_stored(world: World) -> None:
+    run = Run(world)
+    until_it_is_nearly_done = {"do": "move", "seconds": 39}
+
+    # The first call of the last poll takes the request up.
+    for step in (CREATE | HANDLE, until_it_is_nearly_done):
+        run.step(step)
+    run.step(fault("dynamodb:UpdateItem", "deny", nth=2))
+    run.step({"do": "move", "seconds": 30})
+
+    [stack] = run.stacks
+    [signal] = stack.conditions[0].handle.signals
+    assert not signal.succeeds
+    assert "dynamodb:UpdateItem was refused" in signal.content["Reason"]
+    assert len(set(stack.exchanges[0].bodies)) == 1
     run.finish()
 
 

@@ -398,7 +398,7 @@ def test_a_replacement_that_no_condition_waits_for_outlives_the_delete_of_the_ol
     wait_for(lambda: signals(trial, "Handle1") or None, "the first signal")
 
     updated(trial, signalling(trial.body("two", OnDelete="Delete"), 2))
-    assert is_running(trial)
+    assert signals(trial, "Handle2") == []
     wait_for(lambda: signals(trial, "Handle2") or None, "the second signal")
 
     assert [signal["Status"] for signal in signals(trial, "Handle2")] == ["SUCCESS"]
@@ -463,3 +463,21 @@ def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort
         assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []
         assert "its polls kept failing" in aws.failure(trial.stack_id, "Condition1")
         assert shows(trial, "Bundle", "CREATE_COMPLETE")
+
+
+@EACH_METHOD
+def test_an_update_in_place_with_the_same_handle_lets_accepted_work_run_on(
+    signing: Aws, method: Method
+) -> None:
+    trial = new_trial(signing, method, "lasts")
+    created(trial, signalling(trial.body("one")))
+    assert is_running(trial)
+
+    updated(trial, signalling(trial.body("one", OnDelete="Delete")))
+    wait_for(lambda: signals(trial) or None, "the signal")
+
+    assert [signal["Status"] for signal in signals(trial)] == ["SUCCESS"]
+    assert trial.problems("UPDATE_COMPLETE", 1, ["one"]) == []
+    trial.delete()
+    signing.at_rest(trial.stack_id)
+    assert trial.problems("DELETE_COMPLETE", 1, []) == []

@@ -31,6 +31,7 @@ from .pipelines import Execution, react
 from .support import Aws, json_of, wait_for
 from .workflows import Run
 
+MANY_COMMANDS = pytest.mark.timeout(300)  # each of them starts the AWS CLI
 SOON = {"image_seconds": "1", "store_seconds": "1"}
 
 
@@ -174,6 +175,12 @@ def test_a_long_running_stack_waits_for_the_signal_and_outputs_what_it_tells(
     refused = updated(aws, name, body, **given, InstanceId=other)
     assert refused["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert aws.outputs(refused) == first
+    [reason] = [
+        event["ResourceStatusReason"]
+        for event in aws.events(name)
+        if (event["LogicalResourceId"], event["ResourceStatus"]) == ("Bundle", "UPDATE_FAILED")
+    ]
+    assert "CompletionHandle" in reason
 
     renamed = body.replace("Handle1", "Handle2").replace("Done1", "Done2")
     updated(aws, name, renamed, **given, InstanceId=other)
@@ -369,6 +376,7 @@ def deploy_role(aws: Aws, base: Base) -> None:
     )
 
 
+@MANY_COMMANDS
 def test_the_workflow_promotes_an_image_that_passes_its_test(aws: Aws, base: Base) -> None:
     deploy_role(aws, base)
     commit = base.commit()
@@ -386,6 +394,7 @@ def test_the_workflow_promotes_an_image_that_passes_its_test(aws: Aws, base: Bas
     assert images(aws, base.name) == {}
 
 
+@MANY_COMMANDS
 def test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_before(
     aws: Aws, base: Base
 ) -> None:
@@ -406,6 +415,7 @@ def test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_be
     deleted(aws, promoted, f"{base.name}-role")
 
 
+@MANY_COMMANDS
 def test_the_workflow_bundles_nothing_where_the_installation_fails(aws: Aws, base: Base) -> None:
     deploy_role(aws, base)
     commit = base.commit(install="#!/bin/bash\nexit 3\n")

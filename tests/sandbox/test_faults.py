@@ -37,16 +37,16 @@ def _until_it_rests(trial: Trial) -> Steps:
     yield trial.rests()
 
 
-def _all_end_right(
-    aws: Aws, phase: Phase, ordered: Iterable[tuple[str, str, dict[str, float]]]
-) -> None:
-    """Take a stack through a phase for each fault (call, kind, more), all at once."""
-    faults: dict[str, tuple[Trial, str]] = {}
+def _all_end_right(aws: Aws, ordered: Iterable[tuple[str, str, str, dict[str, float]]]) -> None:
+    """Take a stack through a phase for each fault (phase, call, kind, more), all at once."""
+    faults: dict[str, tuple[Trial, Phase, str]] = {}
 
-    def struck(call: str, kind: str, more: dict[str, float]) -> Steps:
+    def struck(name: str, call: str, kind: str, more: dict[str, float]) -> Steps:
+        phase = PHASES[name]
+
         def strike(trial: Trial) -> None:
             fault_id = set_fault(aws, call, kind, trial.name, **more)
-            faults[fault_id] = trial, f"{kind} of {call}"
+            faults[fault_id] = trial, phase, f"{name}, {kind} of {call}"
 
         return phase.steps(new_trial(aws, phase), strike)
 
@@ -62,7 +62,7 @@ def _all_end_right(
             *trial.problems(phase.status, phase.bundles, phase.left, now),
             *trial.untold(now),
         ]
-        for fault_id, (trial, what) in faults.items()
+        for fault_id, (trial, phase, what) in faults.items()
     }
     assert {what: wrong for what, wrong in problems.items() if wrong} == {}
 
@@ -91,42 +91,36 @@ def test_a_stack_ends_right_whichever_call_fails_for_a_while(
 ) -> None:
     _all_end_right(
         aws,
-        PHASES[name],
         [
-            (call, kind, {"times": TIMES.get(call, OFTEN)})
+            (name, call, kind, {"times": TIMES.get(call, OFTEN)})
             for call, kind in itertools.product(_struck(calls, name), PASSING)
         ],
     )
 
 
 @pytest.mark.timeout(360)
-@pytest.mark.parametrize("name", STRUCK)
 def test_a_call_that_outlasts_the_functions_time_is_taken_up_by_the_queue(
-    aws: Aws, calls: dict[str, list[str]], name: str
+    aws: Aws, calls: dict[str, list[str]]
 ) -> None:
     _all_end_right(
         aws,
-        PHASES[name],
-        [(call, "delay", {"seconds": 9}) for call in _struck(calls, name)],
+        [(name, call, "delay", {"seconds": 9}) for name in STRUCK for call in _struck(calls, name)],
     )
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "name",
-    [
+@pytest.mark.timeout(360)
+def test_what_is_delivered_twice_at_once_is_done_once(aws: Aws) -> None:
+    names = [
         *phases_named("create", "create through a handle", "replace", "roll back"),
         *phases_named("delete while created", "delete while accepted", "delete while stored"),
         "BundleInstance: update in place",
-    ],
-)
-def test_what_is_delivered_twice_at_once_is_done_once(aws: Aws, name: str) -> None:
+    ]
+    deliveries = ("event:Delivery", "message:Delivery")
     _all_end_right(
         aws,
-        PHASES[name],
         [
-            ("event:Delivery", "twice", {"times": ALWAYS}),
-            ("message:Delivery", "twice", {"times": ALWAYS}),
+            (name, delivery, "twice", {"times": ALWAYS})
+            for name, delivery in itertools.product(names, deliveries)
         ],
     )
 
@@ -317,8 +311,4 @@ def test_a_bus_that_refuses_events_keeps_no_stack_waiting(aws: Aws) -> None:
 
 
 def test_an_answer_that_meets_503s_and_cuts_arrives_within_one_invocation(aws: Aws) -> None:
-    _all_end_right(
-        aws,
-        PHASES[CREATE],
-        [("response:Put", kind, {"times": 2}) for kind in PASSING],
-    )
+    _all_end_right(aws, [(CREATE, "response:Put", kind, {"times": 2}) for kind in PASSING])

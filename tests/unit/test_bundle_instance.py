@@ -761,6 +761,18 @@ def test_an_image_that_is_asked_for_no_more_stays(
     assert own_images() == [first]
 
 
+def test_an_image_that_is_asked_for_again_gets_what_is_described_now(
+    method: Method, instance: str, complete: Task
+) -> None:
+    first = advance(method, instance, complete, replace(TAGGED, name="web 1")).image_id
+    assert method.amend(made(complete), replace(TAGGED, name="web 1"), None) == ""
+
+    new = Image("web 1", "another", tags={"of": "api", "stage": "test"})
+    assert method.amend(made(complete), None, new) == first
+    assert image_of(first)["Description"] == "another"
+    assert tags_of(image_of(first)) == {**new.tags, REQUEST_TAG: "r1"}
+
+
 def test_an_image_that_keeps_its_given_name_is_changed_in_place(
     method: Method, instance: str, complete: Task
 ) -> None:

@@ -76,3 +76,11 @@ def test_a_bundle_without_its_ami_is_told_where_it_is_kept() -> None:
         "Image: the bundle bun-1 is complete, and is kept at s3://images/web, but no AMI came of "
     )
     assert "Allow ec2:RegisterImage in the role of the function" in reason
+
+
+def test_what_a_parameter_of_the_application_allows_is_told_with_its_name() -> None:
+    reason = str(Denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not."))
+
+    assert reason.endswith("The application's parameter AllowImages gives it.")
+    assert "AllowImages" not in str(Denied("ec2:RegisterImage", "InvalidManifest", "No."))
+    assert "AllowImages" not in str(Denied("sqs:SendMessage", "AccessDenied", "No."))

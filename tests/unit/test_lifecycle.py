@@ -1412,6 +1412,38 @@ def test_an_update_in_place_may_have_the_handle_of_before(
     assert isinstance(life.update(opened(ledger, update)), Done)
 
 
+def test_an_update_in_place_with_the_handle_of_before_lets_accepted_work_run_on(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    create = accepted(life, ledger, request(CompletionHandle=HANDLE))
+    ledger.told(create)
+    before = request(CompletionHandle=HANDLE).properties
+    update = request(
+        "Update", "r2", "bun-1", old=before, CompletionHandle=HANDLE, OnDelete="Delete"
+    )
+
+    answer = life.update(opened(ledger, update))
+
+    assert answer == create.accepted
+    assert ec2.cancelled == []
+
+
+def test_what_was_finished_is_removed_by_its_delete_also_where_ec2_no_longer_lists_its_task(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    create = opened(ledger, request(OnDelete="Delete"))
+    life.create(create)
+    ec2.tasks.clear()
+    ec2.stored.add(Location("images", "web"))
+    clock.now += 600
+
+    outcome = life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
+
+    assert outcome == Done("bun-1")
+    assert ec2.removed == [(Location("images", "web"), "what bun-1 finished")]
+    assert ec2.swept == []
+
+
 def test_a_replacement_with_a_new_handle_is_accepted(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:

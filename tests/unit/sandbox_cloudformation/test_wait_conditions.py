@@ -238,6 +238,25 @@ def test_new_logical_ids_make_a_new_url_and_a_new_wait(served: Served) -> None:
     assert served.statuses(stack_id, "Condition")[-1] == "DELETE_COMPLETE"
 
 
+def test_an_update_selects_from_the_data_that_a_new_condition_is_yet_to_get(
+    served: Served,
+) -> None:
+    def part(condition: str) -> dict[str, Any]:
+        data = {"Fn::GetAtt": [condition, "Data"]}
+        return {"Fn::Select": [1, {"Fn::Split": [":", data]}]}
+
+    stack_id = served.create({"Handle": handle(), "Condition": condition()}, Part=part("Condition"))
+    put(served.physical_id(stack_id, "Handle"), signal(Data="first"))
+    assert served.until(stack_id, "CREATE_COMPLETE")["Part"] == '"first"}'
+
+    resources = {"Handle2": handle(), "Condition2": condition("Handle2")}
+    served.update(stack_id, resources, Part=part("Condition2"))
+    served.until_resource(stack_id, "Condition2", "CREATE_IN_PROGRESS")
+    put(served.physical_id(stack_id, "Handle2"), signal(Data="second"))
+
+    assert served.until(stack_id, "UPDATE_COMPLETE")["Part"] == '"second"}'
+
+
 def test_a_new_condition_on_an_old_handle_finds_the_old_signals(served: Served) -> None:
     stack_id, url = waiting(served)
     put(url, signal())
