@@ -68,6 +68,9 @@ class EarlierWork:
 
     def _settle(self, record: Record, other: Record, history: History) -> Unsettled | None:
         if other.answer is None:
+            if other.is_being_accepted and self._clock() < other.lease_until:
+                # CloudFormation may have heard that it is accepted, which is about to be noted.
+                return Unsettled("another process is at work on the resource", pace.SOONEST)
             other = self._ledger.supersede(other)
             if other.succeeded:
                 return None

@@ -62,6 +62,11 @@ class Record:
         """Whether the answer is SUCCESS."""
         return isinstance(self.answer, Done)
 
+    @property
+    def is_being_accepted(self) -> bool:
+        """Whether CloudFormation is just being told that the work is accepted."""
+        return self.accepted is not None and not self.told
+
     def is_later_than(self, other: "Record") -> bool:
         """Whether CloudFormation is known to have sent this request later than the other."""
         return bool(other.sent) and self.sent > other.sent

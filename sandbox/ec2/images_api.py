@@ -7,10 +7,12 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.amis import Ami
+from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 
 from sandbox.ec2 import image, images, store_tasks
 from sandbox.ec2.image_rules import NewImage, image_of, tags_in
@@ -41,7 +43,17 @@ def install(clock: Clock) -> ExitStack:
         installed.enter_context(patch.object(owner, name, method))
     installed.enter_context(patch.object(Snapshot, "progress", property(image.progress)))
     installed.enter_context(patch.object(Ami, "get_filter_value", image.filter_value))
+    installed.enter_context(patch.object(TaggedEC2Resource, "get_tags", _own_tags))
     return installed
+
+
+def _own_tags(resource: Any) -> list[dict[str, str]]:
+    """A resource's tags, as moto has them; moto goes through those of all resources for each."""
+    kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource.id), "")
+    return [
+        {"resource_id": resource.id, "key": key, "value": value, "resource_type": kind}
+        for key, value in dict(resource.ec2_backend.tags.get(resource.id, {})).items()
+    ]
 
 
 def _served(action: Callable[[AmisResponse, Clock], Any], clock: Clock) -> Respond:

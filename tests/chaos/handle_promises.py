@@ -35,8 +35,10 @@ def premature(world: World, body: bytes) -> Iterator[str]:
         yield f"{image_id} is signalled to be complete, and is {seen}"
 
 
-def signals(stack: Stack) -> Iterator[str]:
+def signals(world: World, stack: Stack) -> Iterator[str]:
     """All signals of a request are the same, to the handle that it names."""
+    if world.refuses_to_store():
+        return
     by_id: dict[str, set[tuple[str, bytes]]] = defaultdict(set)
     for handle in stack.handles.values():
         for signal in handle.signals:

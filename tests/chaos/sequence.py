@@ -274,7 +274,7 @@ class Run:
             yield from image_promises.answers(self.world, stack)
             yield from image_promises.left(self.world, stack)
             yield from registration_promises.left(self.world, stack)
-            yield from handle_promises.signals(stack)
+            yield from handle_promises.signals(self.world, stack)
             yield from handle_promises.ends(self.world, stack)
             yield from event_promises.events(self.world, stack)
         yield from image_promises.foreign(self.world)
@@ -311,8 +311,7 @@ class Run:
 
     def _answers(self, stack: Stack) -> Iterator[str]:
         refused = "deny response:Put" in self.world.log
-        # Where the ledger refuses to be written to, it can't hold an answer either.
-        unstored = any(line.startswith("deny dynamodb:") for line in self.world.log)
+        unstored = self.world.refuses_to_store()
         for exchange in stack.exchanges:
             about = f"{exchange.event['RequestType']} of {stack.name}"
             if len(set(exchange.bodies)) > 1 and not unstored:

@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.machine import machine, search
 from tests.chaos.sequence import Run, Step, carry_out
-from tests.chaos.world import VISIBILITY_SECONDS, World, running
+from tests.chaos.world import EVENTS_PUT, VISIBILITY_SECONDS, World, running
 
 BUNDLE: dict[str, Any] = {
     "method": "BundleInstance",
@@ -72,10 +72,10 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(2))
 def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
     run_state_machine_as_test(
-        seed(number)(machine(world)), settings=search(15, steps=12, shrink=False)
+        seed(number)(machine(world)), settings=search(8, steps=12, shrink=False)
     )
 
 
@@ -167,8 +167,8 @@ def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
             {"do": "move", "seconds": 60},
             {"do": "delete", "stack": 0},
         ],
-        [fault("events:PutEvents", "cut-after"), CREATE, LATER, UPDATE | {"outcome": "failed"}],
-        [fault("events:PutEvents", "kill-after"), CREATE | HANDLE],
+        [fault(EVENTS_PUT, "cut-after"), CREATE, LATER, UPDATE | {"outcome": "failed"}],
+        [fault(EVENTS_PUT, "kill-after"), CREATE | HANDLE],
         # Finished, not answered; and the process that removes it is killed half-way.
         [
             fault("response:Put", "kill"),
@@ -186,18 +186,18 @@ def test_paths_that_are_known_to_be_hard_end_right(world: World, steps: list[Ste
 @pytest.mark.parametrize(
     ("steps", "kind", "every"),
     [
-        ([CREATE], "meanwhile", 1),
-        ([CREATE], "kill-after", 1),
-        ([CREATE, LATER, UPDATE], "kill-after", 5),
-        ([CREATE, LATER, UPDATE | {"sibling": 9}], "kill-after", 5),
+        ([CREATE], "meanwhile", 2),
+        ([CREATE], "kill-after", 2),
+        ([CREATE, LATER, UPDATE], "kill-after", 9),
+        ([CREATE, LATER, UPDATE | {"sibling": 9}], "kill-after", 9),
         ([CREATE | REGISTERS | {"image": "n"}, LATER, UPDATE_IMAGE], "kill-after", 2),
-        ([CREATE | REGISTERS, LATER, UPDATE_IMAGE | {"sibling": 1}], "kill-after", 3),
-        ([CREATE | REGISTERS | HANDLE], "kill-after", 2),
-        ([CREATE | STORES], "kill-after", 2),
+        ([CREATE | REGISTERS, LATER, UPDATE_IMAGE | {"sibling": 1}], "kill-after", 6),
+        ([CREATE | REGISTERS | HANDLE], "kill-after", 3),
+        ([CREATE | STORES], "kill-after", 5),
         (
             [CREATE | STORES, {"do": "move", "seconds": 60}, {"do": "delete", "stack": 0}],
             "kill-after",
-            7,
+            13,
         ),
     ],
 )
@@ -216,14 +216,15 @@ def test_a_kill_after_any_call_breaks_no_promise(
     raise AssertionError("The sequence has no end")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("bundle", "faults"),
     [
         (REGISTERS | {"seconds": 10800}, []),
         (STORES | {"store_seconds": 10800}, []),
-        (STORES | {"store_seconds": 10800}, [fault("*", "kill", 500)]),
+        (REGISTERS | {"seconds": 10800}, [fault("*", "kill", 500)]),
     ],
-    ids=["bundled", "stored", "stored, with a crash"],
+    ids=["bundled", "stored", "bundled, with a crash"],
 )
 def test_a_three_hour_task_completes_through_its_handle(
     world: World, bundle: dict[str, Any], faults: list[dict[str, Any]]

@@ -57,7 +57,7 @@ LONGEST_RUN = 14 * 3600
 FAULTS = ("fail", "throttle", "deny", "delay", "cut", "cut-after")
 KILLS = ("kill", "kill-after")
 RESPONSE_PUT = "response:Put"
-EVENTS_PUT = "events:PutEvents"
+EVENTS_PUT = "eventbridge:PutEvents"
 
 _TAGGED: tuple[Literal["image", "snapshot"], ...] = ("image", "snapshot")
 
@@ -74,9 +74,9 @@ _ERRORS = {
     ("secretsmanager", "fail"): (500, "InternalServiceError"),
     ("secretsmanager", "throttle"): (400, "ThrottlingException"),
     ("secretsmanager", "deny"): (400, "AccessDeniedException"),
-    ("events", "fail"): (500, "InternalException"),
-    ("events", "throttle"): (400, "ThrottlingException"),
-    ("events", "deny"): (400, "AccessDeniedException"),
+    ("eventbridge", "fail"): (500, "InternalException"),
+    ("eventbridge", "throttle"): (400, "ThrottlingException"),
+    ("eventbridge", "deny"): (400, "AccessDeniedException"),
     ("sqs", "fail"): (500, "InternalFailure"),
     ("sqs", "throttle"): (400, "RequestThrottled"),
     ("sqs", "deny"): (403, "AccessDenied"),
@@ -289,6 +289,10 @@ class World:
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         tasks.advance()
         return [task for task in tasks._tasks.values() if task.storage.bucket == bucket]
+
+    def refuses_to_store(self) -> bool:
+        """Whether the ledger has refused to be written to: it can't hold an answer then either."""
+        return any(line.startswith("deny dynamodb:") for line in self.log)
 
     def messages(self) -> int:
         """Messages in all queues."""

@@ -1463,6 +1463,7 @@ def test_a_delete_ends_and_cleans_up_accepted_work_and_its_create_gives_way(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     create = accepted(life, ledger, request(CompletionHandle=HANDLE))
+    ledger.told(create)
     delete = opened(ledger, request("Delete", "r2", "bun-1", CompletionHandle=HANDLE))
 
     assert isinstance(life.delete(delete), Pending)
@@ -1530,6 +1531,38 @@ def test_a_delete_of_the_bundle_before_leaves_accepted_work_to_run_on(
     assert not update.superseded
     assert isinstance(life.poll(update, complete(ec2, "bun-2")), Done)
     assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-2"]
+
+
+def test_a_delete_waits_for_what_is_just_being_accepted_and_leaves_it_to_run_on(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    """CloudFormation, having heard of it, is quicker than the process that is to note that."""
+    completed(life, ledger, ec2)
+    update = accepted(
+        life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
+    )
+    delete = opened(ledger, request("Delete", "r3", "bun-1"))
+
+    assert isinstance(life.delete(delete), Pending)
+    ledger.told(update)
+    assert life.poll(delete, None) == Done("bun-1")
+
+    assert ec2.cancelled == []
+    assert not stored_record(ledger, update).superseded
+
+
+def test_a_delete_ends_what_no_process_is_accepting_any_more(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    completed(life, ledger, ec2)
+    accepted(
+        life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
+    )
+    clock.now += 31  # the lease of the process that was accepting it is over
+
+    assert isinstance(life.delete(opened(ledger, request("Delete", "r3", "bun-1"))), Pending)
+
+    assert ec2.cancelled == ["bun-2"]
 
 
 @pytest.mark.parametrize("physical_id", ["bun-1", "web-Bundle-MADEUPBYCFN1"])
