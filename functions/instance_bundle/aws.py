@@ -55,6 +55,9 @@ _PASSING = frozenset(
     }
 )
 
+FILTER_VALUES = 200
+"""Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
+
 
 @cache
 def ec2() -> "EC2Client":
@@ -96,6 +99,11 @@ def events() -> "EventBridgeClient":
 def sqs() -> "SQSClient":
     """For the poll queue."""
     return boto3.client("sqs", config=_PATIENT)
+
+
+def chunks(values: list[str], size: int) -> Iterator[list[str]]:
+    """Values, as many at a time as a call takes."""
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 @contextmanager

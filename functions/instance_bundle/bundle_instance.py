@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
         S3StorageTypeDef,
         StorageTypeDef,
     )
-
-FILTER_VALUES = 200
-"""Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
 
 # EC2's clock and ours may differ by this many seconds.
 _CLOCK_SKEW = 5
@@ -95,7 +92,7 @@ class BundleInstance:
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         """Ask by filter, which does not fail where one of the tasks is no longer listed."""
         tasks: dict[str, Task] = {}
-        for chunk in _chunks(sorted(task_ids), FILTER_VALUES):
+        for chunk in aws.chunks(sorted(task_ids), aws.FILTER_VALUES):
             with aws.calling("ec2:DescribeBundleTasks"):
                 response = aws.ec2().describe_bundle_tasks(
                     Filters=[{"Name": "bundle-id", "Values": chunk}]
@@ -341,7 +338,3 @@ def _phase(state: str) -> Phase:
             return "failed"
         case _:
             return "running"
-
-
-def _chunks(values: list[str], size: int) -> Iterable[list[str]]:
-    return (values[start : start + size] for start in range(0, len(values), size))

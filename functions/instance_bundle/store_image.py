@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 BUCKET_TAG = "cfn-instance-bundle:bucket"
 """The tag that tells which of an image's store tasks is ours."""
 
-FILTER_VALUES = 200
-"""Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
-
 IMAGE_IDS = 20
 """Images that one DescribeStoreImageTasks takes (EC2 API Reference)."""
 
@@ -76,7 +73,7 @@ class StoreImage:
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         """Ask by filter, which does not fail where one of the images is gone."""
         tasks: dict[str, Task] = {}
-        for chunk in _chunks(sorted(task_ids), FILTER_VALUES):
+        for chunk in aws.chunks(sorted(task_ids), aws.FILTER_VALUES):
             tasks |= _tasks(images.see([{"Name": "image-id", "Values": chunk}]))
         return tasks
 
@@ -90,7 +87,7 @@ class StoreImage:
         tags = images.all_tags(_image(work), work.target.request_id)
         try:
             with aws.calling("ec2:CreateStoreImageTask"):
-                aws.ec2().create_store_image_task(
+                aws.ec2_once().create_store_image_task(
                     ImageId=seen.id,
                     Bucket=work.target.location.bucket,
                     S3ObjectTags=[{"Key": key, "Value": value} for key, value in tags.items()],
@@ -210,7 +207,7 @@ def _tasks(seen: "Iterable[ImageTypeDef]") -> dict[str, Task]:
 def _store_tasks(buckets: Mapping[str, str]) -> "Mapping[str, StoreImageTaskResultTypeDef]":
     """The latest store task of each image into its bucket: EC2 lists the latest first."""
     tasks: dict[str, StoreImageTaskResultTypeDef] = {}
-    for chunk in _chunks(list(buckets), IMAGE_IDS):
+    for chunk in aws.chunks(list(buckets), IMAGE_IDS):
         with aws.calling("ec2:DescribeStoreImageTasks"):
             response = aws.ec2().describe_store_image_tasks(ImageIds=chunk)
         for task in response["StoreImageTaskResults"]:
@@ -281,7 +278,3 @@ def _key(image_id: str) -> str:
 
 def _created(image: "ImageTypeDef") -> str:
     return utc(datetime.fromisoformat(image["CreationDate"]).timestamp())
-
-
-def _chunks(values: list[str], size: int) -> Iterable[list[str]]:
-    return (values[start : start + size] for start in range(0, len(values), size))

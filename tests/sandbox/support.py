@@ -204,6 +204,19 @@ class Aws:
         return run["Instances"][0]["InstanceId"]
 
 
+def created(aws: Aws, template: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The ID and the outputs of a new stack."""
+    stack_id = aws.create_stack(template)
+    stack = aws.at_rest(stack_id)
+    assert stack["StackStatus"] == "CREATE_COMPLETE", aws.events(stack_id)
+    return stack_id, aws.outputs(stack)
+
+
+def deleted(aws: Aws, stack_id: str) -> None:
+    aws.clients.cloudformation.delete_stack(StackName=stack_id)
+    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE", aws.events(stack_id)
+
+
 def _marked(mark: str) -> "FilterTypeDef":
     return {"Name": f"tag:{MARK}", "Values": [mark]}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .support import MARK, Aws, wait_for
+from .support import MARK, Aws, created, deleted, wait_for
 from .test_lifecycle import with_a_sibling_that_fails
 
 Template = Callable[..., dict[str, Any]]
@@ -37,14 +37,6 @@ def asking(
     return body
 
 
-def created(aws: Aws, body: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """The ID and the outputs of a new stack."""
-    stack_id = aws.create_stack(body)
-    stack = aws.at_rest(stack_id)
-    assert stack["StackStatus"] == "CREATE_COMPLETE", aws.events(stack_id)
-    return stack_id, aws.outputs(stack)
-
-
 def updated(
     aws: Aws, stack_id: str, body: dict[str, Any], status: str = "UPDATE_COMPLETE"
 ) -> dict[str, str]:
@@ -53,11 +45,6 @@ def updated(
     stack = aws.at_rest(stack_id)
     assert stack["StackStatus"] == status, aws.events(stack_id)
     return aws.outputs(stack)
-
-
-def deleted(aws: Aws, stack_id: str) -> None:
-    aws.clients.cloudformation.delete_stack(StackName=stack_id)
-    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE", aws.events(stack_id)
 
 
 def failure_of_update(aws: Aws, stack_id: str) -> str:

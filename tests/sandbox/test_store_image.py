@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .support import MARK, Aws, wait_for
+from .support import MARK, Aws, created, deleted, wait_for
 
 Template = Callable[..., dict[str, Any]]
 
@@ -67,19 +67,6 @@ def stored(
         "Ref": {"Value": {"Ref": "Bundle"}}
     }
     return body
-
-
-def created(aws: Aws, body: dict[str, Any]) -> tuple[str, dict[str, str]]:
-    """The ID and the outputs of a new stack."""
-    stack_id = aws.create_stack(body)
-    stack = aws.at_rest(stack_id)
-    assert stack["StackStatus"] == "CREATE_COMPLETE", aws.events(stack_id)
-    return stack_id, aws.outputs(stack)
-
-
-def deleted(aws: Aws, stack_id: str) -> None:
-    aws.clients.cloudformation.delete_stack(StackName=stack_id)
-    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE", aws.events(stack_id)
 
 
 def tags_of(aws: Aws, resource_id: str) -> dict[str, str]:

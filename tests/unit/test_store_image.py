@@ -562,10 +562,24 @@ def test_storing_whose_answer_was_lost_is_taken_up(
 ) -> None:
     asked = work(instance)
     ready = available(method, asked, clock)
-    with cut_after(aws.ec2(), "CreateStoreImageTask") as sent:
-        assert advance(method, asked, ready).state == "storing"
+    with cut_after(aws.ec2_once(), "CreateStoreImageTask") as sent, pytest.raises(PassingFault):
+        advance(method, asked, ready)
 
-    assert len(sent) == 2
+    assert len(sent) == 1
+    assert seen(method, ready).state == "storing"
+    assert len(aws.ec2().describe_store_image_tasks()["StoreImageTaskResults"]) == 1
+
+
+def test_storing_that_has_begun_unseen_is_not_begun_again(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    """Should the poll after a lost answer not see the task yet, EC2's refusal leads to it."""
+    asked = work(instance)
+    ready = available(method, asked, clock)
+    with cut_after(aws.ec2_once(), "CreateStoreImageTask"), pytest.raises(PassingFault):
+        advance(method, asked, ready)
+
+    assert advance(method, asked, ready).state == "storing"
     assert len(aws.ec2().describe_store_image_tasks()["StoreImageTaskResults"]) == 1
 
 
