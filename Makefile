@@ -6,13 +6,11 @@ RUN := $(VENV)/bin/python
 SET_UP := $(VENV)/.set-up
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
   --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
-CHECKOV_VENV := .venv-checkov
-CHECKOV_SET_UP := $(CHECKOV_VENV)/.set-up
 # It asks no platform for policies, sends none its results, and looks for no newer version.
-CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True $(CHECKOV_VENV)/bin/checkov \
+CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True .venv-checkov/bin/checkov \
   --framework cloudformation --skip-download --quiet --compact
 
-.PHONY: help setup demo sandbox test faults chaos check scan audit lock clean
+.PHONY: help setup demo sandbox test clients faults chaos check scan audit lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,7 +32,10 @@ sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, unt
 	@$(RUN) -m sandbox serve
 
 test: $(SET_UP) ## Run the tests
-	@$(RUN) -m pytest --numprocesses 4 --dist worksteal -m "not faults"
+	@$(RUN) -m pytest --numprocesses 4 --dist worksteal -m "not faults and not clients"
+
+clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show what came of each command
+	@$(RUN) -m pytest -m clients
 
 faults: $(SET_UP) ## Run whole stacks whose function is killed, and whose calls fail
 	@$(RUN) -m pytest -m faults
@@ -55,17 +56,19 @@ check: $(SET_UP) ## Lint, check types, lint and scan the templates, audit, and r
 	@$(MAKE) --no-print-directory scan
 	@$(MAKE) --no-print-directory audit
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory clients
 	@$(MAKE) --no-print-directory faults
 
 # checkov ends with 0 where it can't read a template, and tells of it in what it prints only.
-scan: $(CHECKOV_SET_UP) ## Look for insecure settings in the templates
+scan: .venv-checkov/.set-up ## Look for insecure settings in the templates
 	@found=$$($(CHECKOV) --file template.yaml examples/*.yaml examples/*/*.yaml); status=$$?; echo "$$found"; \
 	  case "$$found" in *"Parsing errors"*) exit 1;; esac; exit $$status
 
-$(CHECKOV_SET_UP): requirements-checkov.txt $(SET_UP)
-	@echo "Setting up $(CHECKOV_VENV), once"
-	@$(RUN) -m venv --without-pip $(CHECKOV_VENV)
-	@$(VENV)/bin/uv pip sync --quiet --python $(CHECKOV_VENV) --require-hashes requirements-checkov.txt
+# Tools whose pins would meddle with the project's have an environment of their own each.
+.venv-%/.set-up: requirements-%.txt $(SET_UP)
+	@echo "Setting up .venv-$*, once"
+	@$(RUN) -m venv --clear --without-pip .venv-$*
+	@$(VENV)/bin/uv pip sync --quiet --python .venv-$* --require-hashes requirements-$*.txt
 	@touch $@
 
 audit: $(SET_UP) ## Look for known vulnerabilities in the locked dependencies
@@ -75,6 +78,7 @@ lock: $(SET_UP) ## Pin anew what pyproject.toml asks for
 	$(LOCK) --extra function --output-file functions/requirements.txt
 	$(LOCK) --extra function --group dev --output-file requirements-dev.txt
 	$(LOCK) --group checkov --output-file requirements-checkov.txt
+	$(LOCK) --group sam --output-file requirements-sam.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) $(CHECKOV_VENV) build
+	rm -rf $(VENV) .venv-checkov .venv-sam .aws-sam build

@@ -11,6 +11,7 @@ from sandbox import artifact
 from sandbox.demo import demo
 from sandbox.functions import runtime
 from sandbox.serve import serve
+from sandbox.server import HOST
 
 DEFAULT_PORT = 4580
 
@@ -30,7 +31,13 @@ def main() -> int:
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     match arguments.command:
         case "serve":
-            serve(arguments.port, dict(arguments.parameter), arguments.ready_file, console)
+            serve(
+                arguments.host,
+                arguments.port,
+                dict(arguments.parameter),
+                arguments.ready_file,
+                console,
+            )
         case "demo":
             return demo(console)
         case "prepare":
@@ -55,7 +62,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser(
-        "serve", help="serve AWS on 127.0.0.1, with the application deployed, until Ctrl-C"
+        "serve", help="serve AWS on this machine, with the application deployed, until Ctrl-C"
+    )
+    serving.add_argument(
+        "--host",
+        default=HOST,
+        help=f"an address of this machine that containers reach, for `sam local`; default {HOST}",
     )
     serving.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help=f"0 takes a free one; default {DEFAULT_PORT}"

@@ -35,10 +35,9 @@ def deploy(clients: Clients, parameters: Mapping[str, str]) -> dict[str, str]:
         botocore.exceptions.ClientError: a parameter is not one, or not allowed.
         botocore.exceptions.WaiterError: the stack was not created; its events tell why.
     """
-    template = _packaged(clients)
     clients.cloudformation.create_stack(
         StackName=STACK_NAME,
-        TemplateBody=json.dumps(template),
+        TemplateBody=json.dumps(_packaged(clients)),
         Parameters=[
             {"ParameterKey": name, "ParameterValue": value}
             for name, value in {**PARAMETERS, **parameters}.items()
@@ -52,12 +51,18 @@ def deploy(clients: Clients, parameters: Mapping[str, str]) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
+def template() -> dict[str, Any]:
+    """The application's template, as it is written."""
+    read: dict[str, Any] = yaml_parse(_TEMPLATE.read_text())
+    return read
+
+
 def _packaged(clients: Clients) -> dict[str, Any]:
     """The template with its CodeUri in S3."""
     bucket = f"sandbox-artifacts-{uuid.uuid4().hex[:12]}"
     key = f"{STACK_NAME}.zip"
     clients.s3.create_bucket(Bucket=bucket)
     clients.s3.put_object(Bucket=bucket, Key=key, Body=artifact.build())
-    template: dict[str, Any] = yaml_parse(_TEMPLATE.read_text())
-    template["Globals"]["Function"]["CodeUri"] = {"Bucket": bucket, "Key": key}
-    return template
+    packaged = template()
+    packaged["Globals"]["Function"]["CodeUri"] = {"Bucket": bucket, "Key": key}
+    return packaged

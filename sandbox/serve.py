@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sandbox import application, world
 from sandbox.clients import CREDENTIALS, REGION, Clients
-from sandbox.server import Server
+from sandbox.server import HOST, Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,17 @@ class Ready:
 
 
 @contextmanager
-def running(port: int = 0, parameters: Mapping[str, str] | None = None) -> Iterator[Ready]:
+def running(
+    port: int = 0, parameters: Mapping[str, str] | None = None, host: str = HOST
+) -> Iterator[Ready]:
     """A sandbox with the application deployed, which ends with the context.
 
     Args:
         port: the port to listen on; 0 takes a free one.
+        host: the address to listen on.
         parameters: of the application's template, beside the sandbox's own or in place of them.
     """
-    with Server(port) as server:
+    with Server(port, host) as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
         outputs = application.deploy(clients, parameters or {})
@@ -59,10 +62,14 @@ def running(port: int = 0, parameters: Mapping[str, str] | None = None) -> Itera
 
 
 def serve(
-    port: int, parameters: Mapping[str, str], ready_file: Path | None, console: Console
+    host: str,
+    port: int,
+    parameters: Mapping[str, str],
+    ready_file: Path | None,
+    console: Console,
 ) -> None:
     """Serve until interrupted; then leave no process behind."""
-    with running(port, parameters) as ready:
+    with running(port, parameters, host) as ready:
         if ready_file is not None:
             _write(ready_file, ready)
         console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)

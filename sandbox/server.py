@@ -33,6 +33,7 @@ HOST = "127.0.0.1"
 Receiver = Callable[[str, str, Mapping[str, str], bytes], tuple[int, str]]
 """What takes a PUT, by path, query, headers and body, and answers status and body."""
 
+_OWN_RESPONSES = "/sandbox/responses/"
 _TICK = 0.1
 # AWS waits one and two minutes; nobody wants to watch that.
 _RETRY_DELAYS = (1.0, 2.0)
@@ -45,6 +46,7 @@ class Server:
 
     * `GET /sandbox/bundle-requests`: each BundleInstance request, as it was received;
     * `GET /sandbox/responses`: each answer of a custom resource, as it was received;
+    * `PUT /sandbox/responses/<any name>`: the same place, for a ResponseURL of one's own;
     * `GET /sandbox/signals`: each signal to a wait condition handle, as it was received;
     * `GET /sandbox/events`: each event that was put onto a bus of EventBridge;
     * `GET /sandbox/api-calls`: how often each function has made each API call;
@@ -53,23 +55,24 @@ class Server:
 
     Args:
         port: the port to listen on; 0 takes a free one.
+        host: the address of this machine to listen on, and nowhere else.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = HOST) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(faults.Wsgi, DomainDispatcherApplication(create_backend_app))
         self._http = make_server(
-            HOST, port, self._answer, threaded=True, request_handler=_RequestHandler
+            host, port, self._answer, threaded=True, request_handler=_RequestHandler
         )
         self._parts = ExitStack()
         self._faults = faults.Faults()
         self._calls = CallsMade()
         self._messages = MessagesSent()
         self._events = EventsPut()
-        self.endpoint = f"http://{HOST}:{self._http.server_port}"
+        self.endpoint = f"http://{host}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
         with ExitStack() as parts:
@@ -106,6 +109,9 @@ class Server:
         path = environ.get("PATH_INFO", "")
         if path == faults.PATH or path.startswith(f"{faults.PATH}/"):
             return faults.serve(self._faults, Request(environ))(environ, start_response)
+        if environ["REQUEST_METHOD"] == "PUT" and path.startswith(_OWN_RESPONSES):
+            receive = self._stacks.custom_resources.receive_unasked
+            return _received(Request(environ), receive)(environ, start_response)
         if path.startswith("/sandbox/"):
             return self._report(path)(environ, start_response)
         return self._faulty(environ, start_response)

@@ -1,20 +1,33 @@
-"""What a new sandbox holds: a bucket, and an instance of each kind."""
+"""What a new sandbox holds: what there is to bundle, and what functions run by hand keep."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from sandbox import application
 from sandbox.clients import Clients
 from sandbox.ec2 import api as ec2
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
 BUCKET = "instance-bundles"
+INSTANCE_ID = "i-1234567890abcdef0"
+EBS_INSTANCE_ID = "i-0598c7d356eba48d7"
+BUNDLE_ID = "bun-0c1d2e3f4a5b6c7d8"
+
+LEDGER_TABLE = "cfn-instance-bundle-LedgerTable"
+POLL_QUEUE = "cfn-instance-bundle-PollQueue"
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What there is to try the application on.
+    """What there is to try the application on; the same in each new sandbox, for `events/`.
 
     Attributes:
         bucket: an empty bucket for bundles.
-        instance_id: a running Windows instance with an instance-store root volume.
+        instance_id: a running Windows instance with an instance-store root volume, whose first
+            bundle has the ID `BUNDLE_ID`.
         ebs_instance_id: a running instance with an EBS root volume.
     """
 
@@ -24,10 +37,30 @@ class World:
 
 
 def make(clients: Clients) -> World:
-    """Make the bucket and run the instances."""
+    """Make the bucket, run the instances, and make the table and the queue of `events/env.json`."""
     clients.s3.create_bucket(Bucket=BUCKET)
-    return World(
-        bucket=BUCKET,
-        instance_id=ec2.run_windows_instance_store(clients.ec2),
-        ebs_instance_id=ec2.run_ebs_instance(clients.ec2),
+    with ec2.giving_instance_id(INSTANCE_ID):
+        ec2.run_windows_instance_store(clients.ec2)
+    with ec2.giving_instance_id(EBS_INSTANCE_ID):
+        ec2.run_ebs_instance(clients.ec2)
+    clients.ec2.create_tags(
+        Resources=[INSTANCE_ID], Tags=[{"Key": "sandbox:bundle-id", "Value": BUNDLE_ID}]
     )
+    _make_ledger(clients.client("dynamodb"))
+    _make_poll_queue(clients.client("sqs"))
+    return World(BUCKET, INSTANCE_ID, EBS_INSTANCE_ID)
+
+
+def _make_ledger(dynamodb: "DynamoDBClient") -> None:
+    declared: dict[str, Any] = application.template()["Resources"]["LedgerTable"]["Properties"]
+    dynamodb.create_table(
+        TableName=LEDGER_TABLE,
+        AttributeDefinitions=declared["AttributeDefinitions"],
+        KeySchema=declared["KeySchema"],
+        BillingMode=declared["BillingMode"],
+    )
+
+
+def _make_poll_queue(sqs: "SQSClient") -> None:
+    """No function polls it: who invokes by hand polls by hand."""
+    sqs.create_queue(QueueName=POLL_QUEUE)

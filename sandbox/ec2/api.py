@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import amis
+from moto.ec2.models import amis, instances
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.windows import Windows
 
@@ -75,6 +75,13 @@ def run_windows_instance_store(ec2: "EC2Client") -> str:
 def run_ebs_instance(ec2: "EC2Client") -> str:
     """Run a Windows instance with an EBS root; its ID."""
     return _run(ec2, WINDOWS_EBS_IMAGE)
+
+
+@contextmanager
+def giving_instance_id(instance_id: str) -> Iterator[None]:
+    """Give this ID to the one instance that is run meanwhile, by whomever."""
+    with patch.object(instances, "random_instance_id", lambda: instance_id):
+        yield
 
 
 def _run(ec2: "EC2Client", image_id: str) -> str:

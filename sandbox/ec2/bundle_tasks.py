@@ -5,7 +5,8 @@ instance steer its next task:
 
 * `sandbox:seconds`: how long it takes, 10 if absent;
 * `sandbox:outcome`: `complete` (if absent), `failed`, or `hang`, which ends only by its cancel;
-* `sandbox:error`: `Code: message` of a task that fails.
+* `sandbox:error`: `Code: message` of a task that fails;
+* `sandbox:bundle-id`: its ID, unless a task has it already.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import logging
 import re
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import translate
@@ -278,7 +279,7 @@ class BundleTasks:
             raise Ec2Error(
                 "DryRunOperation", "Request would have succeeded, but DryRun flag is set."
             )
-        task = _new_task(instance, storage, self._clock())
+        task = _new_task(instance, storage, self._clock(), self._tasks)
         self._tasks[task.bundle_id] = task
         return task
 
@@ -425,11 +426,16 @@ def _missing(parameter: str) -> Ec2Error:
     return Ec2Error("MissingParameter", f"The request must contain the parameter {parameter}")
 
 
-def _new_task(instance: Instance, storage: S3Storage, now: float) -> BundleTask:
+def _new_task(
+    instance: Instance, storage: S3Storage, now: float, taken: Container[str]
+) -> BundleTask:
     tags = {tag["key"]: tag["value"] for tag in instance.get_tags()}
     code, _, message = tags.get("sandbox:error", "").partition(": ")
+    steered = tags.get("sandbox:bundle-id")
     return BundleTask(
-        bundle_id=f"bun-{secrets.token_hex(9)[:17]}",
+        bundle_id=steered
+        if steered and steered not in taken
+        else f"bun-{secrets.token_hex(9)[:17]}",
         instance_id=instance.id,
         storage=storage,
         started=now,
