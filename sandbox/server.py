@@ -110,8 +110,8 @@ class Server:
         if path == faults.PATH or path.startswith(f"{faults.PATH}/"):
             return faults.serve(self._faults, Request(environ))(environ, start_response)
         if environ["REQUEST_METHOD"] == "PUT" and path.startswith(_OWN_RESPONSES):
-            receive = self._stacks.custom_resources.receive_unasked
-            return _received(Request(environ), receive)(environ, start_response)
+            self._stacks.custom_resources.receive_unasked(Request(environ).get_data())
+            return Response()(environ, start_response)
         if path.startswith("/sandbox/"):
             return self._report(path)(environ, start_response)
         return self._faulty(environ, start_response)

@@ -62,7 +62,7 @@ def quick_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     the function may have to look up before it starts a bundle, it has to.
     """
     sandbox = SandboxProcess.start(
-        tmp_path_factory.mktemp("quick-sandbox"), AllowedInstanceTag="sandbox:bundled=yes"
+        tmp_path_factory.mktemp("quick-sandbox"), {"AllowedInstanceTag": "sandbox:bundled=yes"}
     )
     clients = Clients(sandbox.ready["endpoint"])
     aws = Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)

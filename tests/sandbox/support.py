@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +16,7 @@ import urllib3
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, Clients
+from sandbox.server import HOST
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
@@ -54,15 +55,22 @@ class SandboxProcess:
     log: Path
 
     @classmethod
-    def start(cls, directory: Path, **parameters: str) -> "SandboxProcess":
+    def start(
+        cls,
+        directory: Path,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        host: str = HOST,
+        port: int = 0,
+    ) -> "SandboxProcess":
         """Start it, with these parameters of the application's template."""
         ready_file, log = directory / "ready.json", directory / "sandbox.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "sandbox", "serve"),
-                    *("--port", "0", "--ready-file", str(ready_file)),
-                    *(f"--parameter={name}={value}" for name, value in parameters.items()),
+                    *("--host", host, "--port", str(port), "--ready-file", str(ready_file)),
+                    *(f"--parameter={name}={value}" for name, value in (parameters or {}).items()),
                 ],
                 cwd=REPOSITORY,
                 stdout=output,

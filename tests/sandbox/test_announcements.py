@@ -242,7 +242,7 @@ def test_properties_that_are_refused_are_not_told(signing: Aws) -> None:
 @pytest.fixture
 def own_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """A sandbox whose application tells a bus of its own, which is not there yet."""
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("bus-sandbox"), EventBusName=BUS)
+    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("bus-sandbox"), {"EventBusName": BUS})
     clients = Clients(sandbox.ready["endpoint"])
     try:
         yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)

@@ -64,7 +64,7 @@ A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """The application with all that it can be allowed, and a secret to sign upload policies."""
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("full-sandbox"), **FULL)
+    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("full-sandbox"), FULL)
     try:
         clients = Clients(sandbox.ready["endpoint"])
         yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
@@ -76,7 +76,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
 @pytest.fixture(scope="module")
 def least(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """The application with as little as it can do with."""
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("least-sandbox"), **LEAST)
+    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("least-sandbox"), LEAST)
     try:
         yield Aws({**sandbox.ready, "secret": A_SECRET}, Clients(sandbox.ready["endpoint"]))
     finally:

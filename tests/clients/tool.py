@@ -1,0 +1,100 @@
+"""A client of AWS, run as a process, as it is typed."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.clients import CREDENTIALS, REGION
+
+from .table import Row
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command-line client, where it is run.
+
+    Attributes:
+        name: what people call it.
+        version: its version.
+        program: the program, by its path.
+        directory: where it is run.
+        rows: where its commands are put down.
+        environment: all of its environment.
+        patience: seconds that a command may take.
+    """
+
+    name: str
+    version: str
+    program: Path
+    directory: Path
+    rows: list[Row]
+    environment: Mapping[str, str] = field(repr=False)
+    patience: float = 110
+
+    def run(self, *arguments: str, status: int = 0, seen: str = "") -> str:
+        """What the command prints on its standard output.
+
+        Args:
+            arguments: the command's.
+            status: the exit status that it has to end with.
+            seen: what its row tells beside the outcome; `see` can say it later.
+        """
+        typed = shlex.join([self.program.name, *arguments])
+        self.rows.append(Row(self.name, self.version, typed, seen=seen))
+        done = subprocess.run(
+            [self.program, *arguments],
+            cwd=self.directory,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=self.patience,
+            check=False,
+        )
+        assert done.returncode == status, (
+            f"{typed}\n{done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done.stdout
+
+    def see(self, what: str) -> None:
+        """Tell in the last command's row what came of it."""
+        self.rows[-1].seen = what
+
+
+def without_account(**more: str) -> dict[str, str]:
+    """The environment of somebody who has no AWS account: no variables, and no files of AWS's."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "SAM_CLI_")) or name == "AWS_CA_BUNDLE"
+    }
+    return {
+        **inherited,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        "SAM_CLI_TELEMETRY": "0",
+        **more,
+    }
+
+
+def of_sandbox(endpoint: str) -> dict[str, str]:
+    """What is to be exported for a client of a sandbox."""
+    return {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": REGION, **CREDENTIALS}
+
+
+def version_of(program: Path) -> str:
+    """What a client says of its version."""
+    said = subprocess.run(
+        [program, "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=without_account(),
+    )
+    return said.stdout.split()[0].partition("/")[2] or said.stdout.split()[-1]
