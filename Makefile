@@ -28,8 +28,11 @@ $(SET_UP): requirements-dev.txt functions/requirements.txt
 demo: $(SET_UP) ## Deploy the application and examples/bundle.yaml in the sandbox, and watch
 	@$(RUN) -m sandbox demo
 
+# Set HOST to an address of this machine that containers reach; README.md says which.
+HOST := 127.0.0.1
+
 sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, until Ctrl-C
-	@$(RUN) -m sandbox serve
+	@$(RUN) -m sandbox serve --host $(HOST)
 
 test: $(SET_UP) ## Run the tests
 	@$(RUN) -m pytest --numprocesses 4 --dist worksteal -m "not faults and not clients"

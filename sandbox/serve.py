@@ -100,6 +100,11 @@ Paste into another terminal, in this directory:
   .venv/bin/aws cloudformation wait stack-create-complete --stack-name web
   .venv/bin/aws cloudformation describe-stacks --stack-name web --query 'Stacks[0].Outputs' --output table
 
+The built functions in containers (sam build comes first; README.md tells what containers need):
+
+  sam local invoke InstanceBundleFunction -e events/create.json
+  curl {ready.endpoint}/sandbox/responses
+
 What the function logs:
 
   .venv/bin/aws logs filter-log-events --log-group-name {ready.log_group} --query 'events[].[message]' --output text

@@ -39,6 +39,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped:
         assert isinstance(report.longrepr, tuple)
         _OUTCOMES[report.nodeid] = f"skipped: {report.longrepr[2].removeprefix('Skipped: ')}"
+        ROWS.append(Row("", "", report.nodeid.rpartition("::")[2], test=report.nodeid))
         return
     before = _OUTCOMES.get(report.nodeid, "passed")
     _OUTCOMES[report.nodeid] = report.outcome if before == "passed" else before

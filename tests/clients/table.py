@@ -20,15 +20,15 @@ class Row:
         client: what it was typed to.
         version: the client's.
         command: the whole line.
-        test: the test that it was part of.
         seen: what came of it, in a word or two.
+        test: the test that it was part of.
     """
 
     client: str
     version: str
     command: str
-    test: str = field(default_factory=lambda: os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0])
     seen: str = ""
+    test: str = field(default_factory=lambda: os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0])
 
 
 def show(rows: Iterable[Row], outcomes: Mapping[str, str]) -> None:

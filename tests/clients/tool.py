@@ -3,7 +3,8 @@
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,15 +36,14 @@ class Tool:
     patience: float = 110
 
     def run(self, *arguments: str, status: int = 0, seen: str = "") -> str:
-        """What the command prints on its standard output.
+        """What the command prints on its standard output; where it has to fail, also its complaint.
 
         Args:
             arguments: the command's.
             status: the exit status that it has to end with.
             seen: what its row tells beside the outcome; `see` can say it later.
         """
-        typed = shlex.join([self.program.name, *arguments])
-        self.rows.append(Row(self.name, self.version, typed, seen=seen))
+        typed = self._put_down(arguments, seen)
         done = subprocess.run(
             [self.program, *arguments],
             cwd=self.directory,
@@ -57,11 +57,36 @@ class Tool:
         assert done.returncode == status, (
             f"{typed}\n{done.returncode}\n{done.stdout}\n{done.stderr}"
         )
-        return done.stdout
+        return done.stdout if status == 0 else done.stdout + done.stderr
+
+    @contextmanager
+    def running(self, *arguments: str, log: Path) -> Iterator[subprocess.Popen[str]]:
+        """A command that serves until it is told to end by SIGTERM, which it is at the end."""
+        self._put_down(arguments, "")
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [self.program, *arguments],
+                cwd=self.directory,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
 
     def see(self, what: str) -> None:
         """Tell in the last command's row what came of it."""
         self.rows[-1].seen = what
+
+    def _put_down(self, arguments: Iterable[str], seen: str) -> str:
+        typed = shlex.join([self.program.name, *arguments])
+        self.rows.append(Row(self.name, self.version, typed, seen=seen))
+        return typed
 
 
 def without_account(**more: str) -> dict[str, str]:

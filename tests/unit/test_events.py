@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 
-from instance_bundle.errors import InvalidProperties
 from instance_bundle.poll_queue import Poll
 from instance_bundle.properties import Properties
-from instance_bundle.request import Request
+from instance_bundle.request import Request, RequestKey
+from sandbox import application, world
+from sandbox.__main__ import DEFAULT_PORT
 
 EVENTS = Path(__file__).parents[2] / "events"
+ORIGIN = f"http://host.docker.internal:{DEFAULT_PORT}"
+REQUESTS = sorted(
+    path.stem
+    for path in EVENTS.glob("*.json")
+    if path.stem.startswith(("create", "update", "delete"))
+)
 
 
 def event(name: str) -> dict[str, Any]:
@@ -19,36 +26,59 @@ def event(name: str) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("name", ["create", "create-invalid", "delete"])
-def test_a_request_is_one(name: str) -> None:
-    assert Request.parse(event(name)).logical_id == "Bundle"
+def keys_of_messages(name: str) -> list[RequestKey]:
+    return [Poll.parse(message["body"]).key for message in event(name)["Records"]]
 
 
-def test_the_properties_of_create_are_valid() -> None:
-    Properties.parse(event("create")["ResourceProperties"])
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_is_one_whose_answer_goes_to_the_sandbox(name: str) -> None:
+    request = Request.parse(event(name))
+
+    if name != "create-bad-response-url":
+        request.demand_answerable(ORIGIN)
+        assert request.response_url == f"{ORIGIN}/sandbox/responses/{name}"
 
 
-def test_the_properties_of_create_invalid_are_not() -> None:
-    with pytest.raises(InvalidProperties, match="3 problems"):
-        Properties.parse(event("create-invalid")["ResourceProperties"])
+def test_no_two_requests_are_taken_for_one() -> None:
+    keys = [Request.parse(event(name)).key for name in REQUESTS]
+
+    assert len({key.request_id for key in keys}) == len(REQUESTS)
 
 
-def test_the_poll_is_about_the_create() -> None:
-    [message] = event("poll")["Records"]
+@pytest.mark.parametrize("name", [name for name in REQUESTS if "bad" not in name])
+def test_the_properties_are_valid(name: str) -> None:
+    properties = Properties.parse(event(name)["ResourceProperties"])
 
-    assert Poll.parse(message["body"]).key == Request.parse(event("create")).key
-
-
-def test_the_dead_letter_is_about_the_create() -> None:
-    [message] = event("dead-letter")["Records"]
-
-    assert Poll.parse(message["body"]).key == Request.parse(event("create")).key
+    assert properties.instance_id in (world.INSTANCE_ID, world.EBS_INSTANCE_ID)
 
 
-def test_the_crashed_event_holds_the_create() -> None:
-    assert event("crashed-event")["requestPayload"] == event("create")
+def test_the_polls_are_about_the_create_and_the_replacement() -> None:
+    made = [Request.parse(event(name)).key for name in ("create", "update-with-replacement")]
+
+    assert keys_of_messages("poll") == made
 
 
-@pytest.mark.parametrize("name", ["create", "create-invalid", "delete"])
-def test_its_answer_may_go_where_it_asks_for(name: str) -> None:
-    Request.parse(event(name)).demand_answerable(None)
+def test_the_dead_letter_is_about_the_image() -> None:
+    assert keys_of_messages("dead-letter") == [Request.parse(event("create-store-image")).key]
+
+
+def test_the_crashed_event_is_a_request() -> None:
+    crashed = Request.parse(event("crashed-event")["requestPayload"])
+
+    crashed.demand_answerable(ORIGIN)
+
+
+def test_updates_and_the_delete_name_the_first_bundle() -> None:
+    for name in ("update-in-place", "update-with-replacement", "delete"):
+        assert event(name)["PhysicalResourceId"] == world.BUNDLE_ID
+
+
+def test_the_variables_are_those_that_the_template_names_and_the_sandbox_has() -> None:
+    given = event("env")["Parameters"]
+    named = application.template()["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert set(given) <= set(named)
+    assert given["AWS_ENDPOINT_URL"] == given["SANDBOX_RESPONSE_ORIGIN"] == ORIGIN
+    assert given["LEDGER_TABLE"] == world.LEDGER_TABLE
+    assert given["POLL_QUEUE_URL"].startswith(f"{ORIGIN}/")
+    assert given["POLL_QUEUE_URL"].endswith(f"/{world.POLL_QUEUE}")

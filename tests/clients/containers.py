@@ -1,0 +1,44 @@
+"""The container engine that `sam local` needs, and where containers find this machine."""
+
+import subprocess
+
+_BASE_IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
+
+
+def host_address() -> str | None:
+    """The address of this machine at which a sandbox must listen for containers to reach it.
+
+    Docker Desktop forwards `host.docker.internal` to 127.0.0.1, and the engine on Linux to its
+    bridge. None where no engine answers.
+    """
+    system = _docker("info", "--format", "{{.OperatingSystem}}")
+    if not system:
+        return None
+    if system == "Docker Desktop":
+        return "127.0.0.1"
+    return _docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+
+
+def base_image_is_here() -> bool:
+    """Whether the image of the functions' runtime need not be pulled."""
+    return _docker("image", "inspect", _BASE_IMAGE) is not None
+
+
+def running() -> set[str]:
+    """The IDs of the containers that run."""
+    return set((_docker("ps", "--quiet") or "").split())
+
+
+def _docker(*arguments: str) -> str | None:
+    """What docker prints; None where it, or its engine, is missing, or it finds nothing."""
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],  # noqa: S607  the one that people have
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
