@@ -15,7 +15,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from sandbox import faults
+from sandbox import applications, faults
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
@@ -72,6 +72,7 @@ class Server:
         self._calls = CallsMade()
         self._messages = MessagesSent()
         self._events = EventsPut()
+        self._applications = applications.Applications()
         self.endpoint = f"http://{host}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
@@ -125,6 +126,8 @@ class Server:
             if path.startswith(SIGNAL_PATH):
                 receive = self._stacks.signals.receive
                 return _received(Request(environ), receive)(environ, start_response)
+        if region := applications.region_of(environ):
+            return self._applications.serve(Request(environ), region)(environ, start_response)
         return self._moto(environ, start_response)
 
     def _report(self, path: str) -> Response:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.application import STACK_NAME, deploy
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from sandbox.functions.runtime import prepare_runtime
+from tests.sandbox.examples import patch_sleep
 from tests.sandbox.support import Aws, SandboxProcess
 
 from . import table
@@ -120,21 +122,33 @@ def bare_sandbox(sandbox: Aws) -> Aws:
 
 
 @pytest.fixture
-def sam(sam_without_account: Tool, built: Path, sandbox: Aws) -> Tool:
-    """SAM CLI in the project that it has built, for the sandbox."""
-    return _against(sam_without_account, sandbox.clients.endpoint)
+def application(sandbox: Aws) -> dict[str, str]:
+    """The outputs of the application's stack in the sandbox, whatever its parameters are."""
+    found = sandbox.clients.cloudformation.list_stacks(
+        StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"]
+    )
+    if STACK_NAME in {stack["StackName"] for stack in found["StackSummaries"]}:
+        return sandbox.outputs(sandbox.stack(STACK_NAME))
+    return deploy(sandbox.clients, {})
 
 
 @pytest.fixture
-def aws(project: Path, sandbox: Aws) -> Tool:
-    """AWS CLI in the project, for the sandbox."""
-    environment = without_account()
+def sam(sam_without_account: Tool, built: Path, sandbox: Aws) -> Tool:
+    """SAM CLI in the project that it has built, for the sandbox; it looks at stacks each second."""
+    return _against(sam_without_account, sandbox.clients.endpoint, SAM_CLI_POLL_DELAY="1")
+
+
+@pytest.fixture
+def aws(project: Path, sandbox: Aws, tmp_path: Path) -> Tool:
+    """AWS CLI in the project, for the sandbox; its waiters are in a hurry."""
+    patch_sleep(tmp_path / "sleep")
+    environment = without_account(PYTHONPATH=str(tmp_path / "sleep"))
     tool = Tool("AWS CLI", version_of(_AWS), _AWS, project, ROWS, environment)
     return _against(tool, sandbox.clients.endpoint)
 
 
-def _against(tool: Tool, endpoint: str) -> Tool:
-    return replace(tool, environment={**tool.environment, **of_sandbox(endpoint)})
+def _against(tool: Tool, endpoint: str, **more: str) -> Tool:
+    return replace(tool, environment={**tool.environment, **of_sandbox(endpoint), **more})
 
 
 @pytest.fixture(scope="session")

@@ -99,8 +99,8 @@ def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def environment(aws: Aws, directory: Path) -> dict[str, str]:
-    """What programs need to reach the sandbox, but credentials; the directory is their home.
+def patch_sleep(directory: Path) -> None:
+    """Make a directory that, in PYTHONPATH, has the AWS CLI sleep half a second at most.
 
     The CLI's waiters look every 30 seconds, which nothing shortens but a shorter sleep.
     """
@@ -108,6 +108,11 @@ def environment(aws: Aws, directory: Path) -> dict[str, str]:
     (directory / "sitecustomize.py").write_text(
         "import time\nsleep = time.sleep\ntime.sleep = lambda seconds: sleep(min(seconds, 0.5))\n"
     )
+
+
+def environment(aws: Aws, directory: Path) -> dict[str, str]:
+    """What programs need to reach the sandbox, but credentials; the directory is their home."""
+    patch_sleep(directory)
     return {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(directory),

@@ -260,7 +260,11 @@ def test_an_event_that_crashed_goes_through_no_queue() -> None:
 
 
 def test_the_template_never_allows_an_answer_to_go_elsewhere() -> None:
-    assert "SANDBOX" not in (ROOT / "template.yaml").read_text()
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+
+    for name in ("AWS_ENDPOINT_URL", "SANDBOX_RESPONSE_ORIGIN"):
+        assert variables[name] == {"Ref": "AWS::NoValue"}
+        assert (ROOT / "template.yaml").read_text().count(name) == 1
 
 
 def test_the_queues_hide_a_message_six_times_as_long_as_the_functions_may_run() -> None:

@@ -1,0 +1,46 @@
+"""What a test looks at of an application that a client has deployed."""
+
+import hashlib
+from base64 import b64encode
+from urllib.parse import urlsplit
+
+from samtranslator.yaml_helper import yaml_parse
+
+from sandbox.application import STACK_NAME
+from tests.sandbox.support import Aws
+
+FUNCTIONS = ("InstanceBundleFunction", "LastResortFunction")
+
+
+def check_code(sandbox: Aws) -> str:
+    """Check that each function is the object that the deployed template names; tell of one."""
+    clients = sandbox.clients
+    template = yaml_parse(
+        clients.cloudformation.get_template(StackName=STACK_NAME, TemplateStage="Original")[
+            "TemplateBody"
+        ]
+    )
+    told = ""
+    for name in FUNCTIONS:
+        uri = template["Resources"][name]["Properties"]["CodeUri"]
+        code = stored(sandbox, uri)
+        resource = clients.cloudformation.describe_stack_resource(
+            StackName=STACK_NAME, LogicalResourceId=name
+        )["StackResourceDetail"]
+        deployed = clients.functions.get_function(FunctionName=resource["PhysicalResourceId"])
+        assert deployed["Configuration"]["CodeSha256"] == digest(code)
+        told = f"zip of {len(code) / 1_000_000:.1f} MB from {uri}"
+    return told
+
+
+def stored(sandbox: Aws, uri: str) -> bytes:
+    """The object that an `s3://` URL names."""
+    place = urlsplit(uri)
+    assert place.scheme == "s3"
+    found = sandbox.clients.s3.get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
+    return found["Body"].read()
+
+
+def digest(code: bytes) -> str:
+    """As Lambda gives it as CodeSha256."""
+    return b64encode(hashlib.sha256(code).digest()).decode()

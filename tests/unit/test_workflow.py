@@ -1,0 +1,155 @@
+"""What the workflow of this repository promises, read from the workflow."""
+
+import os
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / ".github/workflows/check.yml").read_text()
+WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
+JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
+TRIGGERS: dict[str, Any] = WORKFLOW[True]  # YAML 1.1 takes the key `on` for a boolean
+RUNTIME = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Runtime"]
+
+each_job = pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+
+
+def steps_with(action: str, job: dict[str, Any]) -> list[dict[str, Any]]:
+    """The inputs of each step that uses the action."""
+    uses = (step for step in job["steps"] if step.get("uses", "").startswith(f"{action}@"))
+    return [step.get("with", {}) for step in uses]
+
+
+def scripts() -> Iterator[str]:
+    for job in JOBS.values():
+        yield from (step["run"] for step in job["steps"] if "run" in step)
+
+
+def commands() -> set[str]:
+    """The lines of all scripts."""
+    return {line.strip() for script in scripts() for line in script.splitlines()}
+
+
+def targets() -> list[str]:
+    """What `make` is run for."""
+    typed = (shlex.split(command) for command in commands())
+    return sorted({target for program, *rest in typed if program == "make" for target in rest})
+
+
+def made(*goals: str) -> set[str]:
+    """The commands that make would run for these goals, those of makes in it as well."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", *goals],  # noqa: S607  the one of PATH
+        cwd=ROOT,
+        env={**environment, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # What make says itself, and what it starts makes with, begins with its name.
+    return {line for line in done.stdout.splitlines() if not re.match(r"(\S*/)?make\b", line)}
+
+
+def test_changes_start_it_with_the_rights_of_whoever_proposes_them() -> None:
+    assert TRIGGERS.keys() == {"push", "pull_request", "workflow_dispatch", "schedule"}
+    assert TRIGGERS["push"] == {"branches": ["main"]}
+    assert "secrets." not in TEXT
+
+
+def test_make_knows_each_target() -> None:
+    assert "test" in targets()
+    for target in targets():
+        made(target)
+
+
+def test_all_that_the_gate_runs_is_run() -> None:
+    gate = made("check")
+
+    assert any("pytest -m faults" in command for command in gate)
+    assert gate - made(*targets()) - commands() == set()
+
+
+def test_what_each_change_has_to_pass_leaves_out_the_faults_alone() -> None:
+    conditions = {name: job["if"] for name, job in JOBS.items() if "if" in job}
+
+    assert conditions.keys() == {"faults"}
+    assert not [step for job in JOBS.values() for step in job["steps"] if "if" in step]
+    assert not [key for job in JOBS.values() for key in job if key == "continue-on-error"]
+
+
+def test_no_test_of_the_clients_is_skipped() -> None:
+    [step] = [step for step in JOBS["clients"]["steps"] if step.get("run") == "make clients"]
+
+    assert step["env"]["REQUIRE_CONTAINERS"]
+
+
+def test_each_action_is_pinned_with_its_version() -> None:
+    uses = [line.split("uses:")[1].strip() for line in TEXT.splitlines() if "uses:" in line]
+    pin = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+    assert uses
+    assert [each for each in uses if not pin.fullmatch(each)] == []
+    assert len({each.split("@")[0] for each in uses}) == len(set(uses)), "two pins of one action"
+
+
+def test_examples_pin_the_same_actions_alike() -> None:
+    example = (ROOT / "examples/pipeline/github-actions.yml").read_text()
+    pins = dict(re.findall(r"uses: (\S+)@(.*)", TEXT))
+    others = dict(re.findall(r"uses: (\S+)@(.*)", example))
+
+    assert pins.keys() & others.keys() == {"actions/checkout"}
+    assert pins["actions/checkout"] == others["actions/checkout"]
+
+
+@each_job
+def test_a_job_may_read_the_repository_and_nothing_else(job: dict[str, Any]) -> None:
+    assert WORKFLOW["permissions"] == {}
+    assert job["permissions"] == {"contents": "read"}
+
+
+@each_job
+def test_a_checkout_leaves_no_credentials_behind(job: dict[str, Any]) -> None:
+    [checkout] = steps_with("actions/checkout", job)
+
+    assert checkout["persist-credentials"] is False
+
+
+@each_job
+def test_a_job_ends_and_its_runner_is_a_fixed_one(job: dict[str, Any]) -> None:
+    assert 0 < job["timeout-minutes"] <= 90
+    assert re.fullmatch(r"ubuntu-\d\d\.\d\d", job["runs-on"])
+
+
+def test_no_expression_stands_in_a_script() -> None:
+    assert [script for script in scripts() if "${{" in script] == []
+
+
+def test_the_tests_run_on_each_python_that_is_promised() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest = int(project["requires-python"].removeprefix(">=3."))
+    newest = int(RUNTIME.removeprefix("python3."))
+    matrix = JOBS["test"]["strategy"]["matrix"]["python"]
+    [python] = steps_with("actions/setup-python", JOBS["test"])
+
+    assert matrix == [f"3.{minor}" for minor in range(oldest, newest + 1)]
+    assert JOBS["test"]["env"]["PYTHON"] == "python${{ matrix.python }}"
+    # The last one is the one that `python3` starts.
+    assert python["python-version"].split("\n")[-2] == "${{ matrix.python }}"
+
+
+@each_job
+def test_a_job_has_the_python_that_functions_run_on(job: dict[str, Any]) -> None:
+    [python] = steps_with("actions/setup-python", job)
+
+    assert RUNTIME.removeprefix("python") in python["python-version"].split()
