@@ -10,7 +10,7 @@ LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-v
 CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True .venv-checkov/bin/checkov \
   --framework cloudformation --skip-download --quiet --compact
 
-.PHONY: help setup demo sandbox test clients faults chaos check scan audit lock clean
+.PHONY: help setup demo sandbox test clients faults chaos check lint scan audit lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,15 +52,18 @@ chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break 
 	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(if $(REPLAY),--replay '$(REPLAY)')
 
 check: $(SET_UP) ## Lint, check types, lint and scan the templates, audit, and run all tests, those of faults too
-	$(VENV)/bin/ruff check
-	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy
-	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml examples/*/*.yaml
+	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory scan
 	@$(MAKE) --no-print-directory audit
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory clients
 	@$(MAKE) --no-print-directory faults
+
+lint: $(SET_UP) ## Lint, check types, and lint the templates
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml examples/*/*.yaml
 
 # checkov ends with 0 where it can't read a template, and tells of it in what it prints only.
 scan: .venv-checkov/.set-up ## Look for insecure settings in the templates

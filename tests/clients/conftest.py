@@ -99,10 +99,17 @@ def _settings_of_sam(directory: Path) -> Path:
 def built(sam_without_account: Tool) -> Path:
     """The directory that `sam build` has built into."""
     sam_without_account.run("build")
-    return sam_without_account.directory / ".aws-sam" / "build"
+    directory = sam_without_account.directory / ".aws-sam" / "build"
+    sam_without_account.see(f"{size_of(directory / 'InstanceBundleFunction'):.1f} MB unpacked")
+    return directory
 
 
-@pytest.fixture(scope="session")
+def size_of(directory: Path) -> float:
+    """The MB (10^6 bytes) of the files in a directory."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) / 1e6
+
+
+@pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """A sandbox that clients on this machine reach, with the application deployed at first."""
     process = SandboxProcess.start(tmp_path_factory.mktemp("sandbox"))
