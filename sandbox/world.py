@@ -16,8 +16,8 @@ INSTANCE_ID = "i-1234567890abcdef0"
 EBS_INSTANCE_ID = "i-0598c7d356eba48d7"
 BUNDLE_ID = "bun-0c1d2e3f4a5b6c7d8"
 
-LEDGER_TABLE = "cfn-instance-bundle-LedgerTable"
-POLL_QUEUE = "cfn-instance-bundle-PollQueue"
+LEDGER_TABLE = "local-ledger"
+POLL_QUEUE = "local-polls"
 
 
 @dataclass(frozen=True, slots=True)

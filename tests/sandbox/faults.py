@@ -1,11 +1,16 @@
 """Faults of the sandbox, and what they leave in queues and ledger."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
+from sandbox.application import STACK_NAME
+
 from .support import Aws, json_of, wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 def hurry(aws: Aws) -> None:
@@ -33,7 +38,8 @@ def set_batch_size(aws: Aws, size: int) -> None:
 
 def queue_urls(aws: Aws) -> list[str]:
     """The queue of the polls, and that of the dead letters."""
-    urls: list[str] = aws.clients.client("sqs").list_queues()["QueueUrls"]
+    sqs = aws.clients.client("sqs")
+    urls: list[str] = sqs.list_queues(QueueNamePrefix=f"{STACK_NAME}-")["QueueUrls"]
     assert len(urls) == 2, urls
     return urls
 
@@ -83,10 +89,18 @@ def clear_faults(aws: Aws, *fault_ids: str) -> None:
         assert urllib3.request("DELETE", url).status == 204
 
 
+def ledger_table(dynamodb: "DynamoDBClient") -> str:
+    """The name of the application's table."""
+    [table] = [
+        name for name in dynamodb.list_tables()["TableNames"] if name.startswith(f"{STACK_NAME}-")
+    ]
+    return table
+
+
 def ledger_items(aws: Aws) -> list[dict[str, Any]]:
     """What the ledger holds, in DynamoDB's own form."""
     dynamodb = aws.clients.client("dynamodb")
-    [table] = dynamodb.list_tables()["TableNames"]
+    table = ledger_table(dynamodb)
     items: list[dict[str, Any]] = []
     for page in dynamodb.get_paginator("scan").paginate(TableName=table):
         items += page["Items"]
@@ -113,7 +127,7 @@ def forget_images(aws: Aws) -> None:
 def forget_ledger(aws: Aws) -> None:
     """Empty the ledger: the sandbox reads all of it in each query, and many stacks slow it down."""
     dynamodb = aws.clients.client("dynamodb")
-    [table] = dynamodb.list_tables()["TableNames"]
+    table = ledger_table(dynamodb)
     for item in ledger_items(aws):
         key = {name: item[name] for name in ("resource", "item")}
         dynamodb.delete_item(TableName=table, Key=key)
