@@ -1,4 +1,5 @@
-"""What moto's models of parameters, event buses and their rules need to be told, and leave out.
+"""What moto's models of parameters, event buses, their rules and log groups need to be told, and
+leave out.
 
 A name that the template doesn't give is made up once, and stays in updates.
 """
@@ -13,6 +14,7 @@ from sandbox.cloudformation.intrinsics import text
 _BUS = "AWS::Events::EventBus"
 _RULE = "AWS::Events::Rule"
 _PARAMETER = "AWS::SSM::Parameter"
+_LOG_GROUP = "AWS::Logs::LogGroup"
 
 
 def keeps_name(resource_type: str) -> bool:
@@ -25,6 +27,14 @@ def stays(resource_type: str, name: str, resource: Any) -> bool:
     """Whether an update leaves the resource as it is: made anew, a bus would lose its rules, and
     beside its name there is nothing in it that the model knows."""
     return resource_type == _BUS and name == resource.name
+
+
+def updated(resource_type: str, resource: Any, properties: dict[str, Any]) -> bool:
+    """Update the resource in place where its model knows no update; whether that was done."""
+    if resource_type != _LOG_GROUP:
+        return False
+    resource.set_retention_policy(properties.get("RetentionInDays"))
+    return True
 
 
 def told(resource_type: str, properties: dict[str, Any], name: str) -> dict[str, Any]:

@@ -196,8 +196,7 @@ class ModelledResources:
 
     def _update(self, order: Order, made: Made) -> Made:
         model = _model(order)
-        if order.type == "AWS::Logs::LogGroup":  # moto's model is made, and never updated
-            _resource(made).set_retention_policy(order.properties.get("RetentionInDays"))
+        if adaptation.updated(order.type, _resource(made), order.properties):
             return replace(made, order=order)
         if not _implements(model.update_from_cloudformation_json):
             log.warning("not modelled: an update of %s (%s)", order.logical_id, order.type)
