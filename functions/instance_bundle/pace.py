@@ -1,42 +1,57 @@
 """When to look at a task again."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from instance_bundle.method import Task
 
 SOONEST = 5
 """Seconds: no look is sooner after the last one."""
-LATEST = {
-    "pending": 15,
-    "available": SOONEST,
-    "waiting-for-shutdown": 30,
-    "bundling": 60,
-    "storing": 30,
-    "cancelling": SOONEST,
-}
-"""Seconds after the last look, by the task's state: no look is later. States that end soon are
-looked at sooner; bundling takes longest."""
 AFTER_FAULT = 10
 """Seconds to wait after a passing fault."""
 
 
-def next_look(task: Task, now: float) -> int:
-    """Seconds until the next look, from 5 to 60.
+@dataclass(frozen=True, slots=True)
+class LookAhead:
+    """How the next look is chosen.
 
-    A task that tells its progress is taken to go on as it went, and is looked at again after half
-    of the time that it then needs; one that tells nothing, after a quarter of its age; and none
-    later than its state suggests.
-
-    Args:
-        task: as it was seen last.
-        now: epoch seconds.
+    Attributes:
+        latest: seconds; no look is later after the last one. It bounds the time to answer whatever
+            a task tells of its progress.
+        share: of the time that a task then needs, when it goes on as it went, to wait.
+        grid: seconds; looks fall on multiples of it, so that those of many requests come together
+            and share a call.
     """
+
+    latest: int
+    share: float
+    grid: int
+
+    def seconds(self, task: Task, now: float) -> int:
+        """Seconds until the next look, from 1 to `latest`.
+
+        Args:
+            task: as it was seen last.
+            now: epoch seconds.
+        """
+        wait = max(SOONEST, min(self.latest, self.share * _left(task, now)))
+        due = (now + wait) // self.grid * self.grid
+        while due - now < 1:
+            due += self.grid
+        return round(due - now)
+
+
+def _left(task: Task, now: float) -> float:
+    """Seconds that a task needs when it goes on as it went; endless where it tells nothing."""
     age = max(0.0, now - datetime.fromisoformat(task.started).timestamp())
     done = _fraction(task.progress)
-    wait = age * (1 - done) / done / 2 if done else age / 4
-    return round(max(min(wait, LATEST.get(task.state, 60)), SOONEST))
+    return age * (1 - done) / done if done else float("inf")
 
 
 def _fraction(progress: str) -> float:
     number = progress.removesuffix("%").strip()
     return min(int(number), 100) / 100 if number.isdecimal() else 0.0
+
+
+LOOK_AHEAD = LookAhead(latest=15, share=0.5, grid=5)
+next_look = LOOK_AHEAD.seconds

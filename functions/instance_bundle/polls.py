@@ -1,7 +1,8 @@
 """A batch of the poll queue's messages: they share one look at EC2."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import (
@@ -19,14 +20,27 @@ from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
 from instance_bundle.methods import Methods
 from instance_bundle.poll_queue import Poll
-from instance_bundle.protocol import BundleResource
+from instance_bundle.protocol import BundleResource, Continuation
 from instance_bundle.telemetry import about, logger
 
-_APART = 2
-"""Seconds between messages that are sent again: more than the batching window, so that one which
-crashes the function meets no other."""
+MOST = 100
+"""Messages that an invocation takes: half of what one Describe call can ask for, and far from what
+the function's time is good for."""
+WINDOW = 1
+"""Seconds that a batch is open for more. Lambda's own batching window can last for 20 seconds on a
+quiet queue, where one message waits for no other
+(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
 
-_LONGEST_APART = 300
+_APART = 2
+"""Seconds between messages that are sent again: more than the window, so that one which crashes the
+function meets no other."""
+
+LONGEST_APART = 300
+
+_FAILED = "A poll failed; its message comes again"
+
+Message = Mapping[str, Any]
+"""A message as Lambda's events have it."""
 
 
 class Batch:
@@ -47,41 +61,101 @@ class Batch:
         self._context = context
         self._taken: Mapping[str, Record | InstanceBundleError] = {}
         self._look: Callable[[Record], Task | None] = lambda _: None
+        self._continuations: dict[str, Continuation] = {}
 
     def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
         """Carry on each request of the batch; report the messages that failed, to come again.
 
-        A message that comes again may have crashed the function, and its whole batch with it: it is
-        taken alone.
+        Where messages come together, more are gathered: they all share one look. A message that
+        comes again may have crashed the function, and its whole batch with it: it is taken alone.
         """
-        suspect, others = _apart(event["Records"])
-        if suspect is None:
-            return self._process(others)
-        kept = self._send_again(others)
-        answer = self._process([suspect])
-        return {"batchItemFailures": [*answer["batchItemFailures"], *kept]}
+        received = event["Records"]
+        gathered = self._gather(received)
+        taken, others = _apart([*received, *gathered])
+        failed = {*self._send_again(others), *self._process(taken)}
+        self._remove([message for message in taken if message in gathered], failed)
+        reported = [message["messageId"] for message in received]
+        return {
+            "batchItemFailures": [
+                {"itemIdentifier": message_id} for message_id in reported if message_id in failed
+            ]
+        }
 
-    def _process(self, messages: Sequence[dict[str, Any]]) -> Mapping[str, Any]:
+    def _gather(self, received: Sequence[Message]) -> list[Message]:
+        """The messages that come in the window, unless the batch is one that waits for none."""
+        gathered: list[Message] = []
+        if len(received) < 2 or any(_receives(message) > 1 for message in received):
+            return gathered
+        end = time.monotonic() + WINDOW
+        try:
+            while len(received) + len(gathered) < MOST and time.monotonic() < end:
+                came = poll_queue.receive(self._queue_url, WINDOW)
+                if not came:
+                    break
+                gathered += came
+        except InstanceBundleError as error:
+            logger.warning("The batch stays as it is", why=str(error))
+        return gathered
+
+    def _remove(self, messages: Sequence[Message], failed: Collection[str]) -> None:
+        """Take those off the queue that did not fail; Lambda does so with its own."""
+        done = [each["receiptHandle"] for each in messages if each["messageId"] not in failed]
+        try:
+            poll_queue.remove(self._queue_url, done)
+        except InstanceBundleError as error:
+            logger.warning("Messages come again, and are dropped then", why=str(error))
+
+    def _process(self, messages: Sequence[Message]) -> set[str]:
+        """Carry on each request; the messages that failed."""
         self._taken = {message["messageId"]: self._take(message["body"]) for message in messages}
         self._look = self._look_at(self._taken.values())
-        return process_partial_response(
+        self._continuations = {}
+        response = process_partial_response(
             event={"Records": list(messages)},
             record_handler=self._poll,
             processor=BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False),
             context=self._context,
         )
+        failed = {str(failure["itemIdentifier"]) for failure in response["batchItemFailures"]}
+        return failed | self._look_again()
 
-    def _send_again(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-        """Put messages back as new ones, before anything can crash; report those that stay."""
+    def _look_again(self) -> set[str]:
+        """Have the requests that go on looked at again; the messages that failed.
+
+        Their polls are sent together, so that they come back together.
+        """
+        polls = [(each.poll, each.seconds) for each in self._continuations.values()]
+        unsent = poll_queue.send_together(self._queue_url, polls)
+        failed = set()
+        for message_id, continuation in self._continuations.items():
+            with about(continuation.record.key):
+                try:
+                    self._write_down(continuation, unsent.get(continuation.record.key))
+                except InstanceBundleError:
+                    logger.exception(_FAILED)
+                    failed.add(message_id)
+        return failed
+
+    def _write_down(self, continuation: Continuation, unsent: InstanceBundleError | None) -> None:
+        record = continuation.record
+        try:
+            if unsent is not None:
+                raise unsent
+            self._ledger.carry_on(record, continuation.task, continuation.poll.generation)
+        except PassingFault as fault:
+            self._wait_out(fault, Poll(record.key, record.generation))
+
+    def _send_again(self, messages: Sequence[Message]) -> list[str]:
+        """Put messages back as new ones, before anything can crash; those that stay."""
         kept = []
         for number, message in enumerate(messages, start=1):
             try:
                 poll = Poll.parse(message["body"])
-                poll_queue.send(self._queue_url, poll, min(number * _APART, _LONGEST_APART))
-                poll_queue.remove(self._queue_url, message["receiptHandle"])
+                poll_queue.send(self._queue_url, poll, min(number * _APART, LONGEST_APART))
+                poll_queue.remove(self._queue_url, [message["receiptHandle"]])
             except InstanceBundleError as error:
                 logger.warning("A message stays in the queue", why=str(error))
-                kept.append({"itemIdentifier": message["messageId"]})
+                kept.append(message["messageId"])
         return kept
 
     def _take(self, body: str) -> Record | InstanceBundleError:
@@ -118,15 +192,16 @@ class Batch:
         try:
             poll = Poll.parse(record.body)
             with about(poll.key):
-                self._carry_on(self._taken[record.message_id], poll)
+                self._carry_on(record.message_id, poll)
         except Exception:
-            logger.exception("A poll failed; its message comes again")
+            logger.exception(_FAILED)
             raise
 
-    def _carry_on(self, taken: Record | InstanceBundleError, poll: Poll) -> None:
+    def _carry_on(self, message_id: str, poll: Poll) -> None:
+        taken = self._taken[message_id]
         match taken:
             case Record():
-                self._resume(taken, poll)
+                self._resume(taken, message_id, poll)
             case Stale():
                 logger.info("Dropped a poll that no longer counts", generation=poll.generation)
             case Busy():
@@ -137,11 +212,14 @@ class Batch:
             case _:
                 raise taken
 
-    def _resume(self, record: Record, poll: Poll) -> None:
+    def _resume(self, record: Record, message_id: str, poll: Poll) -> None:
         try:
-            self._resource.resume(record, lambda: self._look(record), self._context)
+            continuation = self._resource.resume(record, lambda: self._look(record), self._context)
         except PassingFault as fault:
             self._wait_out(fault, poll)
+        else:
+            if continuation is not None:
+                self._continuations[message_id] = continuation
 
     def _wait_out(self, fault: PassingFault, poll: Poll) -> None:
         """Have the same poll come again, as a new message: a passing fault makes no dead letter."""
@@ -149,15 +227,14 @@ class Batch:
         poll_queue.send(self._queue_url, poll, pace.AFTER_FAULT)
 
 
-def _apart(
-    messages: Sequence[dict[str, Any]],
-) -> tuple[dict[str, Any] | None, Sequence[dict[str, Any]]]:
-    """The message that came most often, if it has come before, and the others."""
+def _apart(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
+    """The messages to take now, and those to send again: the one that came most often is taken
+    alone, if it has come before."""
     suspect = max(messages, key=_receives)
-    if _receives(suspect) < 2 or len(messages) == 1:
-        return None, messages
-    return suspect, [message for message in messages if message is not suspect]
+    if _receives(suspect) < 2:
+        return messages, []
+    return [suspect], [message for message in messages if message is not suspect]
 
 
-def _receives(message: Mapping[str, Any]) -> int:
+def _receives(message: Message) -> int:
     return int(message.get("attributes", {}).get("ApproximateReceiveCount", 1))

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
-
-import fastjsonschema
+from typing import TYPE_CHECKING, Any, Literal
 
 from instance_bundle import upload_policy
 from instance_bundle.errors import InvalidProperties, Problem
 from instance_bundle.upload_policy import UploadPolicy
+
+if TYPE_CHECKING:
+    from fastjsonschema import JsonSchemaValueException
 
 SCHEMA_FILE = Path(__file__).with_name("properties.schema.json")
 DEFAULT_SERVICE_TIMEOUT = 3600
@@ -220,6 +221,9 @@ def _seconds(raw: Any, name: str, longest: int) -> int:
 
 
 def _problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    # Imported here, since a Delete checks nothing.
+    import fastjsonschema
+
     try:
         _validator()(raw)
     except fastjsonschema.JsonSchemaValuesException as found:
@@ -227,7 +231,7 @@ def _problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
             yield from _explain(error)
 
 
-def _explain(error: fastjsonschema.JsonSchemaValueException) -> Iterator[Problem]:
+def _explain(error: "JsonSchemaValueException") -> Iterator[Problem]:
     """The problems, each at its own path, that one broken rule of the schema stands for."""
     path = (error.name or "").removeprefix("data").removeprefix(".")
     value, rule, definition = error.value, error.rule, error.definition
@@ -272,6 +276,8 @@ def _join(path: str, name: str) -> str:
 
 @cache
 def _validator() -> Any:
+    import fastjsonschema
+
     return fastjsonschema.compile(
         json.loads(SCHEMA_FILE.read_text(encoding="utf-8")),
         formats={

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,6 +33,26 @@ from instance_bundle.telemetry import about, count, duration, logger
 Event = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What follows a poll whose request goes on: a message, and then a line in the ledger.
+
+    Attributes:
+        record: the request's record.
+        task: as it is now; None where there is none yet.
+        seconds: until the next look.
+    """
+
+    record: Record
+    task: Task | None
+    seconds: int
+
+    @property
+    def poll(self) -> Poll:
+        """The poll that looks again."""
+        return Poll(self.record.key, self.record.generation + 1)
+
+
 class BundleResource(CfnResource):
     """The resource's conversation with CloudFormation.
 
@@ -46,6 +67,7 @@ class BundleResource(CfnResource):
     _request: Request
     _record: Record | None
     _outcome: Outcome
+    _continuation: Continuation | None
     _look: Callable[[], Task | None]
 
     def __init__(
@@ -89,13 +111,16 @@ class BundleResource(CfnResource):
 
     def resume(
         self, record: Record, look: Callable[[], Task | None], context: LambdaContext
-    ) -> None:
+    ) -> Continuation | None:
         """Take up a request whose lease a poll has taken.
 
         Args:
             record: the request's record.
             look: how far its task is now; None where EC2 does not list it.
             context: of the invocation.
+
+        Returns:
+            What is left to do where the request goes on; None where it has been answered.
         """
         self._begin()
         assert record.request is not None  # noqa: S101  none whose answer was delivered is taken
@@ -104,6 +129,7 @@ class BundleResource(CfnResource):
             # Should this process crash, its message comes back too late: the next one goes first.
             self._poll_later(record, record.generation + 1, pace.SOONEST)
         super().__call__({**record.request.as_event(), "CrHelperPoll": True}, context)
+        return self._continuation
 
     def accept(self, context: LambdaContext, step: Callable[[Record], Outcome]) -> str | None:
         """Open the request's ledger item and send its first poll; then, and only then, do the step.
@@ -162,11 +188,12 @@ class BundleResource(CfnResource):
             self._send_response = True
         elif self._record is not None:
             self._accept(self._record, self._outcome.accepted)
-            is_poll = "CrHelperPoll" in event
-            generation = self._record.generation + is_poll
-            if is_poll:
-                self._poll_later(self._record, generation, self._outcome.look_again)
-            self._ledger().carry_on(self._record, self._outcome.task, generation)
+            if "CrHelperPoll" in event:
+                self._continuation = Continuation(
+                    self._record, self._outcome.task, self._outcome.look_again
+                )
+            else:
+                self._ledger().carry_on(self._record, self._outcome.task, self._record.generation)
 
     def _cfn_response(self, event: Event) -> None:
         self._send()
@@ -203,6 +230,7 @@ class BundleResource(CfnResource):
         self._response_url = ""
         self._record = None
         self._outcome = Pending(pace.SOONEST)
+        self._continuation = None
         self._look = lambda: None
 
     def _comes_to(self, outcome: Outcome) -> str | None:

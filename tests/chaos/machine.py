@@ -13,7 +13,8 @@ from tests.chaos.world import EVENTS_PUT, FAULTS, KILLS, RESPONSE_PUT, World
 
 CALLS = (
     *("dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Query"),
-    *("dynamodb:DeleteItem", "sqs:SendMessage", "ec2:BundleInstance"),
+    *("dynamodb:DeleteItem", "sqs:SendMessage", "sqs:SendMessageBatch", "sqs:ReceiveMessage"),
+    *("sqs:DeleteMessageBatch", "ec2:BundleInstance"),
     *("secretsmanager:GetSecretValue", "ec2:DescribeInstances", "ec2:DescribeBundleTasks"),
     *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:DescribeImages"),
     *("ec2:DescribeStoreImageTasks", "ec2:DescribeSnapshots", "ec2:DeregisterImage"),

@@ -49,7 +49,7 @@ START = 1_800_000_000.0
 FUNCTION_SECONDS = 30
 VISIBILITY_SECONDS = 180
 RECEIVES = 3
-BATCH = 100
+BATCH = 10
 RETRY_DELAYS = (60.0, 120.0)
 EVENT_SECONDS = 900
 LONGEST_RUN = 14 * 3600
@@ -522,6 +522,7 @@ def running() -> Iterator[World]:
         parts.enter_context(world.events_put.watching())
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
+        parts.enter_context(patch.object(SQSBackend, "receive_message", _receiving(world)))
         parts.enter_context(patch.object(HTTPConnectionPool, "_make_request", _put(world)))
         yield world
 
@@ -718,6 +719,20 @@ def _receive(name: str) -> list[Message]:
     for message in received:
         message.mark_received(visibility_timeout=VISIBILITY_SECONDS)
     return received
+
+
+def _receiving(world: World) -> Callable[..., list[Message]]:
+    """In the place of moto's ReceiveMessage, which waits by the machine's clock."""
+
+    def receive(_: SQSBackend, name: str, count: int, seconds: int, *__: Any) -> list[Message]:
+        assert count == BATCH
+        received = _receive(name)
+        if received or not seconds:
+            return received
+        world.sleep(seconds)
+        return _receive(name)
+
+    return receive
 
 
 def _visible_from(message: Message) -> float:

@@ -59,7 +59,10 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "secretsmanager:GetSecretValue": frozenset({"secretsmanager:GetSecretValue"}),
     # Amazon EventBridge API Reference, PutEvents.
     "events:PutEvents": frozenset({"events:PutEvents"}),
+    # Amazon SQS Developer Guide, Amazon SQS API permissions.
     "sqs:SendMessage": frozenset({"sqs:SendMessage"}),
+    "sqs:SendMessageBatch": frozenset({"sqs:SendMessage"}),
+    "sqs:DeleteMessageBatch": frozenset({"sqs:DeleteMessage"}),
     # The function deletes messages itself, and so does Lambda, which also makes the two below (AWS
     # Lambda Developer Guide, Creating and configuring an Amazon SQS event source mapping,
     # Setting up execution role permissions).
@@ -103,6 +106,7 @@ WITH_KEYS: Mapping[str, frozenset[str]] = {
     # Amazon SQS Developer Guide, Key management, Configure KMS permissions for producers, and for
     # consumers.
     "sqs:SendMessage": frozenset({"kms:Decrypt", "kms:GenerateDataKey"}),
+    "sqs:SendMessageBatch": frozenset({"kms:Decrypt", "kms:GenerateDataKey"}),
     "sqs:ReceiveMessage": frozenset({"kms:Decrypt"}),
 }
 """The actions that are needed besides where the service encrypts by a key of the customer's."""

@@ -1,41 +1,64 @@
 """When to look again."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from instance_bundle import pace
-from instance_bundle.method import Task
+from instance_bundle.method import Task, utc
+from instance_bundle.pace import LookAhead
 
 NOON = 1_800_014_400.0
 
 
-def task(state: str, progress: str) -> Task:
-    return Task("bun-1", "running", state, progress, "2027-01-15T12:00:00Z", "")
+def task(progress: str, started: float = NOON) -> Task:
+    return Task("bun-1", "running", "bundling", progress, utc(started), "")
 
 
 @pytest.mark.parametrize(
-    ("state", "progress", "age", "seconds"),
+    ("progress", "age", "seconds"),
     [
-        ("pending", "", 0, 5),
-        ("pending", "", 40, 10),
-        ("pending", "", 4000, 15),
-        ("waiting-for-shutdown", "", 100, 25),
-        ("waiting-for-shutdown", "", 4000, 30),
-        ("bundling", "", 4000, 60),
-        ("bundling", "0%", 100, 25),
-        ("bundling", "1%", 900, 60),
-        ("bundling", "50%", 60, 30),
-        ("bundling", "90%", 900, 50),
-        ("bundling", "nonsense", 100, 25),
-        ("bundling", "150%", 100, 5),
-        ("bundling", "50%", -7, 5),
-        ("storing", "90%", 900, 30),
-        ("storing", "99%", 900, 5),
-        ("storing", "100%", 900, 5),
-        ("cancelling", "40%", 900, 5),
-        ("a-state-of-tomorrow", "", 4000, 60),
+        ("", 0, 15),
+        ("", 4000, 15),
+        ("0%", 100, 15),
+        ("nonsense", 100, 15),
+        ("1%", 900, 15),
+        ("50%", 60, 15),
+        ("50%", 20, 10),
+        ("50%", 10, 5),
+        ("90%", 900, 15),
+        ("98%", 900, 5),
+        ("99%", 900, 5),
+        ("100%", 900, 5),
+        ("150%", 100, 5),
+        ("50%", -10, 5),
     ],
 )
-def test_the_next_look_follows_state_age_and_progress(
-    state: str, progress: str, age: int, seconds: int
-) -> None:
-    assert pace.next_look(task(state, progress), NOON + age) == seconds
+def test_the_next_look_follows_age_and_progress(progress: str, age: int, seconds: int) -> None:
+    assert pace.next_look(task(progress), NOON + age) == seconds
+
+
+@pytest.mark.parametrize(
+    ("late", "seconds"), [(0, 5), (0.4, 5), (1, 4), (3.9, 1), (4.1, 6), (4.9, 5)]
+)
+def test_looks_fall_on_a_common_grid(late: float, seconds: int) -> None:
+    assert pace.next_look(task("99%"), NOON + 1000 + late) == seconds
+
+
+@given(
+    progress=st.one_of(st.text(max_size=5), st.integers(-5, 300).map("{}%".format)),
+    age=st.floats(-100, 1e6),
+)
+def test_no_look_is_later_than_the_latest_whatever_the_progress(progress: str, age: float) -> None:
+    ahead = pace.LOOK_AHEAD
+    seconds = ahead.seconds(task(progress), NOON + age)
+
+    assert 1 <= seconds <= ahead.latest
+    assert abs((NOON + age + seconds + 0.5) % ahead.grid - 0.5) <= 0.5 + 1e-3
+
+
+@given(done=st.integers(1, 98), age=st.floats(0, 5400))
+def test_less_time_left_is_no_reason_to_wait_longer(done: int, age: float) -> None:
+    ahead = LookAhead(latest=60, share=0.5, grid=1)
+    now = NOON + age
+    assert ahead.seconds(task(f"{done}%"), now) >= ahead.seconds(task(f"{done + 1}%"), now)

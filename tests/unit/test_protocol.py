@@ -22,7 +22,7 @@ from instance_bundle.errors import Denied, NothingDone, PassingFault
 from instance_bundle.history import Record
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
-from instance_bundle.protocol import BundleResource
+from instance_bundle.protocol import BundleResource, Continuation
 from instance_bundle.settings import settings
 
 from .conftest import Answers, Context
@@ -578,15 +578,15 @@ def test_a_message_that_comes_again_is_taken_alone(
         for number, record in enumerate(polls())
     ]
     removed: list[str] = []
-    monkeypatch.setattr(poll_queue, "remove", lambda _, handle: removed.append(handle))
+    monkeypatch.setattr(poll_queue, "remove", lambda _, handles: removed.extend(handles))
     taken: list[str] = []
     resume = app.resource.resume
 
-    def crash(record: Record, *arguments: Any) -> None:
+    def crash(record: Record, *arguments: Any) -> Continuation | None:
         taken.append(record.key.logical_id)
         if record.key.logical_id == "Bundle2":
             raise SystemExit
-        resume(record, *arguments)
+        return resume(record, *arguments)
 
     monkeypatch.setattr(app.resource, "resume", crash)
     with pytest.raises(SystemExit):
@@ -615,6 +615,204 @@ def test_a_poison_that_comes_again_leaves_its_neighbours_in_the_queue_where_they
     assert deliver([received(poison, 0, count=2), received(record, 1, count=1)], context) == [
         *("m0", "m1")
     ]
+
+
+def create_several(count: int, answers: Answers, context: Context) -> None:
+    for number in range(count):
+        properties = {"InstanceId": "i-1234567890abcdef0", "Storage": {"S3": {"Bucket": "images"}}}
+        app.handler(
+            event(answers, LogicalResourceId=f"Bundle{number}", ResourceProperties=properties),
+            context,
+        )
+
+
+def of_lambda(count: int) -> list[dict[str, Any]]:
+    """So many messages of the queue, as Lambda's poller takes them; the others are there too."""
+    from moto.sqs.models import sqs_backends
+
+    queue = _queue()
+    for message in queue._messages:
+        message.delayed_until = 0
+    backend = sqs_backends["123456789012"]["us-east-1"]
+    return [
+        {
+            "messageId": message.id,
+            "receiptHandle": message.receipt_handle,
+            "body": message.body,
+            "eventSource": "aws:sqs",
+            "attributes": {"ApproximateReceiveCount": "1"},
+        }
+        for message in backend.receive_message("polls", count, 0, 180)
+    ]
+
+
+def _queue() -> Any:
+    from moto.sqs.models import sqs_backends
+
+    return sqs_backends["123456789012"]["us-east-1"].queues["polls"]
+
+
+@pytest.fixture
+def looks(ec2: Ec2, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tasks each look at EC2 was about."""
+    counts: list[int] = []
+    describe = ec2.describe
+
+    def counting(task_ids: Collection[str]) -> Mapping[str, Task]:
+        counts.append(len(task_ids))
+        return describe(task_ids)
+
+    monkeypatch.setattr(ec2, "describe", counting)
+    return counts
+
+
+def test_messages_that_come_together_are_joined_by_those_that_follow_and_share_a_look(
+    ec2: Ec2, answers: Answers, context: Context, looks: list[int]
+) -> None:
+    create_several(25, answers, context)
+    for number in (1, 24):
+        complete(ec2, f"bun-{number}")
+    batch = of_lambda(2)
+
+    assert deliver(batch, context) == []
+
+    assert looks == [25]
+    assert len(answers.bodies) == 2
+    bodies = [json.loads(message.body) for message in _queue()._messages]
+    assert [body["generation"] for body in bodies].count(1) == 23
+    left = {each.id for each in _queue()._messages if json.loads(each.body)["generation"] == 0}
+    assert left == {each["messageId"] for each in batch}
+
+
+def test_a_message_that_comes_alone_waits_for_no_other(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    looks: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_several(2, answers, context)
+    monkeypatch.setattr(poll_queue, "receive", pytest.fail)
+
+    deliver(polls()[:1], context)
+
+    assert looks == [1]
+
+
+def test_no_more_messages_are_gathered_than_an_invocation_is_good_for(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def endless(_: str, __: int) -> list[dict[str, Any]]:
+        asked.append(1)
+        return [
+            {
+                "messageId": f"m{len(asked)}-{number}",
+                "receiptHandle": "r",
+                "body": "{}",
+                "attributes": {},
+            }
+            for number in range(10)
+        ]
+
+    monkeypatch.setattr(poll_queue, "receive", endless)
+    monkeypatch.setattr(poll_queue, "remove", lambda *_: None)
+    create_several(10, answers, context)
+
+    assert deliver(polls(), context) == []
+
+    assert len(asked) == 9
+
+
+@pytest.mark.parametrize("failing", ["receive", "remove"])
+def test_a_batch_that_can_not_be_enlarged_or_tidied_up_is_carried_on(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: str,
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise PassingFault("sqs: ConnectionClosedError")
+
+    create_several(3, answers, context)
+    batch = of_lambda(2)
+    monkeypatch.setattr(poll_queue, failing, cut_off)
+
+    assert deliver(batch, context) == []
+
+    generations = [json.loads(message.body)["generation"] for message in _queue()._messages]
+    assert generations.count(1) >= 2
+
+
+def test_a_gathered_message_that_fails_stays_in_the_queue_and_lambda_hears_only_of_its_own(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_several(2, answers, context)
+    poison = {"messageId": "p", "receiptHandle": "p", "body": "{}", "attributes": {}}
+    come = [[poison], []]
+    monkeypatch.setattr(poll_queue, "receive", lambda *_: come.pop(0))
+    removed: list[str] = []
+    monkeypatch.setattr(poll_queue, "remove", lambda _, handles: removed.extend(handles))
+
+    assert deliver(polls(), context) == []
+
+    assert removed == []
+
+
+def test_polls_of_one_delay_are_sent_together_ten_a_call(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_several(12, answers, context)
+    batch = polls()
+    calls: list[int] = []
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def counting(client: Any, name: str, arguments: Any) -> Any:
+        if name == "SendMessageBatch":
+            calls.append(len(arguments["Entries"]))
+        return call(client, name, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counting)
+    assert deliver(batch, context) == []
+
+    assert calls == [10, 2]
+    assert len(polls()) == 12
+
+
+@pytest.mark.parametrize(
+    ("sender_fault", "code", "is_reported"),
+    [(False, "InternalError", False), (True, "AccessDenied", True)],
+)
+def test_a_poll_that_alone_is_not_sent_harms_no_other(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    sender_fault: bool,
+    code: str,
+    is_reported: bool,
+) -> None:
+    create_several(3, answers, context)
+    batch = polls()
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def failing(client: Any, name: str, arguments: Any) -> Any:
+        if name != "SendMessageBatch":
+            return call(client, name, arguments)
+        failed = [{"Id": "1", "SenderFault": sender_fault, "Code": code}]
+        kept = [entry for entry in arguments["Entries"] if entry["Id"] != "1"]
+        return call(client, name, arguments | {"Entries": kept}) | {"Failed": failed}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", failing)
+        assert deliver(batch, context) == (["m1"] if is_reported else [])
+
+    again = [Poll.parse(record["body"]) for record in polls()]
+    generations = {poll.key.logical_id: poll.generation for poll in again}
+    of_the_other = {} if is_reported else {"Bundle1": 0}
+    assert generations == {"Bundle0": 1, "Bundle2": 1} | of_the_other
 
 
 def test_an_answer_that_nobody_waits_for_any_more_is_given_up(
