@@ -10,7 +10,7 @@ LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-v
 CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True .venv-checkov/bin/checkov \
   --framework cloudformation --skip-download --quiet --compact
 
-.PHONY: help setup demo sandbox test clients faults chaos check lint scan audit lock clean
+.PHONY: help setup demo sandbox test clients faults chaos bench check lint scan audit lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ REPLAY :=
 chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break a promise
 	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(if $(REPLAY),--replay '$(REPLAY)')
 
+bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost beside what one would use instead
+	@PYTHONPATH=functions .venv-bench/bin/python -m benchmarks
+
 check: $(SET_UP) ## Lint, check types, lint and scan the templates, audit, and run all tests, those of faults too
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory scan
@@ -85,6 +88,7 @@ lock: $(SET_UP) ## Pin anew what pyproject.toml asks for
 	$(LOCK) --extra function --group dev --output-file requirements-dev.txt
 	$(LOCK) --group checkov --output-file requirements-checkov.txt
 	$(LOCK) --group sam --output-file requirements-sam.txt
+	$(LOCK) --extra function --group dev --group bench --output-file requirements-bench.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-checkov .venv-sam .aws-sam build
+	rm -rf $(VENV) .venv-bench .venv-checkov .venv-sam .aws-sam build

@@ -1,7 +1,7 @@
 """`python -m sandbox serve`: the sandbox until Ctrl-C."""
 
 import json
-import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +12,8 @@ from rich.console import Console
 from sandbox import application, world
 from sandbox.clients import CREDENTIALS, REGION, Clients
 from sandbox.server import HOST, Server
+
+_LOOK = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,9 @@ def serve(
         if ready_file is not None:
             _write(ready_file, ready)
         console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)
-        threading.Event().wait()
+        # A signal that another thread took is handled here, and not before this thread wakes.
+        while True:
+            time.sleep(_LOOK)
 
 
 def _write(file: Path, ready: Ready) -> None:

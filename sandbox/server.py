@@ -1,12 +1,16 @@
 """The sandbox's server: moto's, with what moto lacks put into it, in one process."""
 
+import functools
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, cast
+from unittest.mock import patch
 
+from moto.core import responses, utils
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -15,7 +19,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from sandbox import applications, faults
+from sandbox import applications, faults, quotas
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
@@ -35,6 +39,8 @@ Receiver = Callable[[str, str, Mapping[str, str], bytes], tuple[int, str]]
 
 _OWN_RESPONSES = "/sandbox/responses/"
 _TICK = 0.1
+# Times as long as a tick took is waited until the next: thousands of bundle tasks make it long.
+_REST = 20
 # AWS waits one and two minutes; nobody wants to watch that.
 _RETRY_DELAYS = (1.0, 2.0)
 
@@ -50,6 +56,7 @@ class Server:
     * `GET /sandbox/signals`: each signal to a wait condition handle, as it was received;
     * `GET /sandbox/events`: each event that was put onto a bus of EventBridge;
     * `GET /sandbox/api-calls`: how often each function has made each API call;
+    * `GET /sandbox/invocations`: how often each function was invoked;
     * `GET /sandbox/messages`: each message that was put into an SQS queue;
     * `/sandbox/faults`: the faults that strike calls; README.md says how they are set.
 
@@ -86,20 +93,26 @@ class Server:
 
     def _install(self, parts: ExitStack) -> None:
         parts.callback(self._http.server_close)
+        # moto looks through a service's class in each call.
+        names = functools.cache(utils.method_names_from_class)
+        parts.enter_context(patch.object(responses, "method_names_from_class", names))
         parts.enter_context(ec2.install())
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())
+        parts.enter_context(quotas.enforced())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
-        service = functions.install(
+        self._functions = functions.install(
             environment,
             Logs(self._calls).write,
             retry_delays=_RETRY_DELAYS,
             faults=self._faults,
             calls=self._calls,
         )
-        parts.callback(service.close)
-        parts.callback(event_sources.install(service, self._faults, self._calls).close)
-        self._faulty = faults.FaultyApp(self._call, self._faults, self._calls, service.calling)
+        parts.callback(self._functions.close)
+        parts.callback(event_sources.install(self._functions, self._faults, self._calls).close)
+        self._faulty = faults.FaultyApp(
+            self._call, self._faults, self._calls, self._functions.calling
+        )
         self._stacks = cloudformation.install(lambda: self.endpoint)
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
@@ -142,12 +155,14 @@ class Server:
                 report = self._events.described()
             case "api-calls":
                 report = self._calls.described()
+            case "invocations":
+                report = self._functions.invocations()
             case "messages":
                 report = self._messages.described()
             case _:
                 return Response(
-                    "There is api-calls, bundle-requests, events, faults, messages, responses "
-                    "and signals here.\n",
+                    "There is api-calls, bundle-requests, events, faults, invocations, messages, "
+                    "responses and signals here.\n",
                     status=404,
                 )
         return Response(json.dumps(report, indent=2) + "\n", content_type="application/json")
@@ -183,5 +198,8 @@ def _received(request: Request, receive: Receiver) -> Response:
 
 
 def _tick(ended: threading.Event) -> None:
-    while not ended.wait(_TICK):
+    pause = _TICK
+    while not ended.wait(pause):
+        began = time.monotonic()
         ec2.advance_all()
+        pause = max(_TICK, _REST * (time.monotonic() - began))

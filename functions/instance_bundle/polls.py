@@ -62,6 +62,8 @@ class Batch:
         self._taken: Mapping[str, Record | InstanceBundleError] = {}
         self._look: Callable[[Record], Task | None] = lambda _: None
         self._continuations: dict[str, Continuation] = {}
+        self._given = context.get_remaining_time_in_millis()
+        self._resumed = 0
 
     def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
         """Carry on each request of the batch; report the messages that failed, to come again.
@@ -213,6 +215,12 @@ class Batch:
                 raise taken
 
     def _resume(self, record: Record, message_id: str, poll: Poll) -> None:
+        if self._resumed and self._context.get_remaining_time_in_millis() < self._given / 3:
+            # What is left is for the polls that go on: a batch that is cut off comes again late.
+            logger.warning("Will look again: the time is short", taken_up=self._resumed)
+            poll_queue.send(self._queue_url, poll, pace.SOONEST)
+            return
+        self._resumed += 1
         try:
             continuation = self._resource.resume(record, lambda: self._look(record), self._context)
         except PassingFault as fault:

@@ -160,10 +160,11 @@ class Backend(CloudFormationBackend):
         return found
 
     def _find(self, name_or_stack_id: str) -> Stack | None:
-        for stack in self.all_stacks():
-            if stack.stack_id == name_or_stack_id:
-                return stack
-            if stack.name == name_or_stack_id and not stack.deleted:
+        with self._changed:
+            if name_or_stack_id in self._stacks:
+                return self._stacks[name_or_stack_id]
+        for stack in self.live_stacks():
+            if stack.name == name_or_stack_id:
                 return stack
         return None
 

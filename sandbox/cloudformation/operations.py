@@ -1,6 +1,6 @@
 """Creating, updating and deleting stacks, as CloudFormation goes about it.
 
-An operation runs in a thread of its own. It starts every resource whose needs are met, looks until
+An operation runs in a thread of its own. It starts every resource whose needs are met, waits until
 work under way has an outcome, and goes on from there. Updates know replacement, clean-up and
 rollback; what they lack is said at `Operations.update`.
 """
@@ -8,9 +8,11 @@ rollback; what they lack is said at `Operations.update`.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
@@ -30,6 +32,7 @@ from sandbox.cloudformation.templates import Template
 log = logging.getLogger("sandbox")
 
 _LOOK = 0.2  # seconds between looks at the clock, which may be a simulated one and jump
+_REST = 20  # times as long as a look took is waited until the next
 _JOIN = 2.0  # seconds that a thread is given to end
 
 
@@ -58,6 +61,10 @@ class _Walk:
         self._interrupted = interrupted
         self._under_way: dict[str, Work] = {}
         self._failed: list[str] = []
+
+    def has_news(self) -> bool:
+        """Whether there is something to do for a walk that waits."""
+        return self._stopping() or any(work.outcome() for work in self._under_way.values())
 
     def run(self, wait: Callable[[], None]) -> list[str]:
         """Returns the resources that failed."""
@@ -123,8 +130,19 @@ def _retained_on_replacement(resource: Resource) -> bool:
     return resource.declaration.update_replace_policy == "Retain"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """An operation that waits until it has something to do."""
+
+    has_news: Callable[[], bool]
+    woken: Event = field(default_factory=Event)
+
+
 class Operations:
-    """Runs operations on stacks, each in a thread, one at a time on each stack."""
+    """Runs operations on stacks, each in a thread, one at a time on each stack.
+
+    One thread looks for all that wait, so that an answer to one of many stacks wakes that one.
+    """
 
     def __init__(
         self, custom_resources: Provider, own: Mapping[str, Provider], changed: Condition
@@ -136,7 +154,9 @@ class Operations:
         self._placeholders = Placeholders()
         self._changed = changed
         self._threads: dict[str, Thread] = {}
+        self._waiting: set[_Waiting] = set()
         self._closed = False
+        Thread(target=self._look_on, name="operations", daemon=True).start()
 
     def start(self, stack: Stack, operation: object, run: Callable[[], None]) -> None:
         """Run `operation`, which has begun on the stack, once the one before it has ended."""
@@ -354,13 +374,34 @@ class Operations:
             persevere=persevere,
             interrupted=lambda: stack.operation is not operation,
         )
-        return walk.run(lambda: self._wait(stack))
+        return walk.run(lambda: self._wait(stack, walk))
 
-    def _wait(self, stack: Stack) -> None:
+    def _wait(self, stack: Stack, walk: _Walk) -> None:
+        waiting = _Waiting(lambda: stack.abandoned or walk.has_news())
         with self._changed:
             self._check_open(stack)
-            self._changed.wait(_LOOK)
-            self._check_open(stack)
+            if waiting.has_news():
+                return
+            self._waiting.add(waiting)
+        waiting.woken.wait()
+        self._check_open(stack)
+
+    def _look_on(self) -> None:
+        while not self._closed:
+            with self._changed:
+                self._changed.wait(_LOOK)
+                began = time.monotonic()
+                self._wake()
+            # Where thousands wait, looking takes its time, but little of everybody's.
+            time.sleep(_REST * (time.monotonic() - began))
+        with self._changed:
+            self._wake()
+
+    def _wake(self) -> None:
+        woken = {waiting for waiting in self._waiting if self._closed or waiting.has_news()}
+        self._waiting -= woken
+        for waiting in woken:
+            waiting.woken.set()
 
 
 def _restore_retyped(stack: Stack, forth: Convergence) -> dict[str, Resource]:

@@ -93,8 +93,8 @@ class Stack:
     """A stack and its history.
 
     Its operation's thread writes, and API calls read, each under the lock of `changed`, which is
-    notified on every change. `exports` are all exports of the region, by name; `importer` names
-    a stack that uses an export.
+    notified when an operation begins. `exports` are all exports of the region, by name; `importer`
+    names a stack that uses an export.
     """
 
     def __init__(
@@ -158,6 +158,7 @@ class Stack:
         """Begin an operation, which supersedes a running one. Returns what stands for it."""
         with self.changed:
             self.operation = operation = object()
+            self.changed.notify_all()
         self.become(status, reason, operation=operation)
         return operation
 
@@ -170,7 +171,6 @@ class Stack:
             event = self._event(
                 self.name, self.stack_id, STACK_TYPE, status, reason, properties=None
             )
-            self.changed.notify_all()
         self._announce(event)
 
     def note(self, resource: Resource, *, kept: bool = True) -> None:
@@ -187,7 +187,6 @@ class Stack:
                 resource.reason,
                 properties=json.dumps(resource.shown) if resource.shown else None,
             )
-            self.changed.notify_all()
         self._announce(event)
 
     def keep(self, resource: Resource) -> None:

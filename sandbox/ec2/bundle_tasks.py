@@ -324,6 +324,11 @@ class BundleTasks:
 
     def _move(self, task: BundleTask, view: View) -> None:
         """Do what a state brings with it, and only then let the task read so."""
+        if view.state != task.view.state:
+            view = self._enter(task, view)
+        task.view = view
+
+    def _enter(self, task: BundleTask, view: View) -> View:
         if view.state in {"storing", "complete"}:
             try:
                 self._write(task, whole=view.state == "complete")
@@ -334,7 +339,7 @@ class BundleTasks:
         if view.state == "failed":
             self._remove_written(task)
         self._shut_down_or_run(task, ended=view.ended, begun=view.state != "pending")
-        task.view = view
+        return view
 
     def _write(self, task: BundleTask, *, whole: bool) -> None:
         """Write the parts, and when the bundle is whole the manifest, which comes last."""

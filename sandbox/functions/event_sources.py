@@ -24,6 +24,7 @@ from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
 from sandbox.calls_made import CallsMade
 from sandbox.faults import MESSAGE_DELIVERY, Faults
+from sandbox.functions import queues
 from sandbox.functions.runtime import InvokeResult
 from sandbox.functions.service import Functions
 
@@ -186,6 +187,7 @@ def install(
     sources._moto.enter_context(
         patch.object(Queue, "lambda_event_source_mappings", _NoMappings(), create=True)
     )
+    sources._moto.enter_context(queues.quick())
     for change in _CHANGES_OF_A_QUEUE:
         guarded = _guarded(getattr(SQSBackend, change))
         sources._moto.enter_context(patch.object(SQSBackend, change, guarded))

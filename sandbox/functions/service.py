@@ -17,7 +17,7 @@ import threading
 import time
 import uuid
 import zipfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -48,6 +48,9 @@ from sandbox.functions.runtime import (
 logger = logging.getLogger("sandbox")
 
 _JOIN_SECONDS = 2.0
+
+_PATIENCE_SECONDS = 10.0
+"""How long an asynchronous event waits for an environment before its age is looked at again."""
 
 
 class TooManyRequestsException(LambdaClientError):
@@ -97,8 +100,12 @@ class _AsyncEvent:
 
 @dataclass(slots=True)
 class _Pool:
-    """The environments of one function; the last used of the idle ones comes last."""
+    """The environments of one function; the last used of the idle ones comes last.
 
+    freed: notified of each that is free again.
+    """
+
+    freed: threading.Condition
     idle: list[ExecutionEnvironment] = field(default_factory=list)
     busy: list[ExecutionEnvironment] = field(default_factory=list)
 
@@ -129,8 +136,9 @@ class Functions:
         self._faults = faults
         self._calls = calls
         self._code = _CodeStore()
-        self._pools: defaultdict[str, _Pool] = defaultdict(_Pool)
-        self._freed = threading.Condition()
+        self._lock = threading.Lock()
+        self._pools = defaultdict[str, _Pool](lambda: _Pool(threading.Condition(self._lock)))
+        self._invocations: Counter[str] = Counter()
         self._closed = threading.Event()
         self._threads: set[threading.Thread] = set()
         self._moto = ExitStack()
@@ -149,6 +157,8 @@ class Functions:
         Raises TooManyRequestsException if there is none by then, or the sandbox is closing.
         """
         environment = self._acquire(function, self._deployment(function), patience)
+        with self._lock:
+            self._invocations[function.function_name] += 1
         try:
             return environment.invoke(
                 request_id or str(uuid.uuid4()), payload, float(function.timeout)
@@ -181,13 +191,20 @@ class Functions:
         The SDK names it in the user agent; of other requests the connection's local port tells,
         which takes long to look up.
         """
-        with self._freed:
+        with self._lock:
             busy = [environment for pool in self._pools.values() for environment in pool.busy]
         named = re.search(r"\bapp/(\w+)", user_agent)
         if named is not None or "Boto3/" in user_agent or "aws-cli/" in user_agent:
             name = named and named[1]
             return next((environment for environment in busy if environment.name == name), None)
         return next((environment for environment in busy if environment.owns_port(port)), None)
+
+    def invocations(self) -> list[dict[str, Any]]:
+        """How often each function was invoked, what was throttled not counted, as JSON can hold it:
+        `function` and `count`, sorted by function."""
+        with self._lock:
+            counts = sorted(self._invocations.items())
+        return [{"function": function, "count": count} for function, count in counts]
 
     def spawn(self, task: Callable[[], None]) -> None:
         """Run a task in a thread of its own, which close() waits for; once closed, do nothing."""
@@ -196,11 +213,11 @@ class Functions:
             try:
                 task()
             finally:
-                with self._freed:
+                with self._lock:
                     self._threads.discard(thread)
 
         thread = threading.Thread(target=run, name="sandbox function task", daemon=True)
-        with self._freed:
+        with self._lock:
             if self._closed.is_set():
                 return
             self._threads.add(thread)
@@ -211,11 +228,12 @@ class Functions:
 
         Running invocations end at once, as if their processes had been killed.
         """
-        with self._freed:
+        with self._lock:
             if self._closed.is_set():
                 return
             self._closed.set()
-            self._freed.notify_all()
+            for pool in self._pools.values():
+                pool.freed.notify_all()
             environments = [e for pool in self._pools.values() for e in pool.idle + pool.busy]
             threads = list(self._threads)
         self._moto.close()
@@ -251,9 +269,9 @@ class Functions:
         self, function: LambdaFunction, deployment: Deployment, patience: float
     ) -> ExecutionEnvironment:
         limit = _concurrency_limit(function, self._concurrency)
-        with self._freed:
+        with self._lock:
             pool = self._pools[function.function_arn]
-            self._freed.wait_for(
+            pool.freed.wait_for(
                 lambda: len(pool.busy) < limit or self._closed.is_set(), timeout=patience
             )
             if len(pool.busy) >= limit or self._closed.is_set():
@@ -271,12 +289,12 @@ class Functions:
 
     def _release(self, function: LambdaFunction, environment: ExecutionEnvironment) -> None:
         keep = environment.alive
-        with self._freed:
+        with self._lock:
             pool = self._pools[function.function_arn]
             pool.busy.remove(environment)
             if keep:
                 pool.idle.append(environment)
-            self._freed.notify_all()
+            pool.freed.notify()
         if not keep or self._closed.is_set():
             environment.close()
 
@@ -298,7 +316,10 @@ class Functions:
                 return
             try:
                 result = self.invoke(
-                    event.function(), event.payload, request_id=event.request_id, patience=1.0
+                    event.function(),
+                    event.payload,
+                    request_id=event.request_id,
+                    patience=_PATIENCE_SECONDS,
                 )
             except TooManyRequestsException:
                 continue  # throttling costs an asynchronous event time, but no attempt

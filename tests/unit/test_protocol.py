@@ -815,6 +815,41 @@ def test_a_poll_that_alone_is_not_sent_harms_no_other(
     assert generations == {"Bundle0": 1, "Bundle2": 1} | of_the_other
 
 
+def test_a_batch_whose_calls_are_slow_puts_off_what_its_time_is_too_short_for(
+    ec2: Ec2, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_several(5, answers, Context())
+    batch = polls()
+    context = Context(seconds_left=30)
+    resume = app.resource.resume
+
+    def slow(*arguments: Any) -> Continuation | None:
+        context.seconds_left -= 9
+        return resume(*arguments)
+
+    monkeypatch.setattr(app.resource, "resume", slow)
+    assert deliver(batch, context) == []
+
+    assert [Poll.parse(record["body"]).generation for record in polls()] == [0, 0, 1, 1, 1]
+
+
+def test_a_poll_that_is_alone_is_carried_on_however_short_the_time_is(
+    ec2: Ec2, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context()
+    app.handler(event(answers), context)
+    take = app.ledger().take
+
+    def slow(*arguments: Any) -> Record:
+        context.seconds_left = 1
+        return take(*arguments)
+
+    monkeypatch.setattr(app.ledger(), "take", slow)
+    assert deliver(polls(), context) == []
+
+    assert [Poll.parse(record["body"]).generation for record in polls()] == [1]
+
+
 def test_an_answer_that_nobody_waits_for_any_more_is_given_up(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,1 @@
+"""How many requests each design can have under way before it breaks."""

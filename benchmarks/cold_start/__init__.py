@@ -1,0 +1,1 @@
+"""What the first request to a function costs, and what memory to give it."""

@@ -1,0 +1,1 @@
+"""Functions that ours is measured beside; they run with its installed packages."""

@@ -1,0 +1,217 @@
+"""Requests to functions with AWS's answers to them, recorded of the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cold_start.measured import MeasuredEnvironment
+from benchmarks.cold_start.tape import Endpoint, Tape, forwarding
+from sandbox import world
+from sandbox.artifact import REPOSITORY
+from sandbox.clients import Clients
+from sandbox.functions.runtime import Deployment, Runtime
+from sandbox.serve import Ready, running
+
+_EVENTS = REPOSITORY / "events"
+_TASK_SECONDS = "86400"
+"""Seconds that bundle tasks take: none ends while it is polled."""
+
+APPLICATION = "instance_bundle.app.handler"
+STOCK = "benchmarks.cold_start.functions.stock.handler"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An event and the answers of AWS's.
+
+    Attributes:
+        event: JSON.
+        tape: the answers.
+    """
+
+    event: bytes
+    tape: Tape = field(default_factory=Tape)
+
+
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """What was recorded of each function.
+
+    Attributes:
+        deployment: what the sandbox deploys, the code aside; all functions have its variables.
+        create: a Create that starts a bundle, to the application.
+        polls: batches of polls of bundles that still run, to the application, by their sizes.
+        stock_create: the same Create, to the stock function.
+        stock_poll: the poll that the stock function takes: there are no batches of them.
+    """
+
+    deployment: Deployment
+    create: Recording
+    polls: Mapping[int, Recording]
+    stock_create: Recording
+    stock_poll: Recording
+
+
+def record(
+    code: Path,
+    runtime: Runtime,
+    endpoint: Endpoint,
+    sizes: Collection[int],
+    say: Callable[[str], None],
+) -> Recordings:
+    """Carry out the requests in a sandbox, with an endpoint of one's own between.
+
+    Args:
+        code: the application's, with `benchmarks/cold_start/functions` in it.
+        runtime: what runs functions.
+        endpoint: where functions are to call AWS, then and later.
+        sizes: of the batches of polls.
+        say: takes a line of progress.
+    """
+    with running() as ready:
+        endpoint.server = forwarding(ready.endpoint)
+        clients = Clients(ready.endpoint)
+        deployment = _deployment(clients, ready, code, endpoint)
+        instances = _instances(clients, ready, max(sizes) + 1)
+        creates = [_create(number, instance, endpoint) for number, instance in enumerate(instances)]
+        recorder = _Recorder(ready.endpoint, endpoint, runtime)
+        say(f"recording {len(creates)} Creates, and batches of {', '.join(map(str, sizes))} polls")
+        with recorder.invoking(deployment) as invoke:
+            create, *_ = [invoke(event) for event in creates[:-1]]
+            polls = {}
+            for generation, size in enumerate(sizes, start=1):
+                _empty_queue(clients)
+                polls[size] = invoke(_polls(creates[:size], generation))
+        with recorder.invoking(replace(deployment, handler=STOCK)) as invoke:
+            stock_create = invoke(creates[-1])
+            stock_poll = invoke({**creates[-1], **_crhelper_poll(clients, instances[-1])})
+    return Recordings(deployment, create, polls, stock_create, stock_poll)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorder:
+    sandbox: str
+    endpoint: Endpoint
+    runtime: Runtime
+
+    @contextmanager
+    def invoking(
+        self, deployment: Deployment
+    ) -> Iterator[Callable[[Mapping[str, Any]], Recording]]:
+        """A function in an environment of its own, which is invoked and recorded."""
+        environment = MeasuredEnvironment(deployment, self.runtime)
+
+        def invoke(event: Mapping[str, Any]) -> Recording:
+            recording = Recording(json.dumps(event).encode())
+            self.endpoint.server = recording.tape.recording(forwarding(self.sandbox))
+            environment.measure(recording.event)
+            return recording
+
+        try:
+            yield invoke
+        finally:
+            environment.close()
+
+
+def _deployment(clients: Clients, ready: Ready, code: Path, endpoint: Endpoint) -> Deployment:
+    """The application's function as it is deployed, but with a queue that no function polls."""
+    deployed = clients.functions.get_function_configuration(FunctionName=ready.service_token)
+    return Deployment(
+        name=deployed["FunctionName"],
+        arn=deployed["FunctionArn"],
+        version="$LATEST",
+        region=ready.region,
+        runtime=deployed["Runtime"],
+        handler=deployed["Handler"],
+        memory=deployed["MemorySize"],
+        code=code,
+        log_group=ready.log_group,
+        log_format="JSON",
+        log_level=None,
+        variables={
+            **deployed["Environment"]["Variables"],
+            "LEDGER_TABLE": world.LEDGER_TABLE,
+            "POLL_QUEUE_URL": f"{endpoint.url}/123456789012/{world.POLL_QUEUE}",
+            "AWS_ENDPOINT_URL": endpoint.url,
+            "SANDBOX_RESPONSE_ORIGIN": endpoint.url,
+            # On AWS the code's directory can't be written to.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+    )
+
+
+def _instances(clients: Clients, ready: Ready, count: int) -> list[str]:
+    ec2 = clients.ec2
+    [like] = ec2.describe_instances(InstanceIds=[ready.instance_id])["Reservations"]
+    run = ec2.run_instances(
+        ImageId=like["Instances"][0]["ImageId"],
+        MinCount=count,
+        MaxCount=count,
+        TagSpecifications=[
+            {
+                "ResourceType": "instance",
+                "Tags": [{"Key": "sandbox:seconds", "Value": _TASK_SECONDS}],
+            }
+        ],
+    )
+    return [instance["InstanceId"] for instance in run["Instances"]]
+
+
+def _create(number: int, instance_id: str, endpoint: Endpoint) -> dict[str, Any]:
+    """`events/create.json`, for another resource."""
+    event: dict[str, Any] = json.loads((_EVENTS / "create.json").read_text())
+    storage = event["ResourceProperties"]["Storage"]["S3"]
+    event["ResourceProperties"]["InstanceId"] = instance_id
+    storage["Prefix"] = f"{storage['Prefix']}-{number}"
+    event["LogicalResourceId"] += str(number)
+    event["ResponseURL"] = f"{endpoint.url}/sandbox/responses/{number}"
+    return event
+
+
+def _empty_queue(clients: Clients) -> None:
+    """Take away what was sent so far: a batch would gather it. A purge is allowed once a minute."""
+    sqs = clients.client("sqs")
+    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=world.POLL_QUEUE)["QueueUrl"])
+    sqs.create_queue(QueueName=world.POLL_QUEUE)
+
+
+def _polls(creates: Sequence[Mapping[str, Any]], generation: int) -> dict[str, Any]:
+    """`events/poll.json`, with a message for each Create."""
+    batch: dict[str, Any] = json.loads((_EVENTS / "poll.json").read_text())
+    message = batch["Records"][0]
+    bodies = [
+        {
+            **json.loads(message["body"]),
+            "generation": generation,
+            "key": {
+                "stack_id": create["StackId"],
+                "logical_id": create["LogicalResourceId"],
+                "request_id": create["RequestId"],
+            },
+        }
+        for create in creates
+    ]
+    return {
+        "Records": [
+            {**message, "messageId": f"message-{number}", "body": json.dumps(body)}
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+def _crhelper_poll(clients: Clients, instance_id: str) -> dict[str, Any]:
+    """What crhelper's rule adds to an event, so that it is a poll."""
+    [task] = clients.ec2.describe_bundle_tasks(
+        Filters=[{"Name": "instance-id", "Values": [instance_id]}]
+    )["BundleTasks"]
+    return {
+        "CrHelperPoll": True,
+        "CrHelperPermission": "permission",
+        "CrHelperRule": "rule",
+        "CrHelperData": {"BundleId": task["BundleId"]},
+    }

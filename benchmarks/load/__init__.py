@@ -1,0 +1,1 @@
+"""A thousand stacks at once, through the sandbox."""

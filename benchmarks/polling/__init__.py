@@ -1,0 +1,1 @@
+"""Pollers of bundle tasks, side by side on the same simulated EC2."""

@@ -1,0 +1,46 @@
+"""What AWS asks for in US East (N. Virginia), in US dollars, with no free tier.
+
+The pages were not read live on that day, but in copies: look at them before you rely on money.
+"""
+
+from __future__ import annotations
+
+from benchmarks.polling.outcome import Usage
+
+AS_OF = "2026-11-24"
+"""The day on which the prices below were put down."""
+
+LAMBDA_REQUEST = 0.20 / 1e6
+"""An invocation (https://aws.amazon.com/lambda/pricing/)."""
+LAMBDA_GB_SECOND = 0.0000166667
+"""x86, the first tier (the same page)."""
+SQS_REQUEST = 0.40 / 1e6
+"""A request to a standard queue, of up to 64 KB (https://aws.amazon.com/sqs/pricing/)."""
+DYNAMODB_WRITE_UNIT = 0.625 / 1e6
+"""On demand (https://aws.amazon.com/dynamodb/pricing/on-demand/)."""
+STATE_TRANSITION = 25 / 1e6
+"""Of a standard workflow; a retry is one (https://aws.amazon.com/step-functions/pricing/)."""
+
+MONTH = 30 * 24 * 3600
+"""Seconds."""
+
+
+def cost(usage: Usage) -> float:
+    """Dollars. Scheduled rules of EventBridge on the default bus are free."""
+    return (
+        usage.invocations * LAMBDA_REQUEST
+        + usage.gb_seconds * LAMBDA_GB_SECOND
+        + usage.sqs_requests * SQS_REQUEST
+        + usage.write_units * DYNAMODB_WRITE_UNIT
+        + usage.transitions * STATE_TRANSITION
+    )
+
+
+def idle_month(pollers: int, long_poll: float) -> float:
+    """Dollars for a month in which Lambda's pollers find nothing in a queue.
+
+    Args:
+        pollers: that poll at once.
+        long_poll: seconds of each poll.
+    """
+    return pollers * MONTH / long_poll * SQS_REQUEST
