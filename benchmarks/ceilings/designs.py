@@ -112,8 +112,8 @@ UNIT = 1_024
 INVOCATION = 0.2
 """Seconds that an invocation for one look is taken to last, in any design."""
 BATCH = 4.0
-"""Seconds that a message of a full batch is taken to be in flight, and its invocation to last: the
-batching window, and 0.03 for each poll."""
+"""Seconds that a message of a full batch is taken to be in flight, and its invocation to last: a
+second in which it is gathered, and 0.03 for each poll."""
 WRITES_OF_A_POLL = 2
 """The ledger's `take` and `carry_on`."""
 CRHELPER_INTERVAL = 120

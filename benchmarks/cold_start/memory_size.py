@@ -9,25 +9,16 @@ from statistics import linear_regression, median
 from benchmarks.cold_start.measured import MeasuredEnvironment, Taken
 from benchmarks.cold_start.recordings import Recording, Recordings
 from benchmarks.cold_start.tape import Endpoint
+from benchmarks.polling.assumptions import FULL_PROCESSOR
+from benchmarks.prices import LAMBDA_GB_SECOND, LAMBDA_REQUEST
 from benchmarks.section import Table
 from sandbox.functions.runtime import Runtime
 
 BATCHES = (1, 10, 50, 100)
-"""Sizes of the batches of polls that are measured; the template lets a batch have 100."""
+"""Sizes of the batches of polls that are measured; the function gathers 100 at the most."""
 
 MEMORY_SIZES = (128, 256, 512, 1024, 1769)
 """MB."""
-
-_FULL = 1769
-"""MB at which a function has one vCPU; it gets a share of it in proportion to its memory.
-
-https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html"""
-
-_GB_SECOND = 0.0000166667
-"""Dollars of a GB-second, x86, us-east-1 (https://aws.amazon.com/lambda/pricing/)."""
-
-_REQUEST = 0.20 / 1e6
-"""Dollars of an invocation (the same page)."""
 
 _WAIT = 0.01
 """Seconds from a call to its answer, assumed: DynamoDB says single-digit milliseconds
@@ -156,18 +147,18 @@ def _expected(cost: Cost) -> Table:
         ),
         notes=(
             (
-                f"Processor time over the share of a vCPU (MB / {_FULL}), a vCPU taken to be as "
-                f"fast as this machine's, and {_WAIT * 1000:.0f} ms of waiting for each call, "
-                "which is assumed."
+                f"Processor time over the share of a vCPU (MB / {FULL_PROCESSOR}), a vCPU taken "
+                f"to be as fast as this machine's, and {_WAIT * 1000:.0f} ms of waiting for each "
+                "call, which is assumed."
             ),
-            f"At ${_GB_SECOND:.10f} a GB-second and $0.20 a million invocations.",
+            f"At ${LAMBDA_GB_SECOND:.10f} a GB-second and $0.20 a million invocations.",
         ),
     )
 
 
 def _seconds(processor: float, calls: int, megabytes: int) -> float:
     """How long it takes on Lambda."""
-    return processor * _FULL / min(megabytes, _FULL) + calls * _WAIT
+    return processor * FULL_PROCESSOR / min(megabytes, FULL_PROCESSOR) + calls * _WAIT
 
 
 def _batch(cost: Cost, size: int, megabytes: int) -> float:
@@ -178,7 +169,9 @@ def _batch(cost: Cost, size: int, megabytes: int) -> float:
 
 def _price(cost: Cost, size: int, megabytes: int) -> float:
     """Dollars of a million polls."""
-    invocation = _batch(cost, size, megabytes) * megabytes / 1024 * _GB_SECOND + _REQUEST
+    invocation = (
+        _batch(cost, size, megabytes) * megabytes / 1024 * LAMBDA_GB_SECOND + LAMBDA_REQUEST
+    )
     return 1e6 / size * invocation
 
 

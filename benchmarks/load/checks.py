@@ -32,27 +32,26 @@ class Seen:
     left_in_queues: int
 
 
-def problems(created: Sequence[Stack], deleted: Sequence[Stack], seen: Seen) -> tuple[str, ...]:
+def problems(stacks: Sequence[Stack], seen: Seen) -> tuple[str, ...]:
     """What did not end as it should have, a sentence each; none if all did.
 
     Args:
-        created: the stacks when their creation was over.
-        deleted: the same stacks when their deletion was over.
+        stacks: when their creation was over.
+        seen: what is on record.
     """
     return (
-        *_of_statuses(created, "CREATE_COMPLETE"),
-        *_of_statuses(deleted, "DELETE_COMPLETE"),
-        *_of_outputs(created, seen),
-        *_of_bundle_requests(created, seen.bundle_requests),
-        *_of_responses(created, seen.responses),
+        *_of_statuses(stacks),
+        *_of_outputs(stacks, seen),
+        *_of_bundle_requests(stacks, seen.bundle_requests),
+        *_of_responses(stacks, seen.responses),
         *([f"{seen.left_in_queues} messages are left"] if seen.left_in_queues else []),
     )
 
 
-def _of_statuses(stacks: Iterable[Stack], wanted: str) -> Iterator[str]:
+def _of_statuses(stacks: Iterable[Stack]) -> Iterator[str]:
     for stack in stacks:
-        if stack.status != wanted:
-            yield f"{stack.name} is {stack.status}, not {wanted}: {stack.reason}"
+        if stack.status != "CREATE_COMPLETE":
+            yield f"{stack.name} is {stack.status}: {stack.reason}"
 
 
 def _of_outputs(stacks: Sequence[Stack], seen: Seen) -> Iterator[str]:
@@ -85,8 +84,8 @@ def _of_responses(stacks: Sequence[Stack], responses: Sequence[Mapping[str, Any]
     taken = {response["requestId"]: response for response in responses if response["taken"]}
     answers = Counter(response["stackId"] for response in taken.values())
     for stack in stacks:
-        if answers[stack.stack_id] != 2:
-            yield f"{stack.name} had {answers[stack.stack_id]} requests answered, not 2"
+        if answers[stack.stack_id] != 1:
+            yield f"{stack.name} had {answers[stack.stack_id]} requests answered, not 1"
     for response in responses:
         if response["body"]["Status"] != "SUCCESS":
             yield f"{response['stackId']} was answered {response['body']}"

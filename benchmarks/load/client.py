@@ -68,14 +68,6 @@ def create(share: Share) -> tuple[Stack, ...]:
     )
 
 
-def delete(share: Share) -> tuple[Stack, ...]:
-    """Have all stacks deleted, and wait for none."""
-    cloudformation = Clients(share.endpoint).cloudformation
-    for stack in share.stacks:
-        cloudformation.delete_stack(StackName=stack.stack_id)
-    return share.stacks
-
-
 def see_through(share: Share) -> tuple[Stack, ...]:
     """Wait until all stacks are at rest."""
     look = _looking(Clients(share.endpoint))

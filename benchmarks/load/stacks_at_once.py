@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import psutil
 
@@ -20,7 +21,7 @@ from benchmarks.section import Section, Table
 
 STACKS = 1000
 CLIENTS = 4
-"""Processes that create, watch and delete stacks."""
+"""Processes that create and watch stacks."""
 
 TASK_SECONDS = 60
 """Seconds that a bundle task takes."""
@@ -38,23 +39,21 @@ class LoadFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """Creating, or deleting, all stacks: from the first call until all are at rest.
+class Creation:
+    """The creation of all stacks: from the first call until all were at rest.
 
     Attributes:
-        name: what was done.
         stacks: how many.
-        asked: seconds until the last call that began it was answered.
+        begun: seconds until the last call that began it was answered.
         seconds: until all were at rest.
         usage: what each group of processes took.
-        calls: how often the functions made each API call.
+        calls: how often the functions made each API call, once the application was deployed.
         invocations: of the functions.
         timed_out: those that were killed at their time-out.
     """
 
-    name: str
     stacks: int
-    asked: float
+    begun: float
     seconds: float
     usage: Mapping[str, Usage]
     calls: Mapping[str, int]
@@ -63,10 +62,11 @@ class Phase:
 
 
 def run(say: Callable[[str], None], stacks: int = STACKS) -> Section:
-    """Create this many stacks at once, delete them, and check each.
+    """Create this many stacks at once, and check each.
 
     Args:
         say: takes a line of progress.
+        stacks: how many.
 
     Raises:
         LoadFailed: something did not end right; says what.
@@ -74,10 +74,8 @@ def run(say: Callable[[str], None], stacks: int = STACKS) -> Section:
     with loaded_sandbox.running() as sandbox, _pool() as pool:
         sandbox.bound_polls(POLLS_AT_ONCE)
         instances = sandbox.instances(stacks, TASK_SECONDS)
-        load = _Load(sandbox, pool, say)
-        begun = [Stack(f"load-{n}", instance) for n, instance in enumerate(instances)]
-        creation, created = load.phase("Creating", client.create, begun)
-        deletion, deleted = load.phase("Deleting", client.delete, created)
+        to_create = [Stack(f"load-{n}", instance) for n, instance in enumerate(instances)]
+        creation, created = _create(sandbox, pool, to_create, say)
         seen = Seen(
             bucket=sandbox.ready["bucket"],
             bundle_requests=sandbox.record("bundle-requests"),
@@ -85,10 +83,10 @@ def run(say: Callable[[str], None], stacks: int = STACKS) -> Section:
             keys=sandbox.keys(),
             left_in_queues=sandbox.left_in_queues(),
         )
-    if found := problems(created, deleted, seen):
+    if found := problems(created, seen):
         raise LoadFailed("\n".join(found[:20]))
-    say(f"{stacks} stacks were created and deleted, and all ended right")
-    return Section("Load", (_table(creation, deletion),))
+    say(f"{stacks} stacks were created, and all ended right")
+    return Section("Load", (_table(creation),))
 
 
 def _pool() -> ProcessPoolExecutor:
@@ -96,113 +94,105 @@ def _pool() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(CLIENTS, mp_context=multiprocessing.get_context("spawn"))
 
 
-class _Load:
-    """The stacks of one sandbox, dealt out to the clients."""
+def _create(
+    sandbox: LoadSandbox,
+    pool: ProcessPoolExecutor,
+    stacks: Sequence[Stack],
+    say: Callable[[str], None],
+) -> tuple[Creation, list[Stack]]:
+    """Begin all stacks, dealt out to the clients, and see them through."""
 
-    def __init__(
-        self, sandbox: LoadSandbox, pool: ProcessPoolExecutor, say: Callable[[str], None]
-    ) -> None:
-        self._sandbox = sandbox
-        self._pool = pool
-        self._say = say
+    def deal(work: Callable[[Share], tuple[Stack, ...]], stacks: Sequence[Stack]) -> list[Stack]:
+        ready = sandbox.ready
+        shares = [
+            Share(ready["endpoint"], ready["bucket"], tuple(stacks[n::CLIENTS]))
+            for n in range(CLIENTS)
+        ]
+        return [stack for done in pool.map(work, shares) for stack in done]
 
-    def phase(
-        self, name: str, begin: Callable[[Share], tuple[Stack, ...]], stacks: Iterable[Stack]
-    ) -> tuple[Phase, list[Stack]]:
-        """Begin to create or delete all stacks, and see them through."""
-        calls, invocations = self._calls(), self._invocations()
-        timed_out = self._sandbox.timed_out()
-        start = time.monotonic()
-        with Watch(self._groups()) as watch:
-            begun = self._deal(begin, stacks)
-            asked = time.monotonic() - start
-            self._say(f"{name}: all {len(begun)} stacks are begun after {asked:.0f} s")
-            ended = self._deal(client.see_through, begun)
-        self._say(f"{name}: all are at rest after {watch.seconds:.0f} s")
-        more = {call: count - calls.get(call, 0) for call, count in self._calls().items()}
-        phase = Phase(
-            name,
-            len(ended),
-            asked,
-            watch.seconds,
-            watch.usage,
-            more,
-            self._invocations() - invocations,
-            self._sandbox.timed_out() - timed_out,
-        )
-        return phase, ended
-
-    def _deal(
-        self, work: Callable[[Share], tuple[Stack, ...]], stacks: Iterable[Stack]
-    ) -> list[Stack]:
-        everything = Share(
-            self._sandbox.ready["endpoint"], self._sandbox.ready["bucket"], tuple(stacks)
-        )
-        shares = [replace(everything, stacks=everything.stacks[n::CLIENTS]) for n in range(CLIENTS)]
-        return [stack for done in self._pool.map(work, shares) for stack in done]
-
-    def _groups(self) -> Mapping[str, Callable[[], list[psutil.Process]]]:
-        here, sandbox = psutil.Process(), self._sandbox
-        return {
-            _SANDBOX: lambda: [sandbox.process],
-            _FUNCTIONS: sandbox.functions,
-            _CLIENTS: lambda: [each for each in here.children() if each != sandbox.process],
-        }
-
-    def _calls(self) -> dict[str, int]:
-        calls: dict[str, int] = {}
-        for made in self._sandbox.record("api-calls"):
-            calls[made["call"]] = calls.get(made["call"], 0) + made["count"]
-        return calls
-
-    def _invocations(self) -> int:
-        return sum(made["count"] for made in self._sandbox.record("invocations"))
+    calls, invocations = _calls(sandbox), _invocations(sandbox)
+    start = time.monotonic()
+    with Watch(_groups(sandbox)) as watch:
+        begun = deal(client.create, stacks)
+        after = time.monotonic() - start
+        say(f"All {len(begun)} stacks are begun after {after:.0f} s")
+        ended = deal(client.see_through, begun)
+    say(f"All are at rest after {watch.seconds:.0f} s")
+    creation = Creation(
+        stacks=len(ended),
+        begun=after,
+        seconds=watch.seconds,
+        usage=watch.usage,
+        calls={call: count - calls.get(call, 0) for call, count in _calls(sandbox).items()},
+        invocations=_invocations(sandbox) - invocations,
+        timed_out=sandbox.timed_out(),
+    )
+    return creation, ended
 
 
-def _table(*phases: Phase) -> Table:
-    def row(what: str, tell: Callable[[Phase], str]) -> tuple[str, ...]:
-        return (what, *(tell(phase) for phase in phases))
+def _groups(sandbox: LoadSandbox) -> Mapping[str, Callable[[], list[psutil.Process]]]:
+    here = psutil.Process()
+    return {
+        _SANDBOX: lambda: [sandbox.process],
+        _FUNCTIONS: sandbox.functions,
+        _CLIENTS: lambda: [each for each in here.children() if each != sandbox.process],
+    }
 
-    def of_group(group: str) -> Iterable[tuple[str, ...]]:
-        yield row(
-            f"Processor time of {group}, s", lambda phase: f"{phase.usage[group].processor:.0f}"
-        )
-        yield row(
-            f"Processors that {group} kept busy",
-            lambda phase: f"{phase.usage[group].processor / phase.seconds:.2f}",
-        )
 
+def _calls(sandbox: LoadSandbox) -> Counter[str]:
+    calls: Counter[str] = Counter()
+    for made in sandbox.record("api-calls"):
+        calls[made["call"]] += made["count"]
+    return calls
+
+
+def _invocations(sandbox: LoadSandbox) -> int:
+    return sum(made["count"] for made in sandbox.record("invocations"))
+
+
+def _table(creation: Creation) -> Table:
+    functions, usage = creation.usage[_FUNCTIONS], creation.usage
     return Table(
-        title=f"{phases[0].stacks} stacks at once, each with a bundle task of {TASK_SECONDS} s",
-        columns=("What", *(phase.name for phase in phases)),
+        title=f"{creation.stacks:,} stacks created at once, each with a task of {TASK_SECONDS} s",
+        columns=("what", "figure"),
         rows=(
-            row("Stacks that ended right", lambda phase: f"{phase.stacks}"),
-            row("Time until all were begun, s", lambda phase: f"{phase.asked:.1f}"),
-            row("Time until all were at rest, s", lambda phase: f"{phase.seconds:.1f}"),
-            row("Stacks per second", lambda phase: f"{phase.stacks / phase.seconds:.1f}"),
-            row("Invocations per stack", lambda phase: _each(phase, phase.invocations)),
-            row("Invocations that timed out", lambda phase: f"{phase.timed_out}"),
-            row("EC2 Describe calls per bundle", lambda phase: _each(phase, _describes(phase))),
-            row("EC2 calls per bundle", lambda phase: _each(phase, _of_service(phase, "ec2"))),
-            row(
-                "DynamoDB calls per stack",
-                lambda phase: _each(phase, _of_service(phase, "dynamodb")),
+            ("stacks that ended right", f"{creation.stacks:,}"),
+            ("time until all were begun, s", f"{creation.begun:.0f}"),
+            ("time until all were at rest, s", f"{creation.seconds:.0f}"),
+            ("stacks per second", f"{creation.stacks / creation.seconds:.1f}"),
+            ("invocations per stack", _each(creation, creation.invocations)),
+            ("invocations that timed out", f"{creation.timed_out:,}"),
+            ("EC2 Describe calls per bundle", _each(creation, _count(creation, "ec2:Describe"))),
+            ("EC2 calls per bundle", _each(creation, _count(creation, "ec2:"))),
+            ("DynamoDB calls per stack", _each(creation, _count(creation, "dynamodb:"))),
+            *(
+                (f"processors that {group} kept busy", f"{_busy(creation)[group]:.2f}")
+                for group in usage
             ),
-            *(line for group in (_SANDBOX, _FUNCTIONS, _CLIENTS) for line in of_group(group)),
-            row("Function processes at once", lambda phase: f"{phase.usage[_FUNCTIONS].at_once}"),
-            row("Memory of all of them, MB", lambda phase: _mb(phase.usage[_FUNCTIONS].memory)),
-            row("Memory of the largest, MB", lambda phase: _mb(phase.usage[_FUNCTIONS].largest)),
-            row("Memory of the sandbox, MB", lambda phase: _mb(phase.usage[_SANDBOX].memory)),
+            ("function processes at once", f"{functions.at_once}"),
+            ("memory of all of them, MB", _mb(functions.memory)),
+            ("memory of the largest, MB", _mb(functions.largest)),
+            ("memory of the sandbox, MB", _mb(usage[_SANDBOX].memory)),
         ),
         notes=(
+            (
+                f"{CLIENTS} processes create and watch the stacks. Each is checked: its outputs, "
+                "its one BundleInstance call, its manifest and its answers; and that no message "
+                "is left."
+            ),
             f"The machine has {os.cpu_count()} processors; a process runs Python on one of them.",
-            *(f"{phase.name} was limited by {_limit(phase)}." for phase in phases),
+            f"It was limited by {_limit(creation)}.",
         ),
     )
 
 
-def _limit(phase: Phase) -> str:
-    busy = {group: usage.processor / phase.seconds for group, usage in phase.usage.items()}
+def _busy(creation: Creation) -> Mapping[str, float]:
+    """Processors that each group kept busy."""
+    return {group: used.processor / creation.seconds for group, used in creation.usage.items()}
+
+
+def _limit(creation: Creation) -> str:
+    busy = _busy(creation)
     if busy[_SANDBOX] > 0.85:
         return "the sandbox's one process"
     if sum(busy.values()) > 0.85 * (os.cpu_count() or 1):
@@ -210,16 +200,12 @@ def _limit(phase: Phase) -> str:
     return "waiting, not by processors"
 
 
-def _describes(phase: Phase) -> int:
-    return sum(count for call, count in phase.calls.items() if call.startswith("ec2:Describe"))
+def _count(creation: Creation, beginning: str) -> int:
+    return sum(count for call, count in creation.calls.items() if call.startswith(beginning))
 
 
-def _of_service(phase: Phase, service: str) -> int:
-    return sum(count for call, count in phase.calls.items() if call.startswith(f"{service}:"))
-
-
-def _each(phase: Phase, count: int) -> str:
-    return f"{count / phase.stacks:.2f}"
+def _each(creation: Creation, count: int) -> str:
+    return f"{count / creation.stacks:.2f}"
 
 
 def _mb(size: int) -> str:
