@@ -19,6 +19,10 @@ WAITER_DELAY = 15
 WAITER_ATTEMPTS = 60
 """Looks that fit into a function's longest time, 15 minutes. The waiter makes 40 if not told else
 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
+LONGEST = 3600
+"""Seconds that CloudFormation waits for an answer, and that the provider framework goes on for at
+the most (AWS::CloudFormation::CustomResource reference, ServiceTimeout; the CDK's Provider,
+totalTimeout)."""
 _MEMORY = 128
 """MB: Lambda's least, and the default."""
 _LOOK = assumptions.INVOCATION + assumptions.CALL
@@ -30,18 +34,16 @@ class Looks:
     """Of one bundle.
 
     Attributes:
-        at: when EC2 is asked, in seconds of the simulation; the last one sees the end.
+        at: when EC2 is asked, in seconds of the simulation.
         billed: seconds of functions that are paid for.
         invocations: of functions.
         transitions: of Step Functions.
-        answered: whether the last look is answered, rather than the bundle given up.
     """
 
     at: tuple[float, ...]
     billed: float
     invocations: int
     transitions: int = 0
-    answered: bool = True
 
 
 Peer = Callable[[Bundle], Looks]
@@ -69,7 +71,8 @@ def provider_framework(seconds: float) -> Peer:
 
     Each look invokes the framework's function, which invokes the user's and waits for it; each
     retry is a state transition
-    (https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources-readme.html).
+    (https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources-readme.html, and
+    waiter-state-machine.ts of the CDK's: IntervalSeconds is `queryInterval`, with no back-off).
 
     Args:
         seconds: `queryInterval`; its default is 5.
@@ -90,7 +93,7 @@ def waiting(bundle: Bundle) -> Looks:
         if len(at) == WAITER_ATTEMPTS:
             break
     billed = at[-1] - bundle.start + _LOOK
-    return Looks(tuple(at), billed, invocations=1, answered=at[-1] >= bundle.end)
+    return Looks(tuple(at), billed, invocations=1)
 
 
 def simulate(bundles: Sequence[Bundle], peer: Peer) -> Outcome:
@@ -102,7 +105,7 @@ def simulate(bundles: Sequence[Bundle], peer: Peer) -> Outcome:
         outcome.usage.invocations += looks.invocations
         outcome.usage.gb_seconds += looks.billed * _MEMORY / 1024
         outcome.usage.transitions += looks.transitions
-        if looks.answered:
+        if looks.at[-1] >= bundle.end:
             outcome.answers.append(looks.at[-1] + _LOOK - bundle.end)
         else:
             outcome.unanswered += 1
@@ -110,9 +113,9 @@ def simulate(bundles: Sequence[Bundle], peer: Peer) -> Outcome:
 
 
 def _until_seen(bundle: Bundle, first: float, seconds: float) -> Iterator[float]:
-    """Times of looks, up to the one that sees the bundle's end."""
+    """Times of looks, up to the one that sees the bundle's end, or the last in time."""
     look = first
-    while True:
+    while look <= bundle.start + LONGEST:
         yield look
         if look >= bundle.end:
             return

@@ -56,7 +56,7 @@ def test_a_waiting_function_looks_when_botocores_waiter_looks(bundle: Bundle) ->
 
     looks = peers.waiting(bundle)
     assert looks.at == pytest.approx(ec2.looks)
-    assert looks.answered == answered
+    assert (looks.at[-1] >= bundle.end) == answered
 
 
 class Rules:
@@ -128,5 +128,6 @@ def test_crhelper_looks_at_each_turn_of_the_rule_that_it_makes(
         clock.now += 60 * minutes
         helper({**event, "CrHelperPoll": True}, Context())
 
-    assert peers.crhelper(minutes)(bundle).at == pytest.approx(looks)
+    heard = [look for look in looks if look <= bundle.start + peers.LONGEST]
+    assert peers.crhelper(minutes)(bundle).at == pytest.approx(heard)
     assert rules.removed == 1
