@@ -63,9 +63,9 @@ ACTIONS: Mapping[str, frozenset[str]] = {
     "sqs:SendMessage": frozenset({"sqs:SendMessage"}),
     "sqs:SendMessageBatch": frozenset({"sqs:SendMessage"}),
     "sqs:DeleteMessageBatch": frozenset({"sqs:DeleteMessage"}),
-    # The function deletes messages itself, and so does Lambda, which also makes the two below (AWS
-    # Lambda Developer Guide, Creating and configuring an Amazon SQS event source mapping,
-    # Setting up execution role permissions).
+    # The function receives messages itself, and so does Lambda, which also makes these (AWS Lambda
+    # Developer Guide, Creating and configuring an Amazon SQS event source mapping, Setting up
+    # execution role permissions).
     "sqs:DeleteMessage": frozenset({"sqs:DeleteMessage"}),
     "sqs:GetQueueAttributes": frozenset({"sqs:GetQueueAttributes"}),
     "sqs:ReceiveMessage": frozenset({"sqs:ReceiveMessage"}),

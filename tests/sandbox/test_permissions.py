@@ -536,7 +536,7 @@ def _redeliver_a_batch(aws: Aws) -> bool:
         [task] = other.bundles()
         set_fault(aws, "ec2:DescribeBundleTasks", "kill", one.name, holding=task)
         for name in (one.name, other.name):
-            found = set_fault(aws, "sqs:DeleteMessage", "delay", name, seconds=0, times=1000)
+            found = set_fault(aws, "sqs:DeleteMessageBatch", "delay", name, seconds=0, times=1000)
             deletions.append(found)
 
     set_batch_size(aws, 10)
