@@ -10,11 +10,10 @@ from benchmarks.polling import assumptions
 from benchmarks.polling.bundles import Bundle, epoch
 from benchmarks.polling.outcome import Outcome
 from benchmarks.polling.queue import Gathering, Mapping, Queue
+from instance_bundle.aws import FILTER_VALUES
 from instance_bundle.method import Task
 
 LookAhead = Callable[[Task, float], int]
-
-FILTER_VALUES = 200
 
 
 @dataclass(frozen=True, slots=True)

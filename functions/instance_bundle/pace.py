@@ -6,7 +6,8 @@ from datetime import datetime
 from instance_bundle.method import Task
 
 SOONEST = 5
-"""Seconds: no look is sooner after the last one."""
+"""Seconds until the first look, and what any look aims at at the least; the grid may bring it
+forward."""
 AFTER_FAULT = 10
 """Seconds to wait after a passing fault."""
 
