@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instance_bundle import response
+from instance_bundle import properties, response
 from instance_bundle.errors import InstanceBundleError, InvalidEvent, InvalidProperties
 from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
@@ -125,6 +125,23 @@ def test_any_properties_are_parsed_or_refused_with_paths(raw: Any) -> None:
     if not isinstance(result, Properties):
         assert isinstance(result, InvalidProperties)
         assert all(problem.path and problem.message for problem in result.problems)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> dict[str, Any]:
+    """Valid properties with something in the place of something in them."""
+    raw: dict[str, Any] = json.loads(json.dumps(draw(valid())))
+    place, name = raw, draw(st.sampled_from([*raw, "DryRun", "UploadCredentials", "Colour"]))
+    while isinstance(place.get(name), dict) and place[name] and draw(st.booleans()):
+        place = place[name]
+        name = draw(st.sampled_from([*place, "UploadPolicy", "AWSAccessKeyId", "Colour"]))
+    place[name] = draw(JSON | NEARLY_VALID)
+    return raw
+
+
+@given(JSON | NEARLY_VALID | valid() | damaged())
+def test_what_is_found_valid_at_a_glance_has_no_problems(raw: Any) -> None:
+    assert properties._is_valid(raw) == (not list(properties._problems(raw)))
 
 
 @given(JSON | NEARLY_VALID)
