@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from instance_bundle import upload_policy
-from instance_bundle.errors import InvalidProperties, Problem
+from instance_bundle.errors import Problem
 from instance_bundle.upload_policy import UploadPolicy
 
 if TYPE_CHECKING:
@@ -148,14 +148,8 @@ class Properties:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "Properties":
-        """Make properties of an event's ResourceProperties.
-
-        Raises:
-            InvalidProperties: with every problem that there is, in the order of their paths.
-        """
-        found = problems(raw)
-        if found:
-            raise InvalidProperties(found)
+        """Make properties of ResourceProperties that have no `problems`, as those of each request
+        in the ledger: it was admitted."""
         s3 = raw["Storage"]["S3"]
         return cls(
             method=raw.get("Method", "BundleInstance"),
@@ -221,7 +215,7 @@ def _seconds(raw: Any, name: str, longest: int) -> int:
 
 
 def _is_valid(raw: Mapping[str, Any]) -> bool:
-    # Imported here, since a Delete checks nothing.
+    # Imported here, since Deletes and polls check nothing.
     import fastjsonschema
 
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from instance_bundle.poll_queue import Poll
-from instance_bundle.properties import Properties
+from instance_bundle.properties import Properties, problems
 from instance_bundle.request import Request, RequestKey
 from sandbox import application, world
 from sandbox.__main__ import DEFAULT_PORT
@@ -47,9 +47,10 @@ def test_no_two_requests_are_taken_for_one() -> None:
 
 @pytest.mark.parametrize("name", [name for name in REQUESTS if "bad" not in name])
 def test_the_properties_are_valid(name: str) -> None:
-    properties = Properties.parse(event(name)["ResourceProperties"])
+    raw = event(name)["ResourceProperties"]
 
-    assert properties.instance_id in (world.INSTANCE_ID, world.EBS_INSTANCE_ID)
+    assert problems(raw) == []
+    assert Properties.parse(raw).instance_id in (world.INSTANCE_ID, world.EBS_INSTANCE_ID)
 
 
 def test_the_polls_are_about_the_create_and_the_replacement() -> None:

@@ -15,6 +15,7 @@ from instance_bundle.properties import (
     completion_timeout,
     service_timeout,
 )
+from instance_bundle.properties import problems as found_in
 
 HANDLE = "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/stack?Signature=s3cr3t"
 POLICY = '{"expiration": "2030-01-01T00:00:00Z", "conditions": [{"bucket": "images"}]}'
@@ -35,28 +36,31 @@ def properties(s3: dict[str, Any] | None = None, **others: Any) -> dict[str, Any
 
 
 def problems(raw: Any) -> dict[str, str]:
-    with pytest.raises(InvalidProperties) as raised:
-        Properties.parse(raw)
-    return {problem.path: problem.message for problem in raised.value.problems}
+    return {problem.path: problem.message for problem in found_in(raw)}
+
+
+def parsed(raw: Any) -> Properties:
+    assert problems(raw) == {}
+    return Properties.parse(raw)
 
 
 def test_valid_properties_become_a_value() -> None:
-    parsed = Properties.parse(properties(SIGNED, DryRun="true", ServiceTimeout="600"))
+    result = parsed(properties(SIGNED, DryRun="true", ServiceTimeout="600"))
 
-    assert parsed.instance_id == "i-1234567890abcdef0"
-    assert (parsed.bucket, parsed.prefix) == ("images", "web/2026")
-    assert parsed.dry_run is True
-    assert parsed.upload_policy is not None
-    assert parsed.upload_policy.document == POLICY.encode()
+    assert result.instance_id == "i-1234567890abcdef0"
+    assert (result.bucket, result.prefix) == ("images", "web/2026")
+    assert result.dry_run is True
+    assert result.upload_policy is not None
+    assert result.upload_policy.document == POLICY.encode()
 
 
 def test_an_upload_policy_in_base64_is_the_bytes_that_were_signed() -> None:
     encoded = base64.b64encode(POLICY.encode()).decode()
 
-    parsed = Properties.parse(properties(SIGNED | {"UploadPolicy": encoded}))
+    result = parsed(properties(SIGNED | {"UploadPolicy": encoded}))
 
-    assert parsed.upload_policy is not None
-    assert parsed.upload_policy.document == POLICY.encode()
+    assert result.upload_policy is not None
+    assert result.upload_policy.document == POLICY.encode()
 
 
 @pytest.mark.parametrize(
@@ -115,19 +119,19 @@ def test_an_image_that_both_methods_take_becomes_a_value(make: Callable[[Any], A
     tags = [{"Key": "k" * 127, "Value": "v" * 256}, {"Key": "Team", "Value": ""}]
     image = {"Name": "n" * 128, "Description": "d" * 255, "Tags": tags}
 
-    assert Properties.parse(make(image)).image == Image(
+    assert parsed(make(image)).image == Image(
         name="n" * 128, description="d" * 255, tags={"k" * 127: "v" * 256, "Team": ""}
     )
 
 
 def test_nothing_said_of_an_image_is_not_the_same_as_an_image_of_which_nothing_is_said() -> None:
-    assert Properties.parse(properties()).image is None
-    assert Properties.parse(properties(Image={})).image == Image()
+    assert parsed(properties()).image is None
+    assert parsed(properties(Image={})).image == Image()
 
 
 @pytest.mark.parametrize("architecture", ["i386", "x86_64", "arm64"])
 def test_a_bundles_ami_can_be_given_an_architecture(architecture: str) -> None:
-    image = Properties.parse(properties(Image={"Architecture": architecture})).image
+    image = parsed(properties(Image={"Architecture": architecture})).image
 
     assert image is not None
     assert image.architecture == architecture
@@ -135,7 +139,7 @@ def test_a_bundles_ami_can_be_given_an_architecture(architecture: str) -> None:
 
 @pytest.mark.parametrize(("given", "value"), [("true", True), (True, True), ("false", False)])
 def test_a_stored_images_instance_can_be_let_run(given: Any, *, value: bool) -> None:
-    image = Properties.parse(storing({"NoReboot": given})).image
+    image = parsed(storing({"NoReboot": given})).image
 
     assert image is not None
     assert image.no_reboot is value
@@ -195,7 +199,7 @@ def test_an_image_that_ec2_refuses_is_refused_with_either_method(
 def test_a_completion_timeout_is_a_second_to_half_a_day(given: Any) -> None:
     raw = properties(CompletionHandle=HANDLE, CompletionTimeout=given)
 
-    Properties.parse(raw)
+    parsed(raw)
     assert completion_timeout(raw) == int(given)
 
 
@@ -245,12 +249,12 @@ def test_another_ami_or_handle_names_the_same_bundle() -> None:
         {"OnDelete": "Delete", "ServiceTimeout": "60"},
     ]
     for other in others:
-        assert Properties.parse(properties(**other)).naming == Properties.parse(properties()).naming
+        assert parsed(properties(**other)).naming == parsed(properties()).naming
 
 
 def test_a_stored_image_is_named_by_its_name_and_its_instances_running_on() -> None:
     namings = [
-        Properties.parse(storing(image)).naming
+        parsed(storing(image)).naming
         for image in ({}, {"Name": "web"}, {"NoReboot": "true"}, {"Description": "new"})
     ]
 
@@ -271,7 +275,7 @@ def test_a_bucket_name_that_s3_refuses_is_refused(bucket: str) -> None:
 
 @pytest.mark.parametrize("bucket", ["abc", "a" * 63, "my.images-2026", "1images"])
 def test_a_bucket_name_that_s3_takes_is_taken(bucket: str) -> None:
-    assert Properties.parse(properties({"Bucket": bucket})).bucket == bucket
+    assert parsed(properties({"Bucket": bucket})).bucket == bucket
 
 
 @pytest.mark.parametrize(
@@ -283,14 +287,13 @@ def test_a_prefix_that_s3_refuses_is_refused(prefix: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["a", "a" * 900, "é" * 450, "a/../b", "win dows/*", "/a//b"])
 def test_a_prefix_that_s3_takes_is_taken(prefix: str) -> None:
-    assert Properties.parse(properties({"Prefix": prefix})).prefix == prefix
+    assert parsed(properties({"Prefix": prefix})).prefix == prefix
 
 
 def test_the_reason_holds_every_problem_and_what_would_be_right() -> None:
-    with pytest.raises(InvalidProperties) as raised:
-        Properties.parse(properties({"Bucket": "A"}, InstanceId="x", Colour="red"))
+    found = found_in(properties({"Bucket": "A"}, InstanceId="x", Colour="red"))
 
-    reason = str(raised.value)
+    reason = str(InvalidProperties(found))
     assert reason.startswith("3 problems in the properties. ")
     for text in ("Colour: ", "InstanceId: ", "Storage.S3.Bucket: ", "3 to 63", "i- and 8 or 17"):
         assert text in reason
@@ -316,7 +319,7 @@ def test_what_stands_in_the_wrong_place_is_not_shown() -> None:
 def test_text_and_value_name_the_same_bundle(one: Any, other: Any) -> None:
     plain = properties() if other is None else properties(DryRun=other)
 
-    assert Properties.parse(properties(DryRun=one)).naming == Properties.parse(plain).naming
+    assert parsed(properties(DryRun=one)).naming == parsed(plain).naming
 
 
 @pytest.mark.parametrize(
