@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PathDistribution
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from zipfile import ZipFile
 
@@ -61,9 +62,9 @@ def run(say: Callable[[str], None]) -> Section:
     """
     say("the artifact's size")
     package = artifact.build()
-    sizes = _sizes(package)
-    dependencies = _dependencies(package, sizes)
-    return Section(title="Size", tables=(table(sum(sizes.values(), Size(0, 0)), dependencies),))
+    by_file = sizes(package)
+    dependencies = _dependencies(package, by_file)
+    return Section(title="Size", tables=(table(sum(by_file.values(), Size(0, 0)), dependencies),))
 
 
 def table(artifact_size: Size, dependencies: Mapping[str, Dependency]) -> Table:
@@ -82,35 +83,45 @@ def table(artifact_size: Size, dependencies: Mapping[str, Dependency]) -> Table:
         notes=(
             (
                 "With its own: with all that it asks for; what several ask for counts for each. "
-                "Of the directory that is measured, with no bytecode, as `sam build` leaves it."
+                "A module counts with its bytecode, and botocore without the services that the "
+                "build leaves out."
             ),
         ),
     )
 
 
-def _sizes(package: bytes) -> dict[str, Size]:
+def sizes(package: bytes) -> dict[str, Size]:
+    """The files' sizes; a module's bytecode counts with it."""
+    found: defaultdict[str, Size] = defaultdict(lambda: Size(0, 0))
     with ZipFile(BytesIO(package)) as files:
-        return {
-            file.filename: Size(file.file_size, file.compress_size) for file in files.infolist()
-        }
+        for file in files.infolist():
+            found[_source(file.filename)] += Size(file.file_size, file.compress_size)
+    return found
 
 
-def _dependencies(package: bytes, sizes: Mapping[str, Size]) -> dict[str, Dependency]:
+def _source(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.suffix != ".pyc":
+        return name
+    return str(path.parent.with_name(f"{path.name.partition('.')[0]}.py"))
+
+
+def _dependencies(package: bytes, by_file: Mapping[str, Size]) -> dict[str, Dependency]:
     with TemporaryDirectory() as directory, ZipFile(BytesIO(package)) as files:
         files.extractall(directory)
         found = [
-            _dependency(PathDistribution(path), sizes)
+            _dependency(PathDistribution(path), by_file)
             for path in sorted(Path(directory).glob("*.dist-info"))
         ]
     return {each.name: each for each in found}
 
 
-def _dependency(distribution: PathDistribution, sizes: Mapping[str, Size]) -> Dependency:
+def _dependency(distribution: PathDistribution, by_file: Mapping[str, Size]) -> Dependency:
     files = [str(file) for file in distribution.files or ()]
     asked = (Requirement(text) for text in distribution.requires or ())
     return Dependency(
         name=canonicalize_name(distribution.name),
-        size=sum((sizes[file] for file in files if file in sizes), Size(0, 0)),
+        size=sum((by_file[file] for file in files if file in by_file), Size(0, 0)),
         requires=frozenset(
             canonicalize_name(each.name)
             for each in asked

@@ -1,67 +1,72 @@
-"""The application's deployment package: what `sam build` would make, as one zip file."""
+"""The application's deployment package: what `sam build` makes of `functions/`, as one zip file."""
 
 import fcntl
 import hashlib
-import sys
+import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox import packages
+from sandbox.functions.runtime import prepare_runtime
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 _FUNCTIONS = REPOSITORY / "functions"
 _BUILD = REPOSITORY / "build"
-# All that is shipped is pure Python, so that one package suits every architecture.
-_PURE = ("--only-binary", ":all:", "--platform", "any", "--implementation", "py")
+_TARGET = "build-InstanceBundleFunction"
 
 
 def build() -> bytes:
-    """The zip of `functions/` with what `functions/requirements.txt` pins.
+    """The zip of what `functions/Makefile` builds, for the runtime that the sandbox has.
 
-    The dependencies are installed once for each state of the lock file, and kept under `build/`.
+    It is built once for each state of `functions/`, and the last one is kept under `build/`.
 
     Raises:
-        RuntimeError: pip could not install what is pinned.
+        RuntimeError: make could not; with its own words.
     """
-    with tempfile.TemporaryFile() as file:
-        file.write(_dependencies().read_bytes())
-        with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as package:
-            for source in _files(_FUNCTIONS):
-                package.write(source, source.relative_to(_FUNCTIONS))
-        file.seek(0)
-        return file.read()
-
-
-def _dependencies() -> Path:
-    """A zip of the installed dependencies."""
-    lock_file = _FUNCTIONS / "requirements.txt"
-    digest = hashlib.sha256(lock_file.read_bytes()).hexdigest()
-    packed = _BUILD / f"dependencies-{digest[:16]}.zip"
+    python = prepare_runtime().installer
+    package, stamp = _BUILD / "application.zip", _BUILD / "application.sha256"
+    state = _state(python)
     _BUILD.mkdir(exist_ok=True)
-    with (_BUILD / "dependencies.lock").open("w") as lock:
+    with (_BUILD / "application.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not packed.exists():
-            _pack_dependencies(lock_file, packed)
-    return packed
+        if not stamp.exists() or stamp.read_text() != state:
+            stamp.unlink(missing_ok=True)
+            _pack(python, package)
+            stamp.write_text(state)
+        return package.read_bytes()
 
 
-def _pack_dependencies(lock_file: Path, packed: Path) -> None:
+def _state(python: Path) -> str:
+    digest = hashlib.sha256(str(python).encode())
+    for file in _files(_FUNCTIONS):
+        if "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(_FUNCTIONS)} {file.stat().st_size} ".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _pack(python: Path, package: Path) -> None:
     with tempfile.TemporaryDirectory(dir=_BUILD) as directory:
-        target = Path(directory) / "dependencies"
-        packages.install(
-            Path(sys.executable), lock_file, target, "--no-compile", *_PURE, "--python-version=3.13"
-        )
-        unfinished = Path(directory) / packed.name
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
-            for file in _files(target):
-                package.write(file, file.relative_to(target))
-        unfinished.rename(packed)
+        artifact = Path(directory)
+        _make(python, artifact)
+        with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as zip_file:
+            for file in _files(artifact):
+                zip_file.write(file, file.relative_to(artifact))
+
+
+def _make(python: Path, artifact: Path) -> None:
+    done = subprocess.run(  # noqa: S603  our own Makefile
+        ["make", _TARGET, f"PYTHON={python}", f"ARTIFACTS_DIR={artifact}"],  # noqa: S607
+        cwd=_FUNCTIONS,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"make {_TARGET} failed: {done.stderr.strip()}")
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    for path in sorted(directory.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield path
+    return (path for path in sorted(directory.rglob("*")) if path.is_file())

@@ -19,7 +19,7 @@ from benchmarks.cold_start.memory_size import play
 from benchmarks.cold_start.recordings import APPLICATION, STOCK, Recording, Recordings, record
 from benchmarks.cold_start.tape import Endpoint, Tape
 from benchmarks.section import Plot, Section, Series, Table
-from sandbox import artifact
+from sandbox import artifact, packages
 from sandbox.functions.runtime import Deployment, Runtime, prepare_runtime
 
 _ROUNDS = 5
@@ -27,21 +27,45 @@ _BATCH = 10
 """Polls in the batch that a new process is given."""
 
 _FUNCTIONS = Path(__file__).with_name("functions")
+_REQUIREMENTS = artifact.REPOSITORY / "functions" / "requirements.txt"
 
 _Measure = Literal["ready", "seconds", "processor", "memory"]
 
 _OURS = "ours"
+_EMPTY = "an empty handler"
 _BESIDE = "the same clients"
 _CALLING = "the same clients and calls"
+_STOCK = "crhelper and Powertools"
+_COMPILED = ", bytecode"
+"""Bytecode is not checked against its source, as in our artifact."""
+
+_UNCHECKED = ("--invalidation-mode", "unchecked-hash")
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A function, what it is asked, and the answers to what it calls."""
+    """A function, its code, what it is asked, and the answers to what it calls."""
 
     name: str
     handler: str
+    code: Path
     recording: Recording
+
+
+@dataclass(frozen=True, slots=True)
+class _Builds:
+    """Directories of code.
+
+    Attributes:
+        ours: the artifact.
+        usual: the same dependencies as `sam build` installs them where a template says nothing of
+            it, with the functions that ours is measured beside.
+        compiled: that, with bytecode.
+    """
+
+    ours: Path
+    usual: Path
+    compiled: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +83,21 @@ class _Request:
     ours: Recording
     stock: Recording
 
-    @property
-    def candidates(self) -> tuple[_Candidate, ...]:
+    def candidates(self, builds: _Builds) -> tuple[_Candidate, ...]:
         """Who is measured with it."""
+        return (
+            _Candidate(_OURS, APPLICATION, builds.ours, self.ours),
+            *self._peers(builds.usual, ""),
+            *self._peers(builds.compiled, _COMPILED),
+        )
+
+    def _peers(self, code: Path, suffix: str) -> tuple[_Candidate, ...]:
         nothing = replace(self.ours, tape=Tape())
         return (
-            _Candidate(_OURS, APPLICATION, self.ours),
-            _Candidate(_BESIDE, "benchmarks.cold_start.functions.only_clients.handler", nothing),
-            _Candidate(
-                _CALLING, "benchmarks.cold_start.functions.clients_and_calls.handler", self.ours
-            ),
-            _Candidate(
-                "an empty handler", "benchmarks.cold_start.functions.empty.handler", nothing
-            ),
-            _Candidate("crhelper and Powertools", STOCK, self.stock),
+            _Candidate(_EMPTY + suffix, _function("empty"), code, nothing),
+            _Candidate(_BESIDE + suffix, _function("only_clients"), code, nothing),
+            _Candidate(_CALLING + suffix, _function("clients_and_calls"), code, self.ours),
+            _Candidate(_STOCK + suffix, STOCK, code, self.stock),
         )
 
 
@@ -86,23 +111,24 @@ def run(say: Callable[[str], None]) -> Section:
     tables: list[Table] = []
     plots: list[Plot] = []
     with TemporaryDirectory() as directory, Endpoint.open() as endpoint:
-        code = _unpack(Path(directory) / "code")
+        builds = _build(Path(directory), runtime)
         sizes = sorted({_BATCH, *memory_size.BATCHES})
-        recordings = record(code, runtime, endpoint, sizes, say)
-        as_built = recordings.deployment
-        compiled = replace(as_built, code=_compile(code, runtime))
+        recordings = record(builds.ours, builds.usual, runtime, endpoint, sizes, say)
         for request in _requests(recordings):
-            for kind, deployment in (("no bytecode", as_built), ("bytecode", compiled)):
-                say(f"{request.name}, {kind}: {_ROUNDS} rounds")
-                taken = _measure(request, deployment, runtime, endpoint)
-                tables.append(_table(request, kind, taken))
-                plots.append(_plot(request, kind, taken))
+            say(f"{request.name}: {_ROUNDS} rounds of {len(request.candidates(builds))} functions")
+            taken = _measure(request, builds, recordings.deployment, runtime, endpoint)
+            tables.append(_table(request, taken))
+            plots.append(_plot(request, taken))
         cost = memory_size.measure(recordings, runtime, endpoint, say)
     return Section(
         title="Cold start, memory and processor time",
         tables=(*tables, *memory_size.tables(cost)),
         plots=tuple(plots),
     )
+
+
+def _function(name: str) -> str:
+    return f"benchmarks.cold_start.functions.{name}.handler"
 
 
 def _requests(recordings: Recordings) -> tuple[_Request, ...]:
@@ -118,36 +144,27 @@ def _requests(recordings: Recordings) -> tuple[_Request, ...]:
     return requests
 
 
-def _unpack(code: Path) -> Path:
-    """The artifact, with the functions that it is measured beside."""
+def _build(directory: Path, runtime: Runtime) -> _Builds:
+    builds = _Builds(directory / "ours", directory / "usual", directory / "compiled")
     with ZipFile(BytesIO(artifact.build())) as package:
-        package.extractall(code)
+        package.extractall(builds.ours)
+    packages.install(runtime.installer, _REQUIREMENTS, builds.usual, "--no-compile")
     sources = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(_FUNCTIONS, code / "benchmarks" / "cold_start" / "functions", ignore=sources)
-    return code
-
-
-def _compile(code: Path, runtime: Runtime) -> Path:
-    """A copy with bytecode that is not checked against its source."""
-    compiled = code.with_name("compiled")
-    shutil.copytree(code, compiled)
+    functions = builds.usual / "benchmarks" / "cold_start" / "functions"
+    shutil.copytree(_FUNCTIONS, functions, ignore=sources)
+    shutil.copytree(builds.usual, builds.compiled)
     subprocess.run(  # noqa: S603  an interpreter of this machine, on files of ours
-        [
-            runtime.python,
-            "-m",
-            "compileall",
-            "-q",
-            "--invalidation-mode",
-            "unchecked-hash",
-            compiled,
-        ],
-        check=True,
+        [runtime.python, "-m", "compileall", "-q", *_UNCHECKED, builds.compiled], check=True
     )
-    return compiled
+    return builds
 
 
 def _measure(
-    request: _Request, deployment: Deployment, runtime: Runtime, endpoint: Endpoint
+    request: _Request,
+    builds: _Builds,
+    deployment: Deployment,
+    runtime: Runtime,
+    endpoint: Endpoint,
 ) -> dict[str, list[Taken]]:
     """Each candidate in a new process, in turn; a round before goes to the disk's cache."""
     variables = {
@@ -155,11 +172,18 @@ def _measure(
         "CLIENTS": request.clients,
         "CALLS": " ".join(request.ours.tape.calls.elements()),
     }
-    taken: dict[str, list[Taken]] = {candidate.name: [] for candidate in request.candidates}
+    candidates = request.candidates(builds)
+    taken: dict[str, list[Taken]] = {candidate.name: [] for candidate in candidates}
     for _ in range(1 + _ROUNDS):
-        for candidate in request.candidates:
+        for candidate in candidates:
             environment = MeasuredEnvironment(
-                replace(deployment, handler=candidate.handler, variables=variables), runtime
+                replace(
+                    deployment,
+                    handler=candidate.handler,
+                    code=candidate.code,
+                    variables=variables,
+                ),
+                runtime,
             )
             try:
                 taken[candidate.name].append(play(environment, candidate.recording, endpoint))
@@ -168,10 +192,10 @@ def _measure(
     return {name: rounds[1:] for name, rounds in taken.items()}
 
 
-def _table(request: _Request, kind: str, taken: Mapping[str, Sequence[Taken]]) -> Table:
-    beside, calling = taken[_BESIDE], taken[_CALLING]
+def _table(request: _Request, taken: Mapping[str, Sequence[Taken]]) -> Table:
+    usual, compiled = taken[_BESIDE], taken[_BESIDE + _COMPILED]
     return Table(
-        title=f"Cold start: {request.name}, {kind}",
+        title=f"Cold start: {request.name}",
         columns=(
             "Function",
             "code loaded, ms",
@@ -179,12 +203,13 @@ def _table(request: _Request, kind: str, taken: Mapping[str, Sequence[Taken]]) -
             "lowest",
             "highest",
             "ratio",
-            "ratio to calls",
+            "with bytecode",
             "processor, ms",
             "ratio",
-            "ratio to calls",
+            "with bytecode",
             "memory, MB",
             "ratio",
+            "with bytecode",
         ),
         rows=tuple(
             (
@@ -193,39 +218,41 @@ def _table(request: _Request, kind: str, taken: Mapping[str, Sequence[Taken]]) -
                 _ms(_median(rounds, "seconds")),
                 _ms(min(each.seconds for each in rounds)),
                 _ms(max(each.seconds for each in rounds)),
-                _ratio(rounds, beside, "seconds"),
-                _ratio(rounds, calling, "seconds"),
+                _ratio(rounds, usual, "seconds"),
+                _ratio(rounds, compiled, "seconds"),
                 _ms(_median(rounds, "processor")),
-                _ratio(rounds, beside, "processor"),
-                _ratio(rounds, calling, "processor"),
+                _ratio(rounds, usual, "processor"),
+                _ratio(rounds, compiled, "processor"),
                 f"{_median(rounds, 'memory') / 1e6:.1f}",
-                _ratio(rounds, beside, "memory"),
+                _ratio(rounds, usual, "memory"),
+                _ratio(rounds, compiled, "memory"),
             )
             for name, rounds in taken.items()
         ),
         notes=(
-            f"Medians of {len(beside)} rounds, and of the ratios within a round.",
+            f"Medians of {len(usual)} rounds, and of the ratios within a round.",
             (
                 f"Ratios are to `{_BESIDE}`, which makes the boto3 clients that ours makes "
-                f"({request.clients.replace(' ', ', ')}) and calls nothing, and to `{_CALLING}`."
+                f"({request.clients.replace(' ', ', ')}) and calls nothing, as `sam build` leaves "
+                "it by itself, and then with bytecode."
             ),
             (
-                f"Ours makes {request.ours.tape.calls.total()} calls; recorded answers come to "
-                "them at once, over plain HTTP."
+                f"Ours makes {request.ours.tape.calls.total()} calls, as `{_CALLING}` does; "
+                "recorded answers come to them at once, over plain HTTP."
             ),
         ),
     )
 
 
-def _plot(request: _Request, kind: str, taken: Mapping[str, Sequence[Taken]]) -> Plot:
+def _plot(request: _Request, taken: Mapping[str, Sequence[Taken]]) -> Plot:
     names = tuple(taken)
     points: Mapping[str, _Measure] = {
         "until the code is loaded": "ready",
         "until the first answer": "seconds",
     }
     return Plot(
-        file=f"cold-start-{request.name}-{kind}.png".lower().replace(" ", "-"),
-        title=f"Cold start: {request.name}, {kind}",
+        file=f"cold-start-{request.name}.png".lower().replace(" ", "-"),
+        title=f"Cold start: {request.name}",
         x="",
         y="ms",
         series=tuple(

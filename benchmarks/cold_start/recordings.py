@@ -43,7 +43,7 @@ class Recordings:
     """What was recorded of each function.
 
     Attributes:
-        deployment: what the sandbox deploys, the code aside; all functions have its variables.
+        deployment: the application's, as the sandbox deploys it; all functions have its variables.
         create: a Create that starts a bundle, to the application.
         polls: batches of polls of bundles that still run, to the application, by their sizes.
         stock_create: the same Create, to the stock function.
@@ -59,6 +59,7 @@ class Recordings:
 
 def record(
     code: Path,
+    stock: Path,
     runtime: Runtime,
     endpoint: Endpoint,
     sizes: Collection[int],
@@ -67,7 +68,8 @@ def record(
     """Carry out the requests in a sandbox, with an endpoint of one's own between.
 
     Args:
-        code: the application's, with `benchmarks/cold_start/functions` in it.
+        code: the application's.
+        stock: the stock function's.
         runtime: what runs functions.
         endpoint: where functions are to call AWS, then and later.
         sizes: of the batches of polls.
@@ -87,7 +89,7 @@ def record(
             for generation, size in enumerate(sizes, start=1):
                 _empty_queue(clients)
                 polls[size] = invoke(_polls(creates[:size], generation))
-        with recorder.invoking(replace(deployment, handler=STOCK)) as invoke:
+        with recorder.invoking(replace(deployment, handler=STOCK, code=stock)) as invoke:
             stock_create = invoke(creates[-1])
             stock_poll = invoke({**creates[-1], **_crhelper_poll(clients, instances[-1])})
     return Recordings(deployment, create, polls, stock_create, stock_poll)

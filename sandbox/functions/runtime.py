@@ -64,11 +64,13 @@ class Runtime:
     """What runs the code of functions.
 
     python: the interpreter.
+    installer: an interpreter of the same version, perhaps another one, that has pip.
     version: its version, such as `3.13`.
     library: directory that holds awslambdaric, and what it needs, for this interpreter.
     """
 
     python: Path
+    installer: Path
     version: str
     library: Path
 
@@ -318,7 +320,7 @@ def _prepare_runtime(chosen: str | None) -> Runtime:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_stamped(library, stamp):
                 _install(installer, requirements, library, stamp)
-    return Runtime(interpreter.python, interpreter.version, library)
+    return Runtime(interpreter.python, installer, interpreter.version, library)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(REPOSITORY / name, directory / name, ignore=unwanted)
     for name in _FILES:
         shutil.copy(REPOSITORY / name, directory)
+    # Bytecode of who works on it with another Python.
+    stray = directory / "functions" / "instance_bundle" / "__pycache__" / "app.cpython-311.pyc"
+    stray.parent.mkdir()
+    stray.touch()
     return directory
 
 
