@@ -73,7 +73,8 @@ class _Request:
     """The first request of a process.
 
     Attributes:
-        clients: of boto3, that ours makes for it; `_once` marks one that repeats no call.
+        clients: of boto3, that ours makes for it, in its order; `_once` marks one that repeats no
+            call.
         ours: what is asked of ours.
         stock: what is asked of the stock function.
     """
@@ -134,8 +135,8 @@ def _function(name: str) -> str:
 def _requests(recordings: Recordings) -> tuple[_Request, ...]:
     create, polls = recordings.create, recordings.polls[_BATCH]
     requests = (
-        _Request("Create", "ec2 ec2_once dynamodb sqs s3", create, recordings.stock_create),
-        _Request(f"{_BATCH} polls", "ec2 dynamodb sqs", polls, recordings.stock_poll),
+        _Request("Create", "dynamodb sqs s3 ec2 ec2_once", create, recordings.stock_create),
+        _Request(f"{_BATCH} polls", "sqs dynamodb ec2", polls, recordings.stock_poll),
     )
     for request in requests:
         named = {client.removesuffix("_once") for client in request.clients.split()}
@@ -253,8 +254,8 @@ def _plot(request: _Request, taken: Mapping[str, Sequence[Taken]]) -> Plot:
     return Plot(
         file=f"cold-start-{request.name}.png".lower().replace(" ", "-"),
         title=f"Cold start: {request.name}",
-        x="",
-        y="ms",
+        x="ms",
+        y="",
         series=tuple(
             Series(
                 series,

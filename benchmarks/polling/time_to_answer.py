@@ -153,7 +153,7 @@ def run(say: Callable[[str], None]) -> Section:
     for name, design in designs.items():
         found[name] = {}
         for at_once in AT_ONCE:
-            say(f"Simulating {name} with {at_once:,} bundles at once")
+            say(f"Simulating {name}, bundles at once: {at_once:,}")
             found[name][at_once] = watch(design, at_once)
     say("Simulating other look-aheads and other queues")
     frontier = _frontier(found)
@@ -373,10 +373,10 @@ def _curves(found: Mapping[str, Mapping[int, Figures]]) -> tuple[Plot, ...]:
         ),
         Plot(
             file="cost.png",
-            title="Cost of watching a bundle",
+            title="Cost of watching 1,000 bundles",
             x="bundles at once",
-            y="US dollars a bundle",
-            series=of(lambda _, figures: figures.dollars),
+            y="US dollars",
+            series=of(lambda _, figures: 1000 * figures.dollars),
             log="xy",
         ),
         Plot(

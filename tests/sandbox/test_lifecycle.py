@@ -2,17 +2,12 @@
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
-from sandbox.artifact import REPOSITORY
-
-from .faults import clear_faults, set_batch_size, set_fault
 from .support import Aws, wait_for
-from .trials import Steps, Trial, carry_out
 
 Template = Callable[..., dict[str, Any]]
 SOON = {"seconds": "1"}
@@ -165,69 +160,3 @@ def said(aws: Aws, event: dict[str, Any]) -> list[dict[str, Any]]:
     )
     lines = [json.loads(line["message"]) for line in events["events"]]
     return [line for line in lines if line.get("request_id") == event["RequestId"]]
-
-
-@pytest.fixture
-def batches(quick_and_clear: Aws) -> Iterator[Aws]:
-    """A sandbox in which polls share invocations, and what is killed comes again soon."""
-    set_batch_size(quick_and_clear, 10)
-    yield quick_and_clear
-    set_batch_size(quick_and_clear, 1)
-
-
-@pytest.mark.faults
-@pytest.mark.timeout(240)
-def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answered_in_the_end(
-    batches: Aws,
-) -> None:
-    aws = batches
-    neighbours = [Trial(aws, instance=aws.instance(seconds="12", bundled="yes")) for _ in range(3)]
-    poison = Trial(aws, instance=aws.instance(outcome="hang", bundled="yes"))
-
-    def create(trial: Trial) -> Steps:
-        trial.create(trial.body("one"))
-        yield trial.rests()
-
-    def create_poison() -> Steps:
-        poison.create(poison.body("one"))
-        yield poison.is_between_polls()
-        # Only a look at this task kills: neighbours that are taken alone are safe from it.
-        [task] = poison.bundles()
-        look = "ec2:DescribeBundleTasks"
-        fault = set_fault(aws, look, "kill", poison.name, holding=task, times=100_000)
-        yield lambda _: bool(aws.responses(poison.stack_id))
-        clear_faults(aws, fault)
-        yield poison.rests()
-
-    carry_out(aws, [create_poison(), *map(create, neighbours)], patience=200)
-
-    assert [trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in neighbours] == [[], [], []]
-    assert poison.problems("ROLLBACK_COMPLETE", 1, []) == []
-    [reason] = poison.reasons()
-    assert "its polls kept failing" in reason
-    assert dead_letters_counted(aws) >= 1
-
-
-def dead_letters_counted(aws: Aws) -> int:
-    """The metric that the alarm of the template watches, as the last resort logs it."""
-    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    alarm = template["Resources"]["DeadLettersAnsweredAlarm"]["Properties"]
-    [dimension] = alarm["Dimensions"]
-    logs = aws.clients.client("logs")
-    [group] = [
-        group["logGroupName"]
-        for group in logs.describe_log_groups()["logGroups"]
-        if group["logGroupName"] != aws.ready["log_group"]
-    ]
-    lines = [
-        json.loads(event["message"])
-        for event in logs.filter_log_events(logGroupName=group)["events"]
-        if event["message"].startswith("{")
-    ]
-    return sum(
-        sum(line[alarm["MetricName"]])
-        for line in lines
-        if alarm["MetricName"] in line
-        and line[dimension["Name"]] == dimension["Value"]
-        and line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == alarm["Namespace"]
-    )

@@ -18,7 +18,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from instance_bundle import app, aws, poll_queue, telemetry
-from instance_bundle.errors import Denied, NothingDone, PassingFault
+from instance_bundle.errors import Denied, InstanceBundleError, NothingDone, PassingFault
 from instance_bundle.history import Record
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
@@ -725,6 +725,10 @@ def test_no_more_messages_are_gathered_than_an_invocation_is_good_for(
     assert len(asked) == 9
 
 
+@pytest.mark.parametrize(
+    "error",
+    [PassingFault("sqs: ConnectionClosedError"), Denied("sqs", "AccessDenied", "not authorized")],
+)
 @pytest.mark.parametrize("failing", ["receive", "remove"])
 def test_a_batch_that_can_not_be_enlarged_or_tidied_up_is_carried_on(
     ec2: Ec2,
@@ -732,13 +736,14 @@ def test_a_batch_that_can_not_be_enlarged_or_tidied_up_is_carried_on(
     context: Context,
     monkeypatch: pytest.MonkeyPatch,
     failing: str,
+    error: InstanceBundleError,
 ) -> None:
-    def cut_off(*_: object) -> None:
-        raise PassingFault("sqs: ConnectionClosedError")
+    def fails(*_: object) -> None:
+        raise error
 
     create_several(3, answers, context)
     batch = of_lambda(2)
-    monkeypatch.setattr(poll_queue, failing, cut_off)
+    monkeypatch.setattr(poll_queue, failing, fails)
 
     assert deliver(batch, context) == []
 

@@ -1,0 +1,125 @@
+"""Whole stacks whose polls share invocations."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from sandbox.artifact import REPOSITORY
+
+from .faults import clear_faults, hits, set_batch_size, set_fault, wait_for_empty_queues
+from .support import Aws
+from .trials import Sight, Steps, Trial, carry_out
+
+pytestmark = pytest.mark.faults
+
+KINDS = {
+    "throttle": 3,
+    "fail": 3,
+    "cut": 3,
+    "cut-after": 3,
+    "deny": 1,
+    "kill": 1,
+    "kill-after": 1,
+}
+"""How often each strikes: as often as the SDK repeats the call."""
+
+POLLS = "aws:sqs"
+"""What stands in each batch, and in no request."""
+
+
+@pytest.fixture
+def batches(quick_and_clear: Aws) -> Iterator[Aws]:
+    """A sandbox in which polls share invocations, and what is killed comes again soon."""
+    set_batch_size(quick_and_clear, 10)
+    yield quick_and_clear
+    set_batch_size(quick_and_clear, 1)
+
+
+@pytest.mark.timeout(240)
+def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answered_in_the_end(
+    batches: Aws,
+) -> None:
+    aws = batches
+    neighbours = [Trial(aws, instance=aws.instance(seconds="12", bundled="yes")) for _ in range(3)]
+    poison = Trial(aws, instance=aws.instance(outcome="hang", bundled="yes"))
+
+    def create(trial: Trial) -> Steps:
+        trial.create(trial.body("one"))
+        yield trial.rests()
+
+    def create_poison() -> Steps:
+        poison.create(poison.body("one"))
+        yield poison.is_between_polls()
+        # Only a look at this task kills: neighbours that are taken alone are safe from it.
+        [task] = poison.bundles()
+        look = "ec2:DescribeBundleTasks"
+        fault = set_fault(aws, look, "kill", poison.name, holding=task, times=100_000)
+        yield lambda _: bool(aws.responses(poison.stack_id))
+        clear_faults(aws, fault)
+        yield poison.rests()
+
+    carry_out(aws, [create_poison(), *map(create, neighbours)], patience=200)
+
+    assert [trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in neighbours] == [[], [], []]
+    assert poison.problems("ROLLBACK_COMPLETE", 1, []) == []
+    [reason] = poison.reasons()
+    assert "its polls kept failing" in reason
+    assert dead_letters_counted(aws) >= 1
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "call", ["sqs:ReceiveMessage", "sqs:SendMessageBatch", "sqs:DeleteMessageBatch"]
+)
+def test_stacks_end_right_whichever_call_for_all_of_their_batch_fails(
+    batches: Aws, call: str
+) -> None:
+    aws = batches
+    # So few that there are always others to gather.
+    set_batch_size(aws, 3)
+    trials = [Trial(aws, instance=aws.instance(seconds="60", bundled="yes")) for _ in range(24)]
+    faults: dict[str, str] = {}
+    nth = 1
+    for kind, times in KINDS.items():
+        faults[set_fault(aws, call, kind, POLLS, nth=nth, times=times)] = kind
+        nth += times
+
+    def create(trial: Trial) -> Steps:
+        trial.create(trial.body("one"))
+        yield trial.rests()
+
+    carry_out(aws, map(create, trials), patience=240, at_once=len(trials))
+    wait_for_empty_queues(aws)
+    struck = {faults[fault_id]: len(calls) for fault_id, calls in hits(aws).items()}
+    now = Sight(aws)
+
+    assert struck == KINDS
+    found = [trial.problems("CREATE_COMPLETE", 1, ["one"], now) for trial in trials]
+    assert found == [[]] * len(trials)
+
+
+def dead_letters_counted(aws: Aws) -> int:
+    """The metric that the alarm of the template watches, as the last resort logs it."""
+    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    alarm = template["Resources"]["DeadLettersAnsweredAlarm"]["Properties"]
+    [dimension] = alarm["Dimensions"]
+    logs = aws.clients.client("logs")
+    [group] = [
+        group["logGroupName"]
+        for group in logs.describe_log_groups()["logGroups"]
+        if group["logGroupName"] != aws.ready["log_group"]
+    ]
+    lines = [
+        json.loads(event["message"])
+        for event in logs.filter_log_events(logGroupName=group)["events"]
+        if event["message"].startswith("{")
+    ]
+    return sum(
+        sum(line[alarm["MetricName"]])
+        for line in lines
+        if alarm["MetricName"] in line
+        and line[dimension["Name"]] == dimension["Value"]
+        and line["_aws"]["CloudWatchMetrics"][0]["Namespace"] == alarm["Namespace"]
+    )
