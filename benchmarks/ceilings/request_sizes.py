@@ -13,9 +13,10 @@ import urllib3
 from benchmarks.ceilings import requests, stock_crhelper
 from benchmarks.ceilings.requests import Event
 from benchmarks.ceilings.stock_crhelper import Refused
-from instance_bundle import polls
+from instance_bundle import messages
 from sandbox import application
 from sandbox.clients import Clients
+from sandbox.instances import run_like
 from sandbox.serve import Ready
 
 STOCK_FUNCTION = "cfn-instance-bundle-StockFunction-8YVD1TH8DPV1"
@@ -93,7 +94,7 @@ def of_stock(clients: Clients) -> Stock:
 
 def of_ours(ready: Ready, clients: Clients) -> Ours:
     """Have this application handle an ordinary request, and the largest."""
-    [ordinary, other] = _instances(clients, ready.instance_id)
+    [ordinary, other] = run_like(clients.ec2, ready.instance_id, {"seconds": "2"}, 2)
     create = requests.create(ready.endpoint, requests.ordinary(ordinary, ready.bucket))
     largest = requests.largest_update(ready.endpoint, other, ready.bucket, "largest")
     for event in (create, largest):
@@ -105,7 +106,7 @@ def of_ours(ready: Ready, clients: Clients) -> Ours:
         largest_item=items[largest["RequestId"]],
         message=_message(ready.endpoint, largest["RequestId"]),
         answer=_answer(ready.endpoint, largest["RequestId"]),
-        batch=polls.MOST,
+        batch=messages.MOST,
         handed=application.template()["Resources"]["PollSource"]["Properties"]["BatchSize"],
     )
 
@@ -136,20 +137,6 @@ def _bytes(event: Event) -> int:
 
 def _compact(document: Mapping[str, Any]) -> int:
     return len(json.dumps(document, separators=(",", ":")).encode())
-
-
-def _instances(clients: Clients, like: str) -> list[str]:
-    """Two new instances, whose bundle tasks end soon after they were looked at."""
-    [reservation] = clients.ec2.describe_instances(InstanceIds=[like])["Reservations"]
-    run = clients.ec2.run_instances(
-        ImageId=reservation["Instances"][0]["ImageId"],
-        MinCount=2,
-        MaxCount=2,
-        TagSpecifications=[
-            {"ResourceType": "instance", "Tags": [{"Key": "sandbox:seconds", "Value": "2"}]}
-        ],
-    )
-    return [instance["InstanceId"] for instance in run["Instances"]]
 
 
 def _items(clients: Clients, function: str) -> dict[str, int]:

@@ -15,6 +15,7 @@ from sandbox import world
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from sandbox.functions.runtime import Deployment, Runtime
+from sandbox.instances import run_like
 from sandbox.serve import Ready, running
 
 _EVENTS = REPOSITORY / "events"
@@ -79,7 +80,9 @@ def record(
         endpoint.server = forwarding(ready.endpoint)
         clients = Clients(ready.endpoint)
         deployment = _deployment(clients, ready, code, endpoint)
-        instances = _instances(clients, ready, max(sizes) + 1)
+        instances = run_like(
+            clients.ec2, ready.instance_id, {"seconds": _TASK_SECONDS}, max(sizes) + 1
+        )
         creates = [_create(number, instance, endpoint) for number, instance in enumerate(instances)]
         recorder = _Recorder(ready.endpoint, endpoint, runtime)
         say(f"recording {len(creates)} Creates, and batches of {', '.join(map(str, sizes))} polls")
@@ -145,23 +148,6 @@ def _deployment(clients: Clients, ready: Ready, code: Path, endpoint: Endpoint) 
             "PYTHONDONTWRITEBYTECODE": "1",
         },
     )
-
-
-def _instances(clients: Clients, ready: Ready, count: int) -> list[str]:
-    ec2 = clients.ec2
-    [like] = ec2.describe_instances(InstanceIds=[ready.instance_id])["Reservations"]
-    run = ec2.run_instances(
-        ImageId=like["Instances"][0]["ImageId"],
-        MinCount=count,
-        MaxCount=count,
-        TagSpecifications=[
-            {
-                "ResourceType": "instance",
-                "Tags": [{"Key": "sandbox:seconds", "Value": _TASK_SECONDS}],
-            }
-        ],
-    )
-    return [instance["InstanceId"] for instance in run["Instances"]]
 
 
 def _create(number: int, instance_id: str, endpoint: Endpoint) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import urllib3
 from sandbox.application import STACK_NAME
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
+from sandbox.instances import run_like
 
 _PATIENCE = 180.0
 """Seconds to wait for what has to come soon."""
@@ -47,20 +48,8 @@ class LoadSandbox:
 
     def instances(self, count: int, seconds: int) -> list[str]:
         """The IDs of new instances whose bundle tasks take so many seconds."""
-        ec2 = self.clients.ec2
-        [like] = ec2.describe_instances(InstanceIds=[self.ready["instance_id"]])["Reservations"]
-        run = ec2.run_instances(
-            ImageId=like["Instances"][0]["ImageId"],
-            MinCount=count,
-            MaxCount=count,
-            TagSpecifications=[
-                {
-                    "ResourceType": "instance",
-                    "Tags": [{"Key": "sandbox:seconds", "Value": str(seconds)}],
-                }
-            ],
-        )
-        return [instance["InstanceId"] for instance in run["Instances"]]
+        like = self.ready["instance_id"]
+        return run_like(self.clients.ec2, like, {"seconds": str(seconds)}, count)
 
     def bound_polls(self, concurrency: int) -> None:
         """Have at most so many batches of polls at work at once."""

@@ -14,7 +14,7 @@ from benchmarks.polling.queue import NO_GATHERING, Gathering
 from benchmarks.polling.queue import Mapping as SourceMapping
 from benchmarks.polling.request_limit import REFILL, TOKENS, strain
 from benchmarks.section import Plot, Section, Series, Table
-from instance_bundle import pace, polls
+from instance_bundle import messages, pace
 from instance_bundle.method import Task
 from instance_bundle.pace import LookAhead
 
@@ -25,7 +25,7 @@ _BUNDLES = 2_000
 
 MAPPING = SourceMapping(batch_size=10, window=0, concurrency=20)
 """As template.yaml has it; a test compares the two."""
-GATHERING = Gathering(least=2, most=polls.MOST, seconds=polls.WINDOW)
+GATHERING = Gathering(least=2, most=messages.MOST, seconds=messages.WINDOW)
 
 _OF_DESIGNS = (
     (

@@ -1,8 +1,7 @@
 """A batch of the poll queue's messages: they share one look at EC2."""
 
 import math
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import (
@@ -13,34 +12,18 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from instance_bundle import pace, poll_queue
+from instance_bundle import messages, pace, poll_queue
 from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Stale
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
+from instance_bundle.messages import Message
 from instance_bundle.method import Task
 from instance_bundle.methods import Methods
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource, Continuation
 from instance_bundle.telemetry import about, logger
 
-MOST = 100
-"""Messages that an invocation takes: half of what one Describe call can ask for, and far from what
-the function's time is good for."""
-WINDOW = 1
-"""Seconds that a batch is open for more. Lambda's own batching window can last for 20 seconds on a
-quiet queue, where one message waits for no other
-(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
-
-_APART = 2
-"""Seconds between messages that are sent again: more than the window, so that one which crashes the
-function meets no other."""
-
-LONGEST_APART = 300
-
 _FAILED = "A poll failed; its message comes again"
-
-Message = Mapping[str, Any]
-"""A message as Lambda's events have it."""
 
 
 class Batch:
@@ -72,10 +55,11 @@ class Batch:
         comes again may have crashed the function, and its whole batch with it: it is taken alone.
         """
         received = event["Records"]
-        gathered = self._gather(received)
-        taken, others = _apart([*received, *gathered])
-        failed = {*self._send_again(others), *self._process(taken)}
-        self._remove([message for message in taken if message in gathered], failed)
+        gathered = messages.gather(self._queue_url, received)
+        taken, others = messages.apart([*received, *gathered])
+        failed = {*messages.send_again(self._queue_url, others), *self._process(taken)}
+        done = [message for message in taken if message["messageId"] not in failed]
+        messages.remove(self._queue_url, [message for message in done if message in gathered])
         reported = [message["messageId"] for message in received]
         return {
             "batchItemFailures": [
@@ -83,37 +67,13 @@ class Batch:
             ]
         }
 
-    def _gather(self, received: Sequence[Message]) -> list[Message]:
-        """The messages that come in the window, unless the batch is one that waits for none."""
-        gathered: list[Message] = []
-        if len(received) < 2 or any(_receives(message) > 1 for message in received):
-            return gathered
-        end = time.monotonic() + WINDOW
-        try:
-            while len(received) + len(gathered) < MOST and time.monotonic() < end:
-                came = poll_queue.receive(self._queue_url, WINDOW)
-                if not came:
-                    break
-                gathered += came
-        except InstanceBundleError as error:
-            logger.warning("The batch stays as it is", why=str(error))
-        return gathered
-
-    def _remove(self, messages: Sequence[Message], failed: Collection[str]) -> None:
-        """Take those off the queue that did not fail; Lambda does so with its own."""
-        done = [each["receiptHandle"] for each in messages if each["messageId"] not in failed]
-        try:
-            poll_queue.remove(self._queue_url, done)
-        except InstanceBundleError as error:
-            logger.warning("Messages come again, and are dropped then", why=str(error))
-
-    def _process(self, messages: Sequence[Message]) -> set[str]:
+    def _process(self, taken: Sequence[Message]) -> set[str]:
         """Carry on each request; the messages that failed."""
-        self._taken = {message["messageId"]: self._take(message["body"]) for message in messages}
+        self._taken = {message["messageId"]: self._take(message["body"]) for message in taken}
         self._look = self._look_at(self._taken.values())
         self._continuations = {}
         response = process_partial_response(
-            event={"Records": list(messages)},
+            event={"Records": list(taken)},
             record_handler=self._poll,
             processor=BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False),
             context=self._context,
@@ -146,19 +106,6 @@ class Batch:
             self._ledger.carry_on(record, continuation.task, continuation.poll.generation)
         except PassingFault as fault:
             self._wait_out(fault, Poll(record.key, record.generation))
-
-    def _send_again(self, messages: Sequence[Message]) -> list[str]:
-        """Put messages back as new ones, before anything can crash; those that stay."""
-        kept = []
-        for number, message in enumerate(messages, start=1):
-            try:
-                poll = Poll.parse(message["body"])
-                poll_queue.send(self._queue_url, poll, min(number * _APART, LONGEST_APART))
-                poll_queue.remove(self._queue_url, [message["receiptHandle"]])
-            except InstanceBundleError as error:
-                logger.warning("A message stays in the queue", why=str(error))
-                kept.append(message["messageId"])
-        return kept
 
     def _take(self, body: str) -> Record | InstanceBundleError:
         """Take the lease of the request that a message is about; what stands in the way is kept."""
@@ -233,16 +180,3 @@ class Batch:
         """Have the same poll come again, as a new message: a passing fault makes no dead letter."""
         logger.warning("Will look again", fault=str(fault))
         poll_queue.send(self._queue_url, poll, pace.AFTER_FAULT)
-
-
-def _apart(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
-    """The messages to take now, and those to send again: the one that came most often is taken
-    alone, if it has come before."""
-    suspect = max(messages, key=_receives)
-    if _receives(suspect) < 2:
-        return messages, []
-    return [suspect], [message for message in messages if message is not suspect]
-
-
-def _receives(message: Message) -> int:
-    return int(message.get("attributes", {}).get("ApproximateReceiveCount", 1))

@@ -16,6 +16,7 @@ import urllib3
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, Clients
+from sandbox.instances import run_like
 from sandbox.server import HOST
 
 if TYPE_CHECKING:
@@ -99,12 +100,12 @@ class Aws:
 
     def instance(self, **steering: str) -> str:
         """A new Windows instance with an instance-store root, its next task steered by tags."""
-        return self._run_like(self.ready["instance_id"], steering)
+        return run_like(self.clients.ec2, self.ready["instance_id"], steering)[0]
 
     def ebs_instance(self, **steering: str) -> str:
         """A new instance with an EBS root, its next image steered by tags: `image_seconds` is
         `sandbox:image-seconds`."""
-        return self._run_like(self.ready["ebs_instance_id"], steering)
+        return run_like(self.clients.ec2, self.ready["ebs_instance_id"], steering)[0]
 
     def create_stack(self, template: dict[str, Any]) -> str:
         """Create a stack, and return its ID."""
@@ -188,28 +189,6 @@ class Aws:
         """The answers about a stack's resources, as CloudFormation received them."""
         received = json_of(f"{self.clients.endpoint}/sandbox/responses")
         return [response["body"] for response in received if response["stackId"] == stack_id]
-
-    def _run_like(self, instance_id: str, tags: dict[str, str]) -> str:
-        [reservation] = self.clients.ec2.describe_instances(InstanceIds=[instance_id])[
-            "Reservations"
-        ]
-        run = self.clients.ec2.run_instances(
-            ImageId=reservation["Instances"][0]["ImageId"],
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[
-                {
-                    "ResourceType": "instance",
-                    "Tags": [
-                        {"Key": f"sandbox:{key.replace('_', '-')}", "Value": value}
-                        for key, value in tags.items()
-                    ],
-                }
-            ]
-            if tags
-            else [],
-        )
-        return run["Instances"][0]["InstanceId"]
 
 
 def created(aws: Aws, template: dict[str, Any]) -> tuple[str, dict[str, str]]:

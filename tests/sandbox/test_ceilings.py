@@ -22,6 +22,7 @@ from benchmarks.ceilings.requests import Event
 from benchmarks.ceilings.stock_crhelper import StockResource
 from sandbox import quotas
 from sandbox.clients import REGION, Clients
+from sandbox.instances import run_like
 from sandbox.server import Server
 
 from .support import Aws, created, deleted, json_of, wait_for
@@ -277,15 +278,4 @@ def left_behind(aws: Aws) -> tuple[set[str], Event]:
 
 def instances_that_hang(aws: Aws, count: int) -> list[str]:
     """New instances, whose bundle tasks end when they are cancelled."""
-    [reservation] = aws.clients.ec2.describe_instances(InstanceIds=[aws.ready["instance_id"]])[
-        "Reservations"
-    ]
-    run = aws.clients.ec2.run_instances(
-        ImageId=reservation["Instances"][0]["ImageId"],
-        MinCount=count,
-        MaxCount=count,
-        TagSpecifications=[
-            {"ResourceType": "instance", "Tags": [{"Key": "sandbox:outcome", "Value": "hang"}]}
-        ],
-    )
-    return [instance["InstanceId"] for instance in run["Instances"]]
+    return run_like(aws.clients.ec2, aws.ready["instance_id"], {"outcome": "hang"}, count)

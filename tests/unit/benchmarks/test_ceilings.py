@@ -10,7 +10,7 @@ from benchmarks.ceilings import designs as ceilings
 from benchmarks.ceilings.designs import Ceiling, Limit, Need, Sizes
 from benchmarks.ceilings.request_sizes import Ours, Stock, item_bytes
 from benchmarks.ceilings.stock_crhelper import Refused
-from instance_bundle import aws, pace, polls
+from instance_bundle import aws, messages, pace
 
 SIZES = Sizes(
     stock=Stock(
@@ -131,5 +131,5 @@ def test_intervals_are_those_of_the_libraries() -> None:
 
 
 def test_what_is_said_of_this_application_is_what_it_does() -> None:
-    assert polls.LONGEST_APART == ceilings.LONGEST_DELAY
+    assert messages.LONGEST_APART == ceilings.LONGEST_DELAY
     assert ceilings.FILTER_VALUES.value == aws.FILTER_VALUES

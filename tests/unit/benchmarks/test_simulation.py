@@ -14,7 +14,7 @@ from benchmarks.polling.outcome import Usage, percentile
 from benchmarks.polling.queue import NO_GATHERING, Gathering, Mapping, Queue
 from benchmarks.polling.request_limit import strain
 from benchmarks.polling.time_to_answer import GATHERING, MAPPING, application, peer, watch
-from instance_bundle import polls
+from instance_bundle import messages
 
 TEMPLATE = Path(__file__).parents[3] / "template.yaml"
 
@@ -133,7 +133,7 @@ def test_the_simulation_has_the_mapping_of_the_template_and_the_functions_own_ga
         )
         == MAPPING
     )
-    assert (GATHERING.most, GATHERING.seconds) == (polls.MOST, polls.WINDOW)
+    assert (GATHERING.most, GATHERING.seconds) == (messages.MOST, messages.WINDOW)
 
 
 def test_the_simulated_function_has_the_memory_of_the_template() -> None:
