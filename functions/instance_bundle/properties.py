@@ -280,8 +280,8 @@ def _join(path: str, name: str) -> str:
 
 @cache
 def _validator(*, explains: bool) -> Any:
-    """One that stops at what is wrong; or one that tells of all, which is several times as large and
-    takes longer to make."""
+    """One that stops at what is wrong; or one that tells of all, which is several times as large
+    and takes longer to make."""
     import fastjsonschema
 
     return fastjsonschema.compile(
