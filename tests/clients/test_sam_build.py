@@ -44,13 +44,13 @@ def test_functions_are_built_alike_so_that_they_are_uploaded_once(built: Path) -
     assert one == other
 
 
-def test_each_module_comes_with_bytecode_that_is_not_checked(built: Path) -> None:
+def test_each_module_comes_with_bytecode_that_is_known_by_its_hash(built: Path) -> None:
     artifact = built / "InstanceBundleFunction"
     modules = set(artifact.rglob("*.py"))
     bytecode = {_source(path): path.read_bytes()[4:8] for path in artifact.rglob("*.pyc")}
 
-    # The flags of a file that holds its source's hash, and is not to be compared with it (PEP 552).
-    assert bytecode == dict.fromkeys(modules, b"\x01\0\0\0")
+    # The flags of a file that holds its source's hash, and is to be compared with it (PEP 552).
+    assert bytecode == dict.fromkeys(modules, b"\x03\0\0\0")
 
 
 def test_what_is_built_is_the_package_and_its_dependencies(project: Path, built: Path) -> None:
