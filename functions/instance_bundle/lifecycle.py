@@ -13,6 +13,7 @@ from instance_bundle.earlier_work import EarlierWork, Unsettled
 from instance_bundle.errors import (
     DeadlineExceeded,
     Denied,
+    InvalidProperties,
     LocationTaken,
     NotEnded,
     NothingDone,
@@ -32,6 +33,7 @@ from instance_bundle.properties import (
     Location,
     Properties,
     Target,
+    problems,
     removes_on_delete,
 )
 from instance_bundle.request import Request
@@ -178,7 +180,9 @@ class Lifecycle:
         return self.create(record) if record.request_type == "Create" else self.update(record)
 
     def _judge(self, record: Record, last: Task, seen: Task | None) -> Outcome:
-        work, method = _work(record, *_parsed(record)), self._methods.of(last.id)
+        request, method = _request(record), self._methods.of(last.id)
+        # What has a task was admitted.
+        work = _work(record, request, Properties.parse(request.properties))
         if seen is None and method.has_finished(work.target.location):
             seen = last.completed(self._clock())
         if seen is None:
@@ -300,7 +304,11 @@ def _request(record: Record) -> Request:
 
 
 def _parsed(record: Record) -> tuple[Request, Properties]:
+    """Of a request that may not have been admitted: the last resort writes some down, too."""
     request = _request(record)
+    found = problems(request.properties)
+    if found:
+        raise InvalidProperties(found)
     return request, Properties.parse(request.properties)
 
 

@@ -148,8 +148,8 @@ class Properties:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "Properties":
-        """Make properties of ResourceProperties that have no `problems`, as those of each request
-        in the ledger: it was admitted."""
+        """Make properties of ResourceProperties that have no `problems`, such as those of a request
+        that was admitted."""
         s3 = raw["Storage"]["S3"]
         return cls(
             method=raw.get("Method", "BundleInstance"),
@@ -281,7 +281,7 @@ def _join(path: str, name: str) -> str:
 @cache
 def _validator(*, explains: bool) -> Any:
     """One that stops at what is wrong; or one that tells of all, which is several times as large
-    and takes longer to make."""
+    and takes longer to make. fastjsonschema can't make the first of a schema with `const`."""
     import fastjsonschema
 
     return fastjsonschema.compile(

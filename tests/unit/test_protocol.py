@@ -23,6 +23,7 @@ from instance_bundle.history import Record
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource, Continuation
+from instance_bundle.request import Request
 from instance_bundle.settings import settings
 
 from .conftest import Answers, Context
@@ -929,3 +930,24 @@ def test_an_ami_that_is_not_available_in_time_is_failed_with_the_bundles_id_and_
         f"Not complete within ServiceTimeout (3600 s): {NOT_YET}. Raise ServiceTimeout"
     )
     assert ec2.cancelled == []
+
+
+@pytest.mark.parametrize("superseded", [False, True])
+def test_a_poll_of_an_update_that_was_never_admitted_is_answered_with_its_problems(
+    ec2: Ec2, answers: Answers, context: Context, *, superseded: bool
+) -> None:
+    wrong = event(
+        answers, "Update", PhysicalResourceId="bun-1", ResourceProperties={"Colour": "red"}
+    )
+    # As the last resort does for an event that crashed, if it is killed right after.
+    record, _ = app.ledger().open(Request.parse(wrong), 0)
+    if superseded:
+        app.ledger().supersede(record)
+    poll_queue.send(settings().poll_queue_url, Poll(record.key, 0), 1)
+
+    assert deliver(polls(), context) == []
+
+    [body] = answers.bodies
+    assert body["Status"] == "FAILED"
+    assert "Colour: is not a property here" in body["Reason"]
+    assert ec2.tasks == {}
