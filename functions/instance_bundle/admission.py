@@ -65,8 +65,8 @@ def admit(request: Request, limits: Limits, ends: float) -> Properties:
     return Properties.parse(raw)
 
 
-def admit_update(request: Request, limits: Limits) -> None:
-    """See to what an Update needs whether it makes a bundle or not.
+def admit_update(request: Request, limits: Limits) -> Properties:
+    """The properties of an Update, which has what it needs whether it makes a bundle or not.
 
     What it leaves as it was is not held against it: a rollback must be able to go back there.
 
@@ -80,6 +80,7 @@ def admit_update(request: Request, limits: Limits) -> None:
         problems += _handle_problems(request, limits)
     if problems:
         raise InvalidProperties(sorted(problems, key=lambda problem: problem.path))
+    return Properties.parse(request.properties)
 
 
 def _not_allowed(

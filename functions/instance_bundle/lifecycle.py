@@ -8,12 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from instance_bundle import pace
-from instance_bundle.admission import admit
+from instance_bundle.admission import admit, admit_update
 from instance_bundle.earlier_work import EarlierWork, Unsettled
 from instance_bundle.errors import (
     DeadlineExceeded,
     Denied,
-    InvalidProperties,
     LocationTaken,
     NotEnded,
     NothingDone,
@@ -29,13 +28,7 @@ from instance_bundle.limits import Limits
 from instance_bundle.method import Made, Task, Work, utc
 from instance_bundle.methods import Methods
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
-from instance_bundle.properties import (
-    Location,
-    Properties,
-    Target,
-    problems,
-    removes_on_delete,
-)
+from instance_bundle.properties import Location, Properties, Target, removes_on_delete
 from instance_bundle.request import Request
 from instance_bundle.telemetry import count, logger
 
@@ -67,7 +60,8 @@ class Lifecycle:
 
     def update(self, record: Record) -> Outcome:
         """Answer a bundle that the resource owns where it is the one described; else make one."""
-        request, properties = _parsed(record)
+        request = _request(record)
+        properties = admit_update(request, self._limits)
         if request.repeats_handle and not request.changes_image:
             under_way = self._ledger.history(record.key).under_way(record, properties.naming)
             if under_way is not None:
@@ -270,9 +264,11 @@ class Lifecycle:
 
     def _give_way(self, record: Record) -> Outcome:
         """Whoever superseded the request ends its work; only what needs none is still answered."""
-        owned = self._ledger.history(record.key).owned(_parsed(record)[1].naming)
-        if owned is not None and record.request_type == "Update":
-            return Done(owned.physical_id, owned.attributes)
+        if record.request_type == "Update":
+            properties = admit_update(_request(record), self._limits)
+            owned = self._ledger.history(record.key).owned(properties.naming)
+            if owned is not None:
+                return Done(owned.physical_id, owned.attributes)
         return _failed(record, Superseded())
 
     def _let_go(self, record: Record, bundle: Bundle) -> None:
@@ -301,15 +297,6 @@ def _request(record: Record) -> Request:
     if record.request is None:
         raise PassingFault("the request has been answered")
     return record.request
-
-
-def _parsed(record: Record) -> tuple[Request, Properties]:
-    """Of a request that may not have been admitted: the last resort writes some down, too."""
-    request = _request(record)
-    found = problems(request.properties)
-    if found:
-        raise InvalidProperties(found)
-    return request, Properties.parse(request.properties)
 
 
 def _work(record: Record, request: Request, properties: Properties) -> Work:

@@ -208,9 +208,10 @@ def test_a_sandboxs_handle_may_be_given_there() -> None:
 def test_what_is_no_handle_is_told_once() -> None:
     update = replace(request(properties(CompletionHandle="Handle1")), request_type="Update")
 
-    for check in (lambda: admit(update, WIDE, ENDS), lambda: admit_update(update, WIDE)):
-        with pytest.raises(InvalidProperties, match="1 problem "):
-            check()
+    with pytest.raises(InvalidProperties, match="1 problem "):
+        admit(update, WIDE, ENDS)
+    with pytest.raises(InvalidProperties, match="1 problem "):
+        admit_update(update, WIDE)
 
 
 def test_an_update_that_makes_a_bundle_may_not_have_the_handle_of_before() -> None:

@@ -875,8 +875,10 @@ def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
 def test_an_update_that_starts_nothing_is_not_held_to_what_a_new_bundle_must_fit(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    """A template's policy has long expired, and its bucket is not allowed any more."""
-    record = opened(ledger, request(Storage=POLICY_UNTIL_2028))
+    """A template's policy has long expired, and neither its bucket nor the deletion that it has
+    always asked for is allowed any more."""
+    asked: dict[str, Any] = {"Storage": POLICY_UNTIL_2028, "OnDelete": "Delete"}
+    record = opened(ledger, request(**asked))
     life.create(record)
     seen = replace(RUNNING, phase="complete", state="complete")
     done = life.poll(replace(record, task=RUNNING), seen)
@@ -887,9 +889,7 @@ def test_an_update_that_starts_nothing_is_not_held_to_what_a_new_bundle_must_fit
         ledger, methods(ec2), Limits(buckets=("others",), deletes_objects=False), clock
     )
 
-    update = opened(
-        ledger, request("Update", "r2", "bun-1", Storage=POLICY_UNTIL_2028, OnDelete="Delete")
-    )
+    update = opened(ledger, request("Update", "r2", "bun-1", old=asked, **asked))
 
     assert narrow.update(update) == done
 

@@ -951,3 +951,30 @@ def test_a_poll_of_an_update_that_was_never_admitted_is_answered_with_its_proble
     assert body["Status"] == "FAILED"
     assert "Colour: is not a property here" in body["Reason"]
     assert ec2.tasks == {}
+
+
+def test_an_update_in_place_that_was_never_admitted_is_held_to_what_the_deployment_allows(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOW_OBJECT_DELETION", "false")
+    create = event(answers)
+    app.handler(create, context)
+    complete(ec2)
+    deliver(polls(), context)
+    properties = create["ResourceProperties"]
+    removing = properties | {"OnDelete": "Delete"}
+    update = event(
+        answers,
+        "Update",
+        RequestId="r2",
+        PhysicalResourceId="bun-1",
+        ResourceProperties=removing,
+        OldResourceProperties=properties,
+    )
+    record, _ = app.ledger().open(Request.parse(update), 0)
+    poll_queue.send(settings().poll_queue_url, Poll(record.key, 0), 1)
+
+    assert deliver(polls(), context) == []
+
+    assert answers.bodies[-1]["Status"] == "FAILED"
+    assert "OnDelete: can't be Delete" in answers.bodies[-1]["Reason"]
