@@ -1,7 +1,7 @@
 """What people would use instead, as its own documentation shows it.
 
 Bundles have nothing to do with one another in these designs: each is looked at by itself, so that
-the times of the looks follow from the bundle alone. tests/unit/benchmarks/test_peers.py holds them
+the times of the looks follow from the bundle alone. tests/benchmarks/test_peers.py holds them
 against crhelper and botocore's waiter themselves.
 """
 

@@ -96,5 +96,6 @@ def _of(stack: Stack, exchange: Exchange) -> list[Signal]:
 def _is_hindered(world: World, exchange: Exchange) -> bool:
     """Whether a signal may have been lost that nobody waited for any more, or refused."""
     late = any(moment >= exchange.given_up for moment in world.answers_struck)
-    denied = any(line.startswith(("deny dynamodb:", "deny response:")) for line in world.log)
+    denying = ("deny dynamodb:", "deny response:", "deny signal:")
+    denied = any(line.startswith(denying) for line in world.log)
     return late or denied

@@ -91,7 +91,7 @@ class WorldsImages:
     def clear(self) -> None:
         """Take away all but the images of others."""
         self.tasks._tasks.clear()
-        for image in self._own():
+        for image in self.own():
             self.images.deregister(image.id, delete_snapshots=True, dry_run=False)
         for made in self.made.values():
             for snapshot_id in made.snapshots & self.ec2.snapshots.keys():
@@ -103,7 +103,7 @@ class WorldsImages:
 
     def note_starts(self) -> None:
         """Write down what the last CreateImage made, if it made one."""
-        for image in self._own():
+        for image in self.own():
             if image.root_device_type == "ebs" and image.id not in self.made.keys() | self.copies:
                 self.made[image.id] = MadeImage(
                     image_id=image.id,
@@ -114,7 +114,7 @@ class WorldsImages:
 
     def note_registrations(self) -> None:
         """Write down what the last RegisterImage made, if it made one, and let it take its time."""
-        for image in self._own():
+        for image in self.own():
             if image.root_device_type == "ebs" or image.id in self.registered.keys() | self.copies:
                 continue
             self.registered[image.id] = RegisteredImage(
@@ -137,7 +137,7 @@ class WorldsImages:
 
     def copy(self, number: int, *, by_hand: bool) -> None:
         """Have somebody else copy an image of the function's, or register its bundle by hand."""
-        own = [each for each in self._own() if each.id not in self.copies]
+        own = [each for each in self.own() if each.id not in self.copies]
         available = [image for image in own if image.state == "available"]
         if not available:
             return
@@ -178,12 +178,10 @@ class WorldsImages:
     def at_work(self, request_ids: Collection[str]) -> list[str]:
         """What is under way for these requests, in words."""
         self.images.advance()
-        self.tasks.advance()
         own = {made.image_id for made in self.made.values() if made.request_id in request_ids}
-        storing = {task.image_id for task in self.tasks._tasks if task.view.state == "InProgress"}
         return [
             *(f"{image_id}, pending," for image_id in own & self.images._creations.keys()),
-            *(f"The storing of {image_id}" for image_id in own & storing),
+            *(f"The storing of {image_id}" for image_id in own & {*self.being_stored()}),
         ]
 
     def portrait(self, image_id: str) -> Portrait | None:
@@ -195,7 +193,17 @@ class WorldsImages:
         """The snapshots of an image that are there, whether it is or not."""
         return set(made.snapshots & self.ec2.snapshots.keys())
 
-    def _own(self) -> list[Image]:
+    def all_snapshots_left(self) -> set[str]:
+        """The snapshots of all images that the function made that are there."""
+        return set[str]().union(*map(self.snapshots_left, self.made.values()))
+
+    def being_stored(self) -> list[str]:
+        """The images whose store tasks have not ended, images that are gone included."""
+        self.tasks.advance()
+        return [task.image_id for task in self.tasks._tasks if task.view.state == "InProgress"]
+
+    def own(self) -> list[Image]:
+        """The images that are there and not of others; copies that others made included."""
         return [
             image
             for image in self.ec2.amis.values()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.chaos.sequence import Run
-from tests.chaos.world import EVENTS_PUT, FAULTS, KILLS, RESPONSE_PUT, World
+from tests.chaos.world import EVENTS_PUT, FAULTS, KILLS, RESPONSE_PUT, SIGNAL_PUT, World
 
 CALLS = (
     *("dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Query"),
@@ -20,7 +20,7 @@ CALLS = (
     *("ec2:DescribeStoreImageTasks", "ec2:DescribeSnapshots", "ec2:DeregisterImage"),
     *("ec2:DeleteSnapshot", "ec2:ModifyImageAttribute", "ec2:CreateTags", "ec2:DeleteTags"),
     *("ec2:CancelBundleTask", "ec2:RegisterImage", "s3:HeadObject", "s3:GetObject"),
-    *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, EVENTS_PUT),
+    *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT),
 )
 
 BUNDLES = {

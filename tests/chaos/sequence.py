@@ -40,11 +40,11 @@ class Run:
         number = next(_numbers)
         self.world = world
         self.steps: list[Step] = []
-        self._bucket = f"images-{number}"
+        self.bucket = f"images-{number}"
         self._name = f"stack{number}"
         self.stacks: list[Stack] = []
         self._foreign: set[str] = set()
-        world.clear(self._bucket)
+        world.clear(self.bucket)
         world.answered = self._receive
         world.wakes = self._wakes
         world.wake = self._wake
@@ -165,7 +165,7 @@ class Run:
             f"{prefix}.part.9": _FOREIGN,
             f"{prefix}.manifest.xml": manifest,
         }.items():
-            aws.s3().put_object(Bucket=self._bucket, Key=key, Body=body)
+            aws.s3().put_object(Bucket=self.bucket, Key=key, Body=body)
             self._foreign.add(key)
 
     def _stack(self, number: int) -> Stack | None:
@@ -215,7 +215,7 @@ class Run:
         steer(instance, seconds=_seconds(step), outcome=step["outcome"])
         given = {} if prefix is None else {"Prefix": prefix}
         return {
-            "Storage": {"S3": {"Bucket": self._bucket, **given}},
+            "Storage": {"S3": {"Bucket": self.bucket, **given}},
             "UploadCredentials": self.world.secret,
         }
 
@@ -229,7 +229,7 @@ class Run:
             store_stalls=step["store_stalls"],
         )
         image = _described({} if name is None else {"Name": name}, step)
-        return {"Storage": {"S3": {"Bucket": self._bucket}}, "Image": image}
+        return {"Storage": {"S3": {"Bucket": self.bucket}}, "Image": image}
 
     # CloudFormation's side, for the world
 
@@ -336,7 +336,7 @@ class Run:
                 yield f"{starts.count(prefix)} tasks at {prefix} for {named.count(prefix)} requests"
 
     def _objects(self) -> Iterator[str]:
-        keys = self.world.keys(self._bucket)
+        keys = self.world.keys(self.bucket)
         for key in self._foreign:
             if key not in keys:
                 yield f"{key} was another's, and is gone"

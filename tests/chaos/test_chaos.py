@@ -11,59 +11,18 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.machine import machine, search
 from tests.chaos.sequence import Run, Step, carry_out
+from tests.chaos.steps import (
+    CREATE,
+    FAILS,
+    HANDLE,
+    LATER,
+    REGISTERS,
+    STORES,
+    UPDATE,
+    UPDATE_IMAGE,
+    fault,
+)
 from tests.chaos.world import EVENTS_PUT, VISIBILITY_SECONDS, World, running
-
-BUNDLE: dict[str, Any] = {
-    "method": "BundleInstance",
-    "instance": 0,
-    "prefix": "a",
-    "on_delete": "Delete",
-    "timeout": 600,
-    "seconds": 40,
-    "outcome": "complete",
-    "store_seconds": 40,
-    "store_outcome": "complete",
-    "store_stalls": 99,
-    "image": None,
-    "described": None,
-    "register_seconds": 0,
-    "register_outcome": "complete",
-    "handle": None,
-    "watched": True,
-    "completion": 600,
-    "long": False,
-    "sibling": None,
-}
-CREATE: dict[str, Any] = {"do": "create", **BUNDLE}
-UPDATE: dict[str, Any] = {
-    "do": "update",
-    "stack": 0,
-    "delete_first": False,
-    **BUNDLE,
-    "prefix": "b",
-}
-STORES: dict[str, Any] = {"method": "StoreImage", "described": "x"}
-HANDLE: dict[str, Any] = {"handle": "new", "timeout": 60}
-UPDATE_IMAGE: dict[str, Any] = {
-    "do": "update image",
-    "stack": 0,
-    "image": "",
-    "described": "y",
-    "register_seconds": 0,
-    "register_outcome": "complete",
-    "handle": None,
-    "watched": True,
-    "completion": 600,
-    "sibling": None,
-}
-FAILS: dict[str, Any] = {"register_outcome": "failed", "register_seconds": 20}
-REGISTERS: dict[str, Any] = {"image": "", "described": "x"}
-LATER: dict[str, Any] = {"do": "move", "seconds": 250}
-
-
-def fault(call: str, kind: str, nth: int = 1) -> dict[str, Any]:
-    return {"do": "fault", "call": call, "kind": kind, "nth": nth, "times": 1}
-
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:

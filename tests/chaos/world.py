@@ -42,6 +42,7 @@ from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, images, store_tasks
 from sandbox.ec2.image import snapshot_ids
 from sandbox.events_put import EventsPut
+from tests.chaos import handles
 from tests.chaos.images import WorldsImages, portrait
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -57,7 +58,8 @@ LONGEST_RUN = 14 * 3600
 FAULTS = ("fail", "throttle", "deny", "delay", "cut", "cut-after")
 KILLS = ("kill", "kill-after")
 RESPONSE_PUT = "response:Put"
-EVENTS_PUT = "eventbridge:PutEvents"
+SIGNAL_PUT = "signal:Put"
+EVENTS_PUT = "events:PutEvents"
 
 _TAGGED: tuple[Literal["image", "snapshot"], ...] = ("image", "snapshot")
 
@@ -74,13 +76,17 @@ _ERRORS = {
     ("secretsmanager", "fail"): (500, "InternalServiceError"),
     ("secretsmanager", "throttle"): (400, "ThrottlingException"),
     ("secretsmanager", "deny"): (400, "AccessDeniedException"),
-    ("eventbridge", "fail"): (500, "InternalException"),
-    ("eventbridge", "throttle"): (400, "ThrottlingException"),
-    ("eventbridge", "deny"): (400, "AccessDeniedException"),
+    ("events", "fail"): (500, "InternalException"),
+    ("events", "throttle"): (400, "ThrottlingException"),
+    ("events", "deny"): (400, "AccessDeniedException"),
     ("sqs", "fail"): (500, "InternalFailure"),
     ("sqs", "throttle"): (400, "RequestThrottled"),
     ("sqs", "deny"): (403, "AccessDenied"),
 }
+
+
+_NAMES = {"eventbridge": "events", "secrets-manager": "secretsmanager"}
+"""IAM's names of services, by the SDK's."""
 
 
 class Killed(BaseException):
@@ -97,7 +103,8 @@ class Fault:
 
     Attributes:
         call: `service:Action`, or `*` for any.
-        kind: one of FAULTS or KILLS, or `meanwhile`: other work that is due is done first.
+        kind: one of FAULTS or KILLS; `hang`: the call outlasts the function's time; `twice`: another
+            process handles the same event first; or `meanwhile`: other work that is due is done first.
         nth: the first call that is struck, counted from when the fault was set.
         times: how many in a row.
     """
@@ -171,6 +178,7 @@ class World:
             seconds.
         polled: when polls were taken up; epoch seconds.
         events_put: what the event buses were told, over all of the world's life.
+        on_call: is told the name of each call of the function before a fault can strike it.
     """
 
     clock: time_machine.Traveller
@@ -189,10 +197,12 @@ class World:
     answers_struck: list[float] = field(default_factory=list)
     polled: list[float] = field(default_factory=list)
     events_put: EventsPut = field(default_factory=EventsPut)
+    on_call: Callable[[str], None] | None = None
     _events: list[_Event] = field(default_factory=list)
     _armed: list[_Armed] = field(default_factory=list)
     _duplicated: int = 0
     _contexts: list[_Context] = field(default_factory=list)
+    _handled: list[Any] = field(default_factory=list)
 
     def clear(self, bucket: str) -> None:
         """Begin anew: an empty ledger, empty queues, a new bucket; time goes on."""
@@ -398,6 +408,7 @@ class World:
         """What a handler returns; and the error's type, where it crashed or was killed."""
         context = _Context(time.time() + FUNCTION_SECONDS, handler is last_resort.handler)
         self._contexts.append(context)
+        self._handled.append(event)
         try:
             return handler(event, context), None
         except Killed:
@@ -408,6 +419,13 @@ class World:
             return None, type(error).__name__
         finally:
             self._contexts.pop()
+            self._handled.pop()
+
+    def _handle_twice(self) -> None:
+        """While one process waits for AWS, have another handle the same event to its end."""
+        if len(self._contexts) > 1 or self._contexts[-1].is_for_last_resort:
+            return
+        self._invoke(_other_environment().handler, json.loads(json.dumps(self._handled[-1])))
 
     def _meanwhile(self) -> None:
         """While one process waits for AWS, have another do what is due, or comes next."""
@@ -440,10 +458,18 @@ class World:
         if not self._contexts:
             return carry_out()
         self._check_time()
+        if self.on_call is not None:
+            self.on_call(name)
         kind = self._strike(name)
         match kind:
             case "meanwhile":
                 self._meanwhile()
+                self._check_time()
+            case "twice":
+                self._handle_twice()
+                self._check_time()
+            case "hang":
+                self._reach(self._contexts[-1].ends + 1)
                 self._check_time()
             case "delay":
                 self._reach(time.time() + FUNCTION_SECONDS / 2)
@@ -477,7 +503,7 @@ class World:
                 self._armed.remove(armed)
             self.counts[armed.fault.kind] += 1
             self.log.append(f"{armed.fault.kind} {name}")
-            if name in (RESPONSE_PUT, EVENTS_PUT) or self._contexts[-1].is_for_last_resort:
+            if name in (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT) or self._contexts[-1].is_for_last_resort:
                 self.answers_struck.append(time.time())
             return armed.fault.kind
         return None
@@ -604,6 +630,7 @@ def _stub(world: World) -> Callable[..., Any]:
 
     def send(stubber: BotocoreStubber, event_name: str, request: Any, **_: Any) -> Any:
         service, action = event_name.split(".")[1:]
+        service = _NAMES.get(service, service)
 
         def carry_out() -> Any:
             answer = carry_out_in_moto(stubber, event_name, request)
@@ -648,7 +675,7 @@ def _put(world: World) -> Callable[..., urllib3.HTTPResponse]:
             return urllib3.HTTPResponse(status=statuses[kind])
 
         return world.call(  # type: ignore[no-any-return]
-            RESPONSE_PUT,
+            SIGNAL_PUT if url.startswith(handles.PATH) else RESPONSE_PUT,
             lambda: urllib3.HTTPResponse(status=world.answered(url, kwargs["body"])),
             refuse,
         )

@@ -13,8 +13,8 @@ from sandbox.application import STACK_NAME, deploy
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from sandbox.functions.runtime import prepare_runtime
-from tests.sandbox.examples import patch_sleep
-from tests.sandbox.support import Aws, SandboxProcess
+from tests.stacks.examples import patch_sleep
+from tests.stacks.support import Aws, SandboxProcess
 
 from . import table
 from .table import Row

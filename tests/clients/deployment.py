@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.application import STACK_NAME
-from tests.sandbox.support import Aws
+from tests.stacks.support import Aws
 
 FUNCTIONS = ("InstanceBundleFunction", "LastResortFunction")
 

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.application import STACK_NAME
 from sandbox.clients import REGION
-from tests.sandbox.support import Aws
+from tests.stacks.support import Aws
 
 from .deployment import FUNCTIONS, check_code
 from .tool import Tool

@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION
-from tests.sandbox.support import Aws
+from tests.stacks.support import Aws
 
 from .deployment import FUNCTIONS, stored
 from .tool import Tool, without_account

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.application import STACK_NAME
-from tests.sandbox.support import Aws
+from tests.stacks.support import Aws
 
 from .deployment import FUNCTIONS, check_code
 from .tool import Tool

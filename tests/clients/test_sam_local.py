@@ -25,7 +25,7 @@ from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION, Clients
 from sandbox.server import HOST
 from sandbox.world import BUNDLE_ID, EBS_INSTANCE_ID, INSTANCE_ID
-from tests.sandbox.support import Aws, SandboxProcess, json_of, wait_for
+from tests.stacks.support import Aws, SandboxProcess, json_of, wait_for
 
 from . import containers
 from .table import Row

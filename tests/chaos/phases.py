@@ -1,0 +1,176 @@
+"""What a stack goes through while its function meets a fault, and what has to come of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sandbox.ec2.image import snapshot_ids
+from tests.chaos.sequence import Run, Step
+from tests.chaos.stacks import Stack
+from tests.chaos.steps import (
+    CREATE,
+    DELETE,
+    HANDLE,
+    LATER,
+    REGISTERS,
+    STORES,
+    UPDATE,
+    UPDATE_IMAGE,
+    later,
+)
+from tests.chaos.world import RESPONSE_PUT
+
+MethodName = Literal["BundleInstance", "StoreImage"]
+
+AFTER_ALL = {"sibling": 3000}
+"""A sibling that fails once the bundle is there, whatever delayed that."""
+
+HANGS = {"outcome": "hang"}
+
+PATIENT = HANDLE | {"timeout": 600}
+"""A handle, and time enough for a request that is taken up again before its work is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One phase of a stack's life, and its right end.
+
+    Attributes:
+        before: the steps that bring the stack to the phase.
+        steps: what the phase is about.
+        status: of the stack in the end.
+        bundles: how many were started in the end.
+        left: the names of the bundles that are there in the end; nothing of others is.
+        answers_before: the phase's own calls are those from this many answers on; the calls up to
+            then are another phase's.
+        method: of the stack's bundles.
+    """
+
+    before: Sequence[Step]
+    steps: Sequence[Step]
+    status: str
+    bundles: int
+    left: Collection[str]
+    answers_before: int = 0
+    method: MethodName = "BundleInstance"
+
+    def begin(self, run: Run) -> None:
+        """Bring a new stack to the phase."""
+        for step in self.before:
+            run.step(self._of_method(step))
+
+    def play(self, run: Run) -> None:
+        """What the phase is about, until nothing is left to do."""
+        for step in self.steps:
+            run.step(self._of_method(step))
+        run.world.come_to_rest()
+
+    def problems(self, run: Run) -> Iterator[str]:
+        """What of the stack, at rest, is not as it has to be."""
+        [stack] = run.stacks
+        if stack.status != self.status:
+            reasons = [each.taken.get("Reason", "") for each in stack.exchanges if each.taken]
+            yield f"{stack.name} is {stack.status}, not {self.status}: {reasons}"
+        yield from (
+            self._problems_of_bundles(run, stack)
+            if self.method == "BundleInstance"
+            else self._problems_of_images(run, stack)
+        )
+
+    def _of_method(self, step: Step) -> Step:
+        if step["do"] not in ("create", "update"):
+            return step
+        return {**step, **(REGISTERS if self.method == "BundleInstance" else STORES)}
+
+    def _problems_of_bundles(self, run: Run, stack: Stack) -> Iterator[str]:
+        world, ending = run.world, ".manifest.xml"
+        keys = world.keys(run.bucket)
+        own = tuple(f"{stack.name}/{name}." for name in self.left)
+        whole = {key.removesuffix(ending) for key in keys if key.endswith(ending)}
+        images = world.images.own()
+        locations = Counter((image.image_location, image.description) for image in images)
+        expected = {f"{run.bucket}/{stack.name}/{name}{ending}" for name in self.left}
+        if len(world.started) != self.bundles:
+            yield f"{len(world.started)} bundles were started, not {self.bundles}"
+        if whole != {f"{stack.name}/{name}" for name in self.left}:
+            yield f"the bundles {sorted(whole)} are there, not {self.left}"
+        if strays := [key for key in keys if not key.startswith(own)]:
+            yield f"{strays} are left"
+        if {location for location, _ in locations} != expected:
+            yield f"there are AMIs of {sorted(locations)}, not of {sorted(expected)}"
+        if more := [what for what, times in locations.items() if times > 1]:
+            yield f"there is more than one AMI of {more}"
+        if running := [task for task in world.tasks(run.bucket) if not task.view.ended]:
+            yield f"{[task.bundle_id for task in running]} still run"
+
+    def _problems_of_images(self, run: Run, stack: Stack) -> Iterator[str]:
+        world = run.world
+        images = world.images.own()
+        keys = world.keys(run.bucket)
+        names = [image.name for image in images]
+        if len(world.images.made) != self.bundles:
+            yield f"{len(world.images.made)} images were made, not {self.bundles}"
+        if sorted(names) != [f"{stack.name}/{name}" for name in sorted(self.left)]:
+            yield f"the images {names} are there, not {self.left}"
+        if keys != {f"{image.id}.bin" for image in images}:
+            yield f"the objects {sorted(keys)} are there, and the images {names}"
+        of_images = {id_ for image in images for id_ in snapshot_ids(image)}
+        if world.images.all_snapshots_left() != of_images:
+            yield f"the snapshots {world.images.all_snapshots_left()} are there, not {of_images}"
+        if pending := [image.id for image in images if image.state != "available"]:
+            yield f"{pending} are not available"
+        if stores := world.images.being_stored():
+            yield f"{stores} are still being stored"
+
+
+@dataclass(slots=True)
+class Own:
+    """Which of a run's calls are a phase's own, as they are made."""
+
+    phase: Phase
+    answers: int = 0
+
+    def __call__(self, call: str) -> bool:
+        """Whether the next call, of this name, is one."""
+        self.answers += call == RESPONSE_PUT
+        return self.answers >= self.phase.answers_before
+
+
+_ONE = ["a"]
+
+_PHASES: Mapping[str, Phase] = {
+    "create": Phase([], [CREATE], "CREATE_COMPLETE", 1, _ONE),
+    "create through a handle": Phase([], [CREATE | PATIENT], "CREATE_COMPLETE", 1, _ONE),
+    "replace": Phase([CREATE, LATER], [UPDATE], "UPDATE_COMPLETE", 2, ["b"]),
+    "update in place": Phase([CREATE, LATER], [UPDATE_IMAGE], "UPDATE_COMPLETE", 1, _ONE),
+    "delete": Phase([CREATE, LATER], [DELETE], "DELETE_COMPLETE", 1, []),
+    "delete and retain": Phase(
+        [CREATE | {"on_delete": "Retain"}, LATER], [DELETE], "DELETE_COMPLETE", 1, _ONE
+    ),
+    "delete while created": Phase(
+        [CREATE | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []
+    ),
+    "delete while accepted": Phase(
+        [CREATE | PATIENT | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []
+    ),
+    "roll back": Phase(
+        [CREATE, LATER], [UPDATE | AFTER_ALL], "UPDATE_ROLLBACK_COMPLETE", 2, _ONE, 1
+    ),
+}
+
+PHASES: Mapping[str, Phase] = {
+    **{f"BundleInstance: {name}": phase for name, phase in _PHASES.items()},
+    "BundleInstance: roll back in place": Phase(
+        [CREATE, LATER], [UPDATE_IMAGE | AFTER_ALL], "UPDATE_ROLLBACK_COMPLETE", 1, _ONE, 1
+    ),
+    **{f"StoreImage: {name}": replace(phase, method="StoreImage") for name, phase in _PHASES.items()},
+    "StoreImage: delete while stored": Phase(
+        [CREATE | {"seconds": 10, "store_seconds": 30}, later(25)],
+        [DELETE],
+        *("DELETE_COMPLETE", 1, []),
+        method="StoreImage",
+    ),
+}

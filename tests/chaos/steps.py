@@ -1,0 +1,68 @@
+"""Steps that tests put together: a stack of one bundle, its updates, and what changes in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.chaos.sequence import Step
+
+BUNDLE: dict[str, Any] = {
+    "method": "BundleInstance",
+    "instance": 0,
+    "prefix": "a",
+    "on_delete": "Delete",
+    "timeout": 600,
+    "seconds": 40,
+    "outcome": "complete",
+    "store_seconds": 40,
+    "store_outcome": "complete",
+    "store_stalls": 99,
+    "image": None,
+    "described": None,
+    "register_seconds": 0,
+    "register_outcome": "complete",
+    "handle": None,
+    "watched": True,
+    "completion": 600,
+    "long": False,
+    "sibling": None,
+}
+CREATE: dict[str, Any] = {"do": "create", **BUNDLE}
+UPDATE: dict[str, Any] = {
+    "do": "update",
+    "stack": 0,
+    "delete_first": False,
+    **BUNDLE,
+    "prefix": "b",
+}
+UPDATE_IMAGE: dict[str, Any] = {
+    "do": "update image",
+    "stack": 0,
+    "image": "",
+    "described": "y",
+    "register_seconds": 0,
+    "register_outcome": "complete",
+    "handle": None,
+    "watched": True,
+    "completion": 600,
+    "sibling": None,
+}
+DELETE: Step = {"do": "delete", "stack": 0}
+
+STORES: dict[str, Any] = {"method": "StoreImage", "described": "x"}
+HANDLE: dict[str, Any] = {"handle": "new", "timeout": 60}
+REGISTERS: dict[str, Any] = {"image": "", "described": "x"}
+FAILS: dict[str, Any] = {"register_outcome": "failed", "register_seconds": 20}
+
+
+def later(seconds: int) -> Step:
+    """Time passes."""
+    return {"do": "move", "seconds": seconds}
+
+
+LATER = later(250)
+
+
+def fault(call: str, kind: str, nth: int = 1) -> Step:
+    """A fault that strikes once."""
+    return {"do": "fault", "call": call, "kind": kind, "nth": nth, "times": 1}
