@@ -4,46 +4,96 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SET_UP := $(VENV)/.set-up
-LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-  --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
-# It asks no platform for policies, sends none its results, and looks for no newer version.
+# uv creates all environments but its own, which pip creates where the PATH has no uv of this version.
+UV := .venv-uv/bin/uv
+UV_SET_UP := .venv-uv/.set-up
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/uv.txt)
+
+WORKERS := 4
+PYTEST := $(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal
+# The output of each target stays together, where make can do that.
+SIDE_BY_SIDE := --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+
+TEMPLATES := template.yaml examples/*.yaml examples/*/*.yaml
+# checkov gets no policies from a platform, sends it no results, and checks for no newer version.
 CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True .venv-checkov/bin/checkov \
   --framework cloudformation --skip-download --quiet --compact
 
-.PHONY: help setup demo sandbox test clients faults chaos bench check lint scan audit lock clean
+# A version that was published less than a week ago is not taken. Pins that still fit are kept, unless
+# UPGRADE is set.
+UPGRADE :=
+LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+  $(if $(UPGRADE),--upgrade) --generate-hashes --no-emit-index-url --exclude-newer "1 week" --custom-compile-command "make lock"
+# Lock on top of other lock files: at their versions, and without the packages that they have.
+ON_TOP_OF = $(1:%=--constraints %) $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(1))
+
+.PHONY: help setup demo sandbox quick unit test test-sandbox clients faults chaos bench check \
+  nightly lint style types templates scan audit lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: $(SET_UP) ## Make .venv, and what the sandbox runs functions with
+setup: $(SET_UP) ## Create .venv, and what the sandbox runs functions with
 
-$(SET_UP): requirements-dev.txt functions/requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
-	@echo "Setting up $(VENV); this takes about a minute, once"
-	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+$(UV_SET_UP): requirements/uv.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
+	@rm -rf .venv-uv
+	@if [ "$$(uv --version 2>&1 | cut -d ' ' -f 2)" = "$(UV_VERSION)" ]; then \
+	  mkdir -p .venv-uv/bin && ln -s "$$(command -v uv)" $(UV); \
+	else \
+	  "$(PYTHON)" -m venv .venv-uv && .venv-uv/bin/python -m pip install --quiet \
+	    --disable-pip-version-check --no-compile --require-hashes --requirement $<; \
+	fi
+	@touch $@
+
+$(SET_UP): functions/requirements.txt requirements/dev.txt | $(UV_SET_UP)
+	@echo "Setting up $(VENV); this takes less than a minute, once"
+	@$(UV) venv --quiet --allow-existing \
+	  --python "$$("$(PYTHON)" -c 'import sys; print(sys.executable)')" $(VENV)
+	@$(UV) pip sync --quiet --python $(VENV) --require-hashes $(filter %.txt,$^)
 	@$(RUN) -m sandbox prepare
 	@touch $@
+
+# Tools whose pins conflict with the project's have an environment of their own each.
+.venv-%/.set-up: requirements/%.txt | $(SET_UP)
+	@echo "Setting up .venv-$*, once"
+	@$(UV) venv --quiet --clear --python $(RUN) .venv-$*
+	@$(UV) pip sync --quiet --python .venv-$* --require-hashes $(filter %.txt,$^)
+	@touch $@
+
+# The benchmarks need the project's packages too.
+.venv-bench/.set-up: functions/requirements.txt requirements/dev.txt
 
 demo: $(SET_UP) ## Deploy the application and examples/bundle.yaml in the sandbox, and watch
 	@$(RUN) -m sandbox demo
 
 # Set HOST to an address of this machine that containers reach; README.md says which.
 HOST := 127.0.0.1
+PORT := 4580
 
-sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1, with the application deployed, until Ctrl-C
-	@$(RUN) -m sandbox serve --host $(HOST)
+sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1:4580 (HOST, PORT), with the application deployed, until Ctrl-C
+	@$(RUN) -m sandbox serve --host $(HOST) --port $(PORT)
 
-test: $(SET_UP) ## Run the tests
-	@$(RUN) -m pytest --numprocesses 4 --dist worksteal -m "not faults and not clients"
+quick: $(SET_UP) ## After each edit: lint, check types, and run the unit and property tests
+	@$(MAKE) $(SIDE_BY_SIDE) unit types style templates
 
-clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show what came of each command
+unit: $(SET_UP) ## Run the unit and property tests
+	@$(PYTEST) -m "not nightly" tests/unit tests/properties
+
+test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a short chaos search, whole stacks
+	@$(PYTEST) -m "not nightly and not faults and not clients" \
+	  tests/unit tests/properties tests/chaos tests/stacks
+
+test-sandbox: $(SET_UP) ## Run the tests of the sandbox and of the benchmarks
+	@$(PYTEST) -m "not nightly" tests/sandbox tests/benchmarks
+
+clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
 	@$(RUN) -m pytest -m clients
 
 faults: $(SET_UP) ## Run whole stacks whose function is killed, and whose calls fail
-	@$(RUN) -m pytest -m faults
+	@$(RUN) -m pytest -m "faults and not nightly"
 
-# Set SEQUENCES and SEED for another search, REPLAY to carry out one sequence that was printed.
+# Set SEQUENCES and SEED for another search, REPLAY to run one sequence that was printed.
 SEQUENCES := 2000
 SEED := 1
 REPLAY :=
@@ -51,44 +101,49 @@ REPLAY :=
 chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break a promise
 	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(if $(REPLAY),--replay '$(REPLAY)')
 
-bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost beside what one would use instead
+bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost beside the alternatives
 	@PYTHONPATH=functions .venv-bench/bin/python -m benchmarks
 
-check: $(SET_UP) ## Lint, check types, lint and scan the templates, audit, and run all tests, those of faults too
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory scan
-	@$(MAKE) --no-print-directory audit
+check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all tests but the nightly ones
+	@$(MAKE) $(SIDE_BY_SIDE) lint scan audit
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-sandbox
 	@$(MAKE) --no-print-directory clients
 	@$(MAKE) --no-print-directory faults
 
-lint: $(SET_UP) ## Lint, check types, and lint the templates
-	$(VENV)/bin/ruff check
-	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy
-	$(VENV)/bin/cfn-lint template.yaml examples/*.yaml examples/*/*.yaml
+nightly: $(SET_UP) ## Run all of `make check` and all long forms; show a table of the results
+	@$(RUN) -m tools.nightly
 
-# checkov ends with 0 where it can't read a template, and tells of it in what it prints only.
-scan: .venv-checkov/.set-up ## Look for insecure settings in the templates
-	@found=$$($(CHECKOV) --file template.yaml examples/*.yaml examples/*/*.yaml); status=$$?; echo "$$found"; \
+lint: style types templates ## Lint, check types, and lint the templates
+
+style: $(SET_UP)
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+
+types: $(SET_UP)
+	@$(RUN) -m mypy --num-workers 2
+
+templates: $(SET_UP)
+	@$(VENV)/bin/cfn-lint $(TEMPLATES)
+
+# checkov exits with 0 for a template that it cannot read; only its output says so.
+scan: .venv-checkov/.set-up ## Scan the templates for insecure settings
+	@found=$$($(CHECKOV) --file $(TEMPLATES)); status=$$?; echo "$$found"; \
 	  case "$$found" in *"Parsing errors"*) exit 1;; esac; exit $$status
 
-# Tools whose pins would meddle with the project's have an environment of their own each.
-.venv-%/.set-up: requirements-%.txt $(SET_UP)
-	@echo "Setting up .venv-$*, once"
-	@$(RUN) -m venv --clear --without-pip .venv-$*
-	@$(VENV)/bin/uv pip sync --quiet --python .venv-$* --require-hashes requirements-$*.txt
-	@touch $@
+audit: $(SET_UP) ## Check the locked dependencies for known vulnerabilities
+	@$(RUN) -m tools.audit -r functions/requirements.txt -r requirements/dev.txt \
+	  -r requirements/bench.txt -r requirements/uv.txt
 
-audit: $(SET_UP) ## Look for known vulnerabilities in the locked dependencies
-	@$(RUN) -m tools.audit -r functions/requirements.txt -r requirements-dev.txt
-
-lock: $(SET_UP) ## Pin anew what pyproject.toml asks for
+lock: $(UV_SET_UP) ## Update the lock files after a change of pyproject.toml; with UPGRADE=1, all versions
 	$(LOCK) --extra function --output-file functions/requirements.txt
-	$(LOCK) --extra function --group dev --output-file requirements-dev.txt
-	$(LOCK) --group checkov --output-file requirements-checkov.txt
-	$(LOCK) --group sam --output-file requirements-sam.txt
-	$(LOCK) --extra function --group dev --group bench --output-file requirements-bench.txt
+	$(LOCK) --extra function --group dev --output-file requirements/dev.txt \
+	  $(call ON_TOP_OF,functions/requirements.txt)
+	$(LOCK) --extra function --group dev --group bench --output-file requirements/bench.txt \
+	  $(call ON_TOP_OF,functions/requirements.txt requirements/dev.txt)
+	$(LOCK) --group checkov --output-file requirements/checkov.txt
+	$(LOCK) --group sam --output-file requirements/sam.txt
+	$(LOCK) --group uv --output-file requirements/uv.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-bench .venv-checkov .venv-sam .aws-sam build
+	rm -rf $(VENV) .venv-* .aws-sam build

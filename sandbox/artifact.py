@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sandbox import packages
 from sandbox.functions.runtime import prepare_runtime
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -23,9 +24,9 @@ def build() -> bytes:
     It is built once for each state of `functions/`, and the last one is kept under `build/`.
 
     Raises:
-        RuntimeError: make could not; with its own words.
+        RuntimeError: make failed; with its own message.
     """
-    python = prepare_runtime().installer
+    python = prepare_runtime().python
     package, stamp = _BUILD / "application.zip", _BUILD / "application.sha256"
     state = _state(python)
     _BUILD.mkdir(exist_ok=True)
@@ -57,8 +58,11 @@ def _pack(python: Path, package: Path) -> None:
 
 
 def _make(python: Path, artifact: Path) -> None:
+    packages.require_uv()
+    # pip does it for `sam build`. uv has in its cache what it installed for development.
+    install = f'"{packages.UV}" pip install --quiet --python "{python}"'
     done = subprocess.run(  # noqa: S603  our own Makefile
-        ["make", _TARGET, f"PYTHON={python}", f"ARTIFACTS_DIR={artifact}"],  # noqa: S607
+        ["make", _TARGET, f"PYTHON={python}", f"INSTALL={install}", f"ARTIFACTS_DIR={artifact}"],  # noqa: S607
         cwd=_FUNCTIONS,
         capture_output=True,
         text=True,

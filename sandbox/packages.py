@@ -1,30 +1,40 @@
-"""Python packages, installed by pip into a directory."""
+"""Python packages, installed by uv into a directory."""
 
 import subprocess
 from pathlib import Path
 
+UV = Path(__file__).resolve().parents[1] / ".venv-uv" / "bin" / "uv"
+"""`make setup` creates it."""
+
 
 def install(python: Path, requirements: Path, target: Path, *options: str) -> None:
-    """Install what a requirements file pins, hashes and all, and nothing beside it.
+    """Install what a requirements file pins, hashes and all, and nothing else.
 
     Args:
-        python: the interpreter whose pip does it.
+        python: the interpreter to install for.
         requirements: the file; every package in it has hashes.
         target: the directory to install into.
-        options: further options of `pip install`.
+        options: further options of `uv pip install`.
 
     Raises:
-        RuntimeError: pip could not; with pip's own words.
+        RuntimeError: uv failed, or is missing; with uv's own message.
     """
-    done = subprocess.run(  # noqa: S603  our own pip with our own list
+    require_uv()
+    done = subprocess.run(  # noqa: S603  our own uv with our own list
         [
-            *(str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"),
+            *(str(UV), "pip", "install", "--quiet", "--python", str(python)),
             *("--require-hashes", "--no-deps", "--target", str(target)),
-            *("--requirement", str(requirements), *options),
+            *("--requirements", str(requirements), *options),
         ],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"pip could not install {requirements}: {done.stderr.strip()}")
+        raise RuntimeError(f"uv could not install {requirements}: {done.stderr.strip()}")
+
+
+def require_uv() -> None:
+    """Raise RuntimeError where uv is missing."""
+    if not UV.exists():
+        raise RuntimeError(f"{UV} is missing. Run `make setup`.")

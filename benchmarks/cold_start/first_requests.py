@@ -149,7 +149,7 @@ def _build(directory: Path, runtime: Runtime) -> _Builds:
     builds = _Builds(directory / "ours", directory / "usual", directory / "compiled")
     with ZipFile(BytesIO(artifact.build())) as package:
         package.extractall(builds.ours)
-    packages.install(runtime.installer, _REQUIREMENTS, builds.usual, "--no-compile")
+    packages.install(runtime.python, _REQUIREMENTS, builds.usual, "--no-compile")
     sources = shutil.ignore_patterns("__pycache__")
     functions = builds.usual / "benchmarks" / "cold_start" / "functions"
     shutil.copytree(_FUNCTIONS, functions, ignore=sources)

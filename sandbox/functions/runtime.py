@@ -64,13 +64,11 @@ class Runtime:
     """What runs the code of functions.
 
     python: the interpreter.
-    installer: an interpreter of the same version, perhaps another one, that has pip.
     version: its version, such as `3.13`.
     library: directory that holds awslambdaric, and what it needs, for this interpreter.
     """
 
     python: Path
-    installer: Path
     version: str
     library: Path
 
@@ -301,16 +299,16 @@ def prepare_runtime() -> Runtime:
     The interpreter is the one named by the variable SANDBOX_PYTHON, else a Python 3.13 of this
     machine, else the one that runs now (without its virtual environment). awslambdaric and what it
     needs go into a directory of their own under `build/`, in the versions and with the hashes of
-    requirements-dev.txt; a changed pin is installed anew.
+    requirements/dev.txt; after a change of a pin they are installed again.
 
-    Raises RuntimeError if SANDBOX_PYTHON does not run, or pip fails.
+    Raises RuntimeError if SANDBOX_PYTHON does not run, or uv fails.
     """
     return _prepare_runtime(os.environ.get("SANDBOX_PYTHON"))
 
 
 @functools.cache
 def _prepare_runtime(chosen: str | None) -> Runtime:
-    interpreter, installer = _interpreter(chosen)
+    interpreter = _interpreter(chosen)
     library = _REPOSITORY / "build" / f"runtime-{interpreter.version}"
     requirements = _pinned_requirements()
     stamp = hashlib.sha256(requirements.encode()).hexdigest()
@@ -319,8 +317,8 @@ def _prepare_runtime(chosen: str | None) -> Runtime:
         with library.with_name(f"{library.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_stamped(library, stamp):
-                _install(installer, requirements, library, stamp)
-    return Runtime(interpreter.python, installer, interpreter.version, library)
+                _install(interpreter.python, requirements, library, stamp)
+    return Runtime(interpreter.python, interpreter.version, library)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,19 +327,18 @@ class _Interpreter:
     version: str
 
 
-def _interpreter(chosen: str | None) -> tuple[_Interpreter, Path]:
-    """The interpreter for functions, and one of the same version whose pip serves it."""
+def _interpreter(chosen: str | None) -> _Interpreter:
     if chosen:
         if found := _probe(Path(chosen)):
-            return found, found.python
-        raise RuntimeError(f"SANDBOX_PYTHON={chosen} does not run, or has no pip")
+            return found
+        raise RuntimeError(f"SANDBOX_PYTHON={chosen} does not run")
     for candidate in _candidates():
         found = _probe(candidate)
         if found and found.version == _PREFERRED_VERSION:
-            return found, found.python
+            return found
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     python = Path(sys.base_prefix) / "bin" / f"python{running}"
-    return _Interpreter(python, running), Path(sys.executable)
+    return _Interpreter(python, running)
 
 
 def _candidates() -> Iterator[Path]:
@@ -355,7 +352,7 @@ def _candidates() -> Iterator[Path]:
 
 def _probe(python: Path) -> _Interpreter | None:
     """The interpreter behind a path, or None: shims of pyenv may be there and yet not run."""
-    code = "import pip, sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
+    code = "import sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
     try:
         answer = subprocess.run(  # noqa: S603  the path of an interpreter on this machine
             [python, "-I", "-c", code], capture_output=True, text=True, timeout=20, check=True
@@ -363,17 +360,17 @@ def _probe(python: Path) -> _Interpreter | None:
     except (OSError, subprocess.SubprocessError) as problem:
         logger.debug("%s is passed over: %s", python, problem)
         return None
-    executable, version = answer.stdout.split()
+    executable, version = answer.stdout.splitlines()
     return _Interpreter(Path(executable), version)
 
 
 def _pinned_requirements() -> str:
-    lock_file = (_REPOSITORY / "requirements-dev.txt").read_text()
+    lock_file = (_REPOSITORY / "requirements" / "dev.txt").read_text()
     pins = []
     for package in _RUNTIME_PACKAGES:
         pin = re.search(rf"^{re.escape(package)}==.*(?:\n[ \t].*)*", lock_file, re.MULTILINE)
         if pin is None:
-            raise RuntimeError(f"requirements-dev.txt does not pin {package}")
+            raise RuntimeError(f"requirements/dev.txt does not pin {package}")
         pins.append(pin[0])
     return "\n".join([*pins, ""])
 
@@ -383,12 +380,12 @@ def _is_stamped(library: Path, stamp: str) -> bool:
     return file.is_file() and file.read_text() == stamp
 
 
-def _install(installer: Path, requirements: str, library: Path, stamp: str) -> None:
+def _install(python: Path, requirements: str, library: Path, stamp: str) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as directory:
         listing = Path(directory) / "requirements.txt"
         listing.write_text(requirements)
         target = Path(directory) / "library"
-        packages.install(installer, listing, target)
+        packages.install(python, listing, target)
         (target / ".stamp").write_text(stamp)
         if library.exists():
             shutil.rmtree(library)

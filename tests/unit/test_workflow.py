@@ -13,6 +13,8 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
+from tools.nightly import PARTS
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / ".github/workflows/check.yml").read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
@@ -29,19 +31,19 @@ def steps_with(action: str, job: dict[str, Any]) -> list[dict[str, Any]]:
     return [step.get("with", {}) for step in uses]
 
 
-def scripts() -> Iterator[str]:
-    for job in JOBS.values():
+def scripts(*jobs: dict[str, Any]) -> Iterator[str]:
+    for job in jobs or JOBS.values():
         yield from (step["run"] for step in job["steps"] if "run" in step)
 
 
-def commands() -> set[str]:
-    """The lines of all scripts."""
-    return {line.strip() for script in scripts() for line in script.splitlines()}
+def commands(*jobs: dict[str, Any]) -> set[str]:
+    """The lines of all scripts of the jobs; by default of all jobs."""
+    return {line.strip() for script in scripts(*jobs) for line in script.splitlines()}
 
 
-def targets() -> list[str]:
-    """What `make` is run for."""
-    typed = (shlex.split(command) for command in commands())
+def targets(*jobs: dict[str, Any]) -> list[str]:
+    """What `make` is run for in the jobs; by default in all jobs."""
+    typed = (shlex.split(command) for command in commands(*jobs))
     return sorted({target for program, *rest in typed if program == "make" for target in rest})
 
 
@@ -68,28 +70,37 @@ def test_changes_start_it_with_the_rights_of_whoever_proposes_them() -> None:
 
 
 def test_make_knows_each_target() -> None:
-    assert "test" in targets()
+    assert {"unit", "test", "test-sandbox"} <= set(targets())
     for target in targets():
         made(target)
 
 
-def test_all_that_the_gate_runs_is_run() -> None:
+def test_all_that_the_gate_runs_is_run_for_each_change() -> None:
     gate = made("check")
+    each_change = [job for job in JOBS.values() if "if" not in job]
 
-    assert any("pytest -m faults" in command for command in gate)
-    assert gate - made(*targets()) - commands() == set()
+    assert any('pytest -m "faults' in command for command in gate)
+    assert gate - made(*targets(*each_change)) - commands(*each_change) == set()
 
 
-def test_what_each_change_has_to_pass_leaves_out_the_faults_alone() -> None:
+def test_all_that_the_gate_runs_is_run_at_night() -> None:
+    nightly = [part.command[-1] for part in PARTS if part.command[0] == "make"]
+
+    assert "nightly" in targets(JOBS["nightly"])
+    assert made("check") - made(*nightly) == set()
+
+
+def test_what_each_change_has_to_pass_leaves_out_the_nightly_forms_alone() -> None:
     conditions = {name: job["if"] for name, job in JOBS.items() if "if" in job}
 
-    assert conditions.keys() == {"faults"}
+    assert conditions.keys() == {"nightly"}
     assert not [step for job in JOBS.values() for step in job["steps"] if "if" in step]
     assert not [key for job in JOBS.values() for key in job if key == "continue-on-error"]
 
 
-def test_no_test_of_the_clients_is_skipped() -> None:
-    [step] = [step for step in JOBS["clients"]["steps"] if step.get("run") == "make clients"]
+@pytest.mark.parametrize("target", ["clients", "nightly"])
+def test_no_test_of_the_clients_is_skipped(target: str) -> None:
+    [step] = [step for step in JOBS[target]["steps"] if step.get("run") == f"make {target}"]
 
     assert step["env"]["REQUIRE_CONTAINERS"]
 
@@ -127,7 +138,7 @@ def test_a_checkout_leaves_no_credentials_behind(job: dict[str, Any]) -> None:
 
 @each_job
 def test_a_job_ends_and_its_runner_is_a_fixed_one(job: dict[str, Any]) -> None:
-    assert 0 < job["timeout-minutes"] <= 90
+    assert 0 < job["timeout-minutes"] <= (240 if "if" in job else 45)
     assert re.fullmatch(r"ubuntu-\d\d\.\d\d", job["runs-on"])
 
 
@@ -139,12 +150,14 @@ def test_the_tests_run_on_each_python_that_is_promised() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     oldest = int(project["requires-python"].removeprefix(">=3."))
     newest = int(RUNTIME.removeprefix("python3."))
-    matrix = JOBS["test"]["strategy"]["matrix"]["python"]
-    [python] = steps_with("actions/setup-python", JOBS["test"])
+    job = JOBS["unit"]
+    matrix = job["strategy"]["matrix"]["python"]
+    [python] = steps_with("actions/setup-python", job)
 
     assert matrix == [f"3.{minor}" for minor in range(oldest, newest + 1)]
-    assert JOBS["test"]["env"]["PYTHON"] == "python${{ matrix.python }}"
-    # The last one is the one that `python3` starts.
+    assert "unit" in targets(job)
+    assert job["env"]["PYTHON"] == "python${{ matrix.python }}"
+    # The last one is the one that `python3` runs.
     assert python["python-version"].split("\n")[-2] == "${{ matrix.python }}"
 
 
