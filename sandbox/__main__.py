@@ -7,12 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sandbox import artifact
-from sandbox.demo import demo
-from sandbox.functions import runtime
-from sandbox.serve import serve
-from sandbox.server import HOST
+from sandbox.ports import LAST_PORT, CannotListen, require_free
 
+DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4580
 
 
@@ -28,21 +25,32 @@ def main() -> int:
         return 0 if arguments.command == "serve" else 1
 
 
+# Each command imports what it runs: moto takes seconds, and `prepare` does without it.
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     match arguments.command:
         case "serve":
-            serve(
-                arguments.host,
-                arguments.port,
-                dict(arguments.parameter),
-                arguments.ready_file,
-                console,
-            )
+            return _serve(arguments, console)
         case "demo":
+            from sandbox.demo import demo
+
             return demo(console)
         case "prepare":
-            runtime.prepare_runtime()
+            from sandbox import artifact
+
             artifact.build()
+    return 0
+
+
+def _serve(arguments: argparse.Namespace, console: Console) -> int:
+    try:
+        require_free(arguments.host, arguments.port)
+    except CannotListen as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 2
+    from sandbox.serve import serve
+
+    parameters = dict(arguments.parameter)
+    serve(arguments.host, arguments.port, parameters, arguments.ready_file, console)
     return 0
 
 
@@ -66,11 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     serving.add_argument(
         "--host",
-        default=HOST,
-        help=f"an address of this machine that containers reach, for `sam local`; default {HOST}",
+        default=DEFAULT_HOST,
+        help="an address of this machine that containers reach, for `sam local`; "
+        f"default {DEFAULT_HOST}",
     )
     serving.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help=f"0 takes a free one; default {DEFAULT_PORT}"
+        "--port",
+        type=_port,
+        default=DEFAULT_PORT,
+        help=f"0 takes a free one; default {DEFAULT_PORT}",
     )
     serving.add_argument(
         "--ready-file", type=Path, help="a file to write, as JSON, once all is ready"
@@ -86,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("demo", help="deploy examples/bundle.yaml and watch")
     commands.add_parser("prepare", help="install what functions run with, for a quick start later")
     return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to {LAST_PORT}")
+    return int(text)
 
 
 def _parameter(text: str) -> tuple[str, str]:

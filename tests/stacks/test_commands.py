@@ -1,6 +1,7 @@
 """The commands that a newcomer types."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,18 @@ from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 
 from .support import SandboxProcess, children, is_running, wait_for
+
+
+def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m sandbox serve`, where it ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "sandbox", "serve", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 def test_the_demo_ends_with_the_bundles_id_and_place() -> None:
@@ -70,3 +83,24 @@ def test_the_ready_file_tells_what_there_is(tmp_path: Path) -> None:
         assert sandbox.ready["service_token"].startswith("arn:aws:lambda:us-east-1:")
     finally:
         sandbox.end()
+
+
+def test_a_port_in_use_is_named_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        sandbox = serve("--port", str(port))
+
+    assert sandbox.returncode == 2
+    assert sandbox.stdout == ""
+    assert sandbox.stderr == (
+        f"Port {port} on 127.0.0.1 is in use. Stop the other program, or choose another port: "
+        f"make sandbox PORT={port + 1}\n"
+    )
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    sandbox = serve("--host", "192.0.2.1", "--port", "0")  # an address for documentation, RFC 5737
+
+    assert sandbox.returncode == 2
+    assert sandbox.stderr.startswith("The sandbox cannot listen on port 0 of 192.0.2.1 (")
+    assert sandbox.stderr.count("\n") == 1
