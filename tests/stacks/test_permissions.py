@@ -150,8 +150,9 @@ def _listed(one_or_more: str | list[str]) -> tuple[str, ...]:
 def statements(aws: Aws) -> dict[str, list[Statement]]:
     """The statements of each function's role, by the function's name in the template."""
     functions = aws.clients.functions.list_functions()["Functions"]
+    names = names_in_the_template(aws)
     return {
-        logical_id(function["FunctionName"]): statements_of(aws, function["Role"])
+        names[function["FunctionName"]]: statements_of(aws, function["Role"])
         for function in functions
     }
 
@@ -166,16 +167,12 @@ def statements_of(aws: Aws, role_arn: str) -> list[Statement]:
     return [Statement.of(written) for policy in policies for written in policy["Statement"]]
 
 
-def logical_id(function_name: str) -> str:
-    """A function's name in the template; CloudFormation names it `stack-logical ID-letters`."""
-    return function_name.split("-")[-2]
-
-
 def calls(aws: Aws) -> dict[str, Counter[str]]:
     """How often each function has made each call, by the function's name in the template."""
+    names = names_in_the_template(aws)
     found: dict[str, Counter[str]] = {}
     for made in json_of(f"{aws.clients.endpoint}/sandbox/api-calls"):
-        counts = found.setdefault(logical_id(made["function"]), Counter())
+        counts = found.setdefault(names[made["function"]], Counter())
         counts[made["call"]] += made["count"]
     return found
 

@@ -1,5 +1,6 @@
 """What the template promises, read from the template."""
 
+import copy
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -12,6 +13,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from instance_bundle import announcement
 from instance_bundle.images import REQUEST_TAG
+from sandbox.cloudformation.transform import transform
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -63,6 +65,103 @@ def actions(hold: Collection[str]) -> set[str]:
 
 def listed(one_or_more: Any) -> list[Any]:
     return one_or_more if isinstance(one_or_more, list) else [one_or_more]
+
+
+def transformed() -> dict[str, Any]:
+    """The resources that AWS's own translator makes of the template."""
+    packaged = copy.deepcopy(TEMPLATE)
+    packaged["Globals"]["Function"]["CodeUri"] = {"Bucket": "artifacts", "Key": "application.zip"}
+    resources: dict[str, Any] = transform(packaged, {}, "us-east-1", "123456789012")["Resources"]
+    return resources
+
+
+TRANSFORMED = transformed()
+
+
+def made(type_: str) -> dict[str, Any]:
+    """The properties of the transformed template's resources of a type."""
+    return {
+        name: resource["Properties"]
+        for name, resource in TRANSFORMED.items()
+        if resource["Type"] == type_
+    }
+
+
+def test_each_function_that_polls_reach_may_be_invoked_again_and_again() -> None:
+    """Lambda stops a chain of a function and a queue at about 16 invocations (Lambda Developer
+    Guide, Use Lambda recursive loop detection); destinations count, too."""
+    loops = {name: each.get("RecursiveLoop") for name, each in made("AWS::Lambda::Function").items()}
+
+    assert loops == {"InstanceBundleFunction": "Allow", "LastResortFunction": "Allow"}
+
+
+def test_functions_have_known_names_that_lambda_takes() -> None:
+    names = {name: each["FunctionName"] for name, each in made("AWS::Lambda::Function").items()}
+    parameter = TEMPLATE["Parameters"]["FunctionName"]
+    longest = "a" * 51
+
+    assert names == {
+        "InstanceBundleFunction": {"Ref": "FunctionName"},
+        "LastResortFunction": {"Fn::Sub": "${FunctionName}-last-resort"},
+    }
+    assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"])
+    assert re.fullmatch(parameter["AllowedPattern"], longest)
+    assert not re.fullmatch(parameter["AllowedPattern"], f"{longest}a")
+    assert not re.fullmatch(parameter["AllowedPattern"], "")
+    # Lambda API Reference, CreateFunction: a name has 64 characters at most.
+    assert len(f"{longest}-last-resort") <= 64
+
+
+def own_statements(role: str) -> list[dict[str, Any]]:
+    """The statements inline in a role, which takes effect before anything that names the role."""
+    policies = TRANSFORMED[role]["Properties"]["Policies"]
+    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+
+
+def resources_of(role: str, action: str) -> list[Any]:
+    found = [each for each in own_statements(role) if action in listed(each["Action"])]
+    return [resource for each in found for resource in listed(each["Resource"])]
+
+
+def arn_by_name(function: str) -> dict[str, str]:
+    name = TRANSFORMED[function]["Properties"]["FunctionName"]
+    text = name.get("Fn::Sub") or f"${{{name['Ref']}}}"
+    region = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}"
+    return {"Fn::Sub": f"{region}:function:{text}"}
+
+
+def role_of(function: str) -> str:
+    role: str = TRANSFORMED[function]["Properties"]["Role"]["Fn::GetAtt"][0]
+    return role
+
+
+def test_lambda_finds_the_permission_to_invoke_a_destination_when_it_asks_for_it() -> None:
+    """Lambda refuses a destination that the function's role may not invoke (Lambda API Reference,
+    PutFunctionEventInvokeConfig); a policy apart from the role may come too late."""
+    destinations = {
+        config["FunctionName"]["Ref"]: config["DestinationConfig"]["OnFailure"]["Destination"]
+        for config in made("AWS::Lambda::EventInvokeConfig").values()
+    }
+
+    assert destinations == {
+        "InstanceBundleFunction": {"Fn::GetAtt": ["LastResortFunction", "Arn"]},
+        "LastResortFunction": {"Fn::GetAtt": ["InstanceBundleFunction", "Arn"]},
+    }
+    for function, destination in destinations.items():
+        target = destination["Fn::GetAtt"][0]
+        assert arn_by_name(target) in resources_of(role_of(function), "lambda:InvokeFunction")
+
+
+def test_lambda_finds_the_permissions_to_read_a_queue_when_it_asks_for_them() -> None:
+    """As with destinations (Lambda Developer Guide, Using Lambda with Amazon SQS)."""
+    mappings = made("AWS::Lambda::EventSourceMapping")
+    actions = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+
+    assert mappings.keys() == {"PollSource", "DeadLetterSource"}
+    for mapping in mappings.values():
+        role = role_of(mapping["FunctionName"]["Ref"])
+        for action in actions:
+            assert mapping["EventSourceArn"] in resources_of(role, action)
 
 
 def test_no_statement_allows_more_actions_than_it_names() -> None:
