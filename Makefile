@@ -7,6 +7,7 @@ SET_UP := $(VENV)/.set-up
 # uv creates all environments but its own, which pip creates where the PATH has no uv of this version.
 UV := .venv-uv/bin/uv
 UV_SET_UP := .venv-uv/.set-up
+PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile --require-hashes
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/uv.txt)
 
 WORKERS := 4
@@ -40,9 +41,11 @@ $(UV_SET_UP): requirements/uv.txt
 	@rm -rf .venv-uv
 	@if [ "$$(uv --version 2>&1 | cut -d ' ' -f 2)" = "$(UV_VERSION)" ]; then \
 	  mkdir -p .venv-uv/bin && ln -s "$$(command -v uv)" $(UV); \
+	elif "$(PYTHON)" -m pip --version >/dev/null 2>&1; then \
+	  "$(PYTHON)" -m pip install --target .venv-uv $(PIP_OPTIONS) --requirement $<; \
 	else \
-	  "$(PYTHON)" -m venv .venv-uv && .venv-uv/bin/python -m pip install --quiet \
-	    --disable-pip-version-check --no-compile --require-hashes --requirement $<; \
+	  "$(PYTHON)" -m venv .venv-uv && \
+	    .venv-uv/bin/python -m pip install $(PIP_OPTIONS) --requirement $<; \
 	fi
 	@touch $@
 

@@ -70,6 +70,7 @@ def _make(python: Path, artifact: Path) -> None:
     )
     if done.returncode:
         raise RuntimeError(f"make {_TARGET} failed: {done.stderr.strip()}")
+    (artifact / ".lock").unlink(missing_ok=True)  # uv's own
 
 
 def _files(directory: Path) -> Iterator[Path]:
