@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import amis, instances
+from moto.ec2.models import instances
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.windows import Windows
 
@@ -21,19 +21,22 @@ from sandbox.ec2.store_tasks import StoreTasks
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
+# The images of `public_images.json`.
+
 WINDOWS_INSTANCE_STORE_IMAGE = "ami-0b1d1e5a0d2f4c6e8"
-"""An image of Windows with an instance-store root, which moto has none of."""
+"""Windows with an instance-store root."""
 
 WINDOWS_EBS_IMAGE = "ami-03cf127a"
-"""One of moto's images: Windows with an EBS root."""
+"""Windows with an EBS root."""
+
+LINUX_EBS_IMAGE = "ami-760aaa0f"
+"""Linux with an EBS root."""
 
 _logger = logging.getLogger("sandbox")
 
 
 def install(clock: Callable[[], float] = time.time) -> ExitStack:
     """Put bundle tasks and images that take time into moto's EC2, until the result is closed.
-
-    Install it before the first use of EC2: a region's images are made with its backend.
 
     Args:
         clock: epoch seconds; tasks and images follow it.
@@ -46,7 +49,6 @@ def install(clock: Callable[[], float] = time.time) -> ExitStack:
 
     for name, action in _ACTIONS.items():
         installed.enter_context(patch.object(Windows, name, _served(action, tasks)))
-    installed.enter_context(patch.object(amis, "AMIS", [*amis.AMIS, _windows_instance_store()]))
     installed.enter_context(
         patch.object(Instance, "root_device_type", _RootDeviceType(), create=True)
     )
@@ -98,16 +100,6 @@ class _RootDeviceType:
 
     def __set__(self, instance: Instance, value: str) -> None:
         """Nothing: moto's own word is not kept."""
-
-
-def _windows_instance_store() -> dict[str, Any]:
-    [like] = [image for image in amis.AMIS if image["ami_id"] == WINDOWS_EBS_IMAGE]
-    return like | {
-        "ami_id": WINDOWS_INSTANCE_STORE_IMAGE,
-        "root_device_type": "instance-store",
-        "name": "Windows_Server-English-Instance-Store",
-        "description": "Windows Server with an instance-store root volume, of the sandbox",
-    }
 
 
 Action = Callable[[BundleTasks, Windows], dict[str, Any]]

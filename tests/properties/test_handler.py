@@ -13,8 +13,8 @@ from instance_bundle import settings as settings_module
 from instance_bundle.errors import InvalidEvent
 from instance_bundle.properties import problems
 from instance_bundle.request import Request
+from tests.fixtures import Context
 
-from ..unit.conftest import Context
 from .test_parsing import EVENTS, JSON, NEARLY_VALID, TEXT, valid
 
 CONTEXT = Context()

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,41 +16,9 @@ from samtranslator.yaml_helper import yaml_parse
 from instance_bundle import app, aws, last_resort
 from instance_bundle.ledger import Ledger
 from instance_bundle.settings import settings
+from tests.fixtures import Clock, Context
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-
-
-@dataclass
-class Clock:
-    """A clock that stands until it is moved; epoch seconds."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@dataclass
-class Context:
-    """What Lambda tells a function of its invocation."""
-
-    function_name: str = "InstanceBundleFunction"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:bundle"
-    aws_request_id: str = "b1dd1e4a-4d0c-4f0c-8d0e-000000000001"
-    seconds_left: float = 30
-    log_group_name: str = "logs"
-    log_stream_name: str = "stream"
-    client_context: Any = None
-    identity: Any = field(default=None)
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds_left * 1000)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -79,7 +48,9 @@ def ledger(cloud: None, clock: Clock) -> Ledger:
     return Ledger("ledger", clock)
 
 
+@cache
 def _resource(logical_id: str) -> dict[str, Any]:
+    """Properties of a resource of the template. Reading YAML takes longer than most tests."""
     properties: dict[str, Any] = yaml_parse(TEMPLATE.read_text())["Resources"][logical_id][
         "Properties"
     ]

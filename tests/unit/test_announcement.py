@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-import boto3
 import pytest
 import time_machine
 from botocore.client import BaseClient
@@ -18,8 +17,9 @@ from instance_bundle.errors import Denied, PassingFault, Throttled
 from instance_bundle.history import Record
 from instance_bundle.outcome import Done
 from instance_bundle.request import Request
+from tests.fixtures import Context
 
-from .conftest import Answers, Context
+from .conftest import Answers
 from .test_lifecycle import RUNNING, STACK, Ec2, methods
 from .test_protocol import complete, deliver, event, polls
 
@@ -42,15 +42,14 @@ def listen(bus: str) -> News:
     """What came through a bus since it was asked before."""
     queue = aws.sqs().create_queue(QueueName=f"news-{bus}")["QueueUrl"]
     attributes = aws.sqs().get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    events = boto3.client("events")
-    events.put_rule(
+    aws.events().put_rule(
         Name="ended",
         EventBusName=bus,
         EventPattern=json.dumps(
             {"source": ["cfn-instance-bundle"], "detail-type": ["Instance Bundle State Change"]}
         ),
     )
-    events.put_targets(
+    aws.events().put_targets(
         Rule="ended",
         EventBusName=bus,
         Targets=[{"Id": "news", "Arn": attributes["Attributes"]["QueueArn"]}],
@@ -508,7 +507,7 @@ def test_with_no_bus_no_event_is_put(
 def test_an_event_goes_to_the_bus_that_is_named(
     ec2: Ec2, answers: Answers, context: Context, news: News, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boto3.client("events").create_event_bus(Name="images")
+    aws.events().create_event_bus(Name="images")
     news_of_images = listen("images")
     monkeypatch.setenv("EVENT_BUS", "images")
 

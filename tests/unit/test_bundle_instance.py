@@ -28,9 +28,9 @@ from instance_bundle.method import Made, Method, Task, Work
 from instance_bundle.properties import Image, Location, Properties, Target
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
+from tests.fixtures import Clock
+from tests.sandbox.ec2.clients import image_of, tags_of
 
-from .conftest import Clock
-from .sandbox_ec2.clients import image_of, tags_of
 from .test_images import (
     DENIAL,
     FAULT,
@@ -57,9 +57,8 @@ EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's
 
 
 @pytest.fixture
-def instance(clock: Clock, request: pytest.FixtureRequest) -> Iterator[str]:
+def instance(cloud: None, clock: Clock) -> Iterator[str]:
     with ec2.install(clock):
-        request.getfixturevalue("cloud")
         aws.s3().create_bucket(Bucket="images")
         yield ec2.run_windows_instance_store(aws.ec2())
 

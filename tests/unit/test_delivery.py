@@ -17,8 +17,9 @@ from instance_bundle.method import Task, Work
 from instance_bundle.outcome import Done, Failed
 from instance_bundle.request import Request
 from instance_bundle.settings import settings
+from tests.fixtures import Context
 
-from .conftest import Answers, Context
+from .conftest import Answers
 from .test_lifecycle import RUNNING, Ec2, methods
 from .test_protocol import complete, deliver, event, polls, throttled
 

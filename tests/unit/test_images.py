@@ -19,9 +19,8 @@ from instance_bundle.errors import Denied, NothingDone, PassingFault, Throttled
 from instance_bundle.images import REQUEST_TAG
 from instance_bundle.properties import Image, Location
 from sandbox.ec2 import api as ec2
-
-from .conftest import Clock
-from .sandbox_ec2.clients import image_of, tags_of
+from tests.fixtures import Clock
+from tests.sandbox.ec2.clients import image_of, tags_of
 
 NOWHERE = "ami-0123456789abcdef0"
 TAGGED = Image(description="of the web", tags={"of": "web", "stage": "test"})

@@ -10,11 +10,7 @@ from instance_bundle.errors import Denied, NotAllowed, NotSuited
 from instance_bundle.limits import Tag
 from instance_bundle.properties import MethodName
 from sandbox.ec2 import api as ec2
-
-from .conftest import Clock
-
-LINUX_EBS_IMAGE = "ami-1e749f67"
-"""One of moto's images: Linux with an EBS root."""
+from tests.fixtures import Clock
 
 Launch = Callable[[str], str]
 
@@ -24,7 +20,7 @@ def launch(clock: Clock) -> Iterator[Launch]:
     """Runs an instance of a kind; its ID."""
     kinds: dict[str, Callable[[], str]] = {
         "Windows on EBS": lambda: ec2.run_ebs_instance(aws.ec2()),
-        "Linux on EBS": lambda: run(LINUX_EBS_IMAGE),
+        "Linux on EBS": lambda: run(ec2.LINUX_EBS_IMAGE),
         "Windows on instance store": lambda: ec2.run_windows_instance_store(aws.ec2()),
         "Linux on instance store": lambda: run(image_of_a_bundle(clock)),
     }

@@ -15,8 +15,9 @@ from instance_bundle.method import Task
 from instance_bundle.outcome import Done
 from instance_bundle.poll_queue import Poll
 from instance_bundle.request import Request
+from tests.fixtures import Clock, Context
 
-from .conftest import Answers, Clock, Context
+from .conftest import Answers
 from .test_lifecycle import RUNNING
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

@@ -11,8 +11,8 @@ from instance_bundle.history import Bundle, Tombstone
 from instance_bundle.ledger import Ledger
 from instance_bundle.outcome import Done, Failed
 from instance_bundle.properties import Location
+from tests.fixtures import Clock
 
-from .conftest import Clock
 from .test_lifecycle import HANDLE, RUNNING, request
 
 HERE = Location("images", "web")

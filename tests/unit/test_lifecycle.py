@@ -29,8 +29,7 @@ from instance_bundle.methods import Methods
 from instance_bundle.outcome import Done, Failed, Outcome, Pending
 from instance_bundle.properties import Image, Location, Target
 from instance_bundle.request import Request, RequestKey
-
-from .conftest import Clock
+from tests.fixtures import Clock
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 RUNNING = Task(

@@ -25,8 +25,9 @@ from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource, Continuation
 from instance_bundle.request import Request
 from instance_bundle.settings import settings
+from tests.fixtures import Context
 
-from .conftest import Answers, Context
+from .conftest import Answers
 from .test_lifecycle import RUNNING, Ec2, methods
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"

@@ -24,9 +24,9 @@ from instance_bundle.method import Made, Task, Work
 from instance_bundle.properties import Image, Location, Properties, Target
 from instance_bundle.store_image import BUCKET_TAG, StoreImage
 from sandbox.ec2 import api as ec2
+from tests.fixtures import Clock
+from tests.sandbox.ec2.clients import image_of, snapshots_of, state_of, tag, tags_of
 
-from .conftest import Clock
-from .sandbox_ec2.clients import image_of, snapshots_of, state_of, tag, tags_of
 from .test_images import (
     DENIAL,
     FAULT,

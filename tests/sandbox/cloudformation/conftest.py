@@ -14,8 +14,8 @@ from moto.awslambda.models import LambdaBackend
 from sandbox.clients import Clients
 from sandbox.cloudformation import api as cloudformation
 from sandbox.server import Server
-from tests.unit.sandbox_cloudformation.serving import Served
-from tests.unit.sandbox_cloudformation.support import PATIENCE, REGION, Clock, Sandbox, zipped
+from tests.sandbox.cloudformation.serving import Served
+from tests.sandbox.cloudformation.support import PATIENCE, REGION, Clock, Sandbox, zipped
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 
 from sandbox.clients import Clients
-from tests.unit.sandbox_cloudformation.support import eventually
+from tests.sandbox.cloudformation.support import eventually
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef

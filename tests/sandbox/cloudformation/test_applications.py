@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.sandbox_cloudformation.serving import Served
+from tests.sandbox.cloudformation.serving import Served
 
 TEMPLATE = {
     "Transform": "AWS::Serverless-2016-10-31",

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from tests.unit.sandbox_cloudformation.support import (
+from tests.sandbox.cloudformation.support import (
     ACCOUNT,
     REGION,
     Sandbox,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sandbox_cloudformation.serving import Served
+from tests.sandbox.cloudformation.serving import Served
 
 
 def entry(source: str, **more: Any) -> dict[str, Any]:

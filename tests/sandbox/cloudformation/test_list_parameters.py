@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.sandbox_cloudformation.support import Sandbox, zipped
+from tests.sandbox.cloudformation.support import Sandbox, zipped
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef

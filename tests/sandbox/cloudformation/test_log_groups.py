@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.sandbox_cloudformation.serving import Served
+from tests.sandbox.cloudformation.serving import Served
 
 
 def group(**properties: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.unit.sandbox_cloudformation.serving import body
-from tests.unit.sandbox_cloudformation.support import Sandbox
+from tests.sandbox.cloudformation.serving import body
+from tests.sandbox.cloudformation.support import Sandbox
 
 IMAGE = "ami-0123456789abcdef0"
 PARAMETER: dict[str, Any] = {

@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from sandbox.cloudformation import api as cloudformation
-from tests.unit.sandbox_cloudformation.support import Sandbox, eventually, zipped
+from tests.sandbox.cloudformation.support import Sandbox, eventually, zipped
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.unit.sandbox_cloudformation.serving import Served, condition, handle, put, signal
-from tests.unit.sandbox_cloudformation.support import zipped
+from tests.sandbox.cloudformation.serving import Served, condition, handle, put, signal
+from tests.sandbox.cloudformation.support import zipped
 
 SENDER = """
 import json, urllib.request

@@ -6,8 +6,8 @@ import json
 from urllib.parse import urlsplit
 
 from sandbox.cloudformation.signals import URL_LIFETIME
-from tests.unit.sandbox_cloudformation.serving import body, condition, handle, signal
-from tests.unit.sandbox_cloudformation.support import Sandbox, eventually
+from tests.sandbox.cloudformation.serving import body, condition, handle, signal
+from tests.sandbox.cloudformation.support import Sandbox, eventually
 
 
 def put(sandbox: Sandbox, url: str) -> tuple[int, str]:

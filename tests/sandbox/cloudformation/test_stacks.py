@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.sandbox_cloudformation.support import (
+from tests.sandbox.cloudformation.support import (
     ACCOUNT,
     REGION,
     Sandbox,

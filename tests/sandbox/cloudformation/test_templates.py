@@ -10,7 +10,7 @@ from moto.cloudformation.exceptions import CloudFormationError
 
 from sandbox.cloudformation.intrinsics import choose
 from sandbox.cloudformation.templates import Template, check, parse, pseudo_parameters, read
-from tests.unit.sandbox_cloudformation.support import ACCOUNT, REGION
+from tests.sandbox.cloudformation.support import ACCOUNT, REGION
 
 PSEUDO = pseudo_parameters("arn:stack", "shop", REGION, ACCOUNT, [])
 QUEUE = "Resources: {Queue: {Type: AWS::SQS::Queue}}"

@@ -8,7 +8,7 @@ import pytest
 from moto.cloudformation.exceptions import CloudFormationError
 
 from sandbox.cloudformation.transform import transform
-from tests.unit.sandbox_cloudformation.support import ACCOUNT, REGION
+from tests.sandbox.cloudformation.support import ACCOUNT, REGION
 
 
 def template(**properties: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from tests.unit.sandbox_cloudformation.serving import Served, condition, handle, put, signal
-from tests.unit.sandbox_cloudformation.support import ACCOUNT, REGION
+from tests.sandbox.cloudformation.serving import Served, condition, handle, put, signal
+from tests.sandbox.cloudformation.support import ACCOUNT, REGION
 
 DATA = {"Fn::GetAtt": ["Condition", "Data"]}
 QUEUE = {"Type": "AWS::SQS::Queue"}

@@ -6,8 +6,8 @@ import pytest
 from moto import mock_aws
 
 from sandbox.ec2 import api as ec2
+from tests.fixtures import Clock
 
-from ..conftest import Clock
 from .clients import EC2, S3
 
 

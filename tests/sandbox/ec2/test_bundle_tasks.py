@@ -12,10 +12,7 @@ from moto import mock_aws
 from sandbox.clients import REGION
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
-
-from ..conftest import Clock
-
-LINUX_IMAGE = "ami-760aaa0f"
+from tests.fixtures import Clock
 
 # Made once, since that takes longer than most tests; moto answers them while it is on.
 EC2 = boto3.client("ec2", region_name=REGION)
@@ -254,7 +251,7 @@ def test_an_instance_that_does_not_run_can_not_be_bundled(ec2_client: Any, insta
     assert code == "IncorrectInstanceState"
 
 
-@pytest.mark.parametrize("image", [ec2.WINDOWS_EBS_IMAGE, LINUX_IMAGE])
+@pytest.mark.parametrize("image", [ec2.WINDOWS_EBS_IMAGE, ec2.LINUX_EBS_IMAGE])
 def test_an_instance_of_the_wrong_kind_can_not_be_bundled(ec2_client: Any, image: str) -> None:
     run = ec2_client.run_instances(ImageId=image, MinCount=1, MaxCount=1)
     storage = {"S3": {"Bucket": "images", "Prefix": "web"}}

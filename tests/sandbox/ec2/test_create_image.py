@@ -6,8 +6,8 @@ import pytest
 
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import images, kept
+from tests.fixtures import Clock
 
-from ..conftest import Clock
 from .clients import (
     EC2,
     code_of,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ..conftest import Clock
+from tests.fixtures import Clock
+
 from .clients import EC2, S3, code_of, create_image, image_of, snapshots_of, tag
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from sandbox.ec2 import api as ec2
+from tests.fixtures import Clock
 
-from ..conftest import Clock
 from .clients import EC2, S3, code_of, error_of, image_of, tags_of
 
 LOCATION = "images/web/windows.manifest.xml"

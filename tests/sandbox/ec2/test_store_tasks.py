@@ -6,8 +6,8 @@ import boto3
 import pytest
 
 from sandbox.ec2 import api as ec2
+from tests.fixtures import Clock
 
-from ..conftest import Clock
 from .clients import EC2, S3, code_of, create_image, error_of, tag
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import urllib3
 
-from tests.unit.sandbox_faults.conftest import Function, Sandbox, deployed
-from tests.unit.sandbox_functions.conftest import wait_for
+from tests.sandbox.faults.conftest import Function, Sandbox, deployed
+from tests.sandbox.functions.conftest import wait_for
 
 
 def calls_of(function: Function) -> dict[str, int]:

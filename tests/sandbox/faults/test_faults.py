@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from sandbox.faults import Fault, Faults
-from tests.unit.sandbox_faults.conftest import Function, Sandbox, deployed
-from tests.unit.sandbox_functions.conftest import is_running, wait_for
+from tests.sandbox.faults.conftest import Function, Sandbox, deployed
+from tests.sandbox.functions.conftest import is_running, wait_for
 
 
 class Ec2:

@@ -2,7 +2,7 @@
 
 import urllib3
 
-from tests.unit.sandbox_faults.conftest import Function
+from tests.sandbox.faults.conftest import Function
 
 
 def test_each_invocation_counts_also_one_that_fails(function: Function) -> None:

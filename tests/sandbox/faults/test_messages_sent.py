@@ -5,8 +5,8 @@ from typing import Any
 
 import urllib3
 
-from tests.unit.sandbox_faults.conftest import Function, Sandbox
-from tests.unit.sandbox_functions.conftest import wait_for
+from tests.sandbox.faults.conftest import Function, Sandbox
+from tests.sandbox.functions.conftest import wait_for
 
 
 def messages(sandbox: Sandbox, queue: str) -> list[str]:

@@ -134,25 +134,6 @@ class Account:
         return found
 
 
-@dataclass
-class Clock:
-    """A clock that the test moves; epoch seconds."""
-
-    now: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> float:
-        self.now += seconds
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[Account]:
     with mock_aws():

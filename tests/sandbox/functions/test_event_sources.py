@@ -10,7 +10,7 @@ import pytest
 from sandbox.functions import event_sources
 from sandbox.functions.event_sources import EventSources
 from sandbox.functions.service import Functions
-from tests.unit.sandbox_functions.conftest import Account, is_running, wait_for
+from tests.sandbox.functions.conftest import Account, is_running, wait_for
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from sandbox.functions import service as lambda_functions
-from tests.unit.sandbox_functions.conftest import Account, Clock, is_running, package, wait_for
+from tests.fixtures import Clock
+from tests.sandbox.functions.conftest import Account, is_running, package, wait_for
 
 Deploy = Callable[..., str]
 

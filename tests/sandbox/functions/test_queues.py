@@ -6,7 +6,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import Message, Queue, sqs_backends
 
 from sandbox.functions import queues
-from tests.unit.sandbox_functions.conftest import Account
+from tests.sandbox.functions.conftest import Account
 
 _DAY = 86_400_000
 """Milliseconds."""
