@@ -13,6 +13,7 @@ from crhelper import CfnResource
 from benchmarks.polling import peers
 from benchmarks.polling.bundles import Bundle, draw
 
+EC2 = boto3.client("ec2", region_name="us-east-1")
 BUNDLES = [*draw(20, seed=1), *draw(20, seed=2)]
 
 
@@ -33,7 +34,7 @@ class SimulatedEc2:
         self._bundle = bundle
         self._clock = clock
         self.looks: list[float] = []
-        self.meta = boto3.client("ec2", region_name="us-east-1").meta
+        self.meta = EC2.meta
 
     def describe_bundle_tasks(self, **_: Any) -> Mapping[str, Any]:
         self.looks.append(self._clock.now)
@@ -45,7 +46,7 @@ class SimulatedEc2:
 def test_a_waiting_function_looks_when_botocores_waiter_looks(bundle: Bundle) -> None:
     clock = Clock(bundle.start)
     ec2 = SimulatedEc2(bundle, clock)
-    model = boto3.client("ec2", region_name="us-east-1")._get_waiter_config()  # type: ignore[attr-defined]
+    model = EC2._get_waiter_config()  # type: ignore[attr-defined]
     waiter = create_waiter_with_client("BundleTaskComplete", WaiterModel(model), ec2)  # type: ignore[arg-type]
     answered = True
     with patch("botocore.waiter.time.sleep", clock.sleep):
