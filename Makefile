@@ -124,7 +124,7 @@ style: $(SET_UP)
 	@$(RUN) -m ruff format --check
 
 types: $(SET_UP)
-	@$(RUN) -m mypy --num-workers 2
+	@$(RUN) -m mypy
 
 templates: $(SET_UP)
 	@$(VENV)/bin/cfn-lint $(TEMPLATES)
