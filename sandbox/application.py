@@ -45,7 +45,8 @@ def deploy(clients: Clients, parameters: Mapping[str, str]) -> dict[str, str]:
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     clients.cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=STACK_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        StackName=STACK_NAME,
+        WaiterConfig={"Delay": 0.1, "MaxAttempts": 600},  # type: ignore[typeddict-item]
     )
     [stack] = clients.cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}

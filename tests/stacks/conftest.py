@@ -1,6 +1,8 @@
-"""One sandbox, a process of its own, for all whole-stack tests of a worker; and one for faults."""
+"""The sandboxes of the whole-stack tests, each a process of its own."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,15 +18,39 @@ from .faults import (
     hurry,
     wait_for_empty_queues,
 )
-from .support import Aws, SandboxProcess, signing_secret
+from .support import Aws, SandboxProcess, locked, shared, signing_secret
 from .trials import PHASES, Steps, Trial, carry_out, new_trial
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("sandbox"))
-    yield Aws(sandbox.ready, Clients(sandbox.ready["endpoint"]))
-    assert sandbox.end() == 0
+def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all workers of the run have."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def aws(of_all_workers: Path) -> Iterator[Aws]:
+    """A sandbox that all tests of all workers share: each is about its own stacks alone."""
+    with shared(of_all_workers / "sandbox") as ready:
+        clients = Clients(ready["endpoint"])
+        yield Aws({**ready, "secret": signing_secret(clients)}, clients)
+
+
+@pytest.fixture(scope="session")
+def changeable(of_all_workers: Path) -> Iterator[Aws]:
+    """The sandbox of `alone`. The event bus of its parameter is not there at first."""
+    parameters = {"EventBusName": "images", "LogRetentionInDays": "7"}
+    with shared(of_all_workers / "changeable-sandbox", parameters) as ready:
+        clients = Clients(ready["endpoint"])
+        yield Aws({**ready, "secret": signing_secret(clients)}, clients)
+
+
+@pytest.fixture
+def alone(changeable: Aws, of_all_workers: Path) -> Iterator[Aws]:
+    """A sandbox that one test at a time has, for what other tests would notice."""
+    with locked(of_all_workers / "alone"):
+        yield changeable
 
 
 @pytest.fixture

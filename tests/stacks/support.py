@@ -1,16 +1,20 @@
 """A sandbox as a process, and how a test uses it."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import urllib3
 
@@ -30,6 +34,10 @@ MARK = "made-for"
 """The key of a tag by which a test knows its images, their snapshots and their objects."""
 
 
+_PAUSE = 0.2
+"""Seconds between two reads of what is waited for. Each read takes the sandbox 10 ms."""
+
+
 def wait_for(look: Callable[[], Found | None], what: str, patience: float = 60) -> Found:
     """What a look finds, once it finds something; `patience` is in seconds."""
     end = time.monotonic() + patience
@@ -37,8 +45,23 @@ def wait_for(look: Callable[[], Found | None], what: str, patience: float = 60) 
         found = look()
         if found is not None:
             return found
-        time.sleep(0.1)
+        time.sleep(_PAUSE)
     raise AssertionError(f"waited {patience:.0f} s for {what}")
+
+
+def side_by_side(*stories: Callable[[], object]) -> None:
+    """Carry out stories at the same time, each in a thread of its own, and wait for all of them.
+
+    Raises:
+        BaseException: that of the story that failed; of several, a group of theirs.
+    """
+    with ThreadPoolExecutor(len(stories)) as threads:
+        running = [threads.submit(story) for story in stories]
+    failures = [failure for story in running if (failure := story.exception()) is not None]
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise BaseExceptionGroup(f"{len(failures)} of {len(stories)} stories failed", failures)
 
 
 def json_of(url: str) -> Any:
@@ -91,12 +114,99 @@ class SandboxProcess:
         return self.process.wait(timeout=60)
 
 
+_STARTED: list[subprocess.Popen[str]] = []
+"""Sandboxes that another process may end. Python warns of each that it forgets while it runs."""
+
+
+@contextmanager
+def shared(
+    directory: Path, parameters: Mapping[str, str] | None = None
+) -> Iterator[dict[str, str]]:
+    """A sandbox that all processes use that come with the same directory; what it has ready.
+
+    The first process starts it, with these parameters of the application's template, and the last
+    one ends it.
+    """
+    directory.mkdir(exist_ok=True)
+    ready = directory / "ready.json"
+    with (directory / "users").open("w") as users:
+        with locked(directory / "changes"):
+            if not ready.exists():
+                process = SandboxProcess.start(directory, parameters).process
+                _STARTED.append(process)
+                (directory / "pid").write_text(str(process.pid))
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            yield json.loads(ready.read_text())
+        finally:
+            with locked(directory / "changes"):
+                if _is_last(users):
+                    ready.unlink()
+                    _end(int((directory / "pid").read_text()), directory / "sandbox.log")
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Keep other processes, and other threads, from what is done with the same file locked."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _is_last(users: IO[str]) -> bool:
+    """Whether no other process has a shared lock on this file; the own one is given up."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end(pid: int, log: Path) -> None:
+    """End a sandbox that another process may have started, which alone can read its status."""
+    os.kill(pid, signal.SIGINT)
+    ended = "The sandbox has ended."
+    wait_for(lambda: ended in log.read_text() or None, f"the sandbox to end; see {log}")
+
+
+class _Busy:
+    """The stacks that are in progress, read once for all threads that wait for some of them."""
+
+    _STATUSES = (
+        *("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS"),
+        *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+        *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
+        "REVIEW_IN_PROGRESS",
+    )
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._read_at = -_PAUSE
+        self._stack_ids: set[str] = set()
+
+    def holds(self, clients: Clients, stack_id: str) -> bool:
+        """Whether a stack is in progress, by what is read from now on."""
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._read_at < asked_at:
+                time.sleep(max(0.0, self._read_at + _PAUSE - time.monotonic()))
+                self._read_at = time.monotonic()
+                pages = clients.cloudformation.get_paginator("list_stacks").paginate(
+                    StackStatusFilter=self._STATUSES
+                )
+                self._stack_ids = {
+                    stack["StackId"] for page in pages for stack in page["StackSummaries"]
+                }
+            return stack_id in self._stack_ids
+
+
 @dataclass(frozen=True)
 class Aws:
     """The sandbox, as a test uses it."""
 
     ready: dict[str, str]
     clients: Clients
+    _busy: _Busy = field(default_factory=_Busy, repr=False, compare=False)
 
     def instance(self, **steering: str) -> str:
         """A new Windows instance with an instance-store root, its next task steered by tags."""
@@ -121,14 +231,15 @@ class Aws:
     def stack(self, stack_id: str) -> "StackTypeDef":
         return self.clients.cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0]
 
-    def at_rest(self, stack_id: str) -> "StackTypeDef":
-        """The stack, once no operation on it is in progress."""
+    def at_rest(self, stack: str) -> "StackTypeDef":
+        """The stack of this name or ID, once no operation on it is in progress."""
+        stack_id = stack if stack.startswith("arn:") else self.stack(stack)["StackId"]
 
-        def rests() -> "StackTypeDef | None":
-            stack = self.stack(stack_id)
-            return None if stack["StackStatus"].endswith("_IN_PROGRESS") else stack
+        def rests() -> bool | None:
+            return None if self._busy.holds(self.clients, stack_id) else True
 
-        return wait_for(rests, f"{stack_id} to come to rest")
+        wait_for(rests, f"{stack} to come to rest")
+        return self.stack(stack_id)
 
     def outputs(self, stack: "StackTypeDef") -> dict[str, str]:
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}

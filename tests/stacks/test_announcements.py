@@ -1,24 +1,23 @@
 """Whole stacks, and what an EventBridge bus hears of them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from sandbox import application
-from sandbox.clients import Clients
 
-from .faults import set_fault, wait_for_empty_queues
-from .support import Aws, SandboxProcess, json_of, signing_secret, wait_for
-from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Steps, Trial, carry_out
+from .faults import set_fault
+from .support import Aws, json_of, side_by_side, wait_for
+from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Sight, Steps, Trial, carry_out
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
 
-EACH_METHOD = pytest.mark.parametrize(
-    "method", [BUNDLE_INSTANCE, STORE_IMAGE], ids=lambda method: method.name
-)
+METHODS = (BUNDLE_INSTANCE, STORE_IMAGE)
+EACH_METHOD = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 SOON = {"seconds": "1", "image_seconds": "1", "store_seconds": "1"}
 FAILING = {
     "outcome": "failed",
@@ -27,12 +26,6 @@ FAILING = {
     "image_error": "Client.S3Error: The bucket does not like it",
 }
 BUS = "images"
-
-
-@pytest.fixture
-def signing(aws: Aws) -> Aws:
-    """The sandbox, with a secret that signs upload policies."""
-    return Aws({**aws.ready, "secret": signing_secret(aws.clients)}, aws.clients)
 
 
 def new_trial(aws: Aws, method: Method, **steering: str) -> Trial:
@@ -62,9 +55,10 @@ def deleted(trial: Trial) -> None:
 def announced(trial: Trial) -> list[dict[str, Any]]:
     """The events about the trial's stack, once none is on its way any more.
 
-    An event follows its answer; the poll of its request is in the queue until both are out.
+    An event follows its answer; the request is in the ledger until both are out.
     """
-    wait_for_empty_queues(trial.aws)
+    is_through = trial.is_through()
+    wait_for(lambda: is_through(Sight(trial.aws)) or None, "the function to be through with it")
     events = json_of(f"{trial.aws.clients.endpoint}/sandbox/events")
     return [event for event in events if event["Detail"].get("StackId") == trial.stack_id]
 
@@ -88,15 +82,30 @@ def with_image(trial: Trial, **image: Any) -> dict[str, Any]:
 # What is told
 
 
-@EACH_METHOD
-def test_a_complete_bundle_is_told_with_where_it_lies(signing: Aws, method: Method) -> None:
-    trial = new_trial(signing, method)
+def test_an_event_tells_of_each_bundle_that_is_complete_or_has_failed(aws: Aws) -> None:
+    side_by_side(
+        *(partial(_complete, aws, method) for method in METHODS),
+        *(partial(_failed, aws, method) for method in METHODS),
+        partial(_end_of_accepted_work, aws),
+        partial(_another_ami, aws),
+    )
+
+
+def test_no_event_tells_of_what_makes_no_bundle(aws: Aws) -> None:
+    side_by_side(
+        *(partial(_dry_run, aws, method) for method in METHODS),
+        partial(_refused_properties, aws),
+    )
+
+
+def _complete(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method)
 
     created(trial, trial.body("one"))
 
     [event] = announced(trial)
     [answer] = answers(trial)
-    bucket, bundle_id = signing.ready["bucket"], trial.bundles()[0]
+    bucket, bundle_id = aws.ready["bucket"], trial.bundles()[0]
     own = {
         "BundleInstance": {
             "ImageId": "",
@@ -130,9 +139,8 @@ def test_a_complete_bundle_is_told_with_where_it_lies(signing: Aws, method: Meth
     assert event["Resources"] == [trial.stack_id]
 
 
-@EACH_METHOD
-def test_a_bundle_that_fails_is_told_once_with_the_reason(signing: Aws, method: Method) -> None:
-    trial = new_trial(signing, method, **FAILING)
+def _failed(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method, **FAILING)
 
     trial.create(trial.body("one"))
     at_rest(trial, "ROLLBACK_COMPLETE")
@@ -147,8 +155,8 @@ def test_a_bundle_that_fails_is_told_once_with_the_reason(signing: Aws, method: 
     assert detail["S3Uri"] == ""
 
 
-def test_the_end_of_accepted_work_is_told_and_not_its_acceptance(signing: Aws) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE)
+def _end_of_accepted_work(aws: Aws) -> None:
+    trial = new_trial(aws, BUNDLE_INSTANCE)
 
     created(trial, trial.waiting_body("one"))
 
@@ -157,11 +165,12 @@ def test_the_end_of_accepted_work_is_told_and_not_its_acceptance(signing: Aws) -
     assert answers(trial)[0]["Data"]["State"] != "complete"
 
 
+@pytest.mark.nightly
 @EACH_METHOD
 def test_a_replacement_is_told_and_neither_an_update_in_place_nor_a_delete(
-    signing: Aws, method: Method
+    aws: Aws, method: Method
 ) -> None:
-    trial = new_trial(signing, method)
+    trial = new_trial(aws, method)
 
     created(trial, trial.body("one", OnDelete="Delete"))
     updated(trial, trial.body("one"))
@@ -174,15 +183,15 @@ def test_a_replacement_is_told_and_neither_an_update_in_place_nor_a_delete(
     assert (
         first["BundleId"]
         != second["BundleId"]
-        == signing.outputs(signing.stack(trial.stack_id))["BundleId"]
+        == aws.outputs(aws.stack(trial.stack_id))["BundleId"]
     )
 
     deleted(trial)
     assert len(details(trial)) == 2
 
 
-def test_another_ami_of_the_same_bundle_is_told(signing: Aws) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE)
+def _another_ami(aws: Aws) -> None:
+    trial = new_trial(aws, BUNDLE_INSTANCE)
 
     created(trial, with_image(trial, Name=f"{trial.name}-1"))
     updated(trial, with_image(trial, Name=f"{trial.name}-2"))
@@ -190,13 +199,14 @@ def test_another_ami_of_the_same_bundle_is_told(signing: Aws) -> None:
     first, second = details(trial)
     assert first["BundleId"] == second["BundleId"] == trial.bundles()[0]
     assert first["RequestId"] != second["RequestId"]
-    images = signing.clients.ec2.describe_images(ImageIds=[first["ImageId"], second["ImageId"]])[
+    images = aws.clients.ec2.describe_images(ImageIds=[first["ImageId"], second["ImageId"]])[
         "Images"
     ]
     assert {image["Name"] for image in images} == {f"{trial.name}-1", f"{trial.name}-2"}
     assert second["State"] == "complete"
 
 
+@pytest.mark.nightly
 @EACH_METHOD
 @pytest.mark.parametrize(
     "changed",
@@ -204,9 +214,9 @@ def test_another_ami_of_the_same_bundle_is_told(signing: Aws) -> None:
     ids=["Tags", "Description"],
 )
 def test_an_ami_that_is_changed_in_place_is_not_told_again(
-    signing: Aws, method: Method, changed: Mapping[str, Any]
+    aws: Aws, method: Method, changed: Mapping[str, Any]
 ) -> None:
-    trial = new_trial(signing, method)
+    trial = new_trial(aws, method)
     image = {"Name": f"{trial.name}/one", "Description": "One"}
     created(trial, with_image(trial, **image))
 
@@ -218,17 +228,16 @@ def test_an_ami_that_is_changed_in_place_is_not_told_again(
     assert len(details(trial)) == 1
 
 
-@EACH_METHOD
-def test_a_dry_run_is_not_told(signing: Aws, method: Method) -> None:
-    trial = new_trial(signing, method)
+def _dry_run(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method)
 
     created(trial, trial.body("one", DryRun=True))
 
     assert details(trial) == []
 
 
-def test_properties_that_are_refused_are_not_told(signing: Aws) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE)
+def _refused_properties(aws: Aws) -> None:
+    trial = new_trial(aws, BUNDLE_INSTANCE)
 
     trial.create(trial.body("one", InstanceId="no-instance"))
     at_rest(trial, "ROLLBACK_COMPLETE")
@@ -239,30 +248,18 @@ def test_properties_that_are_refused_are_not_told(signing: Aws) -> None:
 # Which bus is told
 
 
-@pytest.fixture
-def own_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """A sandbox whose application tells a bus of its own, which is not there yet."""
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("bus-sandbox"), {"EventBusName": BUS})
-    clients = Clients(sandbox.ready["endpoint"])
-    try:
-        yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
-    finally:
-        status = sandbox.end()
-    assert status == 0
-
-
-def test_the_bus_of_the_parameter_is_told_if_there_is_one(own_bus: Aws) -> None:
-    unheard = new_trial(own_bus, BUNDLE_INSTANCE)
+def test_the_bus_of_the_parameter_is_told_if_there_is_one(alone: Aws) -> None:
+    unheard = new_trial(alone, BUNDLE_INSTANCE)
     created(unheard, unheard.body("one"))
     assert details(unheard) == []
-    [line] = unheard_of(own_bus)
+    [line] = unheard_of(alone)
     assert (line["bus"], line["stack_id"]) == (BUS, unheard.stack_id)
     assert "events:PutEvents was refused. ResourceNotFoundException: " in line["exception"]
 
-    queue = queue_that_hears(own_bus, BUS)
-    heard = new_trial(own_bus, STORE_IMAGE)
+    queue = queue_that_hears(alone, BUS)
+    heard = new_trial(alone, STORE_IMAGE)
     created(heard, heard.body("one"))
-    received = message(own_bus, queue)
+    received = message(alone, queue)
     [event] = announced(heard)
     assert event["EventBusName"] == BUS
     assert {name: received[name] for name in ("source", "detail-type", "detail", "resources")} == {
@@ -272,11 +269,12 @@ def test_the_bus_of_the_parameter_is_told_if_there_is_one(own_bus: Aws) -> None:
         "resources": [heard.stack_id],
     }
 
-    set_bus(own_bus, "")
-    untold = new_trial(own_bus, BUNDLE_INSTANCE)
+    set_bus(alone, "")
+    untold = new_trial(alone, BUNDLE_INSTANCE)
     created(untold, untold.body("one"))
     assert details(untold) == []
-    assert unheard_of(own_bus) == [line]
+    assert unheard_of(alone) == [line]
+    set_bus(alone, BUS)
 
 
 def unheard_of(aws: Aws) -> list[dict[str, Any]]:
