@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tests.chaos.branches import Branch, explore
-from tests.chaos.phases import PHASES, Own, Phase
+from tests.chaos.phases import PHASES, Call, OwnCalls, Phase
 from tests.chaos.sequence import Run
 from tests.chaos.world import Fault, Violation, World
 
@@ -26,23 +26,33 @@ _TIMES = {
 }
 _OFTEN = 4
 
-Selection = Callable[[str, int, int], bool]
-"""Whether a call is struck, by its name, its number in the phase, and its number of that name."""
+Selection = Callable[[Call], bool]
+"""Whether a call is struck."""
 
 
-def each_call(_name: str, _nth: int, _nth_of_its_name: int) -> bool:
+def each_call(_: Call) -> bool:
     """Every call of the phase."""
     return True
 
 
-def first_call(_name: str, nth: int, _nth_of_its_name: int) -> bool:
+def first_call(call: Call) -> bool:
     """The first call of the phase."""
-    return nth == 1
+    return call.nth == 1
 
 
-def first_of_each_name(_name: str, _nth: int, nth_of_its_name: int) -> bool:
+def first_of_each_name(call: Call) -> bool:
     """The first call of each name."""
-    return nth_of_its_name == 1
+    return call.nth_of_its_name == 1
+
+
+def first_of_each_name_before_the_answer(call: Call) -> bool:
+    """Likewise, of the request that the phase begins with."""
+    return call.nth_of_its_name == 1 and call.is_before_answer
+
+
+def each_before_the_answer(call: Call) -> bool:
+    """Every call of the request that the phase begins with."""
+    return call.is_before_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,42 +63,51 @@ class Trial:
         name: what it is about, as a test's ID.
         kinds: of the faults.
         selection: the calls.
-        lasting: whether a fault strikes for as long as the phase lasts.
+        phases: the phases.
+        is_refusal: AWS refuses the call for good, until the request is answered; so that the phase
+            does not end as it would without a fault.
         is_long: whether only `make nightly` tries it.
     """
 
     name: str
     kinds: tuple[str, ...]
     selection: Selection
-    lasting: bool = False
+    phases: tuple[str, ...] = tuple(PHASES)
+    is_refusal: bool = False
     is_long: bool = False
 
     def faults(self, phase: Phase) -> Callable[[str], Iterator[Fault]]:
         """The faults to try at each next call of a run of the phase."""
-        own = Own(phase)
-        seen: list[str] = []
+        calls = OwnCalls(phase)
 
-        def at(call: str) -> Iterator[Fault]:
-            if not own(call):
-                return
-            seen.append(call)
-            if self.selection(call, len(seen), seen.count(call)):
-                yield from (Fault(call, kind, times=self._times(call, kind)) for kind in self.kinds)
+        def at(name: str) -> Iterator[Fault]:
+            call = calls.next(name)
+            if call is not None and self.selection(call):
+                yield from (Fault(name, kind, times=self._times(name, kind)) for kind in self.kinds)
 
         return at
 
     def _times(self, call: str, kind: str) -> int:
-        if self.lasting:
+        if self.is_refusal:
             return ALWAYS
         return _TIMES.get(call, _OFTEN) if kind in PASSING else 1
 
+
+# What is refused to a rollback leaves a stack that CloudFormation can't roll back.
+_REFUSABLE = tuple(name for name in PHASES if "roll back" not in name)
 
 KILLS = Trial("killed after it", ("kill-after",), each_call)
 KILLED_BEFORE = Trial("killed before it", ("kill",), first_call)
 FAILS = Trial("fails for a while", PASSING, first_of_each_name)
 HANGS = Trial("hangs", ("hang",), first_of_each_name)
 TWICE = Trial("delivered twice meanwhile", ("twice",), first_of_each_name)
-DENIED = Trial("denied", ("deny",), first_of_each_name, lasting=True)
+DENIED = Trial(
+    "denied",
+    ("deny",),
+    first_of_each_name_before_the_answer,
+    phases=_REFUSABLE,
+    is_refusal=True,
+)
 
 TRIALS = (
     KILLED_BEFORE,
@@ -100,8 +119,83 @@ TRIALS = (
     Trial("each fails for a while", PASSING, each_call, is_long=True),
     Trial("each hangs", ("hang",), each_call, is_long=True),
     Trial("each delivered twice meanwhile", ("twice",), each_call, is_long=True),
-    Trial("each denied", ("deny",), each_call, lasting=True, is_long=True),
+    Trial(
+        "each denied",
+        ("deny",),
+        each_before_the_answer,
+        phases=_REFUSABLE,
+        is_refusal=True,
+        is_long=True,
+    ),
 )
+
+REFUSED: Mapping[str, Mapping[str, str]] = {
+    "BundleInstance: create": {
+        "dynamodb:PutItem": "dynamodb:PutItem",
+        "dynamodb:Query": "dynamodb:Query",
+        "dynamodb:UpdateItem": "dynamodb:UpdateItem",
+        "ec2:BundleInstance": "ec2:BundleInstance",
+        "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
+        "ec2:DescribeImages": "ec2:DescribeImages",
+        "ec2:DescribeInstances": "ec2:DescribeInstances",
+        "ec2:RegisterImage": "ec2:RegisterImage",
+        "s3:HeadObject": "s3:GetObject",
+        "secretsmanager:GetSecretValue": "secretsmanager:GetSecretValue",
+        "sqs:SendMessage": "sqs:SendMessage",
+    },
+    "BundleInstance: delete": {
+        "dynamodb:DeleteItem": "dynamodb:DeleteItem",
+        "dynamodb:PutItem": "dynamodb:PutItem",
+        "dynamodb:Query": "dynamodb:Query",
+        "dynamodb:UpdateItem": "dynamodb:UpdateItem",
+        "ec2:DeregisterImage": "ec2:DeregisterImage",
+        "ec2:DescribeImages": "ec2:DescribeImages",
+        "s3:DeleteObjects": "s3:DeleteObject",
+        "s3:GetObject": "s3:GetObject",
+        "s3:ListObjectsV2": "s3:ListBucket",
+        "sqs:SendMessage": "sqs:SendMessage",
+    },
+    "BundleInstance: delete while created": {
+        "ec2:CancelBundleTask": "ec2:CancelBundleTask",
+        "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
+    },
+    "BundleInstance: update in place": {
+        "ec2:DescribeImages": "ec2:DescribeImages",
+        "ec2:RegisterImage": "ec2:RegisterImage",
+    },
+    "BundleInstance: replace": {
+        "ec2:BundleInstance": "ec2:BundleInstance",
+    },
+    "StoreImage: create": {
+        "ec2:CreateImage": "ec2:CreateImage",
+        "ec2:CreateStoreImageTask": "ec2:CreateStoreImageTask",
+        "ec2:DescribeImages": "ec2:DescribeImages",
+        "ec2:DescribeInstances": "ec2:DescribeInstances",
+        "ec2:DescribeStoreImageTasks": "ec2:DescribeStoreImageTasks",
+    },
+    "StoreImage: update in place": {
+        "ec2:CreateTags": "ec2:CreateTags",
+        "ec2:DeleteTags": "ec2:DeleteTags",
+        "ec2:DescribeSnapshots": "ec2:DescribeSnapshots",
+        "ec2:ModifyImageAttribute": "ec2:ModifyImageAttribute",
+    },
+    "StoreImage: delete": {
+        "ec2:DeleteSnapshot": "ec2:DeleteSnapshot",
+        "ec2:DeregisterImage": "ec2:DeregisterImage",
+        "ec2:DescribeSnapshots": "ec2:DescribeSnapshots",
+        "s3:DeleteObjects": "s3:DeleteObject",
+    },
+    "StoreImage: delete while created": {
+        "ec2:DeleteSnapshot": "ec2:DeleteSnapshot",
+        "ec2:DeregisterImage": "ec2:DeregisterImage",
+        "ec2:DescribeImages": "ec2:DescribeImages",
+        "s3:HeadObject": "s3:GetObject",
+    },
+    "StoreImage: replace": {
+        "ec2:CreateImage": "ec2:CreateImage",
+    },
+}
+"""The IAM action that the Reason names, by the phase and its call that is refused."""
 
 
 def carry_out(world: World, name: str, trial: Trial) -> list[Branch]:
@@ -113,16 +207,39 @@ def carry_out(world: World, name: str, trial: Trial) -> list[Branch]:
     phase = PHASES[name]
     run = Run(world)
     phase.begin(run)
+    if trial.is_refusal:
+        world.answered = _allowing_all_once_answered(world)
 
     def check() -> list[str]:
-        world.disarm()
-        expected = [] if trial.lasting else phase.problems(run)
-        return [*expected, *_broken(run)]
+        wrong = _unnamed(run, name) if trial.is_refusal else phase.problems(run)
+        return [*wrong, *_broken(run)]
 
     return explore(world, trial.faults(phase), lambda: phase.play(run), check)
 
 
+def _allowing_all_once_answered(world: World) -> Callable[[str, bytes], int]:
+    answered = world.answered
+
+    def receive(url: str, body: bytes) -> int:
+        world.disarm()
+        return answered(url, body)
+
+    return receive
+
+
+def _unnamed(run: Run, phase: str) -> Iterator[str]:
+    """The refused call, where its action has to be named in a Reason and is not."""
+    refused = {line.removeprefix("deny ") for line in run.world.log if line.startswith("deny ")}
+    [stack] = run.stacks
+    reasons = [each.taken.get("Reason", "") for each in stack.exchanges if each.taken]
+    for call in refused & REFUSED.get(phase, {}).keys():
+        action = REFUSED[phase][call]
+        if not any(f"{action} was refused. " in reason for reason in reasons):
+            yield f"no Reason says that {action} was refused: {reasons}"
+
+
 def _broken(run: Run) -> Iterator[str]:
+    run.world.disarm()
     try:
         run.finish()
     except Violation as violation:

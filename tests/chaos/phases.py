@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sandbox.ec2.image import snapshot_ids
@@ -126,17 +126,38 @@ class Phase:
             yield f"{stores} are still being stored"
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of the function in a phase.
+
+    Attributes:
+        nth: its number among the phase's own calls, counted from 1.
+        nth_of_its_name: likewise, among those of its name.
+        is_before_answer: whether the phase's first request has not been answered yet.
+    """
+
+    name: str
+    nth: int
+    nth_of_its_name: int
+    is_before_answer: bool
+
+
 @dataclass(slots=True)
-class Own:
-    """Which of a run's calls are a phase's own, as they are made."""
+class OwnCalls:
+    """The calls of a run that are a phase's own, as they are made."""
 
     phase: Phase
     answers: int = 0
+    names: list[str] = field(default_factory=list)
 
-    def __call__(self, call: str) -> bool:
-        """Whether the next call, of this name, is one."""
-        self.answers += call == RESPONSE_PUT
-        return self.answers >= self.phase.answers_before
+    def next(self, name: str) -> Call | None:
+        """The next call, by its name; None if it is of the phase before."""
+        is_before_answer = self.answers <= self.phase.answers_before
+        self.answers += name == RESPONSE_PUT
+        if self.answers < self.phase.answers_before:
+            return None
+        self.names.append(name)
+        return Call(name, len(self.names), self.names.count(name), is_before_answer)
 
 
 _ONE = ["a"]

@@ -36,9 +36,10 @@ _numbers = itertools.count(1)
 class Run:
     """The steps so far, and the stacks that they made."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, most_at_once: int = 2) -> None:
         number = next(_numbers)
         self.world = world
+        self.most_at_once = most_at_once
         self.steps: list[Step] = []
         self.bucket = f"images-{number}"
         self._name = f"stack{number}"
@@ -109,7 +110,8 @@ class Run:
     # Steps
 
     def _create(self, step: Step) -> None:
-        if len(self.stacks) >= 2 and not all(stack.rests for stack in self.stacks):
+        at_work = not all(stack.rests for stack in self.stacks)
+        if len(self.stacks) >= self.most_at_once and at_work:
             return
         stack = Stack(self.world, f"{self._name}{'abcdefgh'[len(self.stacks) % 8]}")
         self.stacks.append(stack)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import seed
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.chaos.branches import explore
 from tests.chaos.machine import machine, search
 from tests.chaos.sequence import Run, Step, carry_out
 from tests.chaos.steps import (
@@ -21,8 +22,9 @@ from tests.chaos.steps import (
     UPDATE,
     UPDATE_IMAGE,
     fault,
+    later,
 )
-from tests.chaos.world import EVENTS_PUT, VISIBILITY_SECONDS, World, running
+from tests.chaos.world import EVENTS_PUT, VISIBILITY_SECONDS, Fault, World, running
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
@@ -164,15 +166,24 @@ def test_paths_that_are_known_to_be_hard_end_right(world: World, steps: list[Ste
 def test_a_kill_after_any_call_breaks_no_promise(
     world: World, steps: list[Step], kind: str, every: int
 ) -> None:
-    """The calls are counted from the last step on, until a sequence ends before the kill."""
-    for nth in range(1, 200, every):
-        before = world.counts[kind]
-        kill = fault("*", kind, nth)
-        carry_out(world, [*steps[:-1], kill, steps[-1], {"do": "move", "seconds": 600}])
-        if world.counts[kind] == before:
-            assert nth > 10
-            return
-    raise AssertionError("The sequence has no end")
+    """The calls are counted from the last step on, those of the stack's deletion included."""
+    numbers = itertools.count()
+    run = Run(world)
+    for step in steps[:-1]:
+        run.step(step)
+
+    def every_few(call: str) -> list[Fault]:
+        return [Fault(call, kind)] if next(numbers) % every == 0 else []
+
+    def play() -> None:
+        run.step(steps[-1])
+        run.step(later(600))
+        run.finish()
+
+    branches = explore(world, every_few, play, list)
+
+    assert len(branches) > 10 // every
+    assert {str(branch): branch.problems for branch in branches if branch.problems} == {}
 
 
 @pytest.mark.timeout(300)

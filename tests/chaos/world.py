@@ -178,6 +178,7 @@ class World:
             seconds.
         polled: when polls were taken up; epoch seconds.
         events_put: what the event buses were told, over all of the world's life.
+        batch_size: how many messages an event source mapping hands over at once, at most.
         on_call: is told the name of each call of the function before a fault can strike it.
     """
 
@@ -197,6 +198,7 @@ class World:
     answers_struck: list[float] = field(default_factory=list)
     polled: list[float] = field(default_factory=list)
     events_put: EventsPut = field(default_factory=EventsPut)
+    batch_size: int = BATCH
     on_call: Callable[[str], None] | None = None
     _events: list[_Event] = field(default_factory=list)
     _armed: list[_Armed] = field(default_factory=list)
@@ -386,7 +388,7 @@ class World:
         self._events.append(_Event(record, now, now, not event.is_for_last_resort))
 
     def _invoke_batch(self, queue: str, handler: Callable[[Any, Any], Any]) -> None:
-        batch = _receive(queue)
+        batch = _receive(queue, self.batch_size)
         if not batch:
             return
         event = {"Records": [_record(message) for message in batch]}
@@ -734,10 +736,10 @@ def _all(name: str) -> list[Message]:
     return list(_queue(name)._messages)
 
 
-def _receive(name: str) -> list[Message]:
+def _receive(name: str, count: int) -> list[Message]:
     """The messages now visible, as Lambda's poller gets them; moto's own way takes far longer."""
     now = time.time()
-    visible = [message for message in _all(name) if _visible_from(message) <= now][:BATCH]
+    visible = [message for message in _all(name) if _visible_from(message) <= now][:count]
     for message in visible if name == "polls" else []:
         if message.approximate_receive_count >= RECEIVES:
             _queue(name)._messages.remove(message)
@@ -753,11 +755,11 @@ def _receiving(world: World) -> Callable[..., list[Message]]:
 
     def receive(_: SQSBackend, name: str, count: int, seconds: int, *__: Any) -> list[Message]:
         assert count == BATCH
-        received = _receive(name)
+        received = _receive(name, count)
         if received or not seconds:
             return received
         world.sleep(seconds)
-        return _receive(name)
+        return _receive(name, count)
 
     return receive
 

@@ -1,0 +1,82 @@
+"""The fault matrix: in each phase of a stack's life, each call meets each kind of fault.
+
+A few phases are part of `make test`, all of them of `make faults`; what is tried at every call, and
+not at the first of its name alone, of `make nightly`.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.branches import explore
+from tests.chaos.matrix import PASSING, REFUSED, TRIALS, Trial, carry_out
+from tests.chaos.phases import PHASES
+from tests.chaos.search import quiet
+from tests.chaos.sequence import Run
+from tests.chaos.steps import CREATE, STORES
+from tests.chaos.world import KILLS, Fault, World, running
+
+IN_EACH_RUN = (
+    "BundleInstance: create through a handle",
+    "BundleInstance: delete while created",
+    "StoreImage: delete",
+)
+"""The phases that `make test` tries, too."""
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with quiet(), running() as world:
+        yield world
+
+
+def cases() -> Iterator[object]:
+    for trial, name in itertools.product(TRIALS, PHASES):
+        if name not in trial.phases:
+            continue
+        mark = pytest.mark.nightly if trial.is_long else pytest.mark.faults
+        marks = () if name in IN_EACH_RUN and not trial.is_long else (mark,)
+        yield pytest.param(trial, name, id=f"{name}, {trial.name}", marks=marks)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("trial", "name"), [*cases()])
+def test_a_stack_ends_right_whatever_a_call_meets(world: World, trial: Trial, name: str) -> None:
+    branches = carry_out(world, name, trial)
+
+    assert branches
+    assert {str(branch): branch.problems for branch in branches if branch.problems} == {}
+
+
+BATCH = ("sqs:ReceiveMessage", "sqs:SendMessageBatch", "sqs:DeleteMessageBatch")
+"""The calls that are made once for all requests of a batch."""
+
+
+def test_stacks_end_right_whatever_the_calls_for_all_of_their_batch_meet(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "batch_size", 2)
+    run = Run(world, most_at_once=3)
+    struck: set[str] = set()
+
+    def first_of_each_name(call: str) -> Iterator[Fault]:
+        if call in BATCH and call not in struck:
+            struck.add(call)
+            yield from (Fault(call, kind, times=4) for kind in PASSING)
+            yield from (Fault(call, kind) for kind in (*KILLS, "hang", "twice", "deny"))
+
+    def play() -> None:
+        for different in ({}, {"instance": 1}, STORES):
+            run.step(CREATE | {"prefix": None} | different)
+        world.come_to_rest()
+
+    def check() -> list[str]:
+        statuses = [stack.status for stack in run.stacks]
+        run.finish()
+        return [] if statuses == ["CREATE_COMPLETE"] * 3 else statuses
+
+    branches = explore(world, first_of_each_name, play, check)
+
+    assert struck == {*BATCH}
+    assert {str(branch): branch.problems for branch in branches if branch.problems} == {}
