@@ -11,15 +11,12 @@ from sandbox.clients import Clients
 
 from .faults import (
     clear_faults,
-    count_calls,
     forget_images,
     forget_ledger,
-    hits,
     hurry,
     wait_for_empty_queues,
 )
 from .support import Aws, SandboxProcess, locked, shared, signing_secret
-from .trials import PHASES, Steps, Trial, carry_out, new_trial
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +34,14 @@ def aws(of_all_workers: Path) -> Iterator[Aws]:
         yield Aws({**ready, "secret": signing_secret(clients)}, clients)
 
 
+CHANGED = {"EventBusName": "images", "LogRetentionInDays": "7", "AllowObjectDeletion": "false"}
+"""The parameters of the application in the sandbox of `alone`. The bus is not there at first."""
+
+
 @pytest.fixture(scope="session")
 def changeable(of_all_workers: Path) -> Iterator[Aws]:
-    """The sandbox of `alone`. The event bus of its parameter is not there at first."""
-    parameters = {"EventBusName": "images", "LogRetentionInDays": "7"}
-    with shared(of_all_workers / "changeable-sandbox", parameters) as ready:
+    """The sandbox of `alone`."""
+    with shared(of_all_workers / "changeable-sandbox", CHANGED) as ready:
         clients = Clients(ready["endpoint"])
         yield Aws({**ready, "secret": signing_secret(clients)}, clients)
 
@@ -108,21 +108,3 @@ def quick_and_clear(quick_aws: Aws) -> Iterator[Aws]:
     wait_for_empty_queues(quick_aws)
     forget_ledger(quick_aws)
     forget_images(quick_aws)
-
-
-@pytest.fixture(scope="session")
-def calls(quick_aws: Aws) -> dict[str, list[str]]:
-    """The calls of each phase, those of polls that come when all is over included."""
-    counts: dict[str, str] = {}
-
-    def counted(name: str) -> Steps:
-        def strike(trial: Trial) -> None:
-            counts[name] = count_calls(quick_aws, trial.name)
-
-        return PHASES[name].steps(new_trial(quick_aws, PHASES[name]), strike)
-
-    carry_out(quick_aws, map(counted, PHASES), patience=120)
-    wait_for_empty_queues(quick_aws)
-    found = hits(quick_aws)
-    clear_faults(quick_aws)
-    return {name: found[fault_id] for name, fault_id in counts.items()}

@@ -8,6 +8,7 @@ import base64
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,7 @@ from sandbox.clients import REGION, Clients
 from sandbox.instances import run_like
 from sandbox.server import Server
 
-from .support import Aws, created, deleted, json_of, wait_for
+from .support import Aws, created, deleted, json_of, side_by_side, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import BundleTaskTypeDef
@@ -189,35 +190,51 @@ def test_a_message_takes_so_many_bytes_and_so_long_a_delay(clients: Clients) -> 
 # This application
 
 
-def test_more_requests_under_way_make_no_rule_and_no_statement(aws: Aws, seen: Stock) -> None:
-    count = seen.refused.under_way + 1
-    before = left_behind(aws)
+@pytest.mark.nightly
+def test_more_requests_under_way_make_no_rule_and_no_statement(alone: Aws, seen: Stock) -> None:
+    check_that_requests_leave_nothing(alone, seen.refused.under_way + 1)
+
+
+def test_requests_under_way_make_no_rule_and_no_statement(alone: Aws) -> None:
+    check_that_requests_leave_nothing(alone, 4)
+
+
+def check_that_requests_leave_nothing(alone: Aws, count: int) -> None:
+    before = left_behind(alone)
     events = [
-        requests.create(aws.clients.endpoint, requests.ordinary(instance, aws.ready["bucket"]))
-        for instance in instances_that_hang(aws, count)
+        requests.create(alone.clients.endpoint, requests.ordinary(instance, alone.ready["bucket"]))
+        for instance in instances_that_hang(alone, count)
     ]
     for event in events:
-        send(aws, event)
+        send(alone, event)
     instance_ids = [event["ResourceProperties"]["InstanceId"] for event in events]
 
     def all_begun() -> "list[BundleTaskTypeDef] | None":
-        found = aws.clients.ec2.describe_bundle_tasks(
+        found = alone.clients.ec2.describe_bundle_tasks(
             Filters=[{"Name": "instance-id", "Values": instance_ids}]
         )["BundleTasks"]
         return found if len(found) == count else None
 
     tasks = wait_for(all_begun, f"{count} bundle tasks", patience=180)
     assert not {task["State"] for task in tasks} & {"complete", "failed", "cancelling"}
-    assert left_behind(aws) == before
+    assert left_behind(alone) == before
 
-    polls = [message["body"] for message in json_of(f"{aws.clients.endpoint}/sandbox/messages")]
+    polls = [message["body"] for message in json_of(f"{alone.clients.endpoint}/sandbox/messages")]
     for event in events:
         assert any(event["RequestId"] in poll for poll in polls)
     for task in tasks:
-        aws.clients.ec2.cancel_bundle_task(BundleId=task["BundleId"])
+        alone.clients.ec2.cancel_bundle_task(BundleId=task["BundleId"])
 
 
-def test_the_largest_request_goes_through(aws: Aws, template: Callable[..., Any]) -> None:
+def test_the_largest_request_goes_through_and_one_that_is_too_large_is_answered(
+    aws: Aws, template: Callable[..., Any]
+) -> None:
+    side_by_side(
+        partial(_largest_request, aws, template), partial(_request_that_no_item_can_hold, aws)
+    )
+
+
+def _largest_request(aws: Aws, template: Callable[..., Any]) -> None:
     instance, name = aws.instance(seconds="1"), uuid.uuid4().hex
     properties = requests.largest(instance, aws.ready["bucket"], name)
     declared = template(instance, **properties)
@@ -234,7 +251,8 @@ def test_the_largest_request_goes_through(aws: Aws, template: Callable[..., Any]
     deleted(aws, stack_id)
 
 
-def test_a_request_that_no_item_can_hold_is_answered_with_the_reason(aws: Aws) -> None:
+def _request_that_no_item_can_hold(aws: Aws) -> None:
+    """It is answered with the reason."""
     event = requests.create(
         aws.clients.endpoint, requests.largest(aws.instance(), aws.ready["bucket"], "too-large")
     )

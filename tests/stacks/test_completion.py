@@ -2,12 +2,13 @@
 of the end."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from .faults import clear_faults, set_fault, wait_for_empty_queues
-from .support import Aws, json_of, signing_secret, wait_for
+from .support import Aws, json_of, side_by_side, wait_for
 from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Sight, Steps, Trial, carry_out
 
 METHODS = (BUNDLE_INSTANCE, STORE_IMAGE)
@@ -36,12 +37,6 @@ WORDS = {
     "BundleInstance": "Client.S3Error: The bucket does not like it",
     "StoreImage": "Client.InternalError: A volume is gone",
 }
-
-
-@pytest.fixture
-def signing(aws: Aws) -> Aws:
-    """The sandbox, with a secret that signs upload policies."""
-    return Aws({**aws.ready, "secret": signing_secret(aws.clients)}, aws.clients)
 
 
 def new_trial(aws: Aws, method: Method, how: str) -> Trial:
@@ -149,22 +144,62 @@ def place(trial: Trial, bundle: str) -> dict[str, str]:
     return {"BundleId": bundle_id, "ImageId": image_id, "S3Uri": f"s3://{bucket}/{key}"}
 
 
+def test_the_resource_is_there_while_its_work_runs_and_the_condition_hears_of_the_end(
+    aws: Aws,
+) -> None:
+    side_by_side(
+        *(partial(_accepted_and_complete, aws, method) for method in METHODS),
+        partial(_registered_in_the_end, aws),
+        partial(_dry_run, aws),
+    )
+
+
+def test_accepted_work_that_does_not_complete_rolls_back_and_leaves_nothing(aws: Aws) -> None:
+    side_by_side(
+        *(
+            partial(story, aws, method)
+            for story in (_failure, _overdue, _deleted_while_it_runs)
+            for method in METHODS
+        ),
+        partial(_sibling_that_fails, aws),
+    )
+
+
+def test_what_can_not_be_accepted_is_refused(aws: Aws) -> None:
+    side_by_side(
+        partial(_work_that_is_refused, aws),
+        *(partial(_no_handle, aws, url) for url in NO_HANDLES),
+        partial(_completion_timeout_without_a_handle, aws),
+    )
+
+
+def test_a_replacement_with_a_new_handle_removes_the_old_bundle_once_there_is_a_new_one(
+    aws: Aws,
+) -> None:
+    side_by_side(
+        *(
+            partial(story, aws, method)
+            for story in (_replacement, _replacement_whose_work_fails)
+            for method in METHODS
+        ),
+        partial(_replacement_with_the_handle_of_before, aws),
+        *(partial(_update_in_place_with_a_new_handle, aws, method) for method in METHODS),
+    )
+
+
 # What is made
 
 
-@EACH_METHOD
-def test_the_resource_is_there_while_its_work_runs_and_the_condition_hears_of_the_end(
-    signing: Aws, method: Method
-) -> None:
-    trial = new_trial(signing, method, "lasts")
+def _accepted_and_complete(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method, "lasts")
 
     trial.create(waiting(trial.body("one")))
     wait_until_accepted(trial)
 
     assert is_running(trial)
     assert signals(trial) == []
-    assert signing.stack(trial.stack_id)["StackStatus"] == "CREATE_IN_PROGRESS"
-    [accepted] = signing.responses(trial.stack_id)
+    assert aws.stack(trial.stack_id)["StackStatus"] == "CREATE_IN_PROGRESS"
+    [accepted] = aws.responses(trial.stack_id)
     assert accepted["Status"] == "SUCCESS"
     assert accepted["Data"]["State"] in {"pending", "waiting-for-shutdown", "bundling"}
 
@@ -176,24 +211,26 @@ def test_the_resource_is_there_while_its_work_runs_and_the_condition_hears_of_th
     assert (outputs["State"], outputs["Progress"]) != ("complete", "100%")
     [signal] = signals(trial)
     assert (signal["Status"], signal["UniqueId"]) == ("SUCCESS", accepted["RequestId"])
-    assert signing.responses(trial.stack_id) == [accepted]
+    assert aws.responses(trial.stack_id) == [accepted]
 
 
-def test_the_signal_tells_the_ami_that_was_registered_in_the_end(signing: Aws) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE, "lasts")
+def _registered_in_the_end(aws: Aws) -> None:
+    """The signal tells the AMI."""
+    trial = new_trial(aws, BUNDLE_INSTANCE, "lasts")
 
     outputs = created(trial, waiting(trial.body("one", Image={"Name": trial.name})))
 
     values = told(trial, outputs["Data"])
-    [image] = signing.clients.ec2.describe_images(ImageIds=[values["ImageId"]])["Images"]
+    [image] = aws.clients.ec2.describe_images(ImageIds=[values["ImageId"]])["Images"]
     assert (image["Name"], image["State"]) == (trial.name, "available")
     assert image["ImageLocation"].endswith(f"/{trial.name}/one.manifest.xml")
     assert outputs["ImageId"] == ""
     assert values | {"ImageId": ""} == place(trial, "one")
 
 
-def test_a_dry_run_is_signalled_at_once(signing: Aws) -> None:
-    trial = new_trial(signing, STORE_IMAGE, "hangs")
+def _dry_run(aws: Aws) -> None:
+    """It is signalled at once."""
+    trial = new_trial(aws, STORE_IMAGE, "hangs")
 
     outputs = created(trial, waiting(trial.body("one", DryRun=True)))
 
@@ -203,24 +240,25 @@ def test_a_dry_run_is_signalled_at_once(signing: Aws) -> None:
     assert not is_running(trial)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("method", "delivery"),
     [(BUNDLE_INSTANCE, "message:Delivery"), (STORE_IMAGE, "event:Delivery")],
     ids=["BundleInstance", "StoreImage"],
 )
 def test_what_is_delivered_twice_is_made_accepted_and_signalled_once(
-    signing: Aws, method: Method, delivery: str
+    alone: Aws, method: Method, delivery: str
 ) -> None:
-    trial = new_trial(signing, method, "ends soon")
-    fault = set_fault(signing, delivery, "twice", trial.name, times=1000)
+    trial = new_trial(alone, method, "ends soon")
+    fault = set_fault(alone, delivery, "twice", trial.name, times=1000)
 
     outputs = created(trial, waiting(trial.body("one")))
-    wait_for_empty_queues(signing)
-    clear_faults(signing, fault)
+    wait_for_empty_queues(alone)
+    clear_faults(alone, fault)
 
     assert trial.problems("CREATE_COMPLETE", 1, ["one"]) == []
     assert told(trial, outputs["Data"]) == place(trial, "one")
-    for bodies in (signing.responses(trial.stack_id), signals(trial)):
+    for bodies in (alone.responses(trial.stack_id), signals(trial)):
         assert bodies != []
         assert [body for body in bodies if body != bodies[0]] == []
 
@@ -228,11 +266,8 @@ def test_what_is_delivered_twice_is_made_accepted_and_signalled_once(
 # What goes wrong
 
 
-@EACH_METHOD
-def test_work_that_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
-    signing: Aws, method: Method
-) -> None:
-    trial = new_trial(signing, method, "fails")
+def _failure(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method, "fails")
 
     trial.create(waiting(trial.body("one")))
     wait_until_accepted(trial)
@@ -240,7 +275,7 @@ def test_work_that_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
     at_rest(trial, "ROLLBACK_COMPLETE")
 
     assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []
-    reason = signing.failure(trial.stack_id, "Condition1")
+    reason = aws.failure(trial.stack_id, "Condition1")
     assert "WaitCondition received failed message: " in reason
     assert WORDS[method.name] in reason
     [signal] = signals(trial)
@@ -249,19 +284,19 @@ def test_work_that_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
     assert not shows(trial, "Bundle", "CREATE_FAILED")
 
 
-def test_work_that_is_refused_is_answered_and_not_signalled(signing: Aws) -> None:
-    trial = Trial(signing, instance="i-0123456789abcdef0")
+def _work_that_is_refused(aws: Aws) -> None:
+    """It is answered, and not signalled."""
+    trial = Trial(aws, instance="i-0123456789abcdef0")
 
     trial.create(waiting(trial.body("one")))
     at_rest(trial, "ROLLBACK_COMPLETE")
 
-    assert "InvalidInstanceID.NotFound" in signing.failure(trial.stack_id)
+    assert "InvalidInstanceID.NotFound" in aws.failure(trial.stack_id)
     assert signals(trial) == []
 
 
-@EACH_METHOD
-def test_work_that_outlasts_its_time_is_signalled_and_ended(signing: Aws, method: Method) -> None:
-    trial = new_trial(signing, method, "hangs")
+def _overdue(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method, "hangs")
 
     trial.create(waiting(trial.body("one", CompletionTimeout=10)))
     wait_until_accepted(trial)
@@ -271,27 +306,25 @@ def test_work_that_outlasts_its_time_is_signalled_and_ended(signing: Aws, method
     [signal] = signals(trial)
     assert signal["Status"] == "FAILURE"
     assert "Not complete within CompletionTimeout (10 s): task " in signal["Reason"]
-    assert signal["Reason"] in signing.failure(trial.stack_id, "Condition1")
+    assert signal["Reason"] in aws.failure(trial.stack_id, "Condition1")
 
 
-@EACH_METHOD
-def test_a_stack_that_is_deleted_while_accepted_work_runs_leaves_nothing(
-    signing: Aws, method: Method
-) -> None:
-    trial = new_trial(signing, method, "hangs")
+def _deleted_while_it_runs(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method, "hangs")
     trial.create(waiting(trial.body("one")))
     wait_until_accepted(trial)
     assert is_running(trial)
 
     trial.delete()
-    signing.at_rest(trial.stack_id)
+    aws.at_rest(trial.stack_id)
 
     assert trial.problems("DELETE_COMPLETE", 1, []) == []
     assert [signal["Status"] for signal in signals(trial) if signal["Status"] == "SUCCESS"] == []
 
 
-def test_a_sibling_that_fails_while_accepted_work_runs_has_it_ended(signing: Aws) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE, "hangs")
+def _sibling_that_fails(aws: Aws) -> None:
+    """It fails while accepted work runs, which is ended."""
+    trial = new_trial(aws, BUNDLE_INSTANCE, "hangs")
     body = waiting(trial.body("one"))
     wrong = trial.body("wrong", InstanceId="no-instance")["Resources"]["Bundle"]
     body["Resources"]["Wrong"] = wrong | {"DependsOn": "Bundle"}
@@ -301,43 +334,43 @@ def test_a_sibling_that_fails_while_accepted_work_runs_has_it_ended(signing: Aws
 
     assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []
     assert shows(trial, "Bundle", "CREATE_COMPLETE")
-    assert "InstanceId: " in signing.failure(trial.stack_id, "Wrong")
+    assert "InstanceId: " in aws.failure(trial.stack_id, "Wrong")
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["https://example.com/x", "http://169.254.169.254/latest", "arn:aws:sns:us-east-1:1:topic"],
+NO_HANDLES = (
+    *("https://example.com/x", "http://169.254.169.254/latest"),
+    "arn:aws:sns:us-east-1:1:topic",
 )
-def test_what_is_no_handle_is_refused_before_anything_is_called(signing: Aws, url: str) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE, "ends soon")
+
+
+def _no_handle(aws: Aws, url: str) -> None:
+    """It is refused before anything is called."""
+    trial = new_trial(aws, BUNDLE_INSTANCE, "ends soon")
 
     trial.create(trial.body("one", CompletionHandle=url))
     at_rest(trial, "ROLLBACK_COMPLETE")
 
-    reason = signing.failure(trial.stack_id)
+    reason = aws.failure(trial.stack_id)
     assert "1 problem in the properties. CompletionHandle: must be the URL of a wait" in reason
     assert url not in reason
     assert trial.bundles() == []
 
 
-def test_a_completion_timeout_needs_a_handle(signing: Aws) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE, "ends soon")
+def _completion_timeout_without_a_handle(aws: Aws) -> None:
+    trial = new_trial(aws, BUNDLE_INSTANCE, "ends soon")
 
     trial.create(trial.body("one", CompletionTimeout=60))
     at_rest(trial, "ROLLBACK_COMPLETE")
 
-    assert "CompletionHandle: is required with CompletionTimeout" in signing.failure(trial.stack_id)
+    assert "CompletionHandle: is required with CompletionTimeout" in aws.failure(trial.stack_id)
     assert trial.bundles() == []
 
 
 # Updates
 
 
-@EACH_METHOD
-def test_a_replacement_with_a_new_handle_removes_the_old_bundle_once_there_is_a_new_one(
-    signing: Aws, method: Method
-) -> None:
-    trial = new_trial(signing, method, "lasts")
+def _replacement(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method, "lasts")
     first = created(trial, waiting(trial.body("one", OnDelete="Delete"), 1))
 
     trial.update(waiting(trial.body("two", OnDelete="Delete"), 2))
@@ -352,31 +385,29 @@ def test_a_replacement_with_a_new_handle_removes_the_old_bundle_once_there_is_a_
     assert [len(signals(trial, handle)) for handle in ("Handle1", "Handle2")] == [1, 1]
     events = [
         (event["LogicalResourceId"], event["ResourceStatus"])
-        for event in signing.events(trial.stack_id)
+        for event in aws.events(trial.stack_id)
     ]
     assert events.index(("Condition2", "CREATE_COMPLETE")) < events.index(
         ("Bundle", "DELETE_COMPLETE")
     )
 
 
-@EACH_METHOD
-def test_a_replacement_whose_work_fails_brings_the_old_bundle_back(
-    signing: Aws, method: Method
-) -> None:
-    trial = new_trial(signing, method, "ends soon")
+def _replacement_whose_work_fails(aws: Aws, method: Method) -> None:
+    """The rollback brings the old bundle back."""
+    trial = new_trial(aws, method, "ends soon")
     first = created(trial, waiting(trial.body("one", OnDelete="Delete"), 1))
-    failing = trial.body("two", OnDelete="Delete", InstanceId=instance(signing, method, "fails"))
+    failing = trial.body("two", OnDelete="Delete", InstanceId=instance(aws, method, "fails"))
 
     trial.update(waiting(failing, 2))
 
     assert at_rest(trial, "UPDATE_ROLLBACK_COMPLETE") == first
     assert trial.problems("UPDATE_ROLLBACK_COMPLETE", None, ["one"]) == []
-    assert WORDS[method.name] in signing.failure(trial.stack_id, "Condition2")
+    assert WORDS[method.name] in aws.failure(trial.stack_id, "Condition2")
     assert shows(trial, "Bundle", "UPDATE_COMPLETE")
 
 
-def test_a_replacement_with_the_handle_of_before_is_refused_with_advice(signing: Aws) -> None:
-    trial = new_trial(signing, BUNDLE_INSTANCE, "ends soon")
+def _replacement_with_the_handle_of_before(aws: Aws) -> None:
+    trial = new_trial(aws, BUNDLE_INSTANCE, "ends soon")
     first = created(trial, waiting(trial.body("one", OnDelete="Delete")))
 
     trial.update(waiting(trial.body("two", OnDelete="Delete")))
@@ -389,11 +420,12 @@ def test_a_replacement_with_the_handle_of_before_is_refused_with_advice(signing:
     assert len(signals(trial)) == 1
 
 
+@pytest.mark.nightly
 @EACH_METHOD
 def test_a_replacement_that_no_condition_waits_for_outlives_the_delete_of_the_old_bundle(
-    signing: Aws, method: Method
+    aws: Aws, method: Method
 ) -> None:
-    trial = new_trial(signing, method, "lasts")
+    trial = new_trial(aws, method, "lasts")
     created(trial, signalling(trial.body("one", OnDelete="Delete"), 1))
     wait_for(lambda: signals(trial, "Handle1") or None, "the first signal")
 
@@ -405,11 +437,9 @@ def test_a_replacement_that_no_condition_waits_for_outlives_the_delete_of_the_ol
     assert trial.problems("UPDATE_COMPLETE", 2, ["two"]) == []
 
 
-@EACH_METHOD
-def test_an_update_in_place_with_a_new_handle_is_signalled_at_once(
-    signing: Aws, method: Method
-) -> None:
-    trial = new_trial(signing, method, "ends soon")
+def _update_in_place_with_a_new_handle(aws: Aws, method: Method) -> None:
+    """It is signalled at once."""
+    trial = new_trial(aws, method, "ends soon")
     created(trial, waiting(trial.body("one"), 1))
 
     outputs = updated(trial, waiting(trial.body("one", OnDelete="Delete"), 2))
@@ -418,11 +448,12 @@ def test_an_update_in_place_with_a_new_handle_is_signalled_at_once(
     assert told(trial, outputs["Data"]) == place(trial, "one")
     assert outputs["State"] == "complete"
     [signal] = signals(trial, "Handle2")
-    assert signal["UniqueId"] == signing.responses(trial.stack_id)[-1]["RequestId"]
+    assert signal["UniqueId"] == aws.responses(trial.stack_id)[-1]["RequestId"]
 
 
-def test_an_update_in_place_with_the_handle_of_before_signals_nothing(signing: Aws) -> None:
-    trial = new_trial(signing, STORE_IMAGE, "ends soon")
+@pytest.mark.nightly
+def test_an_update_in_place_with_the_handle_of_before_signals_nothing(aws: Aws) -> None:
+    trial = new_trial(aws, STORE_IMAGE, "ends soon")
     first = created(trial, waiting(trial.body("one")))
 
     second = updated(trial, waiting(trial.body("one", OnDelete="Delete")))
@@ -465,11 +496,12 @@ def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort
         assert shows(trial, "Bundle", "CREATE_COMPLETE")
 
 
+@pytest.mark.nightly
 @EACH_METHOD
 def test_an_update_in_place_with_the_same_handle_lets_accepted_work_run_on(
-    signing: Aws, method: Method
+    aws: Aws, method: Method
 ) -> None:
-    trial = new_trial(signing, method, "lasts")
+    trial = new_trial(aws, method, "lasts")
     created(trial, signalling(trial.body("one")))
     assert is_running(trial)
 
@@ -479,5 +511,5 @@ def test_an_update_in_place_with_the_same_handle_lets_accepted_work_run_on(
     assert [signal["Status"] for signal in signals(trial)] == ["SUCCESS"]
     assert trial.problems("UPDATE_COMPLETE", 1, ["one"]) == []
     trial.delete()
-    signing.at_rest(trial.stack_id)
+    aws.at_rest(trial.stack_id)
     assert trial.problems("DELETE_COMPLETE", 1, []) == []

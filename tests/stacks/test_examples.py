@@ -7,6 +7,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,21 @@ from .examples import (
 )
 from .examples import stacks as stacks_named
 from .pipelines import Execution, react
-from .support import Aws, json_of, wait_for
+from .support import Aws, json_of, side_by_side, wait_for
 from .workflows import Run
 
 MANY_COMMANDS = pytest.mark.timeout(300)  # each of them starts the AWS CLI
 SOON = {"image_seconds": "1", "store_seconds": "1"}
 
 
-@pytest.fixture
-def name() -> str:
+def new_name() -> str:
     """The name of a stack."""
     return f"web-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def name() -> str:
+    return new_name()
 
 
 def images(aws: Aws, name: str) -> dict[str, str]:
@@ -62,10 +67,25 @@ def test_the_read_me_names_each_example() -> None:
     assert {file for file in files if f"]({file})" not in read_me} == set()
 
 
+def test_each_example_of_one_stack_does_what_it_is_for(aws: Aws) -> None:
+    side_by_side(
+        *(
+            partial(story, aws, new_name())
+            for story in (
+                _bundle_that_a_queue_hears_of,
+                _stored_image,
+                _published_image,
+                _long_running,
+                _long_running_work_that_fails,
+            )
+        )
+    )
+
+
 # One resource
 
 
-def test_a_bundle_is_made_and_a_queue_hears_of_it(aws: Aws, name: str) -> None:
+def _bundle_that_a_queue_hears_of(aws: Aws, name: str) -> None:
     bucket = aws.ready["bucket"]
     queue = deployed(aws, f"{name}-events", "on-bundle-complete.yaml", StackNamePrefix=f"{name}-")
     given = {"InstanceId": aws.instance(seconds="1"), "Bucket": bucket}
@@ -88,7 +108,7 @@ def test_a_bundle_is_made_and_a_queue_hears_of_it(aws: Aws, name: str) -> None:
     deleted(aws, f"{name}-bundle", f"other-{name}", f"{name}-events")
 
 
-def test_an_image_is_stored_with_name_description_and_tags(aws: Aws, name: str) -> None:
+def _stored_image(aws: Aws, name: str) -> None:
     instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
     given = {"InstanceId": instance, "Bucket": bucket, "OnDelete": "Delete"}
 
@@ -107,9 +127,8 @@ def test_an_image_is_stored_with_name_description_and_tags(aws: Aws, name: str) 
     assert aws.keys(image_id) == []
 
 
-def test_an_image_is_published_and_followed_by_a_stack_that_launches_from_it(
-    aws: Aws, name: str
-) -> None:
+def _published_image(aws: Aws, name: str) -> None:
+    """A stack follows the parameter, and launches an instance from the image."""
     parameter = f"/images/{name}"
     given = {"Bucket": aws.ready["bucket"], "ParameterName": parameter}
     first = deployed(
@@ -155,9 +174,8 @@ def signals(aws: Aws, name: str) -> list[dict[str, Any]]:
     return [signal for signal in received if signal["stackId"] == stack_id and signal["taken"]]
 
 
-def test_a_long_running_stack_waits_for_the_signal_and_outputs_what_it_tells(
-    aws: Aws, name: str
-) -> None:
+def _long_running(aws: Aws, name: str) -> None:
+    """The stack waits for the signal, and outputs what it tells."""
     bucket = aws.ready["bucket"]
     given = {"Bucket": bucket, "Timeout": "300"}
     body = read("long-running.yaml")
@@ -199,7 +217,7 @@ def _moments(aws: Aws, name: str, logical_id: str) -> dict[str, Any]:
     }
 
 
-def test_long_running_work_that_fails_rolls_the_stack_back(aws: Aws, name: str) -> None:
+def _long_running_work_that_fails(aws: Aws, name: str) -> None:
     instance = aws.ebs_instance(
         image_seconds="1", image_outcome="failed", image_error="Client.InternalError: A volume"
     )
@@ -394,6 +412,7 @@ def test_the_workflow_promotes_an_image_that_passes_its_test(aws: Aws, base: Bas
     assert images(aws, base.name) == {}
 
 
+@pytest.mark.nightly
 @MANY_COMMANDS
 def test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_before(
     aws: Aws, base: Base

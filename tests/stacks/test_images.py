@@ -1,11 +1,10 @@
 """Whole stacks of the classic method that ask for an AMI, which is registered from the bundle."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-import pytest
-
-from .support import MARK, Aws, created, deleted, wait_for
+from .support import MARK, Aws, created, deleted, side_by_side, wait_for
 from .test_lifecycle import with_a_sibling_that_fails
 
 Template = Callable[..., dict[str, Any]]
@@ -82,10 +81,48 @@ def has_bundle(aws: Aws, instance: str) -> bool:
     return f"{instance}/web.manifest.xml" in keys
 
 
+def test_a_bundles_image_is_registered_changed_and_removed_with_it(
+    aws: Aws, template: Template
+) -> None:
+    side_by_side(
+        partial(_registered_as_described, aws, template),
+        partial(_made_name, aws, template),
+        partial(_dry_run, aws, template),
+        partial(_change_in_place, aws, template),
+        partial(_change_in_place_that_is_rolled_back, aws, template),
+        partial(_asked_for_later_and_no_more, aws, template),
+        partial(_removal_of_all_images_and_nothing_else, aws, template),
+    )
+
+
+def test_an_update_of_the_image_registers_another_and_a_rollback_goes_back(
+    aws: Aws, template: Template
+) -> None:
+    side_by_side(
+        partial(_change_of_the_image_alone, aws, template, {"Name": "one"}, {"Name": "two"}),
+        partial(
+            _change_of_the_image_alone,
+            *(aws, template, {"Description": "One"}, {"Description": "Two"}),
+        ),
+        partial(_rollback_to_the_image_before, aws, template),
+        partial(_deletion_that_keeps_all, aws, template),
+    )
+
+
+def test_an_image_that_can_not_be_registered_fails_the_stack(aws: Aws, template: Template) -> None:
+    side_by_side(
+        partial(_update_to_a_name_that_is_taken, aws, template),
+        partial(_replacement_that_keeps_the_name, aws, template),
+        partial(_name_that_is_taken, aws, template),
+        partial(_registration_that_is_refused, aws, template, "Retain", kept=True),
+        partial(_registration_that_is_refused, aws, template, "Delete", kept=False),
+    )
+
+
 # What is made
 
 
-def test_an_image_is_registered_as_the_stack_describes_it(aws: Aws, template: Template) -> None:
+def _registered_as_described(aws: Aws, template: Template) -> None:
     instance = aws.instance(**SOON)
     described = {
         "Name": f"{instance}-web",
@@ -109,7 +146,7 @@ def test_an_image_is_registered_as_the_stack_describes_it(aws: Aws, template: Te
     assert has_bundle(aws, instance)
 
 
-def test_without_a_name_one_is_made(aws: Aws, template: Template) -> None:
+def _made_name(aws: Aws, template: Template) -> None:
     instance = aws.instance(**SOON)
 
     _, outputs = created(aws, asking(template, instance, {}))
@@ -119,7 +156,7 @@ def test_without_a_name_one_is_made(aws: Aws, template: Template) -> None:
     assert image["Architecture"] == "x86_64"
 
 
-def test_a_dry_run_registers_nothing(aws: Aws, template: Template) -> None:
+def _dry_run(aws: Aws, template: Template) -> None:
     instance = aws.instance()
 
     _, outputs = created(aws, asking(template, instance, {}, DryRun=True))
@@ -132,14 +169,10 @@ def test_a_dry_run_registers_nothing(aws: Aws, template: Template) -> None:
 # Updates
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [({"Description": "One"}, {"Description": "Two"}), ({"Name": "one"}, {"Name": "two"})],
-    ids=["Description", "Name"],
-)
-def test_a_change_of_the_image_alone_registers_another_from_the_same_bundle(
+def _change_of_the_image_alone(
     aws: Aws, template: Template, before: dict[str, str], after: dict[str, str]
 ) -> None:
+    """It has another registered from the same bundle."""
     instance = aws.instance(**SOON)
 
     def body(image: dict[str, str]) -> dict[str, Any]:
@@ -160,7 +193,8 @@ def test_a_change_of_the_image_alone_registers_another_from_the_same_bundle(
     assert has_bundle(aws, instance)
 
 
-def test_an_image_that_keeps_its_name_is_changed_in_place(aws: Aws, template: Template) -> None:
+def _change_in_place(aws: Aws, template: Template) -> None:
+    """An image that keeps its name is changed."""
     instance = aws.instance(**SOON)
     name = {"Name": f"{instance}-web"}
     stack_id, first = created(
@@ -179,9 +213,7 @@ def test_an_image_that_keeps_its_name_is_changed_in_place(aws: Aws, template: Te
     assert len(aws.bundle_requests(instance)) == 1
 
 
-def test_an_image_can_be_asked_for_once_the_bundle_is_there_and_be_asked_for_no_more(
-    aws: Aws, template: Template
-) -> None:
+def _asked_for_later_and_no_more(aws: Aws, template: Template) -> None:
     instance = aws.instance(**SOON)
     stack_id, first = created(aws, asking(template, instance, None, OnDelete="Delete"))
     assert first["ImageId"] == ""
@@ -198,9 +230,7 @@ def test_an_image_can_be_asked_for_once_the_bundle_is_there_and_be_asked_for_no_
     assert not has_bundle(aws, instance)
 
 
-def test_an_update_that_is_rolled_back_brings_the_old_image_back(
-    aws: Aws, template: Template
-) -> None:
+def _rollback_to_the_image_before(aws: Aws, template: Template) -> None:
     instance = aws.instance(**SOON)
     stack_id, first = created(aws, asking(template, instance, {"Description": "One"}))
     before = image_of(aws, first["ImageId"])
@@ -219,7 +249,8 @@ def test_an_update_that_is_rolled_back_brings_the_old_image_back(
     assert len(image_ids(aws, instance)) == 2
 
 
-def test_an_update_in_place_that_is_rolled_back_is_undone(aws: Aws, template: Template) -> None:
+def _change_in_place_that_is_rolled_back(aws: Aws, template: Template) -> None:
+    """It is undone."""
     instance = aws.instance(**SOON)
     name = {"Name": f"{instance}-web"}
     stack_id, first = created(
@@ -237,7 +268,7 @@ def test_an_update_in_place_that_is_rolled_back_is_undone(aws: Aws, template: Te
     assert image_ids(aws, instance) == {first["ImageId"]}
 
 
-def test_an_update_to_a_name_that_is_taken_changes_nothing(aws: Aws, template: Template) -> None:
+def _update_to_a_name_that_is_taken(aws: Aws, template: Template) -> None:
     instance = aws.instance(**SOON)
     stack_id, first = created(aws, asking(template, instance, {}))
     other = occupy(aws, f"{instance}-taken")
@@ -257,9 +288,8 @@ def test_an_update_to_a_name_that_is_taken_changes_nothing(aws: Aws, template: T
     assert image_ids(aws, instance) == {first["ImageId"]}
 
 
-def test_a_bundle_that_takes_the_place_of_another_can_not_take_its_images_name(
-    aws: Aws, template: Template
-) -> None:
+def _replacement_that_keeps_the_name(aws: Aws, template: Template) -> None:
+    """A bundle that takes the place of another can't take its image's name."""
     instance = aws.instance(**SOON)
     stack_id, first = created(aws, asking(template, instance, {"Name": f"{instance}-web"}))
     body = asking(template, instance, {"Name": f"{instance}-web"})
@@ -275,9 +305,7 @@ def test_a_bundle_that_takes_the_place_of_another_can_not_take_its_images_name(
 # Deletion
 
 
-def test_on_delete_removes_all_images_of_the_bundle_and_nothing_else(
-    aws: Aws, template: Template
-) -> None:
+def _removal_of_all_images_and_nothing_else(aws: Aws, template: Template) -> None:
     instance, bucket = aws.instance(**SOON), aws.ready["bucket"]
     body = asking(template, instance, {"Description": "One"}, OnDelete="Delete")
     stack_id, first = created(aws, body)
@@ -314,7 +342,7 @@ def test_on_delete_removes_all_images_of_the_bundle_and_nothing_else(
     assert aws.keys(f"{instance}/") == []
 
 
-def test_deleting_the_stack_keeps_bundle_and_images(aws: Aws, template: Template) -> None:
+def _deletion_that_keeps_all(aws: Aws, template: Template) -> None:
     instance = aws.instance(**SOON)
     stack_id, first = created(aws, asking(template, instance, {"Description": "One"}))
     second = updated(aws, stack_id, asking(template, instance, {"Description": "Two"}))
@@ -328,9 +356,8 @@ def test_deleting_the_stack_keeps_bundle_and_images(aws: Aws, template: Template
 # What goes wrong
 
 
-def test_a_name_that_is_taken_is_told_before_the_bundle_is_made(
-    aws: Aws, template: Template
-) -> None:
+def _name_that_is_taken(aws: Aws, template: Template) -> None:
+    """It is refused before the bundle is made."""
     instance = aws.instance(**SOON)
     other = occupy(aws, f"{instance}-taken")
 
@@ -345,10 +372,10 @@ def test_a_name_that_is_taken_is_told_before_the_bundle_is_made(
     assert image_ids(aws, instance) == set()
 
 
-@pytest.mark.parametrize(("on_delete", "kept"), [("Retain", True), ("Delete", False)])
-def test_a_registration_that_is_refused_fails_the_stack_with_where_the_bundle_is(
-    aws: Aws, template: Template, on_delete: str, kept: bool
+def _registration_that_is_refused(
+    aws: Aws, template: Template, on_delete: str, *, kept: bool
 ) -> None:
+    """The Reason says where the bundle is."""
     instance = aws.instance(seconds="4")
     body = asking(template, instance, {"Name": f"{instance}-web"}, OnDelete=on_delete)
     stack_id = aws.create_stack(body)

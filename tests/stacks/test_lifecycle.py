@@ -3,11 +3,10 @@
 import json
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import pytest
-
-from .support import Aws, wait_for
+from .support import Aws, side_by_side, wait_for
 
 Template = Callable[..., dict[str, Any]]
 SOON = {"seconds": "1"}
@@ -23,9 +22,20 @@ def with_a_sibling_that_fails(body: dict[str, Any]) -> dict[str, Any]:
     return body | {"Resources": body["Resources"] | {"Wrong": wrong}}
 
 
-def test_a_sibling_that_fails_after_a_replacement_brings_the_old_bundle_back(
-    aws: Aws, template: Template
-) -> None:
+def test_stacks_live_through_updates_rollbacks_and_deletes(aws: Aws, template: Template) -> None:
+    side_by_side(
+        partial(_sibling_that_fails_after_a_replacement, aws, template),
+        partial(_failed_update_that_is_fixed, aws, template),
+        partial(_removal_and_what_lies_beside, aws, template),
+        partial(_removal_and_what_another_has_overwritten, aws, template),
+        partial(_change_of_on_delete, aws, template),
+        partial(_create_and_delete, aws, template, "the Delete first"),
+        partial(_create_and_delete, aws, template, "the Create first"),
+    )
+
+
+def _sibling_that_fails_after_a_replacement(aws: Aws, template: Template) -> None:
+    """The rollback brings the old bundle back."""
     instance = aws.instance(**SOON)
     stack_id = aws.create_stack(template(instance, "sibling/one"))
     first = aws.outputs(aws.at_rest(stack_id))
@@ -39,9 +49,8 @@ def test_a_sibling_that_fails_after_a_replacement_brings_the_old_bundle_back(
     assert {"sibling/one.manifest.xml", "sibling/two.manifest.xml"} <= set(aws.keys("sibling/"))
 
 
-def test_a_failed_update_keeps_the_old_bundle_and_can_be_mended(
-    aws: Aws, template: Template
-) -> None:
+def _failed_update_that_is_fixed(aws: Aws, template: Template) -> None:
+    """A failed Update keeps the old bundle."""
     instance = aws.instance(**SOON)
     stack_id = aws.create_stack(template(instance, "mended/one", OnDelete="Delete"))
     first = aws.outputs(aws.at_rest(stack_id))
@@ -60,9 +69,8 @@ def test_a_failed_update_keeps_the_old_bundle_and_can_be_mended(
     assert {key.partition(".")[0] for key in aws.keys("mended/")} == {"mended/two"}
 
 
-def test_on_delete_removes_the_bundle_and_leaves_what_lies_beside_it(
-    aws: Aws, template: Template
-) -> None:
+def _removal_and_what_lies_beside(aws: Aws, template: Template) -> None:
+    """OnDelete removes the bundle, and leaves what lies beside it."""
     bucket = aws.ready["bucket"]
     stack_id = aws.create_stack(template(aws.instance(**SOON), "gone/web", OnDelete="Delete"))
     aws.at_rest(stack_id)
@@ -76,9 +84,8 @@ def test_on_delete_removes_the_bundle_and_leaves_what_lies_beside_it(
     assert set(aws.keys("gone/")) == beside
 
 
-def test_on_delete_leaves_a_bundle_that_another_has_overwritten(
-    aws: Aws, template: Template
-) -> None:
+def _removal_and_what_another_has_overwritten(aws: Aws, template: Template) -> None:
+    """OnDelete leaves a bundle that another has overwritten."""
     bucket, key = aws.ready["bucket"], "overwritten/web.manifest.xml"
     stack_id = aws.create_stack(
         template(aws.instance(**SOON), "overwritten/web", OnDelete="Delete")
@@ -93,9 +100,8 @@ def test_on_delete_leaves_a_bundle_that_another_has_overwritten(
     assert aws.keys("overwritten/") == before
 
 
-def test_a_change_of_what_becomes_of_the_bundle_makes_no_new_one(
-    aws: Aws, template: Template
-) -> None:
+def _change_of_on_delete(aws: Aws, template: Template) -> None:
+    """It makes no new bundle."""
     instance = aws.instance(**SOON)
     stack_id = aws.create_stack(template(instance, "policy-change/web"))
     first = aws.outputs(aws.at_rest(stack_id))
@@ -109,10 +115,8 @@ def test_a_change_of_what_becomes_of_the_bundle_makes_no_new_one(
     assert len(aws.bundle_requests(instance)) == 1
 
 
-@pytest.mark.parametrize("order", ["the Delete first", "the Create first"])
-def test_a_create_and_its_delete_may_come_in_either_order(
-    aws: Aws, template: Template, order: str
-) -> None:
+def _create_and_delete(aws: Aws, template: Template, order: str) -> None:
+    """They may come in either order."""
     instance = aws.instance(outcome="hang")
     stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/late/{uuid.uuid4()}"
     properties = template(instance, f"late/{instance}")["Resources"]["Bundle"]["Properties"]

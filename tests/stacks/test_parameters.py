@@ -11,10 +11,10 @@ import pytest
 from sandbox import application
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
-from sandbox.serve import running
 from sandbox.server import Server
 
-from .support import wait_for
+from .conftest import CHANGED
+from .support import Aws, wait_for
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {"Word": {"Type": "String"}, "Other": {"Type": "String", "Default": "other"}},
@@ -68,25 +68,25 @@ def test_an_update_of_a_parameter_reaches_the_next_invocation(clients: Clients) 
     assert _answer(clients, function) == ["first", "another"]
 
 
-def test_the_application_gets_the_sandboxs_parameters_and_those_that_are_given() -> None:
-    given = {"LogRetentionInDays": "7", "AllowImages": "false", "EventBusName": "images/done"}
-    with running(parameters=given) as ready:
-        clients = Clients(ready.endpoint)
-        [stack] = clients.cloudformation.describe_stacks(StackName=application.STACK_NAME)["Stacks"]
-        variables = _variables(clients)
+def test_the_application_gets_the_sandboxs_parameters_and_those_that_are_given(
+    alone: Aws,
+) -> None:
+    clients = alone.clients
+    [stack] = clients.cloudformation.describe_stacks(StackName=application.STACK_NAME)["Stacks"]
+    variables = _variables(clients)
 
     parameters = {
         parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in stack["Parameters"]
     }
-    assert parameters | given == parameters
+    assert parameters | CHANGED == parameters
     assert (
         parameters["UploadSecretArns"] == "arn:aws:secretsmanager:us-east-1:123456789012:secret:*"
     )
     assert {function: each["EVENT_BUS"] for function, each in variables.items()} == {
-        "InstanceBundleFunction": "images/done",
-        "LastResortFunction": "images/done",
+        "InstanceBundleFunction": CHANGED["EventBusName"],
+        "LastResortFunction": CHANGED["EventBusName"],
     }
-    assert variables["InstanceBundleFunction"]["ALLOW_IMAGES"] == "false"
+    assert variables["InstanceBundleFunction"]["ALLOW_OBJECT_DELETION"] == "false"
 
 
 @pytest.mark.parametrize(

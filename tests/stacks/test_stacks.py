@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import pytest
-
-from .support import Aws, wait_for
+from .support import Aws, deleted, side_by_side, wait_for
 
 Template = Callable[..., dict[str, Any]]
 
@@ -17,21 +16,40 @@ ATTRIBUTES = (
 SOON = {"seconds": "2"}
 
 
-def test_a_stack_gets_the_bundles_id_and_place(aws: Aws, template: Template) -> None:
-    instance = aws.instance(**SOON)
-
-    stack_id = aws.create_stack(template(instance, "plain/web"))
-    stack = aws.at_rest(stack_id)
-
-    assert stack["StackStatus"] == "CREATE_COMPLETE", aws.events(stack_id)
-    outputs = aws.outputs(stack)
-    assert outputs["BundleId"].startswith("bun-")
-    assert outputs["S3Uri"] == f"s3://{aws.ready['bucket']}/plain/web"
-    assert "plain/web.manifest.xml" in aws.keys("plain/web")
-    assert len(aws.bundle_requests(instance)) == 1
+def test_a_stack_gets_its_bundles(aws: Aws, template: Template) -> None:
+    side_by_side(
+        partial(_every_attribute, aws, template),
+        partial(_two_bundles_of_one_stack, aws, template),
+        partial(_dry_run, aws, template),
+        partial(_change_set, aws, template),
+        partial(_event_that_comes_twice, aws, template),
+        partial(_update_and_replacement, aws, template),
+    )
 
 
-def test_every_attribute_is_answered(aws: Aws, template: Template) -> None:
+def test_a_request_that_can_not_be_carried_out_is_failed_with_why_and_what_to_do(
+    aws: Aws, template: Template
+) -> None:
+    side_by_side(
+        partial(_three_wrong_properties, aws, template),
+        *(partial(_unfit_instance, aws, template, kind) for kind in UNFIT),
+        partial(_bundle_that_lies_there_already, aws, template),
+        partial(_log_lines, aws, template),
+    )
+
+
+def test_a_task_that_does_not_complete_rolls_back_and_leaves_nothing(
+    aws: Aws, template: Template
+) -> None:
+    side_by_side(
+        partial(_task_that_fails, aws, template),
+        partial(_task_that_hangs, aws, template),
+        partial(_stack_that_is_deleted_while_it_is_made, aws, template),
+    )
+
+
+def _every_attribute(aws: Aws, template: Template) -> None:
+    """A stack gets all attributes of its bundle, whose objects stay when it is deleted."""
     instance = aws.instance(**SOON)
     body = template(instance, "attributes/web")
     body["Outputs"] = {name: {"Value": {"Fn::GetAtt": ["Bundle", name]}} for name in ATTRIBUTES} | {
@@ -39,10 +57,12 @@ def test_every_attribute_is_answered(aws: Aws, template: Template) -> None:
     }
 
     stack_id = aws.create_stack(body)
-    outputs = aws.outputs(aws.at_rest(stack_id))
+    stack = aws.at_rest(stack_id)
 
-    bucket = aws.ready["bucket"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE", aws.events(stack_id)
+    outputs, bucket = aws.outputs(stack), aws.ready["bucket"]
     assert outputs["Ref"] == outputs["BundleId"]
+    assert outputs["BundleId"].startswith("bun-")
     assert {name: outputs[name] for name in ATTRIBUTES if "Time" not in name} == {
         "BundleId": outputs["BundleId"],
         "InstanceId": instance,
@@ -56,11 +76,17 @@ def test_every_attribute_is_answered(aws: Aws, template: Template) -> None:
     }
     assert outputs["StartTime"] <= outputs["UpdateTime"]
     assert outputs["StartTime"].endswith("Z")
+    assert len(aws.bundle_requests(instance)) == 1
+    keys = aws.keys("attributes/web")
+    assert "attributes/web.manifest.xml" in keys
+
+    deleted(aws, stack_id)
+
+    assert aws.keys("attributes/web") == keys
 
 
-def test_three_wrong_properties_are_one_reason_that_names_them_all(
-    aws: Aws, template: Template
-) -> None:
+def _three_wrong_properties(aws: Aws, template: Template) -> None:
+    """They are one Reason that names them all."""
     body = template("my-instance", Colour="red")
     body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Bucket"] = "My_Images"
 
@@ -73,9 +99,7 @@ def test_three_wrong_properties_are_one_reason_that_names_them_all(
     assert aws.bundle_requests("my-instance") == []
 
 
-def test_a_task_that_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
-    aws: Aws, template: Template
-) -> None:
+def _task_that_fails(aws: Aws, template: Template) -> None:
     instance = aws.instance(
         **SOON, outcome="failed", error="Client.S3Error: The bucket does not like it"
     )
@@ -89,35 +113,20 @@ def test_a_task_that_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
     assert aws.keys("failing/web") == []
 
 
-def test_deleting_the_stack_keeps_the_objects(aws: Aws, template: Template) -> None:
-    stack_id = aws.create_stack(template(aws.instance(**SOON), "kept/web"))
-    aws.at_rest(stack_id)
-    keys = aws.keys("kept/web")
-
-    aws.clients.cloudformation.delete_stack(StackName=stack_id)
-
-    assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_COMPLETE"
-    assert keys
-    assert aws.keys("kept/web") == keys
+UNFIT = {
+    "ebs": ("is not of the kind that BundleInstance makes", "Use `Method: StoreImage`"),
+    "missing": ("ec2:DescribeInstances was refused. InvalidInstanceID.NotFound: ", "the ID"),
+    "stopped": ("ec2:BundleInstance was refused. IncorrectInstanceState: ", "be running"),
+    "busy": ("ec2:BundleInstance was refused. BundlingInProgress: ", "at a time"),
+}
 
 
-@pytest.mark.parametrize(
-    ("instance", "words"),
-    [
-        ("ebs", ("is not of the kind that BundleInstance makes", "Use `Method: StoreImage`")),
-        ("missing", ("ec2:DescribeInstances was refused. InvalidInstanceID.NotFound: ", "the ID")),
-        ("stopped", ("ec2:BundleInstance was refused. IncorrectInstanceState: ", "be running")),
-        ("busy", ("ec2:BundleInstance was refused. BundlingInProgress: ", "at a time")),
-    ],
-)
-def test_what_an_instance_does_not_allow_is_failed_with_why_and_what_to_do(
-    aws: Aws, template: Template, instance: str, words: tuple[str, ...]
-) -> None:
-    stack_id = aws.create_stack(template(_unfit(aws, instance), f"refused/{instance}"))
+def _unfit_instance(aws: Aws, template: Template, kind: str) -> None:
+    stack_id = aws.create_stack(template(_unfit(aws, kind), f"refused/{kind}"))
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     reason = aws.failure(stack_id)
-    for word in words:
+    for word in UNFIT[kind]:
         assert word in reason
 
 
@@ -137,7 +146,8 @@ def _unfit(aws: Aws, kind: str) -> str:
     return instance
 
 
-def test_a_bundle_that_lies_there_already_is_not_overwritten(aws: Aws, template: Template) -> None:
+def _bundle_that_lies_there_already(aws: Aws, template: Template) -> None:
+    """It is not overwritten."""
     bucket, key = aws.ready["bucket"], "taken/web.manifest.xml"
     aws.clients.s3.put_object(Bucket=bucket, Key=key, Body=b"<manifest/>")
     instance = aws.instance(**SOON)
@@ -150,28 +160,24 @@ def test_a_bundle_that_lies_there_already_is_not_overwritten(aws: Aws, template:
     assert aws.clients.s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"<manifest/>"
 
 
-def test_two_bundles_of_one_stack_are_made_side_by_side(aws: Aws, template: Template) -> None:
-    body = template(aws.instance(**SOON), "two/one")
+def _two_bundles_of_one_stack(aws: Aws, template: Template) -> None:
+    """They are made side by side; the prefix that one lacks is made."""
+    body = template(aws.instance(**SOON))
     other = template(aws.instance(**SOON), "two/other")
     body["Resources"]["Other"] = other["Resources"]["Bundle"]
 
     stack_id = aws.create_stack(body)
-
-    assert aws.at_rest(stack_id)["StackStatus"] == "CREATE_COMPLETE"
-    assert {"two/one.manifest.xml", "two/other.manifest.xml"} <= set(aws.keys("two/"))
-
-
-def test_without_a_prefix_one_is_made_of_stack_resource_and_request(
-    aws: Aws, template: Template
-) -> None:
-    stack_id = aws.create_stack(template(aws.instance(**SOON)))
     stack = aws.at_rest(stack_id)
 
-    made = f"s3://{aws.ready['bucket']}/{stack['StackName']}/Bundle/"
-    assert aws.outputs(stack)["S3Uri"].startswith(made)
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    bucket, s3_uri = aws.ready["bucket"], aws.outputs(stack)["S3Uri"]
+    assert s3_uri.startswith(f"s3://{bucket}/{stack['StackName']}/Bundle/")
+    made = s3_uri.removeprefix(f"s3://{bucket}/")
+    assert f"{made}.manifest.xml" in aws.keys(made)
+    assert "two/other.manifest.xml" in aws.keys("two/other")
 
 
-def test_a_dry_run_makes_nothing(aws: Aws, template: Template) -> None:
+def _dry_run(aws: Aws, template: Template) -> None:
     instance = aws.instance()
 
     stack_id = aws.create_stack(template(instance, "dry/web", DryRun=True))
@@ -183,9 +189,8 @@ def test_a_dry_run_makes_nothing(aws: Aws, template: Template) -> None:
     assert aws.keys("dry/web") == []
 
 
-def test_a_task_that_hangs_is_given_up_before_cloudformation_does(
-    aws: Aws, template: Template
-) -> None:
+def _task_that_hangs(aws: Aws, template: Template) -> None:
+    """It is given up before CloudFormation gives up."""
     instance = aws.instance(outcome="hang")
 
     stack_id = aws.create_stack(template(instance, "hanging/web", ServiceTimeout="10"))
@@ -196,7 +201,8 @@ def test_a_task_that_hangs_is_given_up_before_cloudformation_does(
     assert [task["State"] for task in aws.tasks(instance)] == ["failed"]
 
 
-def test_an_event_that_comes_twice_at_once_starts_one_bundle(aws: Aws, template: Template) -> None:
+def _event_that_comes_twice(aws: Aws, template: Template) -> None:
+    """It comes three times at once, and starts one bundle."""
     instance = aws.instance(**SOON)
     url = f"{aws.clients.endpoint}/cloudformation-custom-resource-response-us-east-1/none?x=y"
     event = {
@@ -222,9 +228,7 @@ def test_an_event_that_comes_twice_at_once_starts_one_bundle(aws: Aws, template:
     assert len(aws.bundle_requests(instance)) == 1
 
 
-def test_a_stack_that_is_made_through_a_change_set_gets_its_bundle(
-    aws: Aws, template: Template
-) -> None:
+def _change_set(aws: Aws, template: Template) -> None:
     body = template(aws.instance(**SOON), "changed/web")
     name = "test-change-set"
     made = aws.clients.cloudformation.create_change_set(
@@ -234,7 +238,7 @@ def test_a_stack_that_is_made_through_a_change_set_gets_its_bundle(
         TemplateBody=json.dumps(body),
     )
     aws.clients.cloudformation.get_waiter("change_set_create_complete").wait(
-        ChangeSetName=made["Id"]
+        ChangeSetName=made["Id"], WaiterConfig={"Delay": 1}
     )
 
     aws.clients.cloudformation.execute_change_set(ChangeSetName=made["Id"])
@@ -243,8 +247,9 @@ def test_a_stack_that_is_made_through_a_change_set_gets_its_bundle(
 
 
 def test_a_request_that_keeps_crashing_the_function_is_answered_by_the_last_resort(
-    aws: Aws, template: Template
+    alone: Aws, template: Template
 ) -> None:
+    aws = alone
     function = aws.ready["service_token"]
     configure = aws.clients.functions.update_function_configuration
     configure(FunctionName=function, Handler="instance_bundle.no_such_module.handler")
@@ -259,9 +264,8 @@ def test_a_request_that_keeps_crashing_the_function_is_answered_by_the_last_reso
     assert "could not carry the request out: RetriesExhausted after 3 invocations" in reason
 
 
-def test_what_the_function_logs_tells_stack_resource_and_request(
-    aws: Aws, template: Template
-) -> None:
+def _log_lines(aws: Aws, template: Template) -> None:
+    """They tell stack, resource and request, and nothing secret."""
     stack_id = aws.create_stack(template("not-an-instance"))
     aws.at_rest(stack_id)
 
@@ -275,9 +279,7 @@ def test_what_the_function_logs_tells_stack_resource_and_request(
     assert "X-Amz-Signature" not in json.dumps(lines)
 
 
-def test_a_stack_that_is_deleted_while_it_is_made_leaves_no_task_running(
-    aws: Aws, template: Template
-) -> None:
+def _stack_that_is_deleted_while_it_is_made(aws: Aws, template: Template) -> None:
     instance = aws.instance(outcome="hang")
     stack_id = aws.create_stack(template(instance, "abandoned/web"))
     wait_for(lambda: aws.tasks(instance) or None, "the task")
@@ -288,9 +290,8 @@ def test_a_stack_that_is_deleted_while_it_is_made_leaves_no_task_running(
     assert [task["State"] for task in aws.tasks(instance)] == ["failed"]
 
 
-def test_an_update_makes_a_new_bundle_only_where_what_names_it_changes(
-    aws: Aws, template: Template
-) -> None:
+def _update_and_replacement(aws: Aws, template: Template) -> None:
+    """An Update makes a new bundle only where what names the bundle changes."""
     instance = aws.instance(seconds="1")
     stack_id = aws.create_stack(template(instance, "updated/one"))
     first = aws.outputs(aws.at_rest(stack_id))

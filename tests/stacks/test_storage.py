@@ -7,15 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from instance_bundle import upload_policy
 from sandbox.clients import CREDENTIALS, REGION
 
-from .support import Aws, signing_secret
+from .support import Aws, side_by_side
 
 Template = Callable[..., dict[str, Any]]
 
@@ -77,19 +76,46 @@ def with_policy(body: dict[str, Any], text: str, signature: str) -> dict[str, An
     return body
 
 
-def test_the_signature_is_that_of_the_aws_cli_for_its_own_policy(aws: Aws) -> None:
-    storage = bundle_by_cli(aws, "cli/own")
-
-    signature = upload_policy.sign(storage["UploadPolicy"].encode(), SECRET_KEY)
-
-    assert storage["UploadPolicySignature"] == signature
-
-
-def test_a_policy_that_the_function_made_is_signed_as_the_aws_cli_signs_it(
+def test_upload_policies_are_made_signed_and_sent_as_the_aws_cli_does(
     aws: Aws, template: Template, tmp_path: Path
 ) -> None:
+    theirs = bundle_by_cli(aws, "cli/own")
+
+    side_by_side(
+        partial(_signature, theirs),
+        partial(_policy_that_is_made, aws, template, tmp_path),
+        partial(_policy_of_the_cli, aws, template, theirs, "JSON"),
+        partial(_policy_of_the_cli, aws, template, theirs, "base64"),
+        partial(_prefix_that_is_made, aws, template),
+    )
+
+
+def test_a_policy_or_secret_that_can_not_serve_fails_the_stack(
+    aws: Aws, template: Template
+) -> None:
+    side_by_side(
+        partial(_policy_that_can_not_serve, aws, template),
+        partial(_signature_of_another_key, aws, template),
+        partial(_secret_that_can_not_sign, aws, template, "no JSON", "it is no JSON object"),
+        partial(
+            _secret_that_can_not_sign,
+            *(aws, template, '{"AccessKeyId": "AKIAIOSFODNN7EXAMPLE"}'),
+            "it has no field SecretAccessKey",
+        ),
+    )
+
+
+def _signature(theirs: dict[str, str]) -> None:
+    """It is that of the AWS CLI for its own policy."""
+    signature = upload_policy.sign(theirs["UploadPolicy"].encode(), SECRET_KEY)
+
+    assert theirs["UploadPolicySignature"] == signature
+
+
+def _policy_that_is_made(aws: Aws, template: Template, tmp_path: Path) -> None:
+    """The function makes it, and signs it as the AWS CLI does."""
     instance = aws.instance(**SOON)
-    body = template(instance, "credentials/web", UploadCredentials=signing_secret(aws.clients))
+    body = template(instance, "credentials/web", UploadCredentials=aws.ready["secret"])
     started = datetime.now(UTC)
 
     stack = aws.at_rest(aws.create_stack(body))
@@ -110,28 +136,21 @@ def test_a_policy_that_the_function_made_is_signed_as_the_aws_cli_signs_it(
     assert theirs == ours
 
 
-@pytest.mark.parametrize("form", ["JSON", "base64"])
-def test_a_policy_of_the_aws_clis_arrives_as_the_aws_cli_sends_it(
-    aws: Aws, template: Template, form: str
-) -> None:
-    prefix = f"cli/{form}"
-    theirs = bundle_by_cli(aws, prefix)
-    text = theirs["UploadPolicy"]
+def _policy_of_the_cli(aws: Aws, template: Template, theirs: dict[str, str], form: str) -> None:
+    """It arrives as the AWS CLI sends it."""
+    text, prefix = theirs["UploadPolicy"], f"cli/own/{form}"
     given = text if form == "JSON" else base64.b64encode(text.encode()).decode()
     instance = aws.instance(**SOON)
-    body = with_policy(
-        template(instance, f"{prefix}/function"), given, theirs["UploadPolicySignature"]
-    )
+    body = with_policy(template(instance, prefix), given, theirs["UploadPolicySignature"])
 
     stack = aws.at_rest(aws.create_stack(body))
 
     assert stack["StackStatus"] == "CREATE_COMPLETE"
-    assert received(aws, instance) == theirs | {"Prefix": f"{prefix}/function"}
+    assert received(aws, instance) == theirs | {"Prefix": prefix}
 
 
-def test_a_policy_that_can_not_serve_is_refused_before_any_call(
-    aws: Aws, template: Template
-) -> None:
+def _policy_that_can_not_serve(aws: Aws, template: Template) -> None:
+    """It is refused before any call."""
     instance = aws.instance(**SOON)
     text = policy("others", "db/", hours=0.5)
     body = with_policy(template(instance, "refused/web"), text, upload_policy.sign(b"x", "y"))
@@ -146,9 +165,7 @@ def test_a_policy_that_can_not_serve_is_refused_before_any_call(
     assert aws.bundle_requests(instance) == []
 
 
-def test_a_signature_of_another_key_ends_the_task_with_s3s_words(
-    aws: Aws, template: Template
-) -> None:
+def _signature_of_another_key(aws: Aws, template: Template) -> None:
     instance = aws.instance(**SOON)
     text = policy(aws.ready["bucket"], "unsigned/")
     signature = upload_policy.sign(text.encode(), "another key")
@@ -162,16 +179,7 @@ def test_a_signature_of_another_key_ends_the_task_with_s3s_words(
     assert aws.keys("unsigned/") == []
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        ("no JSON", "it is no JSON object"),
-        ('{"AccessKeyId": "AKIAIOSFODNN7EXAMPLE"}', "it has no field SecretAccessKey"),
-    ],
-)
-def test_a_secret_that_can_not_sign_is_told(
-    aws: Aws, template: Template, content: str, why: str
-) -> None:
+def _secret_that_can_not_sign(aws: Aws, template: Template, content: str, why: str) -> None:
     instance = aws.instance(**SOON)
 
     stack_id = aws.create_stack(template(instance, UploadCredentials=secret(aws, content)))
@@ -181,9 +189,8 @@ def test_a_secret_that_can_not_sign_is_told(
     assert aws.bundle_requests(instance) == []
 
 
-def test_a_prefix_that_is_made_is_readable_and_fits_the_policy_that_is_made(
-    aws: Aws, template: Template
-) -> None:
+def _prefix_that_is_made(aws: Aws, template: Template) -> None:
+    """It is readable, and fits the policy that is made."""
     arn = secret(aws, json.dumps({"access_key": KEY_ID, "secret_key": SECRET_KEY}))
 
     stack_id = aws.create_stack(template(aws.instance(**SOON), UploadCredentials=arn))

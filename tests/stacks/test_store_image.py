@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
-from .support import MARK, Aws, created, deleted, wait_for
+from .support import MARK, Aws, created, deleted, side_by_side, wait_for
 
 Template = Callable[..., dict[str, Any]]
 
@@ -37,7 +38,7 @@ class There:
             frozenset(image["ImageId"] for image in aws.images(instance)),
             frozenset(aws.snapshots(instance)),
             frozenset(
-                key for key in aws.keys("ami-") if object_tags(aws, key).get(MARK) == instance
+                key for key in aws.keys("ami-") if _tags_if_there(aws, key).get(MARK) == instance
             ),
         )
 
@@ -48,6 +49,14 @@ NOTHING = There()
 def object_tags(aws: Aws, key: str) -> dict[str, str]:
     tagging = aws.clients.s3.get_object_tagging(Bucket=aws.ready["bucket"], Key=key)
     return {tag["Key"]: tag["Value"] for tag in tagging["TagSet"]}
+
+
+def _tags_if_there(aws: Aws, key: str) -> dict[str, str]:
+    """The tags of an object, which may be another test's and gone by now."""
+    try:
+        return object_tags(aws, key)
+    except aws.clients.s3.exceptions.NoSuchKey:
+        return {}
 
 
 def stored(
@@ -77,12 +86,58 @@ def tags_of(aws: Aws, resource_id: str) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in found if ":" not in tag["Key"]}
 
 
+def test_an_image_is_made_stored_changed_and_removed(aws: Aws, template: Template) -> None:
+    side_by_side(
+        partial(_every_attribute_and_all_tags, aws, template),
+        partial(_made_name, aws, template),
+        partial(_dry_run, aws, template),
+        partial(_removal_of_all_and_nothing_else, aws, template),
+        partial(_removal_and_anothers_object, aws, template),
+        partial(_description_and_tags, aws, template),
+        partial(_change_in_place_that_is_rolled_back, aws, template),
+    )
+
+
+def test_a_change_of_what_names_the_image_replaces_it(aws: Aws, template: Template) -> None:
+    side_by_side(
+        partial(_replacement, aws, template, {"Name": "one"}, {"Name": "two"}),
+        partial(_replacement, aws, template, {}, {"NoReboot": True}),
+    )
+
+
+def test_an_image_that_does_not_complete_rolls_back_and_leaves_nothing(
+    aws: Aws, template: Template
+) -> None:
+    side_by_side(
+        *(partial(_failure, aws, template, *failing) for failing in FAILING),
+        partial(_deleted_while_its_image_is_pending, aws, template),
+        partial(_deleted_while_its_image_is_stored, aws, template),
+    )
+
+
+@pytest.mark.nightly
+def test_an_image_that_hangs_is_given_up_before_cloudformation_does(
+    aws: Aws, template: Template
+) -> None:
+    side_by_side(
+        partial(_image_that_hangs, aws, template), partial(_store_task_that_hangs, aws, template)
+    )
+
+
+def test_what_a_method_does_not_suit_is_refused(aws: Aws, template: Template) -> None:
+    side_by_side(
+        partial(_wrong_kind, aws, template, "BundleInstance"),
+        partial(_wrong_kind, aws, template, "StoreImage"),
+        partial(_properties_of_the_other_method, aws, template),
+        partial(_image_of_the_other_method, aws, template, "BundleInstance", "NoReboot", True),
+        partial(_image_of_the_other_method, aws, template, "StoreImage", "Architecture", "x86_64"),
+    )
+
+
 # What is made
 
 
-def test_every_attribute_is_answered_and_the_tags_are_on_all_that_is_made(
-    aws: Aws, template: Template
-) -> None:
+def _every_attribute_and_all_tags(aws: Aws, template: Template) -> None:
     instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
     image = {"Name": f"{instance}-web", "Description": "The web server"}
 
@@ -115,9 +170,8 @@ def test_every_attribute_is_answered_and_the_tags_are_on_all_that_is_made(
     assert made["State"] == "available"
 
 
-def test_without_a_name_one_is_made_of_stack_resource_and_request(
-    aws: Aws, template: Template
-) -> None:
+def _made_name(aws: Aws, template: Template) -> None:
+    """It is made of stack, resource and request. All that was made stays when the stack goes."""
     instance = aws.ebs_instance(**SOON)
 
     stack_id, _ = created(aws, stored(template, instance))
@@ -125,8 +179,14 @@ def test_without_a_name_one_is_made_of_stack_resource_and_request(
     [image] = aws.images(instance)
     assert image["Name"].startswith(f"{aws.stack(stack_id)['StackName']}/Bundle/")
 
+    before = There.of(aws, instance)
+    deleted(aws, stack_id)
 
-def test_a_dry_run_makes_nothing(aws: Aws, template: Template) -> None:
+    assert all((before.images, before.snapshots, before.objects))
+    assert There.of(aws, instance) == before
+
+
+def _dry_run(aws: Aws, template: Template) -> None:
     instance = aws.ebs_instance()
 
     _, outputs = created(aws, stored(template, instance, DryRun=True))
@@ -139,20 +199,7 @@ def test_a_dry_run_makes_nothing(aws: Aws, template: Template) -> None:
 # Deletion
 
 
-def test_deleting_the_stack_keeps_image_snapshots_and_object(aws: Aws, template: Template) -> None:
-    instance = aws.ebs_instance(**SOON)
-    stack_id, _ = created(aws, stored(template, instance))
-    before = There.of(aws, instance)
-
-    deleted(aws, stack_id)
-
-    assert all((before.images, before.snapshots, before.objects))
-    assert There.of(aws, instance) == before
-
-
-def test_on_delete_removes_image_snapshots_and_object_and_nothing_else(
-    aws: Aws, template: Template
-) -> None:
+def _removal_of_all_and_nothing_else(aws: Aws, template: Template) -> None:
     instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
     other = aws.clients.ec2.create_image(InstanceId=instance, Name=f"{instance}-other")["ImageId"]
     [devices] = [
@@ -175,9 +222,8 @@ def test_on_delete_removes_image_snapshots_and_object_and_nothing_else(
     )
 
 
-def test_on_delete_leaves_what_another_has_put_in_the_objects_place(
-    aws: Aws, template: Template
-) -> None:
+def _removal_and_anothers_object(aws: Aws, template: Template) -> None:
+    """OnDelete leaves what another has put in the object's place."""
     instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
     stack_id, outputs = created(aws, stored(template, instance, OnDelete="Delete"))
     key = f"{outputs['ImageId']}.bin"
@@ -189,6 +235,7 @@ def test_on_delete_leaves_what_another_has_put_in_the_objects_place(
     assert aws.keys(key) == [key]
 
 
+@pytest.mark.nightly
 def test_on_delete_removes_an_image_whose_object_is_gone(aws: Aws, template: Template) -> None:
     instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
     stack_id, outputs = created(aws, stored(template, instance, OnDelete="Delete"))
@@ -202,7 +249,8 @@ def test_on_delete_removes_an_image_whose_object_is_gone(aws: Aws, template: Tem
 # Updates
 
 
-def test_description_and_tags_are_changed_in_place(aws: Aws, template: Template) -> None:
+def _description_and_tags(aws: Aws, template: Template) -> None:
+    """They are changed in place."""
     instance = aws.ebs_instance(**SOON)
     image = {"Name": f"{instance}-web", "Description": "One"}
     body = stored(template, instance, image, {"Goes": "1", "Changes": "1"}, OnDelete="Delete")
@@ -234,7 +282,8 @@ def test_description_and_tags_are_changed_in_place(aws: Aws, template: Template)
     assert tags_of(aws, image_now["ImageId"]) == {MARK: instance}
 
 
-def test_an_update_in_place_that_is_rolled_back_is_undone(aws: Aws, template: Template) -> None:
+def _change_in_place_that_is_rolled_back(aws: Aws, template: Template) -> None:
+    """It is undone."""
     instance = aws.ebs_instance(**SOON)
     image = {"Name": f"{instance}-web", "Description": "One"}
     stack_id, outputs = created(aws, stored(template, instance, image, {"Goes": "1"}))
@@ -256,12 +305,7 @@ def test_an_update_in_place_that_is_rolled_back_is_undone(aws: Aws, template: Te
         assert tags_of(aws, resource) == {MARK: instance, "Goes": "1"}
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [({"Name": "one"}, {"Name": "two"}), ({}, {"NoReboot": True})],
-    ids=["Name", "NoReboot"],
-)
-def test_a_change_of_what_names_the_image_replaces_it(
+def _replacement(
     aws: Aws, template: Template, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
     instance = aws.ebs_instance(**SOON)
@@ -287,23 +331,20 @@ def test_a_change_of_what_names_the_image_replaces_it(
 # What goes wrong
 
 
-@pytest.mark.parametrize(
-    ("steering", "words"),
-    [
-        (
-            {"image_outcome": "failed", "image_error": "Client.InternalError: A volume is gone"},
-            "Client.InternalError: A volume is gone",
-        ),
-        (
-            {"store_outcome": "failed", "store_error": "The bucket does not like it"},
-            "StoreTaskFailed: The bucket does not like it",
-        ),
-    ],
-    ids=["image", "store"],
-)
-def test_what_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
-    aws: Aws, template: Template, steering: dict[str, str], words: str
-) -> None:
+FAILING = [
+    (
+        {"image_outcome": "failed", "image_error": "Client.InternalError: A volume is gone"},
+        "Client.InternalError: A volume is gone",
+    ),
+    (
+        {"store_outcome": "failed", "store_error": "The bucket does not like it"},
+        "StoreTaskFailed: The bucket does not like it",
+    ),
+]
+
+
+def _failure(aws: Aws, template: Template, steering: dict[str, str], words: str) -> None:
+    """It is answered with EC2's words, and leaves nothing."""
     instance = aws.ebs_instance(**SOON | steering)
 
     stack_id = aws.create_stack(stored(template, instance))
@@ -316,9 +357,7 @@ def test_what_fails_rolls_back_with_ec2s_words_and_leaves_nothing(
     assert There.of(aws, instance) == NOTHING
 
 
-def test_a_stack_that_is_deleted_while_its_image_is_pending_leaves_nothing(
-    aws: Aws, template: Template
-) -> None:
+def _deleted_while_its_image_is_pending(aws: Aws, template: Template) -> None:
     instance = aws.ebs_instance(image_outcome="hang")
     stack_id = aws.create_stack(stored(template, instance))
     wait_for(lambda: aws.images(instance) or None, "the image")
@@ -328,9 +367,7 @@ def test_a_stack_that_is_deleted_while_its_image_is_pending_leaves_nothing(
     assert There.of(aws, instance) == NOTHING
 
 
-def test_a_stack_that_is_deleted_while_its_image_is_stored_waits_and_leaves_nothing(
-    aws: Aws, template: Template
-) -> None:
+def _deleted_while_its_image_is_stored(aws: Aws, template: Template) -> None:
     """EC2 ends no store task."""
     instance = aws.ebs_instance(image_seconds="1", store_seconds="10")
     stack_id = aws.create_stack(stored(template, instance))
@@ -345,9 +382,7 @@ def test_a_stack_that_is_deleted_while_its_image_is_stored_waits_and_leaves_noth
     assert aws.keys(image_id) == []
 
 
-def test_an_image_that_hangs_is_given_up_before_cloudformation_does(
-    aws: Aws, template: Template
-) -> None:
+def _image_that_hangs(aws: Aws, template: Template) -> None:
     instance = aws.ebs_instance(image_outcome="hang")
 
     stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="10"))
@@ -358,9 +393,8 @@ def test_an_image_that_hangs_is_given_up_before_cloudformation_does(
     assert There.of(aws, instance) == NOTHING
 
 
-def test_a_store_task_that_hangs_fails_the_deletion_which_names_what_is_left(
-    aws: Aws, template: Template
-) -> None:
+def _store_task_that_hangs(aws: Aws, template: Template) -> None:
+    """It fails the deletion, which names what is left."""
     instance = aws.ebs_instance(image_seconds="1", store_outcome="hang")
 
     stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="15"))
@@ -376,10 +410,8 @@ def test_a_store_task_that_hangs_fails_the_deletion_which_names_what_is_left(
     assert f"Not ended within ServiceTimeout (15 s): task {image['ImageId']} is storing" in reason
 
 
-@pytest.mark.parametrize("method", ["BundleInstance", "StoreImage"])
-def test_an_instance_of_the_wrong_kind_is_refused_with_the_method_that_fits(
-    aws: Aws, template: Template, method: str
-) -> None:
+def _wrong_kind(aws: Aws, template: Template, method: str) -> None:
+    """An instance that does not suit a method is refused with the method that it suits."""
     fitting = {"BundleInstance": "StoreImage", "StoreImage": "BundleInstance"}[method]
     instance = aws.ebs_instance() if method == "BundleInstance" else aws.instance()
 
@@ -394,7 +426,7 @@ def test_an_instance_of_the_wrong_kind_is_refused_with_the_method_that_fits(
     assert [i for i in images if i["Name"].startswith(aws.stack(stack_id)["StackName"])] == []
 
 
-def test_what_goes_with_the_other_method_is_refused(aws: Aws, template: Template) -> None:
+def _properties_of_the_other_method(aws: Aws, template: Template) -> None:
     instance = aws.ebs_instance()
     secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  # noqa: S105
     body = stored(template, instance, UploadCredentials=secret)
@@ -412,11 +444,7 @@ def test_what_goes_with_the_other_method_is_refused(aws: Aws, template: Template
     assert There.of(aws, instance) == NOTHING
 
 
-@pytest.mark.parametrize(
-    ("method", "member", "value"),
-    [("BundleInstance", "NoReboot", True), ("StoreImage", "Architecture", "x86_64")],
-)
-def test_what_an_image_has_by_the_other_method_is_refused(
+def _image_of_the_other_method(
     aws: Aws, template: Template, method: str, member: str, value: Any
 ) -> None:
     instance = aws.instance() if method == "BundleInstance" else aws.ebs_instance()
