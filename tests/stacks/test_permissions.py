@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from .faults import (
     set_fault,
     wait_for_empty_queues,
 )
-from .support import Aws, SandboxProcess, json_of, signing_secret
+from .support import Aws, json_of, locked, shared, signing_secret
 from .trials import BUNDLE_AND_REGISTER, BUNDLE_INSTANCE, STORE_IMAGE, Steps, Trial, carry_out
 
 KEY_OF_LEDGER_AND_QUEUES = "arn:aws:kms:us-east-1:123456789012:key/of-ledger-and-queues"
@@ -61,27 +62,34 @@ A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  
 # Deployments
 
 
-@pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """The application with all that it can be allowed, and a secret to sign upload policies."""
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("full-sandbox"), FULL)
-    try:
-        clients = Clients(sandbox.ready["endpoint"])
-        yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
-    finally:
-        status = sandbox.end()
-    assert status == 0
+@pytest.fixture(scope="session")
+def full_deployment(of_all_workers: Path) -> Iterator[Aws]:
+    with shared(of_all_workers / "full-sandbox", FULL) as ready:
+        clients = Clients(ready["endpoint"])
+        yield Aws({**ready, "secret": signing_secret(clients)}, clients)
 
 
-@pytest.fixture(scope="module")
-def least(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+@pytest.fixture
+def full(full_deployment: Aws, of_all_workers: Path) -> Iterator[Aws]:
+    """The application with all that it can be allowed, and a secret to sign upload policies.
+
+    One test at a time has it, and so knows whose calls are counted; likewise the other.
+    """
+    with locked(of_all_workers / "full"):
+        yield full_deployment
+
+
+@pytest.fixture(scope="session")
+def least_deployment(of_all_workers: Path) -> Iterator[Aws]:
+    with shared(of_all_workers / "least-sandbox", LEAST) as ready:
+        yield Aws({**ready, "secret": A_SECRET}, Clients(ready["endpoint"]))
+
+
+@pytest.fixture
+def least(least_deployment: Aws, of_all_workers: Path) -> Iterator[Aws]:
     """The application with as little as it can do with."""
-    sandbox = SandboxProcess.start(tmp_path_factory.mktemp("least-sandbox"), LEAST)
-    try:
-        yield Aws({**sandbox.ready, "secret": A_SECRET}, Clients(sandbox.ready["endpoint"]))
-    finally:
-        status = sandbox.end()
-    assert status == 0
+    with locked(of_all_workers / "least"):
+        yield least_deployment
 
 
 # What is allowed, and what is called

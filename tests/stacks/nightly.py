@@ -1,0 +1,59 @@
+# ruff: noqa: E501  names of tests are not broken
+"""Whole-stack tests that `make nightly` runs, and the tests of `make test` that cover them.
+
+Each of them repeats, with a function in a process of its own, what the covering tests show more
+quickly: unit tests, tests of the simulated world, or a story of another capability. A test fails
+where a name here is none, or where a nightly test is missing here. (What `make faults` runs is not
+part of `make test`, and not listed.)
+"""
+
+from collections.abc import Mapping
+
+UNIT, CHAOS, STACKS = "tests/unit", "tests/chaos", "tests/stacks"
+
+COVERED_BY: Mapping[str, tuple[str, ...]] = {
+    f"{STACKS}/test_announcements.py::test_a_replacement_is_told_and_neither_an_update_in_place_nor_a_delete": (
+        f"{UNIT}/test_announcement.py::test_a_complete_bundle_is_told_of_once_it_is_answered",
+        f"{UNIT}/test_announcement.py::test_an_update_that_brings_nothing_new_is_not_told_of",
+        f"{UNIT}/test_announcement.py::test_a_delete_is_not_told_of",
+        f"{CHAOS}/test_chaos.py::test_paths_that_are_known_to_be_hard_end_right",
+    ),
+    f"{STACKS}/test_announcements.py::test_an_ami_that_is_changed_in_place_is_not_told_again": (
+        f"{UNIT}/test_announcement.py::test_an_update_that_brings_nothing_new_is_not_told_of",
+        f"{UNIT}/test_announcement.py::test_an_update_in_place_of_a_stored_image_is_not_told_of",
+        f"{UNIT}/test_announcement.py::test_an_ami_with_another_name_or_one_that_is_made_is_another",
+    ),
+    f"{STACKS}/test_ceilings.py::test_more_requests_under_way_make_no_rule_and_no_statement": (
+        f"{STACKS}/test_ceilings.py::test_requests_under_way_make_no_rule_and_no_statement",
+        f"{STACKS}/test_permissions.py::test_the_map_has_the_calls_that_the_code_makes_and_those_that_lambda_makes",
+    ),
+    f"{STACKS}/test_completion.py::test_what_is_delivered_twice_is_made_accepted_and_signalled_once": (
+        f"{UNIT}/test_delivery.py::test_an_event_that_comes_again_is_answered_and_signalled_alike",
+        f"{UNIT}/test_protocol.py::test_polls_that_were_delivered_twice_die_out",
+        f"{STACKS}/test_stacks.py::test_a_stack_gets_its_bundles",
+    ),
+    f"{STACKS}/test_completion.py::test_a_replacement_that_no_condition_waits_for_outlives_the_delete_of_the_old_bundle": (
+        f"{UNIT}/test_lifecycle.py::test_a_delete_of_the_bundle_before_leaves_accepted_work_to_run_on",
+        f"{CHAOS}/test_chaos.py::test_paths_that_are_known_to_be_hard_end_right",
+    ),
+    f"{STACKS}/test_completion.py::test_an_update_in_place_with_the_handle_of_before_signals_nothing": (
+        f"{UNIT}/test_delivery.py::test_an_update_in_place_does_not_signal_the_handle_of_before",
+    ),
+    f"{STACKS}/test_completion.py::test_an_update_in_place_with_the_same_handle_lets_accepted_work_run_on": (
+        f"{UNIT}/test_lifecycle.py::test_an_update_in_place_with_the_handle_of_before_lets_accepted_work_run_on",
+    ),
+    f"{STACKS}/test_examples.py::test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_before": (
+        f"{STACKS}/test_examples.py::test_the_pipeline_promotes_no_image_that_fails_its_test",
+        f"{STACKS}/test_examples.py::test_the_workflow_bundles_nothing_where_the_installation_fails",
+    ),
+    f"{STACKS}/test_store_image.py::test_on_delete_removes_an_image_whose_object_is_gone": (
+        f"{UNIT}/test_store_image.py::test_an_image_can_be_removed_whose_bucket_is_gone",
+        f"{STACKS}/test_store_image.py::test_an_image_is_made_stored_changed_and_removed",
+    ),
+    f"{STACKS}/test_store_image.py::test_an_image_that_hangs_is_given_up_before_cloudformation_does": (
+        f"{UNIT}/test_lifecycle.py::test_at_the_deadline_the_task_is_cancelled_and_its_progress_told",
+        f"{UNIT}/test_lifecycle.py::test_a_delete_that_can_not_end_the_work_in_time_is_failed_and_names_it",
+        f"{UNIT}/test_store_image.py::test_an_image_that_is_stored_is_left_to_its_end",
+        f"{STACKS}/test_stacks.py::test_a_task_that_does_not_complete_rolls_back_and_leaves_nothing",
+    ),
+}
