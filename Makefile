@@ -10,8 +10,10 @@ UV_SET_UP := .venv-uv/.set-up
 PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile --require-hashes
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/uv.txt)
 
+# The unit tests keep a core each busy. Whole stacks wait often, so that more run side by side.
+UNIT_WORKERS := logical
 WORKERS := 4
-PYTEST := $(RUN) -m pytest --numprocesses $(WORKERS) --dist worksteal
+PYTEST := $(RUN) -m pytest --dist worksteal --numprocesses
 # The output of each target stays together, where make can do that.
 SIDE_BY_SIDE := --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
@@ -81,14 +83,14 @@ quick: $(SET_UP) ## After each edit: lint, check types, and run the unit and pro
 	@$(MAKE) $(SIDE_BY_SIDE) unit types style templates
 
 unit: $(SET_UP) ## Run the unit and property tests
-	@$(PYTEST) -m "not nightly" tests/unit tests/properties
+	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" tests/unit tests/properties
 
 test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a short chaos search, whole stacks
-	@$(PYTEST) -m "not nightly and not faults and not clients" \
+	@$(PYTEST) $(WORKERS) -m "not nightly and not faults and not clients" \
 	  tests/unit tests/properties tests/chaos tests/stacks
 
-test-sandbox: $(SET_UP) ## Run the tests of the sandbox and of the benchmarks
-	@$(PYTEST) -m "not nightly" tests/sandbox tests/benchmarks
+test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and of the audit
+	@$(PYTEST) $(WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
 
 clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
 	@$(RUN) -m pytest -m clients

@@ -1,5 +1,6 @@
 """Which mutants are made of a source, which are drawn by a seed, and how commands run on them."""
 
+import shlex
 import subprocess
 import sys
 import time
@@ -184,7 +185,7 @@ def test_a_mutant_is_shown_as_a_diff() -> None:
     assert mutant().diff() == (f"--- {path}\n+++ {path}\n@@ -1 +1 @@\n-LIMIT = 3\n+LIMIT = 4\n")
 
 
-PYTHON = f"{sys.executable} -c"
+PYTHON = f"{shlex.quote(sys.executable)} -c"
 
 
 @pytest.fixture
@@ -240,7 +241,7 @@ def test_a_command_that_takes_too_long_ends_with_all_its_processes(tmp_path: Pat
         "pathlib.Path('child').write_text(str(child.pid))\n"
         "time.sleep(60)\n"
     )
-    done, _ = run(f"{sys.executable} {script}", tmp_path, 1.5)
+    done, _ = run(shlex.join([sys.executable, str(script)]), tmp_path, 1.5)
     assert done.outcome == TIMED_OUT
     assert done.seconds < 30
     child = int((tmp_path / "child").read_text())
