@@ -7,16 +7,16 @@ plays to the end and reports what is not right. What comes before the fault is p
 from __future__ import annotations
 
 import gc
+import json
 import os
-import pickle
 import signal
 import traceback
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.chaos.world import Fault, World
+from tests.processes import fork
 
 FaultsAt = Callable[[str], Iterable[Fault]]
 """The faults to try at a call, by the call's name; asked once for each call of the plain run."""
@@ -100,16 +100,13 @@ class _Tree:
     def report(self, problems: list[str]) -> None:
         """Tell the plain run; and end here, whatever there is above in the stack."""
         assert self.reports_to is not None
-        Path(f"/proc/self/fd/{self.reports_to}").write_bytes(pickle.dumps(problems))
+        Path(f"/proc/self/fd/{self.reports_to}").write_text(json.dumps(problems))
         os._exit(0)
 
     def _forked(self) -> list[str] | None:
         """What the branch has reported, once it has ended; None in the branch itself."""
         reads, writes = os.pipe()
-        with warnings.catch_warnings():
-            # The thread that pytest-xdist has beside this one only waits for messages.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
+        child = fork()
         if child == 0:
             os.close(reads)
             self.reports_to = writes
@@ -121,4 +118,7 @@ class _Tree:
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-        return pickle.loads(reported) if reported else ["The branch ended without a report"]
+        if not reported:
+            return ["The branch ended without a report"]
+        problems: list[str] = json.loads(reported)
+        return problems

@@ -35,11 +35,6 @@ def each_call(_: Call) -> bool:
     return True
 
 
-def first_call(call: Call) -> bool:
-    """The first call of the phase."""
-    return call.nth == 1
-
-
 def first_of_each_name(call: Call) -> bool:
     """The first call of each name."""
     return call.nth_of_its_name == 1
@@ -97,7 +92,7 @@ class Trial:
 _REFUSABLE = tuple(name for name in PHASES if "roll back" not in name)
 
 KILLS = Trial("killed after it", ("kill-after",), each_call)
-KILLED_BEFORE = Trial("killed before it", ("kill",), first_call)
+KILLED_BEFORE = Trial("killed before it", ("kill",), first_of_each_name)
 FAILS = Trial("fails for a while", PASSING, first_of_each_name)
 HANGS = Trial("hangs", ("hang",), first_of_each_name)
 TWICE = Trial("delivered twice meanwhile", ("twice",), first_of_each_name)
@@ -116,6 +111,7 @@ TRIALS = (
     HANGS,
     TWICE,
     DENIED,
+    Trial("each killed before it", ("kill",), each_call, is_long=True),
     Trial("each fails for a while", PASSING, each_call, is_long=True),
     Trial("each hangs", ("hang",), each_call, is_long=True),
     Trial("each delivered twice meanwhile", ("twice",), each_call, is_long=True),
@@ -128,6 +124,21 @@ TRIALS = (
         is_long=True,
     ),
 )
+
+IN_EACH_RUN = (
+    "BundleInstance: create through a handle",
+    "BundleInstance: delete while created",
+    "StoreImage: delete",
+)
+"""The phases that `make test` tries, too."""
+
+
+def command(trial: Trial, phase: str) -> str:
+    """The first of `make test`, `make faults` and `make nightly` that tries this."""
+    if trial.is_long:
+        return "nightly"
+    return "test" if phase in IN_EACH_RUN else "faults"
+
 
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "BundleInstance: create": {
@@ -215,6 +226,44 @@ def carry_out(world: World, name: str, trial: Trial) -> list[Branch]:
         return [*wrong, *_broken(run)]
 
     return explore(world, trial.faults(phase), lambda: phase.play(run), check)
+
+
+OF_A_BATCH = ("sqs:ReceiveMessage", "sqs:SendMessageBatch", "sqs:DeleteMessageBatch")
+"""The calls that are made once for all requests of a batch."""
+
+OF_A_BATCH_MEET: Mapping[str, int] = {
+    **dict.fromkeys(PASSING, _OFTEN),
+    **dict.fromkeys(("kill", "kill-after", "hang", "twice", "deny"), 1),
+}
+"""The kinds of faults that these meet, and how often in a row."""
+
+EVENTS, MESSAGES = "event:Delivery", "message:Delivery"
+DELIVERIES = (EVENTS, MESSAGES)
+
+
+def deliver_twice(world: World, name: str, delivery: str) -> list[str]:
+    """Take a stack through a phase in which each delivery of a kind comes twice at once.
+
+    Returns:
+        What is not right in the end.
+    """
+    phase = PHASES[name]
+    run = Run(world)
+    phase.begin(run)
+    doubled: list[object] = []
+
+    def double(_: str) -> None:
+        event = world.handled
+        is_first_call = not any(event is each for each in doubled)
+        if is_first_call and (delivery == MESSAGES) == ("Records" in event):
+            doubled.append(event)
+            world.handle_twice()
+
+    world.on_call = double
+    phase.play(run)
+    world.on_call = None
+    assert doubled or delivery == MESSAGES
+    return [*phase.problems(run), *_broken(run)]
 
 
 def _allowing_all_once_answered(world: World) -> Callable[[str, bytes], int]:

@@ -21,12 +21,14 @@ from tests.chaos.steps import (
     UPDATE_IMAGE,
     later,
 )
-from tests.chaos.world import RESPONSE_PUT
+from tests.chaos.world import RESPONSE_PUT, SIGNAL_PUT
 
 MethodName = Literal["BundleInstance", "StoreImage"]
 
 AFTER_ALL = {"sibling": 3000}
 """A sibling that fails once the bundle is there, whatever delayed that."""
+
+INVALID = {"on_delete": "Sometimes"}
 
 HANGS = {"outcome": "hang"}
 
@@ -46,6 +48,7 @@ class Phase:
         left: the names of the bundles that are there in the end; nothing of others is.
         answers_before: the phase's own calls are those from this many answers on; the calls up to
             then are another phase's.
+        ends_with: the call by which its first request is answered.
         method: of the stack's bundles.
     """
 
@@ -55,6 +58,7 @@ class Phase:
     bundles: int
     left: Collection[str]
     answers_before: int = 0
+    ends_with: str = RESPONSE_PUT
     method: MethodName = "BundleInstance"
 
     def begin(self, run: Run) -> None:
@@ -83,7 +87,8 @@ class Phase:
     def _of_method(self, step: Step) -> Step:
         if step["do"] not in ("create", "update"):
             return step
-        return {**step, **(REGISTERS if self.method == "BundleInstance" else STORES)}
+        asked = REGISTERS if self.method == "BundleInstance" else STORES
+        return {**step, **asked, "described": step["described"] or asked["described"]}
 
     def _problems_of_bundles(self, run: Run, stack: Stack) -> Iterator[str]:
         world, ending = run.world, ".manifest.xml"
@@ -148,11 +153,13 @@ class OwnCalls:
 
     phase: Phase
     answers: int = 0
+    ends: int = 0
     names: list[str] = field(default_factory=list)
 
     def next(self, name: str) -> Call | None:
         """The next call, by its name; None if it is of the phase before."""
-        is_before_answer = self.answers <= self.phase.answers_before
+        is_before_answer = self.ends <= self.phase.answers_before
+        self.ends += name == self.phase.ends_with
         self.answers += name == RESPONSE_PUT
         if self.answers < self.phase.answers_before:
             return None
@@ -164,21 +171,28 @@ _ONE = ["a"]
 
 _PHASES: Mapping[str, Phase] = {
     "create": Phase([], [CREATE], "CREATE_COMPLETE", 1, _ONE),
-    "create through a handle": Phase([], [CREATE | PATIENT], "CREATE_COMPLETE", 1, _ONE),
+    "create refused": Phase([], [CREATE | INVALID], "ROLLBACK_COMPLETE", 0, []),
+    "create through a handle": Phase(
+        [], [CREATE | PATIENT], "CREATE_COMPLETE", 1, _ONE, ends_with=SIGNAL_PUT
+    ),
     "replace": Phase([CREATE, LATER], [UPDATE], "UPDATE_COMPLETE", 2, ["b"]),
     "update in place": Phase([CREATE, LATER], [UPDATE_IMAGE], "UPDATE_COMPLETE", 1, _ONE),
     "delete": Phase([CREATE, LATER], [DELETE], "DELETE_COMPLETE", 1, []),
     "delete and retain": Phase(
         [CREATE | {"on_delete": "Retain"}, LATER], [DELETE], "DELETE_COMPLETE", 1, _ONE
     ),
-    "delete while created": Phase(
-        [CREATE | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []
-    ),
+    "delete while created": Phase([CREATE | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []),
     "delete while accepted": Phase(
-        [CREATE | PATIENT | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []
+        *([CREATE | PATIENT | HANGS, later(12)], [later(15), DELETE]),
+        *("DELETE_COMPLETE", 1, []),
     ),
     "roll back": Phase(
-        [CREATE, LATER], [UPDATE | AFTER_ALL], "UPDATE_ROLLBACK_COMPLETE", 2, _ONE, 1
+        [CREATE, LATER],
+        [UPDATE | {"described": "y"} | AFTER_ALL],
+        "UPDATE_ROLLBACK_COMPLETE",
+        2,
+        _ONE,
+        1,
     ),
 }
 
@@ -187,7 +201,10 @@ PHASES: Mapping[str, Phase] = {
     "BundleInstance: roll back in place": Phase(
         [CREATE, LATER], [UPDATE_IMAGE | AFTER_ALL], "UPDATE_ROLLBACK_COMPLETE", 1, _ONE, 1
     ),
-    **{f"StoreImage: {name}": replace(phase, method="StoreImage") for name, phase in _PHASES.items()},
+    **{
+        f"StoreImage: {name}": replace(phase, method="StoreImage")
+        for name, phase in _PHASES.items()
+    },
     "StoreImage: delete while stored": Phase(
         [CREATE | {"seconds": 10, "store_seconds": 30}, later(25)],
         [DELETE],

@@ -10,6 +10,7 @@ from hypothesis import seed
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.chaos.branches import explore
+from tests.chaos.flows import FLOWS
 from tests.chaos.machine import machine, search
 from tests.chaos.sequence import Run, Step, carry_out
 from tests.chaos.steps import (
@@ -24,7 +25,8 @@ from tests.chaos.steps import (
     fault,
     later,
 )
-from tests.chaos.world import EVENTS_PUT, VISIBILITY_SECONDS, Fault, World, running
+from tests.chaos.world import EVENTS_PUT, RECEIVES, VISIBILITY_SECONDS, World, running
+
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
@@ -144,46 +146,35 @@ def test_paths_that_are_known_to_be_hard_end_right(world: World, steps: list[Ste
     assert world.violations == []
 
 
-@pytest.mark.parametrize(
-    ("steps", "kind", "every"),
-    [
-        ([CREATE], "meanwhile", 2),
-        ([CREATE], "kill-after", 2),
-        ([CREATE, LATER, UPDATE], "kill-after", 9),
-        ([CREATE, LATER, UPDATE | {"sibling": 9}], "kill-after", 9),
-        ([CREATE | REGISTERS | {"image": "n"}, LATER, UPDATE_IMAGE], "kill-after", 2),
-        ([CREATE | REGISTERS, LATER, UPDATE_IMAGE | {"sibling": 1}], "kill-after", 6),
-        ([CREATE | REGISTERS | HANDLE], "kill-after", 3),
-        ([CREATE | STORES], "kill-after", 5),
-        (
-            [CREATE | STORES, {"do": "move", "seconds": 60}, {"do": "delete", "stack": 0}],
-            "kill-after",
-            13,
-        ),
-    ],
-)
+@pytest.mark.parametrize("name", FLOWS)
 @pytest.mark.timeout(600)
-def test_a_kill_after_any_call_breaks_no_promise(
-    world: World, steps: list[Step], kind: str, every: int
-) -> None:
-    """The calls are counted from the last step on, those of the stack's deletion included."""
-    numbers = itertools.count()
+def test_a_kill_after_any_call_breaks_no_promise(world: World, name: str) -> None:
+    flow = FLOWS[name]
     run = Run(world)
-    for step in steps[:-1]:
+    for step in flow.steps[:-1]:
         run.step(step)
 
-    def every_few(call: str) -> list[Fault]:
-        return [Fault(call, kind)] if next(numbers) % every == 0 else []
+    branches = explore(world, flow.faults(), lambda: flow.play(run), list)
 
-    def play() -> None:
-        run.step(steps[-1])
-        run.step(later(600))
-        run.finish()
-
-    branches = explore(world, every_few, play, list)
-
-    assert len(branches) > 10 // every
+    assert len(branches) > 10 // flow.every
     assert {str(branch): branch.problems for branch in branches if branch.problems} == {}
+
+
+def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(world: World) -> None:
+    """The function can't answer: what it is to answer is in the ledger. The denial ends after as
+    many polls as the queue delivers."""
+    run = Run(world)
+    for step in (CREATE | {"timeout": 3600}, later(2)):
+        run.step(step)
+    run.step(fault("dynamodb:UpdateItem", "deny") | {"times": RECEIVES})
+    world.come_to_rest()
+
+    [stack] = run.stacks
+    assert stack.status == "ROLLBACK_COMPLETE"
+    reason = stack.exchanges[0].taken["Reason"]  # type: ignore[index]
+    assert "The function could not carry the request out: its polls kept failing" in reason
+    assert [task.view.state for task in world.finished.values()] == ["complete"]
+    run.finish()
 
 
 @pytest.mark.timeout(300)

@@ -10,19 +10,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.branches import explore
-from tests.chaos.matrix import PASSING, REFUSED, TRIALS, Trial, carry_out
+from tests.chaos.matrix import (
+    DELIVERIES,
+    OF_A_BATCH,
+    OF_A_BATCH_MEET,
+    TRIALS,
+    Trial,
+    carry_out,
+    command,
+    deliver_twice,
+)
 from tests.chaos.phases import PHASES
 from tests.chaos.search import quiet
 from tests.chaos.sequence import Run
 from tests.chaos.steps import CREATE, STORES
-from tests.chaos.world import KILLS, Fault, World, running
+from tests.chaos.world import Fault, World, running
 
-IN_EACH_RUN = (
-    "BundleInstance: create through a handle",
-    "BundleInstance: delete while created",
-    "StoreImage: delete",
-)
-"""The phases that `make test` tries, too."""
+MARKS = {"test": (), "faults": pytest.mark.faults, "nightly": pytest.mark.nightly}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +39,7 @@ def cases() -> Iterator[object]:
     for trial, name in itertools.product(TRIALS, PHASES):
         if name not in trial.phases:
             continue
-        mark = pytest.mark.nightly if trial.is_long else pytest.mark.faults
-        marks = () if name in IN_EACH_RUN and not trial.is_long else (mark,)
+        marks = MARKS[command(trial, name)]
         yield pytest.param(trial, name, id=f"{name}, {trial.name}", marks=marks)
 
 
@@ -49,8 +52,13 @@ def test_a_stack_ends_right_whatever_a_call_meets(world: World, trial: Trial, na
     assert {str(branch): branch.problems for branch in branches if branch.problems} == {}
 
 
-BATCH = ("sqs:ReceiveMessage", "sqs:SendMessageBatch", "sqs:DeleteMessageBatch")
-"""The calls that are made once for all requests of a batch."""
+@pytest.mark.faults
+@pytest.mark.parametrize("name", PHASES)
+@pytest.mark.parametrize("delivery", DELIVERIES)
+def test_what_is_delivered_twice_at_once_is_done_once(
+    world: World, name: str, delivery: str
+) -> None:
+    assert deliver_twice(world, name, delivery) == []
 
 
 def test_stacks_end_right_whatever_the_calls_for_all_of_their_batch_meet(
@@ -61,10 +69,9 @@ def test_stacks_end_right_whatever_the_calls_for_all_of_their_batch_meet(
     struck: set[str] = set()
 
     def first_of_each_name(call: str) -> Iterator[Fault]:
-        if call in BATCH and call not in struck:
+        if call in OF_A_BATCH and call not in struck:
             struck.add(call)
-            yield from (Fault(call, kind, times=4) for kind in PASSING)
-            yield from (Fault(call, kind) for kind in (*KILLS, "hang", "twice", "deny"))
+            yield from (Fault(call, kind, times=times) for kind, times in OF_A_BATCH_MEET.items())
 
     def play() -> None:
         for different in ({}, {"instance": 1}, STORES):
@@ -78,5 +85,5 @@ def test_stacks_end_right_whatever_the_calls_for_all_of_their_batch_meet(
 
     branches = explore(world, first_of_each_name, play, check)
 
-    assert struck == {*BATCH}
+    assert struck == {*OF_A_BATCH}
     assert {str(branch): branch.problems for branch in branches if branch.problems} == {}

@@ -85,6 +85,8 @@ _ERRORS = {
 }
 
 
+_TELLING = (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)
+
 _NAMES = {"eventbridge": "events", "secrets-manager": "secretsmanager"}
 """IAM's names of services, by the SDK's."""
 
@@ -103,8 +105,9 @@ class Fault:
 
     Attributes:
         call: `service:Action`, or `*` for any.
-        kind: one of FAULTS or KILLS; `hang`: the call outlasts the function's time; `twice`: another
-            process handles the same event first; or `meanwhile`: other work that is due is done first.
+        kind: one of FAULTS or KILLS; `hang`: the call outlasts the function's time; `twice`:
+            another process handles the same event first; or `meanwhile`: other work that is due is
+            done first.
         nth: the first call that is struck, counted from when the fault was set.
         times: how many in a row.
     """
@@ -423,7 +426,12 @@ class World:
             self._contexts.pop()
             self._handled.pop()
 
-    def _handle_twice(self) -> None:
+    @property
+    def handled(self) -> Any:
+        """The event that the function is handling, or the batch of messages."""
+        return self._handled[-1]
+
+    def handle_twice(self) -> None:
         """While one process waits for AWS, have another handle the same event to its end."""
         if len(self._contexts) > 1 or self._contexts[-1].is_for_last_resort:
             return
@@ -463,30 +471,32 @@ class World:
         if self.on_call is not None:
             self.on_call(name)
         kind = self._strike(name)
+        self._before_call(kind)
+        if kind in ("fail", "throttle", "deny", "cut"):
+            return refuse(kind)
+        answer = carry_out()
+        if kind == "cut-after":
+            return refuse("cut")
+        if kind == "kill-after":
+            raise Killed
+        return answer
+
+    def _before_call(self, kind: str | None) -> None:
+        """What a fault does before the call is carried out."""
         match kind:
-            case "meanwhile":
-                self._meanwhile()
-                self._check_time()
-            case "twice":
-                self._handle_twice()
-                self._check_time()
-            case "hang":
-                self._reach(self._contexts[-1].ends + 1)
-                self._check_time()
-            case "delay":
-                self._reach(time.time() + FUNCTION_SECONDS / 2)
-                self._check_time()
-            case "fail" | "throttle" | "deny" | "cut":
-                return refuse(kind)
             case "kill":
                 raise Killed
-        answer = carry_out()
-        match kind:
-            case "cut-after":
-                return refuse("cut")
-            case "kill-after":
-                raise Killed
-        return answer
+            case "meanwhile":
+                self._meanwhile()
+            case "twice":
+                self.handle_twice()
+            case "delay":
+                self._reach(time.time() + FUNCTION_SECONDS / 2)
+            case "hang":
+                self._reach(self._contexts[-1].ends + 1)
+            case _:
+                return
+        self._check_time()
 
     def _check_time(self) -> None:
         if time.time() > self._contexts[-1].ends:
@@ -505,7 +515,10 @@ class World:
                 self._armed.remove(armed)
             self.counts[armed.fault.kind] += 1
             self.log.append(f"{armed.fault.kind} {name}")
-            if name in (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT) or self._contexts[-1].is_for_last_resort:
+            if (
+                name in (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)
+                or self._contexts[-1].is_for_last_resort
+            ):
                 self.answers_struck.append(time.time())
             return armed.fault.kind
         return None

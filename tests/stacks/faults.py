@@ -71,11 +71,6 @@ def set_fault(aws: Aws, call: str, fault: str, about: str, **more: float | str) 
     return fault_id
 
 
-def count_calls(aws: Aws, about: str) -> str:
-    """Set what strikes all calls and harms none, so that its hits are the calls."""
-    return set_fault(aws, "*", "delay", about, seconds=0, times=1_000_000)
-
-
 def hits(aws: Aws) -> dict[str, list[str]]:
     """The names of the calls that each fault has struck, by the fault's ID."""
     faults = json_of(f"{aws.clients.endpoint}/sandbox/faults")

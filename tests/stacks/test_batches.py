@@ -7,6 +7,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.artifact import REPOSITORY
+from tests.chaos.matrix import OF_A_BATCH
 
 from .faults import clear_faults, hits, set_batch_size, set_fault, wait_for_empty_queues
 from .support import Aws
@@ -24,6 +25,9 @@ KINDS = {
     "kill-after": 1,
 }
 """How often each strikes: as often as the SDK repeats the call."""
+
+POISONED = "ec2:DescribeBundleTasks"
+"""The call that kills the function for one message of a batch."""
 
 POLLS = "aws:sqs"
 """What stands in each batch, and in no request."""
@@ -58,8 +62,7 @@ def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answere
         yield poison.is_between_polls()
         # Only a look at this task kills: neighbours that are taken alone are safe from it.
         [task] = poison.bundles()
-        look = "ec2:DescribeBundleTasks"
-        fault = set_fault(aws, look, "kill", poison.name, holding=task, times=100_000)
+        fault = set_fault(aws, POISONED, "kill", poison.name, holding=task, times=100_000)
         yield lambda _: bool(aws.responses(poison.stack_id))
         clear_faults(aws, fault)
         yield poison.rests()
@@ -73,10 +76,9 @@ def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answere
     assert dead_letters_counted(aws) >= 1
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(
-    "call", ["sqs:ReceiveMessage", "sqs:SendMessageBatch", "sqs:DeleteMessageBatch"]
-)
+@pytest.mark.parametrize("call", OF_A_BATCH)
 def test_stacks_end_right_whichever_call_for_all_of_their_batch_fails(
     batches: Aws, call: str
 ) -> None:

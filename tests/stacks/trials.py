@@ -4,8 +4,8 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -149,9 +149,6 @@ class Method(Protocol):
     def properties(self, trial: "Trial", bundle: str) -> dict[str, Any]:
         """What makes a bundle of this name, and has another name make another one."""
 
-    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """The properties, with all else of the bundle that can be changed in place."""
-
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """The IDs of the tasks that were started."""
 
@@ -184,11 +181,6 @@ class _BundleInstance:
             "UploadCredentials": trial.aws.ready["secret"],
             **({"Image": image} if self.registers else {}),
         }
-
-    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
-        if not self.registers:
-            return properties
-        return properties | {"Image": properties["Image"] | {"Description": "Amended"}}
 
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """Oldest first."""
@@ -272,11 +264,6 @@ class _StoreImage:
             "Storage": {"S3": {"Bucket": trial.aws.ready["bucket"]}},
             "Image": {"Name": f"{trial.name}/{bundle}", "Tags": tags},
         }
-
-    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
-        image = properties["Image"]
-        tags = [image["Tags"][0], {"Key": "second", "Value": "amended"}]
-        return properties | {"Image": image | {"Description": "Amended", "Tags": tags}}
 
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """EC2 forgets images that are deregistered: those that the function has told of, to the
@@ -561,16 +548,13 @@ Strike = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Phase:
-    """What a stack goes through while its function is killed, and what has to come of it.
+    """What a stack goes through while its function meets a fault, and what has to come of it.
 
     Attributes:
         steps: brings the stack to the phase, strikes, and does what the phase is about.
         status: of the stack in the end.
         bundles: how many tasks were started in the end.
         left: the names of the bundles that are there in the end.
-        outcome: what its instance is steered to.
-        answers_before: the phase's own calls are those from this many answers on; the calls up
-            to then are another phase's.
         method: of the stack's bundles.
     """
 
@@ -578,15 +562,7 @@ class Phase:
     status: str
     bundles: int
     left: Collection[str]
-    outcome: str = "complete"
-    answers_before: int = 0
     method: Method = BUNDLE_INSTANCE
-
-    def own(self, calls: Sequence[str]) -> range:
-        """The numbers of the phase's own calls, among all of them."""
-        answers = [nth for nth, call in enumerate(calls, start=1) if call == "response:Put"]
-        first = answers[self.answers_before - 1] if self.answers_before else 1
-        return range(first, len(calls) + 1)
 
 
 def _create(trial: Trial, strike: Strike) -> Steps:
@@ -595,134 +571,13 @@ def _create(trial: Trial, strike: Strike) -> Steps:
     yield trial.rests()
 
 
-def _create_through_a_handle(trial: Trial, strike: Strike) -> Steps:
-    strike(trial)
-    trial.create(trial.waiting_body("one", OnDelete="Delete"))
-    yield trial.rests()
-
-
-def _replace(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one", OnDelete="Delete"))
-    yield trial.is_through()
-    strike(trial)
-    trial.update(trial.body("two", OnDelete="Delete"))
-    yield trial.rests()
-
-
-def _update_in_place(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one", OnDelete="Delete"))
-    yield trial.is_through()
-    strike(trial)
-    trial.update(_amended(trial))
-    yield trial.rests()
-
-
-def _delete(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one", OnDelete="Delete"))
-    yield trial.is_through()
-    strike(trial)
-    trial.delete()
-    yield trial.rests()
-
-
-def _delete_and_retain(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one"))
-    yield trial.is_through()
-    strike(trial)
-    trial.delete()
-    yield trial.rests()
-
-
-def _delete_while_created(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one"))
-    yield trial.is_between_polls()
-    strike(trial)
-    trial.delete()
-    yield trial.rests()
-
-
-def _delete_while_accepted(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.waiting_body("one"))
-    yield trial.is_between_polls(told=True)
-    strike(trial)
-    trial.delete()
-    yield trial.rests()
-
-
-def _delete_while_stored(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one"))
-    yield trial.is_between_polls("storing")
-    strike(trial)
-    trial.delete()
-    yield trial.rests()
-
-
-def _roll_back(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one", OnDelete="Delete"))
-    yield trial.is_through()
-    strike(trial)
-    trial.update(_with_a_sibling_that_fails(trial, trial.body("two", OnDelete="Delete")))
-    yield trial.rests()
-
-
-def _roll_back_in_place(trial: Trial, strike: Strike) -> Steps:
-    trial.create(trial.body("one", OnDelete="Delete"))
-    yield trial.is_through()
-    strike(trial)
-    trial.update(_with_a_sibling_that_fails(trial, _amended(trial)))
-    yield trial.rests()
-
-
-def _amended(trial: Trial) -> dict[str, Any]:
-    body = trial.body("one", OnDelete="Delete", ServiceTimeout=900)
-    bundle = body["Resources"]["Bundle"]
-    bundle["Properties"] = trial.method.amended(bundle["Properties"])
-    return body
-
-
-def _with_a_sibling_that_fails(trial: Trial, body: dict[str, Any]) -> dict[str, Any]:
-    """The template, with a resource beside the bundle that fails once the bundle is there."""
-    wrong = trial.body("wrong", InstanceId="no-instance")["Resources"]["Bundle"]
-    return body | {"Resources": body["Resources"] | {"Wrong": wrong | {"DependsOn": "Bundle"}}}
-
-
-_PHASES = {
-    "create": Phase(_create, "CREATE_COMPLETE", 1, ["one"]),
-    "create through a handle": Phase(_create_through_a_handle, "CREATE_COMPLETE", 1, ["one"]),
-    "replace": Phase(_replace, "UPDATE_COMPLETE", 2, ["two"]),
-    "update in place": Phase(_update_in_place, "UPDATE_COMPLETE", 1, ["one"]),
-    "delete": Phase(_delete, "DELETE_COMPLETE", 1, []),
-    "delete and retain": Phase(_delete_and_retain, "DELETE_COMPLETE", 1, ["one"]),
-    "delete while created": Phase(_delete_while_created, "DELETE_COMPLETE", 1, [], outcome="hang"),
-    "delete while accepted": Phase(
-        _delete_while_accepted, "DELETE_COMPLETE", 1, [], outcome="hang"
-    ),
-    "roll back": Phase(_roll_back, "UPDATE_ROLLBACK_COMPLETE", 2, ["one"], answers_before=1),
-}
-
 PHASES = {
-    f"{method.name}: {name}": replace(phase, method=method)
+    f"{method.name}: create": Phase(_create, "CREATE_COMPLETE", 1, ["one"], method)
     for method in (BUNDLE_AND_REGISTER, STORE_IMAGE)
-    for name, phase in _PHASES.items()
-} | {
-    "BundleInstance: roll back in place": Phase(
-        _roll_back_in_place,
-        *("UPDATE_ROLLBACK_COMPLETE", 1, ["one"]),
-        answers_before=1,
-        method=BUNDLE_AND_REGISTER,
-    ),
-    "StoreImage: delete while stored": Phase(
-        _delete_while_stored, "DELETE_COMPLETE", 1, [], outcome="slow", method=STORE_IMAGE
-    ),
 }
-
-
-def phases_named(*names: str) -> list[str]:
-    """The phases of these names, of whichever method."""
-    return [name for name in PHASES if name.partition(": ")[2] in names]
 
 
 def new_trial(aws: Aws, phase: Phase) -> Trial:
     """A trial of a phase, with an instance of its own."""
-    instance = phase.method.instance(aws, phase.outcome)
+    instance = phase.method.instance(aws, "complete")
     return Trial(aws, instance=instance, method=phase.method)
