@@ -13,6 +13,7 @@ import pytest
 from tools.audit import audit
 
 HASH = f"--hash=sha256:{'0' * 64}"
+OWN = ("dev", "bench", "uv")
 SKIPPED = "pip-audit: skipped, the advisory service can't be reached\n"
 ADVISORY = {"vulns": [{"id": "PYSEC-2026-1", "summary": "It is open to all.", "affected": []}]}
 
@@ -59,6 +60,16 @@ def test_passes_what_has_no_advisory(
     service: Service, lock: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert audit(["-r", lock]) == 0
+    assert capfd.readouterr() == ("", "No known vulnerabilities found\n")
+
+
+def test_passes_the_lock_files_of_the_project(
+    service: Service, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[2]
+    names = ("functions/requirements.txt", *(f"requirements/{name}.txt" for name in OWN))
+
+    assert audit([argument for name in names for argument in ("-r", str(root / name))]) == 0
     assert capfd.readouterr() == ("", "No known vulnerabilities found\n")
 
 
