@@ -37,6 +37,9 @@ MARK = "made-for"
 _PAUSE = 0.2
 """Seconds between two reads of what is waited for. Each read takes the sandbox 10 ms."""
 
+_PATIENCE = 100
+"""Seconds until what takes seconds is given up, on a machine that has much else to do."""
+
 
 def wait_for(look: Callable[[], Found | None], what: str, patience: float = 60) -> Found:
     """What a look finds, once it finds something; `patience` is in seconds."""
@@ -106,7 +109,12 @@ class SandboxProcess:
             assert process.poll() is None, log.read_text()
             return ready_file.exists() or None
 
-        wait_for(is_ready, "the sandbox")
+        try:
+            wait_for(is_ready, "the sandbox", _PATIENCE)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
         return cls(process, json.loads(ready_file.read_text()), log)
 
     def end(self, with_signal: int = signal.SIGINT) -> int:
@@ -172,13 +180,6 @@ def _end(pid: int, log: Path) -> None:
 class _Busy:
     """The stacks that are in progress, read once for all threads that wait for some of them."""
 
-    _STATUSES = (
-        *("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS"),
-        *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
-        *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
-        "REVIEW_IN_PROGRESS",
-    )
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._read_at = -_PAUSE
@@ -191,13 +192,20 @@ class _Busy:
             if self._read_at < asked_at:
                 time.sleep(max(0.0, self._read_at + _PAUSE - time.monotonic()))
                 self._read_at = time.monotonic()
-                pages = clients.cloudformation.get_paginator("list_stacks").paginate(
-                    StackStatusFilter=self._STATUSES
-                )
-                self._stack_ids = {
-                    stack["StackId"] for page in pages for stack in page["StackSummaries"]
-                }
+                self._stack_ids = _stacks_in_progress(clients)
             return stack_id in self._stack_ids
+
+
+def _stacks_in_progress(clients: Clients) -> set[str]:
+    pages = clients.cloudformation.get_paginator("list_stacks").paginate(
+        StackStatusFilter=[
+            *("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "DELETE_IN_PROGRESS"),
+            *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+            *("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"),
+            "REVIEW_IN_PROGRESS",
+        ]
+    )
+    return {stack["StackId"] for page in pages for stack in page["StackSummaries"]}
 
 
 @dataclass(frozen=True)
@@ -238,7 +246,7 @@ class Aws:
         def rests() -> bool | None:
             return None if self._busy.holds(self.clients, stack_id) else True
 
-        wait_for(rests, f"{stack} to come to rest")
+        wait_for(rests, f"{stack} to come to rest", _PATIENCE)
         return self.stack(stack_id)
 
     def outputs(self, stack: "StackTypeDef") -> dict[str, str]:
