@@ -1,0 +1,79 @@
+"""CONTRIBUTING.md names modules, tests, targets and code that exist, and every module."""
+
+import importlib
+import re
+from operator import attrgetter
+
+import pytest
+
+from sandbox.artifact import REPOSITORY
+
+TEXT = (REPOSITORY / "CONTRIBUTING.md").read_text()
+MODULES = {
+    path.stem
+    for path in (REPOSITORY / "functions" / "instance_bundle").glob("*.py")
+    if path.stem != "__init__"
+}
+QUOTED = set(re.findall(r"`([^`\n]+)`", TEXT))
+"""All that is in backticks."""
+
+
+def paths(*tops: str) -> set[str]:
+    """The files and directories below these top directories."""
+    return {text for text in QUOTED if re.fullmatch(rf"({'|'.join(tops)})/[\w./-]*", text)}
+
+
+def test_each_module_is_on_the_map_with_its_tests() -> None:
+    rows = re.findall(r"^\| `(\w+)\.py` \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
+
+    assert [module for module, _ in rows] == sorted(MODULES)
+    assert [module for module, tests in rows if "`tests/" not in tests] == []
+
+
+def test_each_file_exists() -> None:
+    named = paths("benchmarks", "events", "functions", "sandbox", "tests", "tools")
+
+    assert "tests/unit/test_ledger.py" in named
+    assert {path for path in named if not (REPOSITORY / path).exists()} == set()
+    bare = {text for text in QUOTED if re.fullmatch(r"\w+\.py", text)}
+    assert {name.removesuffix(".py") for name in bare} <= MODULES
+
+
+def test_each_target_of_make_exists() -> None:
+    targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    named = {text.split()[1] for text in QUOTED if text.startswith("make ")}
+
+    assert "check" in named
+    assert named - {*targets} == set()
+
+
+def test_each_tool_exists() -> None:
+    named = re.findall(r"python -m tools\.(\w+)", TEXT)
+
+    assert named
+    assert [tool for tool in named if not (REPOSITORY / "tools" / f"{tool}.py").exists()] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        text
+        for text in QUOTED
+        if re.fullmatch(rf"({'|'.join(MODULES)})(\.\w+)+", text)
+        and not text.endswith((".py", ".json"))
+    ),
+)
+def test_each_part_of_a_module_exists(name: str) -> None:
+    module, _, part = name.partition(".")
+
+    assert attrgetter(part)(importlib.import_module(f"instance_bundle.{module}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    re.findall(r"`(\w+)` in\s+`(tests/[\w/]+\.py)`", TEXT),
+)
+def test_each_name_in_a_test_file_exists(name: str, file: str) -> None:
+    text = (REPOSITORY / file).read_text()
+
+    assert re.search(rf"^ *(def )?{name}\b", text, re.MULTILINE)
