@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
+from moto.sqs.models import Message, SQSBackend
 from samtranslator.yaml_helper import yaml_parse
 
-from instance_bundle import app, aws, last_resort
+from instance_bundle import app, aws, last_resort, messages
 from instance_bundle.ledger import Ledger
 from instance_bundle.settings import settings
 from tests.fixtures import Clock, Context
@@ -38,9 +39,23 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         queue = aws.sqs().create_queue(QueueName="polls")
         monkeypatch.setenv("LEDGER_TABLE", "ledger")
         monkeypatch.setenv("POLL_QUEUE_URL", queue["QueueUrl"])
+        _let_nothing_wait_for_messages(monkeypatch)
         _forget()
         yield
     _forget()
+
+
+def _let_nothing_wait_for_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a receive take what is there at once, and a slow machine not close the window for it."""
+    receive_message = SQSBackend.receive_message
+
+    def receive(
+        backend: SQSBackend, queue: str, count: int, _seconds: int, *others: Any, **named: Any
+    ) -> list[Message]:
+        return receive_message(backend, queue, count, 0, *others, **named)
+
+    monkeypatch.setattr(SQSBackend, "receive_message", receive)
+    monkeypatch.setattr(messages, "WINDOW", 20)
 
 
 @pytest.fixture
