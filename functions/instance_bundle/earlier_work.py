@@ -110,7 +110,7 @@ class EarlierWork:
         """
         location, method = target.location, self._methods.named(target.method)
         if not self._ledger.claim(location, other.key):
-            logger.info("Another resource has the location now", location=location.s3_uri)
+            logger.info("Another resource has the location now", s3_uri=location.s3_uri)
             return
         if seen is None and other.task is not None and method.has_finished(location):
             seen = other.task.completed(self._clock())

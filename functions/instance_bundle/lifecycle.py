@@ -160,7 +160,7 @@ class Lifecycle:
             return self._wait(record, pace.AFTER_FAULT)
         self._ledger.started(record, task)
         count("Started")
-        logger.info("Started", task_id=task.id, location=work.target.location.s3_uri)
+        logger.info("Started", task_id=task.id, s3_uri=work.target.location.s3_uri)
         return self._under_way(record, work, task, pace.SOONEST)
 
     def _take_up(self, record: Record) -> Outcome:

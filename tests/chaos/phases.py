@@ -115,7 +115,7 @@ class Phase:
         world = run.world
         images = world.images.own()
         keys = world.keys(run.bucket)
-        names = [image.name for image in images]
+        names = [image.name or "" for image in images]
         if len(world.images.made) != self.bundles:
             yield f"{len(world.images.made)} images were made, not {self.bundles}"
         if sorted(names) != [f"{stack.name}/{name}" for name in sorted(self.left)]:
@@ -183,8 +183,11 @@ _PHASES: Mapping[str, Phase] = {
     ),
     "delete while created": Phase([CREATE | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []),
     "delete while accepted": Phase(
-        *([CREATE | PATIENT | HANGS, later(12)], [later(15), DELETE]),
-        *("DELETE_COMPLETE", 1, []),
+        [CREATE | PATIENT | HANGS, later(12)],
+        [later(15), DELETE],
+        status="DELETE_COMPLETE",
+        bundles=1,
+        left=[],
     ),
     "roll back": Phase(
         [CREATE, LATER],
@@ -208,7 +211,9 @@ PHASES: Mapping[str, Phase] = {
     "StoreImage: delete while stored": Phase(
         [CREATE | {"seconds": 10, "store_seconds": 30}, later(25)],
         [DELETE],
-        *("DELETE_COMPLETE", 1, []),
+        status="DELETE_COMPLETE",
+        bundles=1,
+        left=[],
         method="StoreImage",
     ),
 }

@@ -63,6 +63,6 @@ def later(seconds: int) -> Step:
 LATER = later(250)
 
 
-def fault(call: str, kind: str, nth: int = 1) -> Step:
-    """A fault that strikes once."""
-    return {"do": "fault", "call": call, "kind": kind, "nth": nth, "times": 1}
+def fault(call: str, kind: str, nth: int = 1, times: int = 1) -> Step:
+    """A fault; it strikes once if not said otherwise."""
+    return {"do": "fault", "call": call, "kind": kind, "nth": nth, "times": times}

@@ -166,7 +166,7 @@ def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(world:
     run = Run(world)
     for step in (CREATE | {"timeout": 3600}, later(2)):
         run.step(step)
-    run.step(fault("dynamodb:UpdateItem", "deny") | {"times": RECEIVES})
+    run.step(fault("dynamodb:UpdateItem", "deny", times=RECEIVES))
     world.come_to_rest()
 
     [stack] = run.stacks

@@ -26,7 +26,7 @@ from tests.chaos.sequence import Run
 from tests.chaos.steps import CREATE, STORES
 from tests.chaos.world import Fault, World, running
 
-MARKS = {"test": (), "faults": pytest.mark.faults, "nightly": pytest.mark.nightly}
+MARKS = {"test": [], "faults": [pytest.mark.faults], "nightly": [pytest.mark.nightly]}
 
 
 @pytest.fixture(scope="module")

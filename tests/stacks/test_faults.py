@@ -14,7 +14,7 @@ BUNDLE, STORE = "BundleInstance: create", "StoreImage: create"
 
 ALWAYS = 100_000
 
-ONE_OF_EACH = [
+ONE_OF_EACH: list[tuple[str, str, str, dict[str, float]]] = [
     (BUNDLE, "ec2:BundleInstance", "kill", {}),
     (BUNDLE, "ec2:BundleInstance", "kill-after", {}),
     (STORE, "ec2:CreateStoreImageTask", "kill-after", {}),

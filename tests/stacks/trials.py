@@ -149,6 +149,9 @@ class Method(Protocol):
     def properties(self, trial: "Trial", bundle: str) -> dict[str, Any]:
         """What makes a bundle of this name, and has another name make another one."""
 
+    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
+        """The properties, with all else of the bundle that can be changed in place."""
+
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """The IDs of the tasks that were started."""
 
@@ -181,6 +184,11 @@ class _BundleInstance:
             "UploadCredentials": trial.aws.ready["secret"],
             **({"Image": image} if self.registers else {}),
         }
+
+    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
+        if not self.registers:
+            return properties
+        return properties | {"Image": properties["Image"] | {"Description": "Amended"}}
 
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """Oldest first."""
@@ -264,6 +272,11 @@ class _StoreImage:
             "Storage": {"S3": {"Bucket": trial.aws.ready["bucket"]}},
             "Image": {"Name": f"{trial.name}/{bundle}", "Tags": tags},
         }
+
+    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
+        image = properties["Image"]
+        tags = [image["Tags"][0], {"Key": "second", "Value": "amended"}]
+        return properties | {"Image": image | {"Description": "Amended", "Tags": tags}}
 
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """EC2 forgets images that are deregistered: those that the function has told of, to the

@@ -252,6 +252,18 @@ def test_another_ami_or_handle_names_the_same_bundle() -> None:
         assert parsed(properties(**other)).naming == parsed(properties()).naming
 
 
+def test_a_bundle_is_named_as_the_ledger_has_it() -> None:
+    """With another text every bundle that there is would be replaced at the next Update."""
+    bundle, image = parsed(properties()), parsed(storing({"Name": "web"}))
+
+    assert bundle.naming == json.dumps(
+        ["BundleInstance", bundle.instance_id, bundle.bucket, False, bundle.prefix]
+    )
+    assert image.naming == json.dumps(
+        ["StoreImage", image.instance_id, image.bucket, False, "web", False]
+    )
+
+
 def test_a_stored_image_is_named_by_its_name_and_its_instances_running_on() -> None:
     namings = [
         parsed(storing(image)).naming

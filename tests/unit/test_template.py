@@ -90,7 +90,9 @@ def made(type_: str) -> dict[str, Any]:
 def test_each_function_that_polls_reach_may_be_invoked_again_and_again() -> None:
     """Lambda stops a chain of a function and a queue at about 16 invocations (Lambda Developer
     Guide, Use Lambda recursive loop detection); destinations count, too."""
-    loops = {name: each.get("RecursiveLoop") for name, each in made("AWS::Lambda::Function").items()}
+    loops = {
+        name: each.get("RecursiveLoop") for name, each in made("AWS::Lambda::Function").items()
+    }
 
     assert loops == {"InstanceBundleFunction": "Allow", "LastResortFunction": "Allow"}
 
