@@ -93,10 +93,10 @@ test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and o
 	@$(PYTEST) $(WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
 
 clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
-	@$(RUN) -m pytest -m clients
+	@$(RUN) -m pytest -m clients tests/clients
 
-faults: $(SET_UP) ## Run whole stacks whose function is killed, and whose calls fail
-	@$(RUN) -m pytest -m "faults and not nightly"
+faults: $(SET_UP) ## Kill the function at each call, and have each call fail: simulated, and with processes
+	@$(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos tests/stacks
 
 # Set SEQUENCES and SEED for another search, REPLAY to run one sequence that was printed.
 SEQUENCES := 2000
@@ -113,8 +113,7 @@ check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all te
 	@$(MAKE) $(SIDE_BY_SIDE) lint scan audit
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-sandbox
-	@$(MAKE) --no-print-directory clients
-	@$(MAKE) --no-print-directory faults
+	@$(MAKE) $(SIDE_BY_SIDE) clients faults
 
 nightly: $(SET_UP) ## Run all of `make check` and all long forms; show a table of the results
 	@$(RUN) -m tools.nightly
@@ -124,6 +123,7 @@ lint: style types templates ## Lint, check types, and lint the templates
 style: $(SET_UP)
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
+	@$(RUN) -m tools.exits functions
 
 types: $(SET_UP)
 	@$(RUN) -m mypy
