@@ -79,7 +79,7 @@ def test_all_that_the_gate_runs_is_run_for_each_change() -> None:
     gate = made("check")
     each_change = [job for job in JOBS.values() if "if" not in job]
 
-    assert any('pytest -m "faults' in command for command in gate)
+    assert any('-m "faults' in command for command in gate)
     assert gate - made(*targets(*each_change)) - commands(*each_change) == set()
 
 
