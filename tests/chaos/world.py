@@ -40,7 +40,6 @@ from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, images, store_tasks
-from sandbox.ec2.image import snapshot_ids
 from sandbox.events_put import EventsPut
 from tests.chaos import handles
 from tests.chaos.images import WorldsImages, portrait
@@ -559,7 +558,6 @@ def running() -> Iterator[World]:
         }
         secret = aws.secretsmanager().create_secret(Name="bundles", SecretString=json.dumps(key))
         world = World(clock, instances, secret["ARN"], _images_of_others(clock))
-        _forget_public_images(world)
         parts.enter_context(world.events_put.watching())
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
@@ -610,18 +608,6 @@ def _images_of_others(clock: time_machine.Traveller) -> WorldsImages:
         tasks=store_tasks.of(ACCOUNT, REGION, time.time),
         foreign={id_: portrait(backend, backend.amis[id_]) for id_ in ids},
     )
-
-
-def _forget_public_images(world: World) -> None:
-    """Take away moto's many images that nothing here is about: each look at images goes over all
-    of them."""
-    backend = world.images.ec2
-    used = {instance.image_id for instance in backend.all_instances()} | world.images.foreign.keys()
-    for image_id in backend.amis.keys() - used:
-        del backend.amis[image_id]
-    kept = [id_ for image_id in used for id_ in snapshot_ids(backend.amis[image_id])]
-    for snapshot_id in backend.snapshots.keys() - set(kept):
-        del backend.snapshots[snapshot_id]
 
 
 def _make_resources() -> None:

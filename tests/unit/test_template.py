@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -181,12 +182,17 @@ def test_a_resource_is_a_star_only_where_ec2_knows_no_other() -> None:
     assert [a for found in stars.values() for a in found if resource_types(a)] == []
 
 
+@cache
+def of_ec2() -> dict[str, Any]:
+    """What the Service Authorization Reference says of EC2, by cfn-lint."""
+    text = files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
+    found: dict[str, Any] = json.loads(text)["ec2"]
+    return found
+
+
 def resource_types(action: str) -> list[str]:
     """The types that an action of EC2's takes (Service Authorization Reference, by cfn-lint)."""
-    text = files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
-    types: list[str] = json.loads(text)["ec2"]["Actions"][action.removeprefix("ec2:").lower()].get(
-        "Resources", []
-    )
+    types: list[str] = of_ec2()["Actions"][action.removeprefix("ec2:").lower()].get("Resources", [])
     return types
 
 
