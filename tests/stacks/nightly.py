@@ -42,9 +42,19 @@ COVERED_BY: Mapping[str, tuple[str, ...]] = {
     f"{STACKS}/test_completion.py::test_an_update_in_place_with_the_same_handle_lets_accepted_work_run_on": (
         f"{UNIT}/test_lifecycle.py::test_an_update_in_place_with_the_handle_of_before_lets_accepted_work_run_on",
     ),
+    f"{STACKS}/test_completion.py::test_accepted_work_of_the_other_method_ends_in_the_same_way": (
+        f"{STACKS}/test_completion.py::test_accepted_work_that_does_not_complete_rolls_back_and_leaves_nothing",
+        f"{STACKS}/test_completion.py::test_a_replacement_with_a_new_handle_removes_the_old_bundle_once_there_is_a_new_one",
+        f"{UNIT}/test_lifecycle.py::test_each_task_is_dealt_with_by_its_own_method",
+        f"{CHAOS}/test_chaos.py::test_paths_that_are_known_to_be_hard_end_right",
+    ),
     f"{STACKS}/test_examples.py::test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_before": (
         f"{STACKS}/test_examples.py::test_the_pipeline_promotes_no_image_that_fails_its_test",
         f"{STACKS}/test_examples.py::test_the_workflow_bundles_nothing_where_the_installation_fails",
+    ),
+    f"{STACKS}/test_store_image.py::test_a_change_of_no_reboot_replaces_the_image": (
+        f"{UNIT}/test_properties.py::test_a_stored_image_is_named_by_its_name_and_its_instances_running_on",
+        f"{STACKS}/test_store_image.py::test_an_image_is_made_stored_changed_and_removed",
     ),
     f"{STACKS}/test_store_image.py::test_on_delete_removes_an_image_whose_object_is_gone": (
         f"{UNIT}/test_store_image.py::test_an_image_can_be_removed_whose_bucket_is_gone",

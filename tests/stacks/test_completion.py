@@ -156,11 +156,9 @@ def test_the_resource_is_there_while_its_work_runs_and_the_condition_hears_of_th
 
 def test_accepted_work_that_does_not_complete_rolls_back_and_leaves_nothing(aws: Aws) -> None:
     side_by_side(
-        *(
-            partial(story, aws, method)
-            for story in (_failure, _overdue, _deleted_while_it_runs)
-            for method in METHODS
-        ),
+        *(partial(_failure, aws, method) for method in METHODS),
+        partial(_overdue, aws, BUNDLE_INSTANCE),
+        partial(_deleted_while_it_runs, aws, STORE_IMAGE),
         partial(_sibling_that_fails, aws),
     )
 
@@ -177,13 +175,20 @@ def test_a_replacement_with_a_new_handle_removes_the_old_bundle_once_there_is_a_
     aws: Aws,
 ) -> None:
     side_by_side(
-        *(
-            partial(story, aws, method)
-            for story in (_replacement, _replacement_whose_work_fails)
-            for method in METHODS
-        ),
+        *(partial(_replacement, aws, method) for method in METHODS),
+        partial(_replacement_whose_work_fails, aws, BUNDLE_INSTANCE),
         partial(_replacement_with_the_handle_of_before, aws),
-        *(partial(_update_in_place_with_a_new_handle, aws, method) for method in METHODS),
+        partial(_update_in_place_with_a_new_handle, aws, STORE_IMAGE),
+    )
+
+
+@pytest.mark.nightly
+def test_accepted_work_of_the_other_method_ends_in_the_same_way(aws: Aws) -> None:
+    side_by_side(
+        partial(_overdue, aws, STORE_IMAGE),
+        partial(_deleted_while_it_runs, aws, BUNDLE_INSTANCE),
+        partial(_replacement_whose_work_fails, aws, STORE_IMAGE),
+        partial(_update_in_place_with_a_new_handle, aws, BUNDLE_INSTANCE),
     )
 
 

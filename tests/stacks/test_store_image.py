@@ -95,14 +95,13 @@ def test_an_image_is_made_stored_changed_and_removed(aws: Aws, template: Templat
         partial(_removal_and_anothers_object, aws, template),
         partial(_description_and_tags, aws, template),
         partial(_change_in_place_that_is_rolled_back, aws, template),
-    )
-
-
-def test_a_change_of_what_names_the_image_replaces_it(aws: Aws, template: Template) -> None:
-    side_by_side(
         partial(_replacement, aws, template, {"Name": "one"}, {"Name": "two"}),
-        partial(_replacement, aws, template, {}, {"NoReboot": True}),
     )
+
+
+@pytest.mark.nightly
+def test_a_change_of_no_reboot_replaces_the_image(aws: Aws, template: Template) -> None:
+    _replacement(aws, template, {}, {"NoReboot": True})
 
 
 def test_an_image_that_does_not_complete_rolls_back_and_leaves_nothing(
@@ -308,6 +307,7 @@ def _change_in_place_that_is_rolled_back(aws: Aws, template: Template) -> None:
 def _replacement(
     aws: Aws, template: Template, first: dict[str, Any], second: dict[str, Any]
 ) -> None:
+    """A change of what names the image replaces it."""
     instance = aws.ebs_instance(**SOON)
 
     def body(image: dict[str, Any]) -> dict[str, Any]:
