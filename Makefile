@@ -30,7 +30,7 @@ LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.1
 # Lock on top of other lock files: at their versions, and without the packages that they have.
 ON_TOP_OF = $(1:%=--constraints %) $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(1))
 
-.PHONY: help setup demo sandbox quick unit test test-sandbox clients faults chaos bench check \
+.PHONY: help setup demo sandbox quick unit test test-sandbox clients faults chaos bench check simulated-faults process-faults \
   nightly lint style types templates scan audit lock clean
 
 help: ## Show this list
@@ -95,8 +95,14 @@ test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and o
 clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
 	@$(RUN) -m pytest -m clients tests/clients
 
-faults: $(SET_UP) ## Kill the function at each call, and have each call fail: simulated, and with processes
-	@$(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos tests/stacks
+faults: simulated-faults process-faults ## Kill the function at each call, and have each call fail
+
+simulated-faults: $(SET_UP)
+	@$(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos
+
+# These need the machine for themselves: what takes too long in them is killed.
+process-faults: $(SET_UP)
+	@$(RUN) -m pytest -m "faults and not nightly" tests/stacks
 
 # Set SEQUENCES and SEED for another search, REPLAY to run one sequence that was printed.
 SEQUENCES := 2000
@@ -113,7 +119,8 @@ check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all te
 	@$(MAKE) $(SIDE_BY_SIDE) lint scan audit
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-sandbox
-	@$(MAKE) $(SIDE_BY_SIDE) clients faults
+	@$(MAKE) $(SIDE_BY_SIDE) clients simulated-faults
+	@$(MAKE) --no-print-directory process-faults
 
 nightly: $(SET_UP) ## Run all of `make check` and all long forms; show a table of the results
 	@$(RUN) -m tools.nightly
