@@ -32,6 +32,9 @@ WINDOWS_EBS_IMAGE = "ami-03cf127a"
 LINUX_EBS_IMAGE = "ami-760aaa0f"
 """Linux with an EBS root."""
 
+AMAZON_LINUX_IMAGE = "ami-03c3da4cfa8e8943a"
+"""The one of the public parameter of Amazon Linux 2023, as moto's Systems Manager has it."""
+
 _logger = logging.getLogger("sandbox")
 
 

@@ -5,7 +5,9 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
 
+from sandbox.artifact import REPOSITORY
 from sandbox.ec2 import api as ec2
 
 from .clients import EC2
@@ -15,6 +17,7 @@ IMAGES = {
     ec2.WINDOWS_EBS_IMAGE: ("windows", "ebs"),
     ec2.WINDOWS_INSTANCE_STORE_IMAGE: ("windows", "instance-store"),
     ec2.LINUX_EBS_IMAGE: (None, "ebs"),
+    ec2.AMAZON_LINUX_IMAGE: (None, "ebs"),
 }
 
 
@@ -23,6 +26,19 @@ def described(client: Any, **asked: Any) -> dict[str, tuple[str | None, str]]:
         image["ImageId"]: (image.get("Platform"), image["RootDeviceType"])
         for image in client.describe_images(**asked)["Images"]
     }
+
+
+@pytest.mark.usefixtures("moved")
+def test_the_image_that_the_examples_name_by_its_parameter_is_one() -> None:
+    template = yaml_parse((REPOSITORY / "examples/pipeline/builder.yaml").read_text())
+    [name] = [
+        parameter["Default"]
+        for parameter in template["Parameters"].values()
+        if parameter["Type"] == "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"
+    ]
+    value = boto3.client("ssm", region_name="us-east-1").get_parameter(Name=name)
+
+    assert value["Parameter"]["Value"] == ec2.AMAZON_LINUX_IMAGE
 
 
 @pytest.mark.usefixtures("moved")
