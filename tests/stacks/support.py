@@ -41,7 +41,7 @@ _PATIENCE = 100
 """Seconds until what takes seconds is given up, on a machine that has much else to do."""
 
 
-def wait_for(look: Callable[[], Found | None], what: str, patience: float = 60) -> Found:
+def wait_for(look: Callable[[], Found | None], what: str, patience: float = 180) -> Found:
     """What a look finds, once it finds something; `patience` is in seconds."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
