@@ -14,6 +14,7 @@ from tests.chaos.matrix import (
     DELIVERIES,
     OF_A_BATCH,
     OF_A_BATCH_MEET,
+    REFUSED,
     TRIALS,
     Trial,
     carry_out,
@@ -49,6 +50,8 @@ def test_a_stack_ends_right_whatever_a_call_meets(world: World, trial: Trial, na
     branches = carry_out(world, name, trial)
 
     assert branches
+    if trial.is_refusal:
+        assert REFUSED.get(name, {}).keys() <= {branch.fault.call for branch in branches}
     assert {str(branch): branch.problems for branch in branches if branch.problems} == {}
 
 

@@ -60,15 +60,13 @@ class Resource:
     instance: str
     name: str = field(default_factory=lambda: f"trial-{uuid.uuid4().hex}")
 
-    def event(self, request_type: str, physical_id: str | None = None) -> Event:
-        stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{self.name}/{uuid.uuid4()}"
-        given = {} if physical_id is None else {"PhysicalResourceId": physical_id}
+    def create(self) -> Event:
         return {
-            "RequestType": request_type,
+            "RequestType": "Create",
             "ServiceToken": self.aws.ready["service_token"],
             "ResponseURL": f"{self.aws.clients.endpoint}/sandbox/responses/{self.name}",
             "StackId": self._stack_id,
-            "RequestId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{stack_id}{request_type}")),
+            "RequestId": str(uuid.uuid4()),
             "LogicalResourceId": "Bundle",
             "ResourceType": "Custom::InstanceBundle",
             "ResourceProperties": {
@@ -78,7 +76,6 @@ class Resource:
                 "Storage": {"S3": {"Bucket": self.aws.ready["bucket"], "Prefix": self.name}},
                 "UploadCredentials": self.aws.ready["secret"],
             },
-            **given,
         }
 
     @property
@@ -168,7 +165,7 @@ def invoke(cloud: Aws, event: Event, nth: int, die: Die) -> int:
 def created(cloud: Aws, **steering: str) -> tuple[Resource, Event]:
     """A Create, of a bundle that is not finished meanwhile."""
     resource = Resource(cloud, cloud.instance(**(steering or {"outcome": "hang"})))
-    return resource, resource.event("Create")
+    return resource, resource.create()
 
 
 def completed(cloud: Aws) -> tuple[Resource, Event]:
