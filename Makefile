@@ -17,6 +17,9 @@ PYTEST := $(RUN) -m pytest --dist worksteal --numprocesses
 # The output of each target stays together, where make can do that.
 SIDE_BY_SIDE := --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
+# Container images often set it, and have Python compile all that it imports in each process.
+unexport PYTHONDONTWRITEBYTECODE
+
 TEMPLATES := template.yaml examples/*.yaml examples/*/*.yaml
 # checkov gets no policies from a platform, sends it no results, and checks for no newer version.
 CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True .venv-checkov/bin/checkov \

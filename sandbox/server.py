@@ -1,6 +1,5 @@
 """The sandbox's server: moto's, with what moto lacks put into it, in one process."""
 
-import functools
 import json
 import logging
 import threading
@@ -8,9 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, cast
-from unittest.mock import patch
 
-from moto.core import responses, utils
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -19,7 +16,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from sandbox import applications, faults, quotas
+from sandbox import applications, faults, quotas, shortcuts
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
@@ -93,9 +90,7 @@ class Server:
 
     def _install(self, parts: ExitStack) -> None:
         parts.callback(self._http.server_close)
-        # moto looks through a service's class in each call.
-        names = functools.cache(utils.method_names_from_class)
-        parts.enter_context(patch.object(responses, "method_names_from_class", names))
+        parts.enter_context(shortcuts.installed())
         parts.enter_context(ec2.install())
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())

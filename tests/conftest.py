@@ -1,6 +1,5 @@
 """What all tests share: AWS's documented example credentials, and no way to a real AWS."""
 
-import functools
 import gc
 import os
 from collections.abc import Iterator
@@ -29,13 +28,12 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _fast_moto() -> Iterator[None]:
     """Have moto do once what is the same in each test, and not do what no test needs."""
-    from moto.core import config, models, responses, utils
+    from moto.core import config, models
+
+    from sandbox import shortcuts
 
     with (
-        # moto looks through a service's class in each call.
-        patch.object(
-            responses, "method_names_from_class", functools.cache(utils.method_names_from_class)
-        ),
+        shortcuts.installed(),
         # Each start of moto registers 2,500 URLs with `requests`, which nothing here calls AWS by.
         patch.object(models, "RESPONSES_METHODS", []),
         # A new session reads the models of AWS's APIs again.

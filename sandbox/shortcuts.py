@@ -1,0 +1,46 @@
+"""What moto works out in each call, and what is the same in each: worked out once."""
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from botocore.model import Shape
+from moto.core import responses, utils
+from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """Have moto remember, as long as the context lasts.
+
+    * the methods of a service's class, which it looks through in each call;
+    * the names by which it looks for a member of an answer in an object. An answer about an
+      instance has a hundred members, with up to ten names each.
+    """
+    with (
+        patch.object(
+            responses, "method_names_from_class", functools.cache(utils.method_names_from_class)
+        ),
+        patch.object(XFormedAttributePicker, "get_possible_keys", _remembering()),
+    ):
+        yield
+
+
+def _remembering() -> Any:
+    names_of = XFormedAttributePicker.get_possible_keys
+    # The shapes are kept with the names, so that no others get their IDs.
+    known: dict[tuple[object, ...], tuple[Shape, Shape | None, tuple[str, ...]]] = {}
+
+    def possible_keys(
+        picker: XFormedAttributePicker, context: AttributePickerContext
+    ) -> tuple[str, ...]:
+        shape, parent = context.shape, getattr(context.shape, "parent", None)
+        about = (type(context.obj), context.key, id(shape), id(parent))
+        found = known.get(about)
+        if found is None:
+            found = known[about] = (shape, parent, tuple(dict.fromkeys(names_of(picker, context))))
+        return found[2]
+
+    return possible_keys
