@@ -126,7 +126,10 @@ def test_what_is_not_executed_is_to_be_reviewed_and_what_fails_is_rolled_back(
     own, name = f"own-{uuid.uuid4().hex[:12]}", f"second-{uuid.uuid4().hex[:8]}"
     sandbox.clients.s3.create_bucket(Bucket=own)
 
-    elsewhere = ("--stack-name", name, "--no-resolve-s3", "--s3-bucket", own)
+    elsewhere = (
+        *("--stack-name", name, "--no-resolve-s3", "--s3-bucket", own),
+        *("--parameter-overrides", f"FunctionName={name}"),
+    )
     said = sam.run(*DEPLOY, *elsewhere, "--no-execute-changeset")
 
     objects = sandbox.clients.s3.list_objects_v2(Bucket=own)["Contents"]

@@ -159,6 +159,28 @@ def test_a_failure_rolls_back_in_reverse_order(sandbox: Sandbox) -> None:
     assert "InvalidBucketName" in sandbox.reason("Bucket", "CREATE_FAILED")
 
 
+def test_a_name_that_a_function_has_is_refused_and_the_rollback_leaves_that_function(
+    sandbox: Sandbox,
+) -> None:
+    there = sandbox.aws("lambda").get_function_configuration(FunctionName="bundler")
+    function = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "FunctionName": "bundler",
+            "Runtime": "python3.13",
+            "Handler": "other.handler",
+            "Role": there["Role"],
+            "Code": {"ZipFile": "handler = print"},
+        },
+    }
+
+    sandbox.finish(json.dumps({"Resources": {"Function": function}}), "ROLLBACK_COMPLETE")
+
+    assert "Function already exist: bundler" in sandbox.reason("Function", "CREATE_FAILED")
+    left = sandbox.aws("lambda").get_function_configuration(FunctionName="bundler")
+    assert left["Handler"] == there["Handler"]
+
+
 @pytest.mark.parametrize(
     ("policy", "last", "left"),
     [("Retain", "DELETE_SKIPPED", 1), ("RetainExceptOnCreate", "DELETE_COMPLETE", 0)],
