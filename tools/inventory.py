@@ -74,7 +74,7 @@ def everything() -> Iterator[Tried]:
             yield from _of_flow(world, name)
     for call in matrix.OF_A_BATCH:
         for kind in matrix.OF_A_BATCH_MEET:
-            yield Tried("BundleInstance: batches", call, kind, SIMULATED, "test")
+            yield Tried("BundleInstance: batches", call, kind, SIMULATED, "faults")
     yield from _of_processes()
 
 
@@ -108,7 +108,8 @@ def _of_flow(world: World, name: str) -> Iterator[Tried]:
     world.on_call = lambda call: struck.extend(fault.call for fault in faults(call))
     flow.play(run)
     world.on_call = None
-    yield from (Tried(f"flow: {name}", call, flow.kind, SIMULATED, "test") for call in struck)
+    for call in struck:
+        yield Tried(f"flow: {name}", call, flow.kind, SIMULATED, flow.command)
 
 
 def _of_processes() -> Iterator[Tried]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from tests.chaos.sequence import Run, Step
 from tests.chaos.steps import (
@@ -33,6 +34,11 @@ class Flow:
     steps: Sequence[Step]
     kind: str
     every: int
+
+    @property
+    def command(self) -> Literal["faults", "nightly"]:
+        """What tries it. The fault matrix kills at each call of the same phases, and sooner."""
+        return "nightly" if self.kind == "kill-after" else "faults"
 
     def faults(self) -> Callable[[str], list[Fault]]:
         """The faults to try at each next call of a run."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from tests.chaos.branches import Branch, explore
 from tests.chaos.phases import PHASES, Call, OwnCalls, Phase
@@ -61,7 +61,7 @@ class Trial:
         phases: the phases.
         is_refusal: AWS refuses the call for good, until the request is answered; so that the phase
             does not end as it would without a fault.
-        is_long: whether only `make nightly` tries it.
+        in_faults: those of the phases that `make faults` tries, too; `make nightly` tries all.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Trial:
     selection: Selection
     phases: tuple[str, ...] = tuple(PHASES)
     is_refusal: bool = False
-    is_long: bool = False
+    in_faults: Collection[str] = tuple(PHASES)
 
     def faults(self, phase: Phase) -> Callable[[str], Iterator[Fault]]:
         """The faults to try at each next call of a run of the phase."""
@@ -91,11 +91,16 @@ class Trial:
 # What is refused to a rollback leaves a stack that CloudFormation can't roll back.
 _REFUSABLE = tuple(name for name in PHASES if "roll back" not in name)
 
-KILLS = Trial("killed after it", ("kill-after",), each_call)
+_MAIN = (
+    *("BundleInstance: create", "BundleInstance: create through a handle"),
+    *("BundleInstance: delete", "StoreImage: create"),
+)
+
+KILLS = Trial("killed after it", ("kill-after",), first_of_each_name)
 KILLED_BEFORE = Trial("killed before it", ("kill",), first_of_each_name)
-FAILS = Trial("fails for a while", PASSING, first_of_each_name)
-HANGS = Trial("hangs", ("hang",), first_of_each_name)
-TWICE = Trial("delivered twice meanwhile", ("twice",), first_of_each_name)
+FAILS = Trial("fails for a while", PASSING, first_of_each_name, in_faults=_MAIN)
+HANGS = Trial("hangs", ("hang",), first_of_each_name, in_faults=_MAIN)
+TWICE = Trial("delivered twice meanwhile", ("twice",), first_of_each_name, in_faults=_MAIN)
 DENIED = Trial(
     "denied",
     ("deny",),
@@ -104,36 +109,25 @@ DENIED = Trial(
     is_refusal=True,
 )
 
-TRIALS = (
-    KILLED_BEFORE,
-    KILLS,
-    FAILS,
-    HANGS,
-    TWICE,
-    DENIED,
-    Trial("each killed before it", ("kill",), each_call, is_long=True),
-    Trial("each fails for a while", PASSING, each_call, is_long=True),
-    Trial("each hangs", ("hang",), each_call, is_long=True),
-    Trial("each delivered twice meanwhile", ("twice",), each_call, is_long=True),
-    Trial(
-        "each denied",
-        ("deny",),
-        each_before_the_answer,
-        phases=_REFUSABLE,
-        is_refusal=True,
-        is_long=True,
-    ),
-)
+_SHORT = (KILLED_BEFORE, KILLS, FAILS, HANGS, TWICE, DENIED)
+
+
+def _at_each_call(trial: Trial) -> Trial:
+    selection = each_before_the_answer if trial.is_refusal else each_call
+    return replace(trial, name=f"each {trial.name}", selection=selection, in_faults=())
+
+
+TRIALS = (*_SHORT, *map(_at_each_call, _SHORT))
 
 IN_EACH_RUN = ("BundleInstance: delete and retain", "StoreImage: delete")
-"""The phases that `make test` tries, too."""
+"""The phases that `make test` tries."""
 
 
 def command(trial: Trial, phase: str) -> str:
     """The first of `make test`, `make faults` and `make nightly` that tries this."""
-    if trial.is_long:
-        return "nightly"
-    return "test" if phase in IN_EACH_RUN else "faults"
+    if phase in IN_EACH_RUN and trial.in_faults:
+        return "test"
+    return "faults" if phase in trial.in_faults else "nightly"
 
 
 REFUSED: Mapping[str, Mapping[str, str]] = {

@@ -27,6 +27,8 @@ from tests.chaos.steps import (
 )
 from tests.chaos.world import EVENTS_PUT, RECEIVES, VISIBILITY_SECONDS, World, running
 
+NIGHTLY = pytest.mark.nightly
+
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
@@ -35,7 +37,7 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", [0, 6, 8])
 def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
     run_state_machine_as_test(
         seed(number)(machine(world)), settings=search(8, steps=12, shrink=False)
@@ -146,9 +148,12 @@ def test_paths_that_are_known_to_be_hard_end_right(world: World, steps: list[Ste
     assert world.violations == []
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=getattr(pytest.mark, flow.command)) for name, flow in FLOWS.items()],
+)
 @pytest.mark.timeout(600)
-def test_a_kill_after_any_call_breaks_no_promise(world: World, name: str) -> None:
+def test_a_fault_at_any_call_breaks_no_promise(world: World, name: str) -> None:
     flow = FLOWS[name]
     run = Run(world)
     for step in flow.steps[:-1]:
@@ -181,11 +186,12 @@ def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(world:
 @pytest.mark.parametrize(
     ("bundle", "faults"),
     [
-        (REGISTERS | {"seconds": 10800}, []),
-        (STORES | {"store_seconds": 10800}, []),
-        (REGISTERS | {"seconds": 10800}, [fault("*", "kill", 500)]),
+        pytest.param(REGISTERS | {"seconds": 10800}, [], id="bundled", marks=NIGHTLY),
+        pytest.param(STORES | {"store_seconds": 10800}, [], id="stored", marks=NIGHTLY),
+        pytest.param(
+            REGISTERS | {"seconds": 10800}, [fault("*", "kill", 500)], id="bundled, with a crash"
+        ),
     ],
-    ids=["bundled", "stored", "bundled, with a crash"],
 )
 def test_a_three_hour_task_completes_through_its_handle(
     world: World, bundle: dict[str, Any], faults: list[dict[str, Any]]

@@ -50,7 +50,11 @@ COVERED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     f"{STACKS}/test_examples.py::test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_before": (
         f"{STACKS}/test_examples.py::test_the_pipeline_promotes_no_image_that_fails_its_test",
-        f"{STACKS}/test_examples.py::test_the_workflow_bundles_nothing_where_the_installation_fails",
+        f"{STACKS}/test_examples.py::test_the_workflow_promotes_an_image_that_passes_its_test",
+    ),
+    f"{STACKS}/test_examples.py::test_the_workflow_bundles_nothing_where_the_installation_fails": (
+        f"{STACKS}/test_examples.py::test_the_pipeline_promotes_no_image_that_fails_its_test",
+        f"{STACKS}/test_examples.py::test_the_workflow_promotes_an_image_that_passes_its_test",
     ),
     f"{STACKS}/test_store_image.py::test_a_change_of_no_reboot_replaces_the_image": (
         f"{UNIT}/test_properties.py::test_a_stored_image_is_named_by_its_name_and_its_instances_running_on",

@@ -45,12 +45,31 @@ def test_the_demo_ends_with_the_bundles_id_and_place() -> None:
     assert "\x1b" not in demo.stdout
 
 
+def assert_ready(ready: dict[str, str], clients: Clients) -> None:
+    """The ready file tells what there is."""
+    instances = clients.ec2.describe_instances(
+        InstanceIds=[ready["instance_id"], ready["ebs_instance_id"]]
+    )
+    kinds = {
+        instance["InstanceId"]: (instance["RootDeviceType"], instance["State"]["Name"])
+        for reservation in instances["Reservations"]
+        for instance in reservation["Instances"]
+    }
+    assert kinds == {
+        ready["instance_id"]: ("instance-store", "running"),
+        ready["ebs_instance_id"]: ("ebs", "running"),
+    }
+    assert clients.s3.list_objects_v2(Bucket=ready["bucket"])["KeyCount"] == 0
+    assert ready["service_token"].startswith("arn:aws:lambda:us-east-1:")
+
+
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_sandbox_and_leaves_no_process(
+def test_a_sandbox_tells_what_there_is_and_a_signal_ends_it_with_all_its_processes(
     tmp_path: Path, with_signal: signal.Signals
 ) -> None:
     sandbox = SandboxProcess.start(tmp_path)
     clients = Clients(sandbox.ready["endpoint"])
+    assert_ready(sandbox.ready, clients)
     clients.functions.invoke(FunctionName=sandbox.ready["service_token"], Payload=b"{}")
     started = children(sandbox.process.pid)
 
@@ -61,28 +80,6 @@ def test_a_signal_ends_the_sandbox_and_leaves_no_process(
     usage = sandbox.log.read_text()
     assert f"AWS_ENDPOINT_URL={sandbox.ready['endpoint']}" in usage
     assert "Traceback" not in usage
-
-
-def test_the_ready_file_tells_what_there_is(tmp_path: Path) -> None:
-    sandbox = SandboxProcess.start(tmp_path)
-    try:
-        clients = Clients(sandbox.ready["endpoint"])
-        instances = clients.ec2.describe_instances(
-            InstanceIds=[sandbox.ready["instance_id"], sandbox.ready["ebs_instance_id"]]
-        )
-        kinds = {
-            instance["InstanceId"]: (instance["RootDeviceType"], instance["State"]["Name"])
-            for reservation in instances["Reservations"]
-            for instance in reservation["Instances"]
-        }
-        assert kinds == {
-            sandbox.ready["instance_id"]: ("instance-store", "running"),
-            sandbox.ready["ebs_instance_id"]: ("ebs", "running"),
-        }
-        assert clients.s3.list_objects_v2(Bucket=sandbox.ready["bucket"])["KeyCount"] == 0
-        assert sandbox.ready["service_token"].startswith("arn:aws:lambda:us-east-1:")
-    finally:
-        sandbox.end()
 
 
 def test_a_port_in_use_is_named_with_what_to_do() -> None:

@@ -434,6 +434,7 @@ def test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_be
     deleted(aws, promoted, f"{base.name}-role")
 
 
+@pytest.mark.nightly
 @MANY_COMMANDS
 def test_the_workflow_bundles_nothing_where_the_installation_fails(aws: Aws, base: Base) -> None:
     deploy_role(aws, base)
