@@ -12,7 +12,8 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/uv.txt)
 
 # The unit tests keep a core each busy. Whole stacks wait often, so that more run side by side.
 UNIT_WORKERS := logical
-WORKERS := 3
+SANDBOX_WORKERS := 3
+WORKERS := 5
 PYTEST := $(RUN) -m pytest --dist worksteal --numprocesses
 # The output of each target stays together, where make can do that.
 SIDE_BY_SIDE := --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
@@ -93,7 +94,7 @@ test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a shor
 	  tests/unit tests/properties tests/chaos tests/stacks
 
 test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and of the audit
-	@$(PYTEST) $(WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
+	@$(PYTEST) $(SANDBOX_WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
 
 clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
 	@$(RUN) -m pytest -m clients tests/clients
@@ -122,8 +123,7 @@ check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all te
 	@$(MAKE) $(SIDE_BY_SIDE) lint scan audit
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-sandbox
-	@$(MAKE) --no-print-directory clients
-	@$(MAKE) --no-print-directory simulated-faults
+	@PYTEST_XDIST_AUTO_NUM_WORKERS=1 $(MAKE) $(SIDE_BY_SIDE) clients simulated-faults
 	@$(MAKE) --no-print-directory process-faults
 
 nightly: $(SET_UP) ## Run all of `make check` and all long forms; show a table of the results

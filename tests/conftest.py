@@ -3,6 +3,8 @@
 import gc
 import os
 from collections.abc import Iterator
+from operator import itemgetter
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -19,8 +21,24 @@ for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
     os.environ.pop(name, None)
 
 
+STACKS, UNIT = (Path(__file__).parent / name for name in ("stacks", "unit"))
+
 # What is imported stays for good, half a million objects: the garbage collector leaves it out.
 gc.disable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread whole stacks, which mostly wait, among unit tests, which keep a core busy."""
+    of_stacks = [item for item in items if STACKS in item.path.parents]
+    of_units = [item for item in items if UNIT in item.path.parents]
+    if of_stacks and of_units:
+        others = [item for item in items if not {STACKS, UNIT} & {*item.path.parents}]
+        by_share = [
+            (place / len(kind), item)
+            for kind in (of_stacks, of_units)
+            for place, item in enumerate(kind)
+        ]
+        items[:] = [*others, *(item for _, item in sorted(by_share, key=itemgetter(0)))]
 
 
 def pytest_collection_finish() -> None:

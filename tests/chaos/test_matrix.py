@@ -1,6 +1,6 @@
 """The fault matrix: in each phase of a stack's life, each call meets each kind of fault.
 
-Two phases are part of `make test`. `make faults` has kills, refusals and double deliveries in all
+One phase is part of `make test`. `make faults` has kills, refusals and double deliveries in all
 phases, and the other kinds in those that most stacks go through. `make nightly` has all kinds in
 all phases, and strikes each call, not the first of its name alone.
 """
