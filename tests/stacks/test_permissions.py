@@ -502,11 +502,12 @@ def tagged(trial: Trial) -> Trial:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_full_run_calls_what_the_policies_allow_and_all_of_it(full: Aws) -> None:
     """Everything that the code can call is called, by crashes of all kinds and after them."""
     hurry(full)
-    deletes_itself = _redeliver_a_batch(full)
+    # Whether two polls come in one batch, chance decides.
+    deletes_itself = any(_redeliver_a_batch(full) for _ in range(5))
     problems = _go_through_everything(full)
     wait_for_empty_queues(full)
     made = calls(full)
