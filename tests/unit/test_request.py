@@ -56,6 +56,24 @@ def test_what_is_no_request_is_refused_by_the_member_that_is_wrong(event: Any, n
         Request.parse(event)
 
 
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        *(("StackId", 1024), ("LogicalResourceId", 255), ("RequestId", 128)),
+        ("PhysicalResourceId", 1000),
+    ],
+)
+def test_what_is_too_long_for_the_ledger_is_refused_and_nothing_shorter(
+    name: str, longest: int
+) -> None:
+    Request.parse(EVENT | {name: "x" * longest})
+    Request.parse(EVENT | {name: "ä" * (longest // 2)})
+
+    for too_long in ("x" * (longest + 1), "ä" * (longest // 2 + 1)):
+        with pytest.raises(InvalidEvent, match=f"{name}: .* has {longest} bytes at most"):
+            Request.parse(EVENT | {name: too_long})
+
+
 OTHER_HANDLE = HANDLE.replace("Handle1", "Handle2")
 
 
