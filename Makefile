@@ -123,7 +123,7 @@ check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all te
 	@$(MAKE) $(SIDE_BY_SIDE) lint scan audit
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-sandbox
-	@$(MAKE) $(SIDE_BY_SIDE) clients simulated-faults
+	@PYTEST_XDIST_AUTO_NUM_WORKERS=1 $(MAKE) $(SIDE_BY_SIDE) clients simulated-faults
 	@$(MAKE) --no-print-directory process-faults
 
 nightly: $(SET_UP) ## Run all of `make check` and all long forms; show a table of the results
