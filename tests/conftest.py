@@ -3,7 +3,6 @@
 import gc
 import os
 from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
 from unittest.mock import patch
 
@@ -28,17 +27,20 @@ gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spread whole stacks, which mostly wait, among unit tests, which keep a core busy."""
+    """Spread whole stacks, which mostly wait, among unit tests, which keep a core busy.
+
+    The tests of a file stay together: they share what it sets up.
+    """
     of_stacks = [item for item in items if STACKS in item.path.parents]
     of_units = [item for item in items if UNIT in item.path.parents]
-    if of_stacks and of_units:
-        others = [item for item in items if not {STACKS, UNIT} & {*item.path.parents}]
-        by_share = [
-            (place / len(kind), item)
-            for kind in (of_stacks, of_units)
-            for place, item in enumerate(kind)
-        ]
-        items[:] = [*others, *(item for _, item in sorted(by_share, key=itemgetter(0)))]
+    if not (of_stacks and of_units):
+        return
+    shares: dict[Path, float] = {}
+    for kind in (of_stacks, of_units):
+        for place, item in enumerate(kind):
+            shares.setdefault(item.path, place / len(kind))
+    others = [item for item in items if item.path not in shares]
+    items[:] = [*others, *sorted([*of_stacks, *of_units], key=lambda item: shares[item.path])]
 
 
 def pytest_collection_finish() -> None:

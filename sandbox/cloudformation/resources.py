@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from moto.awslambda.models import lambda_backends
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 from moto.cloudformation.parsing import generate_resource_name
 from moto.core.common_models import CloudFormationModel
@@ -21,6 +22,7 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
+from moto.sqs.models import sqs_backends
 from moto.utilities.utils import get_partition
 
 from sandbox.cloudformation import (
@@ -182,6 +184,8 @@ class ModelledResources:
     def _create(self, order: Order) -> Made:
         model = _model(order)
         name = _name(order, model)
+        if _is_taken(order, name):
+            raise _AlreadyExists(order, name)
         resource: Any = model.create_from_cloudformation_json(
             name,
             _declared(order, name),
@@ -273,6 +277,30 @@ def _name(order: Order, model: type[CloudFormationModel], made: Made | None = No
     if made and adaptation.keeps_name(order.type) and name_type not in made.order.properties:
         return str(_resource(made).name)
     return generated_id(order)
+
+
+class _AlreadyExists(Exception):
+    """A create handler fails with this code where the resource is there already (CloudFormation CLI
+    User Guide, Contract tests for resource types)."""
+
+    code = "AlreadyExists"
+
+    def __init__(self, order: Order, name: str) -> None:
+        super().__init__(
+            f"Resource of type '{order.type}' with identifier '{name}' already exists."
+        )
+
+
+def _is_taken(order: Order, name: str) -> bool:
+    """Whether another resource has the name, where moto would take that one for the new one. A
+    rollback would then delete it."""
+    match order.type:
+        case "AWS::Lambda::Function":
+            functions = lambda_backends[order.account][order.region].list_functions()
+            return any(function.function_name == name for function in functions)
+        case "AWS::SQS::Queue":
+            return name in sqs_backends[order.account][order.region].queues
+    return False
 
 
 def _declared(order: Order, name: str) -> dict[str, Any]:

@@ -26,11 +26,7 @@ from typing import Any, ClassVar
 from unittest.mock import patch
 
 from moto.awslambda import models as moto_lambda
-from moto.awslambda.exceptions import (
-    FunctionAlreadyExists,
-    LambdaClientError,
-    UnknownFunctionException,
-)
+from moto.awslambda.exceptions import LambdaClientError, UnknownFunctionException
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.cloudformation import parsing as moto_cloudformation
@@ -448,9 +444,6 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
         region_name: str,
         **kwargs: Any,
     ) -> LambdaFunction:
-        # moto would put the new one in its place, and a rollback would delete both.
-        if _exists(resource_name, account_id, region_name):
-            raise FunctionAlreadyExists(resource_name)
         function = super().create_from_cloudformation_json(
             resource_name, cloudformation_json, account_id, region_name, **kwargs
         )
@@ -612,14 +605,6 @@ def logging_config_of(function: LambdaFunction) -> dict[str, str]:
     if given.get("LogFormat") == "JSON":
         defaults |= {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
     return {**defaults, **given}
-
-
-def _exists(name: str, account_id: str, region: str) -> bool:
-    try:
-        get_backend(account_id, region).get_function(name)
-    except UnknownFunctionException:
-        return False
-    return True
 
 
 def _concurrency_limit(function: LambdaFunction, default: int) -> int:

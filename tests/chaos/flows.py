@@ -37,7 +37,7 @@ class Flow:
 
     @property
     def command(self) -> Literal["faults", "nightly"]:
-        """What tries it. The fault matrix kills at each call of the same phases, and sooner."""
+        """What tries it. In the same phases, the fault matrix of `make faults` kills."""
         return "nightly" if self.kind == "kill-after" else "faults"
 
     def faults(self) -> Callable[[str], list[Fault]]:

@@ -159,26 +159,41 @@ def test_a_failure_rolls_back_in_reverse_order(sandbox: Sandbox) -> None:
     assert "InvalidBucketName" in sandbox.reason("Bucket", "CREATE_FAILED")
 
 
-def test_a_name_that_a_function_has_is_refused_and_the_rollback_leaves_that_function(
-    sandbox: Sandbox,
+NAMED: dict[str, dict[str, Any]] = {
+    "AWS::DynamoDB::Table": {
+        "TableName": "taken",
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "key", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "key", "AttributeType": "S"}],
+    },
+    "AWS::IAM::Role": {"RoleName": "taken", "AssumeRolePolicyDocument": {}},
+    "AWS::Lambda::Function": {
+        "FunctionName": "taken",
+        "Runtime": "python3.13",
+        "Handler": "index.handler",
+        "Role": f"arn:aws:iam::{ACCOUNT}:role/bundler",
+        "Code": {"ZipFile": "handler = print"},
+    },
+    "AWS::Logs::LogGroup": {"LogGroupName": "taken"},
+    "AWS::S3::Bucket": {"BucketName": "taken"},
+    "AWS::SQS::Queue": {"QueueName": "taken"},
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_a_name_that_is_taken_is_refused_and_the_rollback_leaves_what_has_it(
+    sandbox: Sandbox, kind: str
 ) -> None:
-    there = sandbox.aws("lambda").get_function_configuration(FunctionName="bundler")
-    function = {
-        "Type": "AWS::Lambda::Function",
-        "Properties": {
-            "FunctionName": "bundler",
-            "Runtime": "python3.13",
-            "Handler": "other.handler",
-            "Role": there["Role"],
-            "Code": {"ZipFile": "handler = print"},
-        },
-    }
+    body = json.dumps({"Resources": {"Named": {"Type": kind, "Properties": NAMED[kind]}}})
+    named = {"Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    sandbox.finish(body, "CREATE_COMPLETE", "first", **named)
 
-    sandbox.finish(json.dumps({"Resources": {"Function": function}}), "ROLLBACK_COMPLETE")
+    sandbox.finish(body, "ROLLBACK_COMPLETE", "second", **named)
 
-    assert "Function already exist: bundler" in sandbox.reason("Function", "CREATE_FAILED")
-    left = sandbox.aws("lambda").get_function_configuration(FunctionName="bundler")
-    assert left["Handler"] == there["Handler"]
+    assert sandbox.reason("Named", "CREATE_FAILED", "second")
+    sandbox.delete("second")
+    # It is there: its name is taken as before.
+    sandbox.finish(body, "ROLLBACK_COMPLETE", "third", **named)
 
 
 @pytest.mark.parametrize(
