@@ -144,10 +144,10 @@ class Machines:
 
     def boot(self) -> None:
         """Boot the machines that have not booted yet."""
-        found = self.aws.clients.ec2.describe_instances(
+        pages = self.aws.clients.ec2.get_paginator("describe_instances").paginate(
             Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
         )
-        for reservation in found["Reservations"]:
+        for reservation in (each for page in pages for each in page["Reservations"]):
             for instance in reservation["Instances"]:
                 if instance["InstanceId"] not in self.said and self._is_ours(instance):
                     self.said[instance["InstanceId"]] = self._run(instance)
