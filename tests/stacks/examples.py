@@ -144,17 +144,17 @@ class Machines:
 
     def boot(self) -> None:
         """Boot the machines that have not booted yet."""
-        pages = self.aws.clients.ec2.get_paginator("describe_instances").paginate(
-            Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+        # By tags: an answer has a hundred instances at most, and other tests run more.
+        found = self.aws.clients.ec2.describe_instances(
+            Filters=[
+                {"Name": "instance-state-name", "Values": ["running"]},
+                {"Name": "tag:aws:cloudformation:stack-name", "Values": [f"{self.stacks}*"]},
+            ]
         )
-        for reservation in (each for page in pages for each in page["Reservations"]):
+        for reservation in found["Reservations"]:
             for instance in reservation["Instances"]:
-                if instance["InstanceId"] not in self.said and self._is_ours(instance):
+                if instance["InstanceId"] not in self.said:
                     self.said[instance["InstanceId"]] = self._run(instance)
-
-    def _is_ours(self, instance: "InstanceTypeDef") -> bool:
-        tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}
-        return tags.get("aws:cloudformation:stack-name", "").startswith(self.stacks)
 
     def _run(self, instance: "InstanceTypeDef") -> str:
         disk = self._disk(instance)
