@@ -13,7 +13,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/uv.txt)
 # The unit tests keep a core each busy. Whole stacks wait often, so that more run side by side.
 UNIT_WORKERS := logical
 SANDBOX_WORKERS := 3
-WORKERS := 5
+WORKERS := 4
 PYTEST := $(RUN) -m pytest --dist worksteal --numprocesses
 # The output of each target stays together, where make can do that.
 SIDE_BY_SIDE := --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)

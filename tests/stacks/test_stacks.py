@@ -193,11 +193,11 @@ def _task_that_hangs(aws: Aws, template: Template) -> None:
     """It is given up before CloudFormation gives up."""
     instance = aws.instance(outcome="hang")
 
-    stack_id = aws.create_stack(template(instance, "hanging/web", ServiceTimeout="15"))
+    stack_id = aws.create_stack(template(instance, "hanging/web", ServiceTimeout="40"))
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     reason = aws.failure(stack_id)
-    assert "Not complete within ServiceTimeout (15 s): task bun-" in reason
+    assert "Not complete within ServiceTimeout (40 s): task bun-" in reason
     assert [task["State"] for task in aws.tasks(instance)] == ["failed"]
 
 

@@ -385,11 +385,11 @@ def _deleted_while_its_image_is_stored(aws: Aws, template: Template) -> None:
 def _image_that_hangs(aws: Aws, template: Template) -> None:
     instance = aws.ebs_instance(image_outcome="hang")
 
-    stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="10"))
+    stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="40"))
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE", aws.events(stack_id)
     reason = aws.failure(stack_id)
-    assert "Not complete within ServiceTimeout (10 s): task ami-" in reason
+    assert "Not complete within ServiceTimeout (40 s): task ami-" in reason
     assert There.of(aws, instance) == NOTHING
 
 
@@ -397,7 +397,7 @@ def _store_task_that_hangs(aws: Aws, template: Template) -> None:
     """It fails the deletion, which names what is left."""
     instance = aws.ebs_instance(image_seconds="1", store_outcome="hang")
 
-    stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="15"))
+    stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="40"))
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_FAILED"
     [image] = aws.images(instance)
@@ -407,7 +407,7 @@ def _store_task_that_hangs(aws: Aws, template: Template) -> None:
         for event in aws.events(stack_id)
         if event["LogicalResourceId"] == "Bundle" and event["ResourceStatus"] == "DELETE_FAILED"
     ]
-    assert f"Not ended within ServiceTimeout (15 s): task {image['ImageId']} is storing" in reason
+    assert f"Not ended within ServiceTimeout (40 s): task {image['ImageId']} is storing" in reason
 
 
 def _wrong_kind(aws: Aws, template: Template, method: str) -> None:
