@@ -14,9 +14,11 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/uv.txt)
 UNIT_WORKERS := logical
 SANDBOX_WORKERS := 3
 WORKERS := 4
+# What takes too long in a process that meets a fault is killed: few are side by side.
+FAULT_WORKERS := 2
 PYTEST := $(RUN) -m pytest --dist worksteal --numprocesses
 # The output of each target stays together, where make can do that.
-SIDE_BY_SIDE := --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+SIDE_BY_SIDE := --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
 # Container images often set it, and have Python compile all that it imports in each process.
 unexport PYTHONDONTWRITEBYTECODE
@@ -84,7 +86,7 @@ sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1:4580 (HOST, PORT), with the applica
 	@$(RUN) -m sandbox serve --host $(HOST) --port $(PORT)
 
 quick: $(SET_UP) ## After each edit: lint, check types, and run the unit and property tests
-	@$(MAKE) $(SIDE_BY_SIDE) unit types style templates
+	@$(MAKE) $(SIDE_BY_SIDE) --jobs 2 unit types style templates
 
 unit: $(SET_UP) ## Run the unit and property tests
 	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" tests/unit tests/properties
@@ -101,12 +103,12 @@ clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS C
 
 faults: simulated-faults process-faults ## Kill the function at each call, and have each call fail
 
+# They take what the rest leaves of the cores: their clock is simulated.
 simulated-faults: $(SET_UP)
-	@$(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos
+	@nice -n 19 $(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos
 
-# These need the machine for themselves: what takes too long in them is killed.
 process-faults: $(SET_UP)
-	@$(RUN) -m pytest -m "faults and not nightly" tests/stacks
+	@$(PYTEST) $(FAULT_WORKERS) -m "faults and not nightly" tests/stacks
 
 # Set SEQUENCES and SEED for another search, REPLAY to run one sequence that was printed.
 SEQUENCES := 2000
@@ -120,11 +122,15 @@ bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost beside the altern
 	@PYTHONPATH=functions .venv-bench/bin/python -m benchmarks
 
 check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all tests but the nightly ones
-	@$(MAKE) $(SIDE_BY_SIDE) lint scan audit
-	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory test-sandbox
-	@PYTEST_XDIST_AUTO_NUM_WORKERS=1 $(MAKE) $(SIDE_BY_SIDE) clients simulated-faults
-	@$(MAKE) --no-print-directory process-faults
+	@echo "The output of each part follows when the part has ended; the longest takes minutes"
+	@$(MAKE) $(SIDE_BY_SIDE) --jobs 3 IN_ORDER=1 simulated-faults clients process-faults
+
+# One after the other, and beside them the simulated faults.
+ifdef IN_ORDER
+clients process-faults: | test-sandbox
+test-sandbox: | test
+test: | lint scan audit
+endif
 
 nightly: $(SET_UP) ## Run all of `make check` and all long forms; show a table of the results
 	@$(RUN) -m tools.nightly
