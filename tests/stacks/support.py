@@ -34,8 +34,9 @@ MARK = "made-for"
 """The key of a tag by which a test knows its images, their snapshots and their objects."""
 
 
-_PAUSE = 0.2
-"""Seconds between two reads of what is waited for. Each read takes the sandbox 10 ms."""
+_PAUSE, _LONGEST_PAUSE = 0.2, 1.0
+"""Seconds between two reads of what is waited for: the longer it takes, the fewer. Each read takes
+the sandbox 10 ms."""
 
 _PATIENCE = 100
 """Seconds until what takes seconds is given up, on a machine that has much else to do."""
@@ -43,12 +44,12 @@ _PATIENCE = 100
 
 def wait_for(look: Callable[[], Found | None], what: str, patience: float = 180) -> Found:
     """What a look finds, once it finds something; `patience` is in seconds."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < patience:
         found = look()
         if found is not None:
             return found
-        time.sleep(_PAUSE)
+        time.sleep(max(_PAUSE, min(waited / 10, _LONGEST_PAUSE)))
     raise AssertionError(f"waited {patience:.0f} s for {what}")
 
 
