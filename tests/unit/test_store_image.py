@@ -439,7 +439,7 @@ def test_progress_never_runs_backwards(
     task = method.start(asked)
     shown = [task.progress]
     while task.phase == "running":
-        clock.now += 0.5
+        clock.now += 1
         task = seen(method, task)
         shown.append(task.progress)
         task = advance(method, asked, task)
