@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, cast
 
+from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -43,7 +44,7 @@ _RETRY_DELAYS = (1.0, 2.0)
 
 
 class Server:
-    """AWS on this machine, from entering the context to leaving it.
+    """AWS on this machine, empty at first, from entering the context to leaving it.
 
     Beside AWS's own APIs it answers
 
@@ -89,6 +90,7 @@ class Server:
         self._parts.close()
 
     def _install(self, parts: ExitStack) -> None:
+        BackendDict.reset()
         parts.callback(self._http.server_close)
         parts.enter_context(shortcuts.installed())
         parts.enter_context(ec2.install())

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from sandbox.cloudformation import api as cloudformation
+from tests.moto_server import moto_server
 from tests.sandbox.cloudformation.support import Sandbox, eventually, zipped
 
 if TYPE_CHECKING:
@@ -278,19 +277,13 @@ def test_an_invalid_serverless_document_is_refused(sandbox: Sandbox) -> None:
 @pytest.fixture
 def served() -> Iterator[CloudFormationClient]:
     """CloudFormation behind moto's server, installed before the server serves."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    stacks = cloudformation.install(lambda: endpoint)
-    session = boto3.Session(region_name="us-east-1")
-    client = session.client("cloudformation", endpoint_url=endpoint)
-    yield client
-    client.close()
-    with urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"") as answer:  # noqa: S310
-        answer.read()
-    stacks.close()
-    server.stop()
+    with moto_server() as endpoint:
+        stacks = cloudformation.install(lambda: endpoint)
+        session = boto3.Session(region_name="us-east-1")
+        client = session.client("cloudformation", endpoint_url=endpoint)
+        yield client
+        client.close()
+        stacks.close()
 
 
 def test_stacks_run_behind_motos_server(served: CloudFormationClient) -> None:

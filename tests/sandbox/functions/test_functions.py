@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from moto.server import ThreadedMotoServer
 
 from sandbox.functions import service as lambda_functions
 from tests.fixtures import Clock
+from tests.moto_server import moto_server
 from tests.sandbox.functions.conftest import Account, is_running, package, wait_for
 
 Deploy = Callable[..., str]
@@ -318,19 +318,16 @@ def test_cloudformation_makes_functions_with_all_that_runs_them(account: Account
 
 
 def test_a_function_calls_the_server_that_runs_it(tmp_path: Path) -> None:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    account = Account(tmp_path, f"http://{host}:{port}")
-    service = lambda_functions.install({"AWS_ENDPOINT_URL": str(account.endpoint)}, account.log)
-    try:
-        account.client("sqs").create_queue(QueueName="seen")
-        account.deploy("list_queues")
-        [url] = account.invoke()["Payload"]["QueueUrls"]
-        assert url.endswith("/seen")
-    finally:
-        service.close()
-        server.stop()
+    with moto_server() as endpoint:
+        account = Account(tmp_path, endpoint)
+        service = lambda_functions.install({"AWS_ENDPOINT_URL": endpoint}, account.log)
+        try:
+            account.client("sqs").create_queue(QueueName="seen")
+            account.deploy("list_queues")
+            [url] = account.invoke()["Payload"]["QueueUrls"]
+            assert url.endswith("/seen")
+        finally:
+            service.close()
 
 
 def test_close_leaves_nothing_behind_even_while_a_function_runs(
