@@ -123,11 +123,12 @@ bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost beside the altern
 
 check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all tests but the nightly ones
 	@echo "The output of each part follows when the part has ended; the longest takes minutes"
-	@$(MAKE) $(SIDE_BY_SIDE) --jobs 3 IN_ORDER=1 simulated-faults clients process-faults
+	@$(MAKE) $(SIDE_BY_SIDE) --jobs 2 IN_ORDER=1 simulated-faults clients process-faults
 
 # One after the other, and beside them the simulated faults.
 ifdef IN_ORDER
-clients process-faults: | test-sandbox
+process-faults: | clients
+clients: | test-sandbox
 test-sandbox: | test
 test: | lint scan audit
 endif
