@@ -1,18 +1,13 @@
 """What the sandbox's server, and moto's own, begin with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
 
 import pytest
 
 from sandbox.clients import Clients
 from sandbox.server import Server
 from tests.moto_server import moto_server
-
-
-class Serving(Protocol):
-    def __call__(self) -> AbstractContextManager[str]: ...
 
 
 @contextmanager
@@ -22,7 +17,9 @@ def sandbox_server() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("serving", [sandbox_server, moto_server])
-def test_a_server_begins_empty_whatever_one_before_it_left(serving: Serving) -> None:
+def test_a_server_begins_empty_whatever_one_before_it_left(
+    serving: Callable[[], AbstractContextManager[str]],
+) -> None:
     for _ in range(2):
         with serving() as endpoint:
             sqs = Clients(endpoint).client("sqs")

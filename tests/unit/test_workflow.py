@@ -60,7 +60,7 @@ def made(*goals: str) -> set[str]:
     )
     assert done.returncode == 0, done.stderr
     # What make says itself, and what it starts makes with, begins with its name.
-    of_make = re.compile(r"(\w+=\S* )*(\S*/)?make\b|echo ")
+    of_make = re.compile(r'(\w+=\S* )*(\S*/)?make\b|echo "[^"]*"$')
     return {line for line in done.stdout.splitlines() if not of_make.match(line)}
 
 
