@@ -107,8 +107,9 @@ faults: simulated-faults process-faults ## Kill the function at each call, and h
 simulated-faults: $(SET_UP)
 	@nice -n 19 $(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos
 
+# The tests of a file share a long run of stacks; no other worker takes some of them.
 process-faults: $(SET_UP)
-	@$(PYTEST) $(FAULT_WORKERS) -m "faults and not nightly" tests/stacks
+	@$(PYTEST) $(FAULT_WORKERS) --dist loadfile -m "faults and not nightly" tests/stacks
 
 # Set SEQUENCES and SEED for another search, REPLAY to run one sequence that was printed.
 SEQUENCES := 2000

@@ -36,7 +36,6 @@ def world() -> Iterator[World]:
         yield world
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [0, 6])
 def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
     run_state_machine_as_test(
@@ -152,7 +151,6 @@ def test_paths_that_are_known_to_be_hard_end_right(world: World, steps: list[Ste
     "name",
     [pytest.param(name, marks=getattr(pytest.mark, flow.command)) for name, flow in FLOWS.items()],
 )
-@pytest.mark.timeout(600)
 def test_a_fault_at_any_call_breaks_no_promise(world: World, name: str) -> None:
     flow = FLOWS[name]
     run = Run(world)
@@ -182,7 +180,6 @@ def test_polls_that_are_denied_the_ledger_are_answered_by_the_last_resort(world:
     run.finish()
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("bundle", "faults"),
     [

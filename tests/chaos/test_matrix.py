@@ -45,7 +45,6 @@ def cases() -> Iterator[object]:
         yield pytest.param(trial, name, id=f"{name}, {trial.name}", marks=marks)
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("trial", "name"), [*cases()])
 def test_a_stack_ends_right_whatever_a_call_meets(world: World, trial: Trial, name: str) -> None:
     branches = carry_out(world, name, trial)

@@ -16,8 +16,6 @@ from tests.stacks.support import Aws
 from .deployment import FUNCTIONS, check_code
 from .tool import Tool
 
-pytestmark = pytest.mark.timeout(300)
-
 MADE = ["CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
 """What events tell of a resource: that it is begun, that it has a physical ID, that it is there."""
 

@@ -19,8 +19,6 @@ from tests.stacks.support import Aws
 from .deployment import FUNCTIONS, stored
 from .tool import Tool, without_account
 
-pytestmark = pytest.mark.timeout(300)
-
 PACKAGED = "packaged.yaml"
 APPLICATION = f"arn:aws:serverlessrepo:{REGION}:123456789012:applications/cfn-instance-bundle"
 

@@ -7,15 +7,11 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from sandbox.application import STACK_NAME
 from tests.stacks.support import Aws
 
 from .deployment import FUNCTIONS, check_code
 from .tool import Tool
-
-pytestmark = pytest.mark.timeout(300)
 
 DEPLOY = ("deploy", "--no-confirm-changeset")
 

@@ -34,7 +34,7 @@ from .tool import Tool
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.containers
 
 PORT = 4580
 """Where the events' ResponseURLs and events/env.json expect the sandbox."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.clients import CREDENTIALS, REGION
+from tests.stacks.support import PATIENCE
 
 from .table import Row
 
@@ -24,7 +25,6 @@ class Tool:
         directory: where it is run.
         rows: where its commands are put down.
         environment: all of its environment.
-        patience: seconds that a command may take.
     """
 
     name: str
@@ -33,7 +33,6 @@ class Tool:
     directory: Path
     rows: list[Row]
     environment: Mapping[str, str] = field(repr=False)
-    patience: float = 110
 
     def run(self, *arguments: str, status: int = 0, seen: str = "") -> str:
         """What the command prints on its standard output; where it has to fail, also its complaint.
@@ -51,7 +50,7 @@ class Tool:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=self.patience,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == status, (

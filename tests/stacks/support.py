@@ -38,19 +38,19 @@ _PAUSE, _LONGEST_PAUSE = 0.2, 1.0
 """Seconds between two reads of what is waited for: the longer it takes, the fewer. Each read takes
 the sandbox 10 ms."""
 
-_PATIENCE = 100
-"""Seconds until what takes seconds is given up, on a machine that has much else to do."""
+PATIENCE = 400
+"""Seconds until a wait is given up: a machine may have much else to do."""
 
 
-def wait_for(look: Callable[[], Found | None], what: str, patience: float = 180) -> Found:
-    """What a look finds, once it finds something; `patience` is in seconds."""
+def wait_for(look: Callable[[], Found | None], what: str) -> Found:
+    """What a look finds, once it finds something."""
     began = time.monotonic()
-    while (waited := time.monotonic() - began) < patience:
+    while (waited := time.monotonic() - began) < PATIENCE:
         found = look()
         if found is not None:
             return found
         time.sleep(max(_PAUSE, min(waited / 10, _LONGEST_PAUSE)))
-    raise AssertionError(f"waited {patience:.0f} s for {what}")
+    raise AssertionError(f"waited {PATIENCE} s for {what}")
 
 
 def side_by_side(*stories: Callable[[], object]) -> None:
@@ -111,7 +111,7 @@ class SandboxProcess:
             return ready_file.exists() or None
 
         try:
-            wait_for(is_ready, "the sandbox", _PATIENCE)
+            wait_for(is_ready, "the sandbox")
         except BaseException:
             process.kill()
             process.wait()
@@ -247,7 +247,7 @@ class Aws:
         def rests() -> bool | None:
             return None if self._busy.holds(self.clients, stack_id) else True
 
-        wait_for(rests, f"{stack} to come to rest", _PATIENCE)
+        wait_for(rests, f"{stack} to come to rest")
         return self.stack(stack_id)
 
     def outputs(self, stack: "StackTypeDef") -> dict[str, str]:

@@ -345,7 +345,6 @@ def set_bus(aws: Aws, name: str) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(240)
 def test_the_event_comes_whatever_becomes_of_the_call_and_the_stack_does_not_wait_for_it(
     quick_and_clear: Aws,
 ) -> None:
@@ -366,7 +365,7 @@ def test_the_event_comes_whatever_becomes_of_the_call_and_the_stack_does_not_wai
         trial.create(trial.waiting_body("one"))
         yield trial.rests()
 
-    carry_out(aws, [create(trial, kind) for (kind, _), trial in trials.items()], patience=200)
+    carry_out(aws, [create(trial, kind) for (kind, _), trial in trials.items()])
     told = {what: details(trial) for what, trial in trials.items()}
     struck = json_of(f"{aws.clients.endpoint}/sandbox/faults")
 

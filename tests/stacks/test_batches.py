@@ -45,7 +45,6 @@ def batches(quick_and_clear: Aws) -> Iterator[Aws]:
     set_batch_size(quick_and_clear, 1)
 
 
-@pytest.mark.timeout(240)
 def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answered_in_the_end(
     batches: Aws,
 ) -> None:
@@ -67,7 +66,7 @@ def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answere
         clear_faults(aws, fault)
         yield poison.rests()
 
-    carry_out(aws, [create_poison(), *map(create, neighbours)], patience=200)
+    carry_out(aws, [create_poison(), *map(create, neighbours)])
 
     assert [trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in neighbours] == [[], [], []]
     assert poison.problems("ROLLBACK_COMPLETE", 1, []) == []
@@ -77,7 +76,6 @@ def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answere
 
 
 @pytest.mark.nightly
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("call", OF_A_BATCH)
 def test_stacks_end_right_whichever_call_for_all_of_their_batch_fails(
     batches: Aws, call: str
@@ -101,7 +99,7 @@ def test_stacks_end_right_whichever_call_for_all_of_their_batch_fails(
     trials: list[Trial] = []
     while struck() != KINDS and len(trials) < MOST_STACKS:
         more = [Trial(aws, instance=aws.instance(seconds="20", bundled="yes")) for _ in range(24)]
-        carry_out(aws, map(create, more), patience=240, at_once=len(more))
+        carry_out(aws, map(create, more), at_once=len(more))
         wait_for_empty_queues(aws)
         trials += more
     now = Sight(aws)

@@ -215,7 +215,7 @@ def check_that_requests_leave_nothing(alone: Aws, count: int) -> None:
         )["BundleTasks"]
         return found if len(found) == count else None
 
-    tasks = wait_for(all_begun, f"{count} bundle tasks", patience=180)
+    tasks = wait_for(all_begun, f"{count} bundle tasks")
     assert not {task["State"] for task in tasks} & {"complete", "failed", "cancelling"}
     assert left_behind(alone) == before
 

@@ -473,7 +473,6 @@ def test_an_update_in_place_with_the_handle_of_before_signals_nothing(aws: Aws) 
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(240)
 def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort(
     quick_and_clear: Aws,
 ) -> None:
@@ -493,7 +492,7 @@ def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort
         clear_faults(aws, fault)
         yield trial.rests()
 
-    carry_out(aws, map(crashing, trials), patience=200)
+    carry_out(aws, map(crashing, trials))
 
     for trial in trials:
         assert trial.problems("ROLLBACK_COMPLETE", 1, []) == []

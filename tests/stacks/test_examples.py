@@ -32,7 +32,6 @@ from .pipelines import Execution, react
 from .support import Aws, json_of, side_by_side, wait_for
 from .workflows import Run
 
-MANY_COMMANDS = pytest.mark.timeout(300)  # each of them starts the AWS CLI
 SOON = {"image_seconds": "1", "store_seconds": "1"}
 
 
@@ -394,7 +393,6 @@ def deploy_role(aws: Aws, base: Base) -> None:
     )
 
 
-@MANY_COMMANDS
 def test_the_workflow_promotes_an_image_that_passes_its_test(aws: Aws, base: Base) -> None:
     deploy_role(aws, base)
     commit = base.commit()
@@ -413,7 +411,6 @@ def test_the_workflow_promotes_an_image_that_passes_its_test(aws: Aws, base: Bas
 
 
 @pytest.mark.nightly
-@MANY_COMMANDS
 def test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_before(
     aws: Aws, base: Base
 ) -> None:
@@ -435,7 +432,6 @@ def test_the_workflow_promotes_no_image_that_fails_its_test_and_keeps_the_one_be
 
 
 @pytest.mark.nightly
-@MANY_COMMANDS
 def test_the_workflow_bundles_nothing_where_the_installation_fails(aws: Aws, base: Base) -> None:
     deploy_role(aws, base)
     commit = base.commit(install="#!/bin/bash\nexit 3\n")

@@ -43,7 +43,6 @@ def aws(quick_and_clear: Aws) -> Aws:
     return quick_and_clear
 
 
-@pytest.mark.timeout(300)
 def test_a_stack_ends_right_with_one_fault_of_each_kind(aws: Aws) -> None:
     struck: dict[str, tuple[Trial, str, str]] = {}
 
@@ -54,7 +53,7 @@ def test_a_stack_ends_right_with_one_fault_of_each_kind(aws: Aws) -> None:
 
         return PHASES[name].steps(new_trial(aws, PHASES[name]), strike)
 
-    carry_out(aws, (steps(*fault) for fault in ONE_OF_EACH), patience=240)
+    carry_out(aws, (steps(*fault) for fault in ONE_OF_EACH))
     wait_for_empty_queues(aws)
     found = hits(aws)
     clear_faults(aws)
@@ -72,7 +71,6 @@ def test_a_stack_ends_right_with_one_fault_of_each_kind(aws: Aws) -> None:
     assert {what: wrong for what, wrong in problems.items() if wrong} == {}
 
 
-@pytest.mark.timeout(300)
 def test_what_is_refused_keeps_no_stack_waiting(aws: Aws) -> None:
     """A call, the answer, a signal, an event: each of another stack, all at once."""
     call, answer, signal, event = trials = [new_trial(aws, PHASES[BUNDLE]) for _ in REFUSED]
@@ -91,11 +89,10 @@ def test_what_is_refused_keeps_no_stack_waiting(aws: Aws) -> None:
         aws,
         [
             create(call, call.body("one", OnDelete="Delete")),
-            create(answer, answer.body("one", ServiceTimeout=15, OnDelete="Delete")),
+            create(answer, answer.body("one", ServiceTimeout=40, OnDelete="Delete")),
             create(signal, waiting),
             create(event, event.body("one", OnDelete="Delete")),
         ],
-        patience=90,
     )
     wait_for_empty_queues(aws)
     struck = hits(aws)

@@ -177,7 +177,6 @@ def completed(cloud: Aws) -> tuple[Resource, Event]:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("prepared", [created, completed])
 def test_an_exception_leaves_what_sigkill_leaves(
     aws: Aws, prepared: Callable[[Aws], tuple[Resource, Event]]

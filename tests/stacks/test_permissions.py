@@ -502,7 +502,6 @@ def tagged(trial: Trial) -> Trial:
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(600)
 def test_a_full_run_calls_what_the_policies_allow_and_all_of_it(full: Aws) -> None:
     """Everything that the code can call is called, by crashes of all kinds and after them."""
     hurry(full)
@@ -546,7 +545,7 @@ def _redeliver_a_batch(aws: Aws) -> bool:
             deletions.append(found)
 
     set_batch_size(aws, 10)
-    carry_out(aws, [create(one), create(other), strike()], patience=90)
+    carry_out(aws, [create(one), create(other), strike()])
     wait_for_empty_queues(aws)
     struck = hits(aws)
     clear_faults(aws)
@@ -563,7 +562,7 @@ def _go_through_everything(aws: Aws) -> dict[str, list[str]]:
     """What of the stacks, by what they go through, does not end as it has to."""
     bundling, bundled = _bundles(aws)
     storing, stored = _images(aws)
-    carry_out(aws, [*bundling, *storing], patience=150)
+    carry_out(aws, [*bundling, *storing])
     clear_faults(aws)
     return {what: wrong for what, wrong in {**bundled(), **stored()}.items() if wrong}
 
@@ -768,7 +767,7 @@ def test_the_least_deployment_bundles_by_upload_policies_and_calls_no_more_than_
         failing.create(with_an_upload_policy(failing, "one"))
         yield failing.rests()
 
-    carry_out(least, [replace_and_delete(), fail()], patience=60)
+    carry_out(least, [replace_and_delete(), fail()])
 
     assert replaced.problems("DELETE_COMPLETE", 2, ["one", "two"]) == []
     assert least.stack(failing.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -780,7 +779,6 @@ def test_the_least_deployment_bundles_by_upload_policies_and_calls_no_more_than_
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(180)
 def test_a_least_run_calls_what_the_policies_allow_and_all_of_it(least: Aws) -> None:
     hurry(least)
     midway, too_late = least_trial(least, outcome="hang"), least_trial(least, seconds="8")
@@ -803,7 +801,7 @@ def test_a_least_run_calls_what_the_policies_allow_and_all_of_it(least: Aws) -> 
         _delete_midway(midway, with_an_upload_policy(midway, "one")),
         end_too_late(),
     ]
-    carry_out(least, steps, patience=120)
+    carry_out(least, steps)
     clear_faults(least)
     wait_for_empty_queues(least)
 
@@ -848,7 +846,7 @@ def test_the_least_deployment_lets_no_update_ask_for_a_deletion(least: Aws) -> N
         trial.delete()
         yield trial.rests()
 
-    carry_out(least, [ask_later()], patience=60)
+    carry_out(least, [ask_later()])
 
     assert trial.problems("DELETE_COMPLETE", 1, ["one"]) == []
     assert "OnDelete: can't be Delete" in trial.reasons()[0]

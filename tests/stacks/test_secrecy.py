@@ -29,7 +29,7 @@ from .faults import clear_faults, hurry, ledger_items, set_fault, wait_for_empty
 from .support import Aws, SandboxProcess, json_of
 from .trials import Steps, Trial, carry_out
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.faults
 
 LOUDEST = {
     "AWS_LAMBDA_LOG_LEVEL": "DEBUG",
@@ -290,7 +290,7 @@ def _deleted_while_it_is_made(scene: Scene, trial: Trial) -> Steps:
 
 
 def _overdue(scene: Scene, trial: Trial) -> Steps:
-    body = _asking(trial, scene.policy(), ServiceTimeout=10)
+    body = _asking(trial, scene.policy(), ServiceTimeout=40)
     yield from _create(trial, body, outcome="hang")
 
 
@@ -604,7 +604,7 @@ def run(aws: Aws) -> Run:
     trials = {name: Trial(aws) for name in STORIES}
     steps = [story(scene, trials[name]) for name, (story, _) in STORIES.items()]
     answers = _invoked_directly(scene)
-    carry_out(aws, steps, patience=200)
+    carry_out(aws, steps)
     wait_for_empty_queues(aws)
     faults = json_of(f"{aws.clients.endpoint}/sandbox/faults")
     clear_faults(aws)
@@ -797,7 +797,6 @@ def test_without_the_guards_the_log_does_hold_secrets(run: Run, aws: Aws) -> Non
     carry_out(
         aws,
         [story(scene, trial) for story, trial in zip(stories, trials, strict=True)],
-        patience=60,
     )
     wait_for_empty_queues(aws)
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .faults import ledger_items
-from .support import MARK, Aws, json_of
+from .support import MARK, PATIENCE, Aws, json_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
@@ -118,14 +118,14 @@ def rests(stack_id: str) -> Condition:
     return lambda now: stack_id not in now.busy
 
 
-def carry_out(aws: Aws, all_steps: Iterable[Steps], patience: float, at_once: int = 16) -> None:
+def carry_out(aws: Aws, all_steps: Iterable[Steps], at_once: int = 16) -> None:
     """Do the steps of many stacks, so many stacks at once.
 
-    After `patience` seconds no more is done: what hangs is still in progress, for all to see.
+    After `PATIENCE` seconds no more is done: what hangs is still in progress, for all to see.
     """
     waiting = list(all_steps)[::-1]
     going: list[tuple[Steps, Condition]] = []
-    end = time.monotonic() + patience
+    end = time.monotonic() + PATIENCE
     while waiting or going:
         while waiting and len(going) < at_once:
             going.append((waiting.pop(), lambda _: True))

@@ -115,7 +115,7 @@ class Run:
             return process.poll()
 
         try:
-            return wait_for(ended, script.read_text(), patience=120)
+            return wait_for(ended, script.read_text())
         finally:
             process.kill()
             process.wait()

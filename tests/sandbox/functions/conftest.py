@@ -23,9 +23,9 @@ SESSION = boto3.Session(region_name="us-east-1")
 NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """The first true value of a condition, which has to come within seconds."""
-    deadline = time.monotonic() + seconds
+def wait_for(condition: Callable[[], Any]) -> Any:
+    """The first true value of a condition, which has to come within a minute."""
+    deadline = time.monotonic() + 60
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
