@@ -124,12 +124,12 @@ bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost beside the altern
 
 check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all tests but the nightly ones
 	@echo "The output of each part follows when the part has ended; the longest takes minutes"
-	@$(MAKE) $(SIDE_BY_SIDE) --jobs 2 IN_ORDER=1 simulated-faults clients process-faults
+	@$(MAKE) $(SIDE_BY_SIDE) --jobs 3 IN_ORDER=1 simulated-faults clients process-faults
 
-# One after the other, and beside them the simulated faults.
+# The simulated faults beside all the rest; of that, the clients and the faults of processes, which
+# often wait, side by side, and the others one after the other.
 ifdef IN_ORDER
-process-faults: | clients
-clients: | test-sandbox
+clients process-faults: | test-sandbox
 test-sandbox: | test
 test: | lint scan audit
 endif
