@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+PATIENCE = 400
+"""Seconds until a wait is given up: a machine may have much else to do."""
+
 
 @dataclass
 class Clock:

@@ -2,6 +2,8 @@
 
 import subprocess
 
+from tests.fixtures import PATIENCE
+
 _BASE_IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 
 
@@ -36,7 +38,7 @@ def _docker(*arguments: str) -> str | None:
             ["docker", *arguments],  # noqa: S607  the one that people have
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):

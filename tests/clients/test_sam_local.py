@@ -25,6 +25,7 @@ from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION, Clients
 from sandbox.server import HOST
 from sandbox.world import BUNDLE_ID, EBS_INSTANCE_ID, INSTANCE_ID
+from tests.fixtures import PATIENCE
 from tests.stacks.support import Aws, SandboxProcess, json_of, wait_for
 
 from . import containers
@@ -271,7 +272,7 @@ def client_of(port: str) -> "LambdaClient":
         endpoint_url=f"http://{HOST}:{port}",
         region_name=REGION,
         config=Config(
-            signature_version=UNSIGNED, retries={"total_max_attempts": 1}, read_timeout=100
+            signature_version=UNSIGNED, retries={"total_max_attempts": 1}, read_timeout=PATIENCE
         ),
     )
 

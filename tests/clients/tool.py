@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.clients import CREDENTIALS, REGION
-from tests.stacks.support import PATIENCE
+from tests.fixtures import PATIENCE
 
 from .table import Row
 
@@ -76,7 +76,7 @@ class Tool:
             yield process
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=PATIENCE)
 
     def see(self, what: str) -> None:
         """Tell in the last command's row what came of it."""
@@ -117,7 +117,7 @@ def version_of(program: Path) -> str:
         [program, "--version"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
         env=without_account(),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION
+from tests.fixtures import PATIENCE
 
 from .support import Aws
 
@@ -171,7 +172,7 @@ class Machines:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         return run.stdout

@@ -22,6 +22,7 @@ from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, Clients
 from sandbox.instances import run_like
 from sandbox.server import HOST
+from tests.fixtures import PATIENCE
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
@@ -37,9 +38,6 @@ MARK = "made-for"
 _PAUSE, _LONGEST_PAUSE = 0.2, 1.0
 """Seconds between two reads of what is waited for: the longer it takes, the fewer. Each read takes
 the sandbox 10 ms."""
-
-PATIENCE = 400
-"""Seconds until a wait is given up: a machine may have much else to do."""
 
 
 def wait_for(look: Callable[[], Found | None], what: str) -> Found:
@@ -120,7 +118,7 @@ class SandboxProcess:
 
     def end(self, with_signal: int = signal.SIGINT) -> int:
         self.process.send_signal(with_signal)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=PATIENCE)
 
 
 _STARTED: list[subprocess.Popen[str]] = []

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
+from tests.fixtures import PATIENCE
 
 from .support import SandboxProcess, children, is_running, wait_for
 
@@ -21,7 +22,7 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -32,7 +33,7 @@ def test_the_demo_ends_with_the_bundles_id_and_place() -> None:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tests.fixtures import PATIENCE
+
 from .faults import ledger_items
-from .support import MARK, PATIENCE, Aws, json_of
+from .support import MARK, Aws, json_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (

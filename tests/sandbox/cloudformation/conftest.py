@@ -14,8 +14,9 @@ from moto.awslambda.models import LambdaBackend
 from sandbox.clients import Clients
 from sandbox.cloudformation import api as cloudformation
 from sandbox.server import Server
+from tests.fixtures import PATIENCE
 from tests.sandbox.cloudformation.serving import Served
-from tests.sandbox.cloudformation.support import PATIENCE, REGION, Clock, Sandbox, zipped
+from tests.sandbox.cloudformation.support import REGION, Clock, Sandbox, zipped
 
 
 @pytest.fixture(scope="session")

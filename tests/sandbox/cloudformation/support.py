@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sandbox.cloudformation import api as cloudformation
+from tests.fixtures import PATIENCE
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-PATIENCE = 10  # seconds
 
 Answer = dict[str, Any] | None
 

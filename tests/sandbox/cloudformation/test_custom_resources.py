@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from tests.fixtures import PATIENCE
 from tests.sandbox.cloudformation.support import (
     ACCOUNT,
     REGION,
@@ -232,7 +233,7 @@ def test_what_is_in_progress_when_a_sibling_fails_is_cancelled_and_deleted(
         if event["LogicalResourceId"] == "Bundle":
             started.set()
             return None
-        started.wait(5)
+        started.wait(PATIENCE)
         return failure(event, "no room", PhysicalResourceId="sib-1")
 
     sandbox.answer = answer

@@ -17,6 +17,7 @@ from moto import mock_aws
 
 from sandbox.functions import service as lambda_functions
 from sandbox.functions.service import Functions
+from tests.fixtures import PATIENCE
 
 HANDLERS = Path(__file__).parent / "handlers"
 SESSION = boto3.Session(region_name="us-east-1")
@@ -24,8 +25,8 @@ NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
-    """The first true value of a condition, which has to come within a minute."""
-    deadline = time.monotonic() + 60
+    """The first true value of a condition, which has to come within `PATIENCE`."""
+    deadline = time.monotonic() + PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
