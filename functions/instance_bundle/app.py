@@ -53,15 +53,23 @@ def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
 @resource.create
 def create(event: Event, context: LambdaContext) -> str | None:
     """Bundle the instance."""
-    admit(resource.request, settings().limits, resource.request.ends(time.time()))
-    return resource.accept(context, lambda record: lifecycle().create(record))
+    request, limits = resource.request, settings().limits
+    return resource.accept(
+        context,
+        lambda record: lifecycle().create(record),
+        lambda: admit(request, limits, request.ends(time.time())),
+    )
 
 
 @resource.update
 def update(event: Event, context: LambdaContext) -> str | None:
     """Bundle anew where what names the bundle has changed."""
-    admit_update(resource.request, settings().limits)
-    return resource.accept(context, lambda record: lifecycle().update(record))
+    request, limits = resource.request, settings().limits
+    return resource.accept(
+        context,
+        lambda record: lifecycle().update(record),
+        lambda: admit_update(request, limits),
+    )
 
 
 @resource.delete

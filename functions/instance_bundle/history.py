@@ -166,11 +166,25 @@ class History:
         )
 
     def deleted_by(self, record: Record) -> list[Bundle]:
-        """A Delete is about the bundle of its ID; an ID that is not ours is about all of them."""
+        """The bundles that a Delete is about: that of its ID; or, where CloudFormation made the ID
+        up, since it got no answer to the Create before the Delete, those which that Create made."""
         if record.physical_id.startswith(_OURS):
             return [b for b in self.bundles if b.physical_id == record.physical_id]
-        later = {other.key.request_id for other in self.requests if other.is_later_than(record)}
-        return [bundle for bundle in self.bundles if bundle.made_by not in later]
+        unanswered = self._unanswered_create_before(record)
+        return [b for b in self.bundles if unanswered and b.made_by == unanswered.key.request_id]
+
+    def _unanswered_create_before(self, record: Record) -> Record | None:
+        """The last Create before a Delete, unless a later request knows the ID that it answered."""
+        creates = [
+            other
+            for other in self.requests
+            if other.request_type == "Create" and not other.is_later_than(record)
+        ]
+        last = max(creates, key=lambda other: (other.sent, other.first_receipt), default=None)
+        known = {other.physical_id for other in self.requests}
+        if last is None or (last.answer is not None and last.answer.physical_id in known):
+            return None
+        return last
 
     def unseen_at(self, record: Record) -> list[Bundle]:
         """Bundles whose answer CloudFormation can't have seen when it sent this Update.

@@ -131,22 +131,41 @@ class BundleResource(CfnResource):
         super().__call__({**record.request.as_event(), "CrHelperPoll": True}, context)
         return self._continuation
 
-    def accept(self, context: LambdaContext, step: Callable[[Record], Outcome]) -> str | None:
-        """Open the request's ledger item and send its first poll; then, and only then, do the step.
+    def accept(
+        self,
+        context: LambdaContext,
+        step: Callable[[Record], Outcome],
+        admit: Callable[[], object] = lambda: None,
+    ) -> str | None:
+        """Open the request's ledger item, admit the request, and send its first poll; then, and
+        only then, do the step.
 
-        A request that was received before gets its answer again, or is left to its poll.
+        A request that was received before gets its answer again, or is left to its poll: it is
+        admitted once. One that is refused is in the ledger too, which tells a later Delete what
+        CloudFormation asked last.
+
+        Args:
+            context: of the invocation.
+            step: what the request asks for.
+            admit: raises a `Refusal` where the request asks for what it may not; makes no call.
 
         Returns:
             The physical ID once there is an answer, None before: what crhelper expects.
         """
         lease = context.get_remaining_time_in_millis() / 1000
-        record, is_new = self._ledger().open(self._request, lease)
+        try:
+            record, is_new = self._ledger().open(self._request, lease)
+        except Denied:
+            admit()  # such as of a property so large that nothing can store it
+            raise
         if record.answer is not None:
             self._record = record
             return self._comes_to(record.answer)
         try:
+            if is_new:
+                admit()
             self._poll_later(record, record.generation, pace.SOONEST)
-        except Denied:
+        except Refusal:
             self._record = record
             raise
         if not is_new:

@@ -1,4 +1,4 @@
-"""Arbitrary events to the whole function: no crash, and no AWS call on bad input."""
+"""Arbitrary events to the whole function: no crash, and no AWS call on bad input but to the ledger."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +7,15 @@ import pytest
 from botocore.client import BaseClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
 
-from instance_bundle import app, response
+from instance_bundle import app, aws, response
 from instance_bundle import settings as settings_module
 from instance_bundle.errors import InvalidEvent
 from instance_bundle.properties import problems
 from instance_bundle.request import Request
+from sandbox.artifact import REPOSITORY
 from tests.fixtures import Context
 
 from .test_parsing import EVENTS, JSON, NEARLY_VALID, TEXT, valid
@@ -48,6 +51,29 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
         made_once.cache_clear()
 
 
+MAKE_API_CALL = BaseClient._make_api_call
+
+
+@pytest.fixture
+def ledger(answered: list[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The ledger's table; a call to another service is an error."""
+
+    def call(client: BaseClient, name: str, parameters: Any) -> Any:
+        if client.meta.service_model.service_name != "dynamodb":
+            raise Called
+        return MAKE_API_CALL(client, name, parameters)
+
+    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    table = template["Resources"]["LedgerTable"]["Properties"]
+    with mock_aws():
+        monkeypatch.setattr(BaseClient, "_make_api_call", call)
+        aws.dynamodb().create_table(
+            TableName="none",
+            **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
+        )
+        yield
+
+
 @QUICK
 @given(EVENTS)
 def test_an_event_that_is_no_request_is_refused_with_no_call_and_no_answer(
@@ -62,6 +88,7 @@ def test_an_event_that_is_no_request_is_refused_with_no_call_and_no_answer(
             assert answered == []
 
 
+@pytest.mark.usefixtures("ledger")
 @QUICK
 @given(
     st.sampled_from(["Create", "Update"]),
@@ -70,7 +97,7 @@ def test_an_event_that_is_no_request_is_refused_with_no_call_and_no_answer(
     TEXT.filter(bool),
     TEXT.filter(bool),
 )
-def test_properties_that_are_wrong_are_answered_with_no_call(
+def test_properties_that_are_wrong_are_answered_with_no_call_but_to_the_ledger(
     answered: list[bytes], kind: str, properties: Any, old: Any, stack_id: str, physical_id: str
 ) -> None:
     event = {

@@ -120,8 +120,7 @@ def test_an_event_goes_round_between_last_resort_and_function_until_it_is_answer
     assert answers.bodies[0]["Status"] == "FAILED"
     assert "problems in the properties" in answers.bodies[0]["Reason"]
     last_resort.handler(json.loads(crashed(record)), context)
-    assert len(answers.bodies) == 2
-    assert answers.bodies[1]["RequestId"] == "r1"
+    assert len(answers.bodies) == 1  # the ledger has it that CloudFormation was answered
 
 
 def test_an_event_that_nobody_waits_for_any_more_is_given_up(

@@ -104,19 +104,114 @@ def test_a_create_is_answered_by_the_poll_that_sees_it_complete(
     assert polls() == []
 
 
-def test_invalid_properties_are_answered_at_once_and_no_aws_call_is_made(
+def test_invalid_properties_are_answered_at_once_and_no_call_is_made_but_to_the_ledger(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_call(*args: object) -> None:
-        raise AssertionError("an AWS call was made")
+    called: list[str] = []
+    make_api_call = BaseClient._make_api_call
 
-    monkeypatch.setattr(BaseClient, "_make_api_call", no_call)
+    def noted(client: BaseClient, name: str, parameters: Any) -> Any:
+        called.append(f"{client.meta.service_model.service_name}:{name}")
+        return make_api_call(client, name, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", noted)
 
     app.handler(event(answers, ResourceProperties={"InstanceId": "x", "Colour": "red"}), context)
 
     assert answers.bodies[0]["Status"] == "FAILED"
     for path in ("InstanceId: ", "Storage: ", "Colour: "):
         assert path in answers.bodies[0]["Reason"]
+    assert called == ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:UpdateItem"]
+
+
+def test_a_property_too_large_for_the_ledger_is_answered_with_what_is_wrong_with_it(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    properties = event(answers)["ResourceProperties"] | {"Colour": "r" * 450_000}
+
+    app.handler(event(answers, ResourceProperties=properties), context)
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert "Colour: is not a property here" in answers.bodies[0]["Reason"]
+
+
+def test_an_event_that_comes_again_is_answered_alike_though_it_would_be_refused_now(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.handler(event(answers), context)
+    narrower = replace(settings(), limits=replace(settings().limits, buckets=("others",)))
+    monkeypatch.setattr(app, "settings", lambda: narrower)
+
+    app.handler(event(answers), context)
+    assert answers.bodies == []
+
+    complete(ec2)
+    deliver(polls(), context)
+    assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
+
+
+def made_up(answers: Answers, **others: Any) -> dict[str, Any]:
+    """A Delete with an ID that CloudFormation made up, of a resource that removes its bundle."""
+    return event(answers, "Delete", PhysicalResourceId="web-Bundle-1A2B3C4D5E6F") | others
+
+
+def removing(answers: Answers, **properties: Any) -> dict[str, Any]:
+    given = event(answers)["ResourceProperties"] | {"OnDelete": "Delete"} | properties
+    return {"ResourceProperties": given}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"Colour": "red"},  # refused before anything is done
+        {},  # refused, since the location is taken
+    ],
+)
+def test_a_delete_after_a_refused_create_leaves_the_bundle_of_a_create_before_it(
+    ec2: Ec2, answers: Answers, context: Context, wrong: dict[str, Any]
+) -> None:
+    """CloudFormation has kept the first one (DeletionPolicy: Retain)."""
+    app.handler(event(answers) | removing(answers), context)
+    complete(ec2)
+    deliver(polls(), context)
+
+    app.handler(event(answers, RequestId="r2") | removing(answers, **wrong), context)
+    app.handler(made_up(answers, RequestId="r3") | removing(answers, **wrong), context)
+
+    statuses = [body["Status"] for body in answers.bodies]
+    assert statuses == ["SUCCESS", "FAILED", "SUCCESS"]
+    assert ec2.removed == []
+    [kept] = app.ledger().history(Request.parse(event(answers)).key).bundles
+    assert kept.physical_id == "bun-1"
+
+
+def test_a_delete_with_a_made_up_id_removes_what_the_create_finished_too_late(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers) | removing(answers), context)
+    complete(ec2)
+    deliver(polls(), context)
+
+    app.handler(made_up(answers, RequestId="r2") | removing(answers), context)
+
+    assert len(ec2.removed) == 1
+    assert app.ledger().history(Request.parse(event(answers)).key).bundles == ()
+
+
+def test_a_delete_with_a_made_up_id_leaves_what_a_later_request_has_named(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(event(answers) | removing(answers), context)
+    complete(ec2)
+    deliver(polls(), context)
+    app.handler(
+        event(answers, "Update", RequestId="r2", PhysicalResourceId="bun-1") | removing(answers),
+        context,
+    )
+
+    app.handler(made_up(answers, RequestId="r3") | removing(answers), context)
+
+    assert ec2.removed == []
 
 
 def test_a_refusal_of_ec2_is_answered_at_once(ec2: Ec2, answers: Answers, context: Context) -> None:
