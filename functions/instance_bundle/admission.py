@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from instance_bundle import properties, upload_policy
+from instance_bundle import budget, properties, upload_policy
 from instance_bundle.errors import InvalidProperties, Problem
 from instance_bundle.limits import Limits
 from instance_bundle.properties import Properties, removes_on_delete
@@ -18,6 +18,7 @@ _ON_DELETE = "OnDelete"
 _METHOD = "Method"
 _IMAGE = "Image"
 _HANDLE = "CompletionHandle"
+_TIMEOUT = "ServiceTimeout"
 
 
 def admit(request: Request, limits: Limits, ends: float) -> Properties:
@@ -43,6 +44,9 @@ def admit(request: Request, limits: Limits, ends: float) -> Properties:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value if isinstance(value, str) and path not in wrong else None
 
+    seconds = request.timeout(accepted=False).seconds
+    if seconds < budget.SHORTEST_TIMEOUT and _TIMEOUT not in wrong:
+        problems.append(Problem(_TIMEOUT, f"{seconds} is too short; give 10 seconds at least"))
     bucket, policy, secret = given(_BUCKET), given(_POLICY), given(_CREDENTIALS)
     prefix = given(_PREFIX) or request.made_prefix
     problems += _not_allowed(raw, bucket, secret, limits)
@@ -68,12 +72,15 @@ def admit(request: Request, limits: Limits, ends: float) -> Properties:
 def admit_update(request: Request, limits: Limits) -> Properties:
     """The properties of an Update, which has what it needs whether it makes a bundle or not.
 
-    What it leaves as it was is not held against it: a rollback must be able to go back there.
+    What it leaves as it was is not held against it: a rollback must be able to go back there. Nor
+    is a ServiceTimeout that is too short for a new bundle.
 
     Raises:
         InvalidProperties: with every problem.
     """
-    problems = properties.problems(request.properties)
+    problems = [
+        problem for problem in properties.problems(request.properties) if problem.path != _TIMEOUT
+    ]
     if not removes_on_delete(request.old_properties):
         problems += _deletion_not_allowed(request.properties, limits)
     if not any(problem.path == _HANDLE for problem in problems):

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from instance_bundle import budget
 from instance_bundle.admission import admit, admit_update
 from instance_bundle.bundle_instance import BundleInstance
 from instance_bundle.ledger import Ledger
@@ -44,10 +45,11 @@ resource = BundleResource(settings, ledger)
 @metrics.log_metrics
 def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
     """Answer a request, or carry on those that a batch of polls is about."""
-    if _is_batch_of_polls(event):
-        return _process_polls(event, context)
-    resource(event, context)
-    return None
+    with budget.invocation(context.get_remaining_time_in_millis):
+        if _is_batch_of_polls(event):
+            return _process_polls(event, context)
+        resource(event, context)
+        return None
 
 
 @resource.create
@@ -55,7 +57,6 @@ def create(event: Event, context: LambdaContext) -> str | None:
     """Bundle the instance."""
     request, limits = resource.request, settings().limits
     return resource.accept(
-        context,
         lambda record: lifecycle().create(record),
         lambda: admit(request, limits, request.ends(time.time())),
     )
@@ -66,7 +67,6 @@ def update(event: Event, context: LambdaContext) -> str | None:
     """Bundle anew where what names the bundle has changed."""
     request, limits = resource.request, settings().limits
     return resource.accept(
-        context,
         lambda record: lifecycle().update(record),
         lambda: admit_update(request, limits),
     )
@@ -75,7 +75,7 @@ def update(event: Event, context: LambdaContext) -> str | None:
 @resource.delete
 def delete(event: Event, context: LambdaContext) -> str | None:
     """End what runs, and let go of the bundle."""
-    return resource.accept(context, lambda record: lifecycle().delete(record))
+    return resource.accept(lambda record: lifecycle().delete(record))
 
 
 @resource.poll_create

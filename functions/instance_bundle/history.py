@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done
@@ -10,6 +11,19 @@ from instance_bundle.request import Request, RequestKey, RequestType
 
 _OURS = ("bun-", "ami-", "dryrun-")
 """How the IDs of finished work begin; other IDs stand for a resource that was never finished."""
+
+
+_DATE = "%Y%m%dT%H%M%SZ"
+
+
+def dated(moment: float) -> str:
+    """Epoch seconds as `Record.sent`."""
+    return datetime.fromtimestamp(moment, UTC).strftime(_DATE)
+
+
+def parsed(date: str) -> float:
+    """`Record.sent` as epoch seconds."""
+    return datetime.strptime(date, _DATE).replace(tzinfo=UTC).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +35,14 @@ class Record:
         key: the request's key.
         request_type: Create, Update or Delete.
         physical_id: the resource's ID before the request; empty in a Create.
-        sent: `Request.sent`.
+        sent: when CloudFormation sent it, to be compared as text: `20261124T055807Z`. Empty in an
+            item of a version before that did not know.
         first_receipt: epoch seconds.
         deadline: epoch seconds; when the answer must be on its way.
         generation: the number of the poll message that counts.
         lease_until: epoch seconds; until then a process may be driving the request.
+        begun: how many invocations took the request up, since it was last sent on, and have not
+            come to an end.
         target: what is to be bundled, and where to; None before anything is touched for it.
         attempted_at: epoch seconds of the last call that may have started the work.
         task: the work, as it was seen last.
@@ -47,6 +64,7 @@ class Record:
     deadline: float
     generation: int
     lease_until: float
+    begun: int
     target: Target | None
     attempted_at: float | None
     task: Task | None
@@ -66,6 +84,11 @@ class Record:
     def is_being_accepted(self) -> bool:
         """Whether CloudFormation is just being told that the work is accepted."""
         return self.accepted is not None and not self.told
+
+    @property
+    def sent_at(self) -> float:
+        """When CloudFormation sent the request, epoch seconds."""
+        return parsed(self.sent) if self.sent else self.first_receipt
 
     def is_later_than(self, other: "Record") -> bool:
         """Whether CloudFormation is known to have sent this request later than the other."""
@@ -100,7 +123,7 @@ class Tombstone:
 
     Attributes:
         physical_id: the ID that the Delete gave.
-        sent: `Request.sent` of the Delete.
+        sent: `Record.sent` of the Delete.
         unseen: no request that the ledger knows ever had the ID: its Create may be on its way.
     """
 

@@ -1,25 +1,25 @@
-"""The last resort: FAILED for what kept crashing the function, so that no stack waits for nothing.
+"""The failure handler: FAILED for what kept crashing the function, so that no stack waits in vain.
 
-Two kinds of letters come to it: polls that were received too often, from the dead-letter queue; and
-events whose invocation crashed to the end, from Lambda itself (an invocation record, the event in
-its `requestPayload`): what holds a ResponseURL goes through no queue. Should the last resort fail
-at such an event to the end as well, Lambda hands it back to the function, and so on until one of
-them answers. It imports as little of the package as it can.
+Two kinds of dead letters come to it: polls that were received too often, from the dead-letter
+queue; and events that the function did not handle, from Lambda itself (an invocation record, the
+event in its `requestPayload`): what holds a ResponseURL goes through no queue. What was only
+throttled, or met a passing fault, is resumed where its deadline is ahead. Should this function fail
+at an event to the end as well, Lambda hands it back to the other one, and so on until one of them
+answers. It imports as little of the package as it can.
 """
 
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from instance_bundle import delivery, pace, poll_queue, response
+from instance_bundle import budget, delivery, pace, poll_queue, response
 from instance_bundle.errors import (
     Denied,
-    InstanceBundleError,
     InvalidEvent,
     NothingDone,
     PassingFault,
@@ -36,7 +36,15 @@ from instance_bundle.request import Request, unwrapped
 from instance_bundle.settings import settings
 from instance_bundle.telemetry import about, count, logger, metrics
 
+CRASHES = 3
+"""Invocations that began with a request and came to no end, after which it is given up: as many as
+the poll queue hands a message over."""
+
 _PASSING = {fault.__name__ for fault in (PassingFault, NothingDone, Throttled)}
+_NOT_RUN = "EventAgeExceeded"
+"""Lambda's condition where an event was throttled until it was too old (AWS Lambda Developer Guide,
+Capturing records of Lambda asynchronous invocations)."""
+_GIVEN_UP = "CloudFormation no longer waits for this; it is given up"
 
 
 @cache
@@ -47,148 +55,182 @@ def ledger() -> Ledger:
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 @metrics.log_metrics
-def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any] | None:
-    """Answer a crashed event, or each dead letter of a batch; what could not be comes again.
+def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
+    """Answer an event, or each dead letter of a batch; what could not be comes again.
 
     Raises:
-        InstanceBundleError: a crashed event could not be answered; Lambda repeats the invocation.
+        Exception: an event could not be answered yet; Lambda repeats the invocation.
     """
-    lease = context.get_remaining_time_in_millis() / 1000
-    if "requestPayload" in event:
-        _answer_crashed_event(event, lease)
+    with budget.invocation(context.get_remaining_time_in_millis):
+        if isinstance(event, Mapping) and isinstance(event.get("Records"), list):
+            left = [message for message in event["Records"] if not _is_dealt_with(message)]
+            return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in left]}
+        _answer_event(event)
         return None
-    failures = []
-    for message in event["Records"]:
-        try:
-            answer_letter(message["body"], lease)
-        except InstanceBundleError:
-            if _is_past_listening(message):
-                logger.exception("CloudFormation no longer waits for this; it is given up")
-                continue
-            logger.exception("A dead letter could not be answered; it comes again")
-            failures.append({"itemIdentifier": message["messageId"]})
-    return {"batchItemFailures": failures}
 
 
-def _answer_crashed_event(event: dict[str, Any], lease: float) -> None:
+def _is_dealt_with(message: Mapping[str, Any]) -> bool:
+    """Whether a message of the batch is answered, resumed or given up; no other message suffers
+    from what this one causes."""
+    if budget.left() < budget.WORK:
+        return False
     try:
-        answer_letter(json.dumps(event), lease)
-    except InstanceBundleError:
-        now = time.time()
-        if Request.parse(unwrapped(event)).given_up(now) > now:
-            raise
-        logger.exception("CloudFormation no longer waits for this; it is given up")
+        _deal_with(message.get("body", ""))
+    except Exception:  # noqa: BLE001  whatever it is, the other letters are to be answered
+        if _is_past_listening(message):
+            logger.exception(_GIVEN_UP)
+            return True
+        logger.exception("A dead letter could not be answered; it comes again")
+        return False
+    return True
 
 
-def answer_letter(body: str, lease: float) -> None:
-    """Answer what one dead letter is about, with the answer that stands or with FAILED.
+def _deal_with(body: Any) -> None:
+    """Resume the request that a message is about, or answer it.
 
-    Args:
-        body: the letter: a poll message, or an invocation record.
-        lease: seconds for which this process will drive the letter's request.
-
-    Raises:
-        Busy: another process drives it; to be tried again.
-        PassingFault: likewise.
-        Denied: likewise, once the permission is there.
+    An invocation record can be a message too: an application of before had a queue for them.
     """
     try:
-        letter = _read(body, lease)
-    except InvalidEvent as error:
+        event = json.loads(body)
+        if isinstance(event, Mapping) and "requestPayload" in event:
+            _answer_event(event)
+        else:
+            _deal_with_poll(Poll.parse(body))
+    except (InvalidEvent, ValueError, RecursionError) as error:
         logger.error("A dead letter is about no request", error=str(error))
-        return
     except Stale:
         logger.info("The request of a dead letter has gone on since")
+
+
+def _deal_with_poll(poll: Poll) -> None:
+    record = ledger().take_over(poll.key, poll.generation, budget.lease())
+    with about(record.key):
+        if record.answer is None and record.begun < CRASHES and time.time() < record.deadline:
+            _resume(record)
+        elif record.begun < CRASHES:
+            _answer(record.request, record, "its polls did not run in time")
+        else:
+            _answer(record.request, record, "its polls kept failing")
+
+
+def _answer_event(event: Any) -> None:
+    request = _read(event)
+    if request is None:
         return
-    if letter is None:
-        return
-    with about(letter.request.key):
-        logger.error("Answering a dead letter", cause=letter.cause)
-        _answer(letter)
-        count("DeadLettersAnswered")
+    with about(request.key):
+        try:
+            _resume_or_answer(request, event)
+        except Exception:
+            if time.time() < request.given_up(_received(event)):
+                raise
+            logger.exception(_GIVEN_UP)
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter whose request waits for an answer.
-
-    Attributes:
-        request: what CloudFormation asked.
-        record: what the ledger knows of it; None where the ledger can't be written to.
-        cause: what went wrong, for a person.
-    """
-
-    request: Request
-    record: Record | None
-    cause: str
-
-
-def _read(body: str, lease: float) -> Letter | None:
+def _read(event: Any) -> Request | None:
+    """The request that an invocation record is about; None where it is about none, such as one that
+    was too large for its payload."""
     try:
-        content = json.loads(body)
-    except ValueError as error:
-        raise InvalidEvent("The letter is no JSON") from error
-    if isinstance(content, dict) and "requestPayload" in content:
-        return _read_crashed_event(content, lease)
-    poll = Poll.parse(body)
-    record = ledger().take(poll.key, poll.generation, lease)
-    return _letter(record, "its polls kept failing")
+        request = Request.parse(unwrapped(event))
+        request.demand_answerable(settings().limits.response_origin)
+    except InvalidEvent as error:
+        context = event.get("requestContext") if isinstance(event, Mapping) else None
+        logger.error("An event is about no request", error=str(error), invocation=context)
+        return None
+    return request
 
 
-def _read_crashed_event(content: Mapping[str, Any], lease: float) -> Letter | None:
-    """A letter, unless the request's polls can see to it."""
-    request = Request.parse(unwrapped(content))
-    request.demand_answerable(settings().limits.response_origin)
+def _received(event: Mapping[str, Any]) -> float:
+    """When an event was received at the latest, epoch seconds: when its first record was made."""
+    record = event
+    while "requestPayload" in record.get("requestPayload", ()):
+        record = record["requestPayload"]
     try:
-        record, is_new = ledger().open(request, lease)
+        return datetime.fromisoformat(str(record.get("timestamp"))).timestamp()
+    except ValueError:
+        return time.time()
+
+
+def _resume_or_answer(request: Request, event: Mapping[str, Any]) -> None:
+    """Leave the request to its polls where they can see to it."""
+    try:
+        record, is_new = ledger().open(request, budget.lease())
     except Denied as denied:
-        return Letter(request, None, conceal(str(denied), request))
-    if record.answer is None and (not is_new or _error_type(content) in _PASSING):
-        logger.info("The polls take the request up", request_id=request.request_id)
-        if is_new:
-            ledger().carry_on(record, None, record.generation)
-        poll = Poll(record.key, record.generation)
-        poll_queue.send(settings().poll_queue_url, poll, pace.SOONEST)
-        return None
-    return _letter(record, _cause(content))
+        _answer(request, None, conceal(str(denied), request))
+        return
+    crashed = is_new and not _is_passing(event)
+    if record.answer is None and not crashed and time.time() < record.deadline:
+        _resume(record)
+    else:
+        _answer(record.request, record, _cause(event))
 
 
-def _letter(record: Record, cause: str) -> Letter | None:
-    if record.request is None:
-        logger.info("The request of a dead letter has been answered")
-        return None
-    return Letter(record.request, record, cause)
+def _resume(record: Record) -> None:
+    """Send the request's poll once more."""
+    logger.warning("The polls take the request up again", begun=record.begun)
+    poll = Poll(record.key, record.generation)
+    poll_queue.send(settings().poll_queue_url, poll, pace.SOONEST)
+    ledger().carry_on(record, None, record.generation)
 
 
-def _error_type(content: Mapping[str, Any]) -> str:
-    payload = content.get("responsePayload")
-    return str(payload.get("errorType")) if isinstance(payload, dict) else ""
+def _is_passing(event: Mapping[str, Any]) -> bool:
+    """Whether an event was not handled because of what passes: throttling, or a fault of AWS's."""
+    payload = event.get("responsePayload")
+    error = payload.get("errorType") if isinstance(payload, Mapping) else None
+    return _context(event).get("condition") == _NOT_RUN or error in _PASSING
 
 
-def _cause(content: Mapping[str, Any]) -> str:
-    context = content.get("requestContext") or {}
+def _cause(event: Mapping[str, Any]) -> str:
+    context = _context(event)
     condition = context.get("condition", "its invocations failed")
     times = context.get("approximateInvokeCount", "several")
     return f"{condition} after {times} invocations"
 
 
-def _answer(letter: Letter) -> None:
-    request, record = letter.request, letter.record
+def _context(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    context = event.get("requestContext")
+    return context if isinstance(context, Mapping) else {}
+
+
+def _answer(request: Request | None, record: Record | None, cause: str) -> None:
+    """Answer a request with FAILED, unless the ledger has an answer.
+
+    Args:
+        request: what CloudFormation asked; None where it has been answered.
+        record: what the ledger knows of it; None where the ledger can't be written to.
+        cause: what went wrong, for a person.
+    """
+    if request is None:
+        logger.info("The request of a dead letter has been answered")
+        return
+    logger.error("Answering a dead letter", cause=cause)
     failed = Failed(
         record.task.id if record and record.task else request.id_of_failure,
-        f"The function could not carry the request out: {letter.cause}. Its log tells why: look "
+        f"The function could not carry the request out: {cause}. Its log tells why: look "
         f"for request_id {request.request_id} in the log group of the InstanceBundle function.",
     )
     if record is None:
         text = response.body(request.key, failed)
         response.deliver(request.response_url, text, settings().limits.response_origin)
-        return
-    record, answer = ledger().answer(request.key, failed)
-    delivery.deliver(request, record, answer, settings())
-    ledger().delivered(request.key)
+    else:
+        record, answer = ledger().answer(request.key, failed)
+        delivery.deliver(request, record, answer, settings())
+        ledger().delivered(request.key)
+    count("DeadLettersAnswered")
 
 
 def _is_past_listening(message: Mapping[str, Any]) -> bool:
-    """Whether a letter is older than any stack waits, for a resource or a handle."""
-    sent = message.get("attributes", {}).get("SentTimestamp")
-    return sent is not None and time.time() - int(sent) / 1000 > DEFAULT_COMPLETION_TIMEOUT
+    """Whether no stack waits any more for what a dead letter is about."""
+    try:
+        record = ledger().read(Poll.parse(message["body"]).key)
+        return record is None or record.request is None or time.time() > _given_up(record)
+    except Exception:  # noqa: BLE001  what the letter is about is not known: its age tells
+        sent = str(message.get("attributes", {}).get("SentTimestamp", ""))
+        logger.warning("It is not known who waits for a dead letter", sent=sent)
+        age = time.time() - int(sent) / 1000 if sent.isdecimal() else 0
+        return age > DEFAULT_COMPLETION_TIMEOUT
+
+
+def _given_up(record: Record) -> float:
+    """When nobody waits for a request's answer, or signal, any more; epoch seconds."""
+    assert record.request is not None  # noqa: S101  the caller has looked
+    return record.sent_at + record.request.timeout(accepted=record.accepted is not None).seconds

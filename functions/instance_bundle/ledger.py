@@ -21,9 +21,9 @@ from typing import Any, Literal
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
-from instance_bundle import aws
+from instance_bundle import aws, budget
 from instance_bundle.errors import Busy, Denied, Stale, Superseded
-from instance_bundle.history import Bundle, History, Record, Tombstone
+from instance_bundle.history import Bundle, History, Record, Tombstone, dated
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed
 from instance_bundle.properties import Location, Target
@@ -58,14 +58,15 @@ class Ledger:
             The record, and whether this process is the one that drives it.
         """
         now = self._clock()
-        deadline = _deadline(now, request.timeout(accepted=False).seconds)
+        sent = request.sent_at(now)
+        deadline = budget.deadline(sent, request.timeout(accepted=False).seconds)
         item = {
             **_request_key(request.key),
             "format": FORMAT,
             "request": json.dumps(request.as_event()),
             "request_type": request.request_type,
             "physical_id": request.physical_id,
-            "sent": request.sent,
+            "sent": dated(sent),
             "first_receipt": _millis(now),
             "deadline": _millis(deadline),
             "generation": 0,
@@ -95,7 +96,8 @@ class Ledger:
         return _record(item) if item else None
 
     def take(self, key: RequestKey, generation: int, lease: float) -> Record:
-        """Take the lease of a request, for the poll message of this generation.
+        """Take the lease of a request, for the poll message of this generation, and count that an
+        invocation has begun with it.
 
         A message counts until the request's answer has been delivered, and unless a later
         generation has been taken or told of. One that is ahead was
@@ -105,17 +107,30 @@ class Ledger:
             Busy: another process has it.
             Stale: the message no longer counts.
         """
+        return self._take(key, generation, lease, begun=1)
+
+    def take_over(self, key: RequestKey, generation: int, lease: float) -> Record:
+        """Take the lease of a request whose polls have failed; otherwise as `take`."""
+        return self._take(key, generation, lease, begun=0)
+
+    def _take(self, key: RequestKey, generation: int, lease: float, *, begun: int) -> Record:
         now = self._clock()
         try:
             updated = self._update(
                 _request_key(key),
-                "SET #lease = :until, #generation = :generation",
+                "SET #lease = :until, #generation = :generation ADD #begun :begun",
                 "#generation <= :generation AND #lease <= :now AND attribute_exists(#request)",
-                {"#lease": "lease_until", "#generation": "generation", "#request": "request"},
+                {
+                    "#lease": "lease_until",
+                    "#generation": "generation",
+                    "#request": "request",
+                    "#begun": "begun",
+                },
                 {
                     ":until": _millis(now + lease),
                     ":generation": generation,
                     ":now": _millis(now),
+                    ":begun": begun,
                 },
                 "ALL_NEW",
             )
@@ -133,9 +148,9 @@ class Ledger:
 
         Where another process has advanced the request since, nothing is changed: its view is newer.
         """
-        sets = "SET #generation = :next, #lease = :none"
+        sets = "SET #generation = :next, #lease = :none, #begun = :none"
         values: dict[str, Any] = {":next": generation, ":none": 0, ":this": record.generation}
-        names = {"#generation": "generation", "#lease": "lease_until"}
+        names = {"#generation": "generation", "#lease": "lease_until", "#begun": "begun"}
         if task is not None:
             sets += ", #task = :task"
             names["#task"] = "task"
@@ -205,7 +220,7 @@ class Ledger:
         """
         request = record.request
         assert request is not None  # noqa: S101  it has not been answered yet
-        deadline = _deadline(record.first_receipt, request.timeout(accepted=True).seconds)
+        deadline = budget.deadline(record.sent_at, request.timeout(accepted=True).seconds)
         updated = self._update(
             _request_key(record.key),
             "SET #accepted = if_not_exists(#accepted, :accepted), #deadline = :deadline, "
@@ -442,11 +457,6 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _deserialize(value) for name, value in item.items()}
 
 
-def _deadline(start: float, timeout: int) -> float:
-    """When the answer, or the signal, must be on its way, in epoch seconds."""
-    return start + timeout - min(30, timeout / 5)
-
-
 def _millis(seconds: float) -> int:
     return int(seconds * 1000)
 
@@ -507,6 +517,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         deadline=float(item["deadline"]) / 1000,
         generation=int(item["generation"]),
         lease_until=float(item["lease_until"]) / 1000,
+        begun=int(item.get("begun", 0)),
         target=_target(json.loads(item["target"])) if "target" in item else None,
         attempted_at=float(item["attempted_at"]) / 1000 if item.get("attempted_at") else None,
         task=Task(**json.loads(item["task"])) if "task" in item else None,

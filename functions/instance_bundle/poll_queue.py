@@ -21,6 +21,9 @@ FORMAT = 1
 AT_ONCE = 10
 """Messages that one call sends, receives or deletes (Amazon SQS API Reference)."""
 
+_GENERATIONS = 1_000_000
+"""More than the polls of a request that is looked at each second of twelve hours."""
+
 _SEND = "sqs:SendMessage"
 
 
@@ -53,9 +56,14 @@ class Poll:
             message: Mapping[str, Any] = json.loads(body)
             if message["format"] != FORMAT:
                 raise InvalidEvent(f"A poll message has format {FORMAT}")
-            return cls(RequestKey(**message["key"]), int(message["generation"]))
-        except (ValueError, TypeError, KeyError) as error:
+            key, generation = RequestKey(**message["key"]), message["generation"]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidEvent("Not a poll message") from error
+        if not all(isinstance(text, str) for text in asdict(key).values()):
+            raise InvalidEvent("A poll message's key is of texts")
+        if type(generation) is not int or not 0 <= generation < _GENERATIONS:
+            raise InvalidEvent(f"A poll message's generation is a number below {_GENERATIONS}")
+        return cls(key, generation)
 
 
 def send(queue_url: str, poll: Poll, delay: int) -> None:

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from instance_bundle import messages, pace, poll_queue
+from instance_bundle import budget, messages, pace, poll_queue
 from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Stale
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
@@ -45,7 +45,6 @@ class Batch:
         self._taken: Mapping[str, Record | InstanceBundleError] = {}
         self._look: Callable[[Record], Task | None] = lambda _: None
         self._continuations: dict[str, Continuation] = {}
-        self._given = context.get_remaining_time_in_millis()
         self._resumed = 0
 
     def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
@@ -109,31 +108,24 @@ class Batch:
 
     def _take(self, body: str) -> Record | InstanceBundleError:
         """Take the lease of the request that a message is about; what stands in the way is kept."""
-        lease = self._context.get_remaining_time_in_millis() / 1000
         try:
             poll = Poll.parse(body)
-            return self._ledger.take(poll.key, poll.generation, lease)
+            return self._ledger.take(poll.key, poll.generation, budget.lease())
         except InstanceBundleError as obstacle:
             return obstacle
 
     def _look_at(
         self, taken: Iterable[Record | InstanceBundleError]
     ) -> Callable[[Record], Task | None]:
-        """Describe all tasks at once; where that fails, it fails for each that has a task."""
+        """Describe all tasks of a method at once; where that fails, it fails for those alone."""
         task_ids = {item.task.id for item in taken if isinstance(item, Record) and item.task}
-        tasks: Mapping[str, Task] = {}
-        fault: InstanceBundleError | None = None
-        try:
-            tasks = self._methods.describe(task_ids)
-        except InstanceBundleError as error:
-            fault = error
+        seen = self._methods.describe_each(task_ids)
 
         def look(record: Record) -> Task | None:
-            if record.task is None:
-                return None
-            if fault is not None:
-                raise fault
-            return tasks.get(record.task.id)
+            found = seen.get(record.task.id) if record.task else None
+            if isinstance(found, InstanceBundleError):
+                raise found
+            return found
 
         return look
 
@@ -162,16 +154,17 @@ class Batch:
                 raise taken
 
     def _resume(self, record: Record, message_id: str, poll: Poll) -> None:
-        if self._resumed and self._context.get_remaining_time_in_millis() < self._given / 3:
+        if self._resumed and budget.left() < budget.WORK:
             # What is left is for the polls that go on: a batch that is cut off comes again late.
             logger.warning("Will look again: the time is short", taken_up=self._resumed)
-            poll_queue.send(self._queue_url, poll, pace.SOONEST)
+            self._put_off(record, poll, pace.SOONEST)
             return
         self._resumed += 1
         try:
             continuation = self._resource.resume(record, lambda: self._look(record), self._context)
         except PassingFault as fault:
-            self._wait_out(fault, poll)
+            logger.warning("Will look again", fault=str(fault))
+            self._put_off(record, poll, pace.AFTER_FAULT)
         else:
             if continuation is not None:
                 self._continuations[message_id] = continuation
@@ -180,3 +173,11 @@ class Batch:
         """Have the same poll come again, as a new message: a passing fault makes no dead letter."""
         logger.warning("Will look again", fault=str(fault))
         poll_queue.send(self._queue_url, poll, pace.AFTER_FAULT)
+
+    def _put_off(self, record: Record, poll: Poll, seconds: int) -> None:
+        """Have the same poll come again, and free the request for it."""
+        poll_queue.send(self._queue_url, poll, seconds)
+        try:
+            self._ledger.carry_on(record, None, poll.generation)
+        except PassingFault as fault:
+            logger.warning("The request stays taken until this invocation's end", fault=str(fault))

@@ -18,7 +18,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from crhelper import SUCCESS, CfnResource
 
-from instance_bundle import delivery, pace, poll_queue, response
+from instance_bundle import budget, delivery, pace, poll_queue, response
 from instance_bundle.errors import DeadlineExceeded, Denied, InvalidEvent, PassingFault, Refusal
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
@@ -133,7 +133,6 @@ class BundleResource(CfnResource):
 
     def accept(
         self,
-        context: LambdaContext,
         step: Callable[[Record], Outcome],
         admit: Callable[[], object] = lambda: None,
     ) -> str | None:
@@ -145,16 +144,14 @@ class BundleResource(CfnResource):
         CloudFormation asked last.
 
         Args:
-            context: of the invocation.
             step: what the request asks for.
             admit: raises a `Refusal` where the request asks for what it may not; makes no call.
 
         Returns:
             The physical ID once there is an answer, None before: what crhelper expects.
         """
-        lease = context.get_remaining_time_in_millis() / 1000
         try:
-            record, is_new = self._ledger().open(self._request, lease)
+            record, is_new = self._ledger().open(self._request, budget.lease())
         except Denied:
             admit()  # such as of a property so large that nothing can store it
             raise
@@ -164,7 +161,7 @@ class BundleResource(CfnResource):
         try:
             if is_new:
                 admit()
-            self._poll_later(record, record.generation, pace.SOONEST)
+            self._poll_later(record, record.generation, self._soon(record))
         except Refusal:
             self._record = record
             raise
@@ -300,6 +297,10 @@ class BundleResource(CfnResource):
         else:
             logger.error("Answering", status="FAILED", reason=answer.reason)
 
+    def _soon(self, record: Record) -> int:
+        """Seconds until a poll that is sent now comes: soon, and not after the deadline."""
+        return max(1, min(pace.SOONEST, round(record.deadline - self._clock())))
+
     def _after_fault(self, record: Record, fault: PassingFault) -> Outcome:
         left = record.deadline - self._clock()
         if left > 0:
@@ -310,7 +311,7 @@ class BundleResource(CfnResource):
 
     def _is_past_listening(self, record: Record) -> bool:
         timeout = self._request.timeout(accepted=record.accepted is not None)
-        return self._clock() > record.first_receipt + timeout.seconds
+        return self._clock() > record.sent_at + timeout.seconds
 
     def _measure(self, record: Record, answer: Answer) -> None:
         if record.answer is not None:

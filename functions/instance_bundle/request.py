@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
+from instance_bundle import budget
 from instance_bundle.errors import InvalidEvent, Timeout
 from instance_bundle.properties import (
     Image,
@@ -66,6 +67,9 @@ class Request:
         physical_id: the resource's ID so far; empty in a Create.
         properties: ResourceProperties as they came, unchecked.
         old_properties: OldResourceProperties likewise; empty where it is no Update.
+        service_timeout: ServiceTimeout where the event has it beside ResourceProperties, unchecked.
+            AWS documents it as a property; an event recorded in 2024 has it there
+            (https://github.com/aws/aws-cdk/pull/30911).
     """
 
     request_type: RequestType
@@ -74,6 +78,7 @@ class Request:
     physical_id: str
     properties: Any
     old_properties: Any
+    service_timeout: Any = None
 
     @classmethod
     def parse(cls, event: Any) -> "Request":
@@ -103,6 +108,7 @@ class Request:
             physical_id=physical_id,
             properties=event.get("ResourceProperties", {}),
             old_properties=event.get("OldResourceProperties", {}),
+            service_timeout=event.get("ServiceTimeout"),
         )
 
     def demand_answerable(self, allowed_origin: str | None) -> None:
@@ -129,28 +135,33 @@ class Request:
             "PhysicalResourceId": self.physical_id,
             "ResourceProperties": self.properties,
             "OldResourceProperties": self.old_properties,
+            "ServiceTimeout": self.service_timeout,
         }
 
-    @property
-    def sent(self) -> str:
-        """When CloudFormation sent it, as the ResponseURL's signature tells: such as
-        `20261124T055807Z`, to be compared as text; empty where it does not tell."""
-        return parse_qs(urlsplit(self.response_url).query).get("X-Amz-Date", [""])[0]
+    def sent_at(self, received: float) -> float:
+        """When CloudFormation sent it, as the ResponseURL's signature tells; all in epoch seconds.
 
-    def given_up(self, now: float) -> float:
-        """When CloudFormation gives the request up, in epoch seconds: its timeout after it sent it,
-        or after `now` where it is not known when it did."""
-        return self._sent_at(now) + self.timeout(accepted=False).seconds
+        Args:
+            received: when it was received first, which counts where the URL has no date, or none
+                that can be right.
+        """
+        return budget.sent_at(self._date, received)
 
-    def ends(self, now: float) -> float:
-        """When its work has ended at the latest, in epoch seconds, likewise."""
-        return self._sent_at(now) + self.timeout(accepted=self.handle is not None).seconds
+    def given_up(self, received: float) -> float:
+        """When CloudFormation gives the request up: its timeout after it sent it."""
+        return self.sent_at(received) + self.timeout(accepted=False).seconds
+
+    def ends(self, received: float) -> float:
+        """When its work has ended at the latest."""
+        return self.sent_at(received) + self.timeout(accepted=self.handle is not None).seconds
 
     def timeout(self, *, accepted: bool) -> Timeout:
         """How long the work may take: until the answer, or the signal once it is accepted."""
         if accepted:
             return Timeout("CompletionTimeout", completion_timeout(self.properties))
-        return Timeout("ServiceTimeout", service_timeout(self.properties))
+        beside = {"ServiceTimeout": self.service_timeout}
+        shortest = min(service_timeout(self.properties), service_timeout(beside))
+        return Timeout("ServiceTimeout", shortest)
 
     @property
     def handle(self) -> str | None:
@@ -185,11 +196,15 @@ class Request:
         """The prefix of a bundle that is given none: unique, and the same on every retry."""
         return f"{self.stack_name}/{self.logical_id}/{self.request_id}"
 
-    def _sent_at(self, now: float) -> float:
+    @property
+    def _date(self) -> float | None:
+        """The date of the ResponseURL, epoch seconds. Signatures of version 4 have one, those of
+        version 2 have none (Amazon S3 API Reference, Authenticating requests)."""
+        date = parse_qs(urlsplit(self.response_url).query).get("X-Amz-Date", [""])[0]
         try:
-            return datetime.strptime(self.sent, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+            return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
         except ValueError:
-            return now
+            return None
 
     @property
     def stack_id(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import urllib3
 
+from instance_bundle import budget
 from instance_bundle.errors import PassingFault
 from instance_bundle.outcome import Answer, Done
 from instance_bundle.request import RequestKey
@@ -16,15 +17,10 @@ LIMIT = 4096
 """Bytes that CloudFormation takes as a response (CloudFormation User Guide, Custom resources)."""
 
 _logger = logging.getLogger("instance-bundle")
-_TIMEOUT = urllib3.Timeout(connect=3, read=5)
-_RETRIES = urllib3.Retry(
-    total=4,
-    redirect=False,
-    status_forcelist=(429, 500, 502, 503, 504),
-    allowed_methods={"PUT"},
-    backoff_factor=0.5,
-    raise_on_status=True,
-)
+_TIMEOUT = urllib3.Timeout(connect=budget.CONNECT, read=budget.READ)
+_FORBIDDEN = 403
+"""The URL has expired, or its signature is wrong (Amazon S3 API Reference, Error responses), and it
+will not be right later."""
 
 
 def body(key: RequestKey, answer: Answer) -> bytes:
@@ -54,8 +50,8 @@ def fitted(document: Mapping[str, str]) -> bytes:
 def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
     """PUT a response, or a signal, to a pre-signed URL, with no redirect followed and no proxy.
 
-    A URL that has expired, or that is not one to answer to, is given up with a log line: no
-    repetition would help.
+    A URL that is forbidden, or that is not one to answer to, is given up with a log line: no
+    repetition would help. What S3 answers else may pass, such as 400 RequestTimeout.
 
     Args:
         url: a ResponseURL, or that of a wait condition handle.
@@ -69,16 +65,28 @@ def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
     if not may_be_answered(url, allowed_origin):
         _logger.error("The URL is not one of CloudFormation's; nothing is sent there")
         return
-    try:
-        with urllib3.PoolManager(retries=_RETRIES, timeout=_TIMEOUT) as http:
-            # The URL is signed for a request without a content type.
-            response = http.request("PUT", url, body=text, headers={"Content-Type": ""})
-    except urllib3.exceptions.HTTPError as error:
-        raise PassingFault(f"The response did not arrive: {type(error).__name__}") from None
-    if response.status >= 300:
-        _logger.error(
-            "CloudFormation's bucket refused the response with status %s", response.status
-        )
+    problem = ""
+    for _ in budget.attempts("The response"):
+        try:
+            status = _put(url, text)
+        except urllib3.exceptions.HTTPError as error:
+            problem = type(error).__name__
+            continue
+        if status < 300:
+            return
+        if status == _FORBIDDEN:
+            _logger.error("CloudFormation's bucket refused the response with status 403")
+            return
+        problem = f"status {status}"
+    raise PassingFault(f"The response did not arrive: {problem}")
+
+
+def _put(url: str, text: bytes) -> int:
+    """The status of one attempt."""
+    with urllib3.PoolManager(retries=False, timeout=_TIMEOUT) as http:
+        # The URL is signed for a request without a content type.
+        headers = {"Content-Type": ""}
+        return http.request("PUT", url, body=text, headers=headers, redirect=False).status
 
 
 def _encode(response: Mapping[str, Any]) -> bytes:

@@ -322,7 +322,7 @@ def test_what_began_nothing_is_not_told_of(
     ec2: Ec2, answers: Answers, context: Context, news: News, dry_run: str
 ) -> None:
     app.handler(asking(answers, DryRun=dry_run, Storage={}), context)
-    app.handler(asking(answers, DryRun="true"), context)
+    app.handler(asking(answers, request_id="r2", DryRun="true"), context)
 
     assert [body["Status"] for body in answers.bodies] == ["FAILED", "SUCCESS"]
     assert news() == []
@@ -346,6 +346,8 @@ def test_what_kept_crashing_is_told_of_by_the_last_resort(
 ) -> None:
     app.handler(asking(answers), context)
     batch = polls()
+    for _ in range(last_resort.CRASHES):
+        app.ledger().take(Request.parse(asking(answers)).key, 0, lease=0)
     monkeypatch.setattr(last_resort, "ledger", app.ledger)
 
     last_resort.handler({"Records": batch}, context)

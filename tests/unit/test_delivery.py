@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from instance_bundle import app, aws, delivery, response, telemetry
+from instance_bundle import app, aws, budget, delivery, response, telemetry
 from instance_bundle.errors import Denied, PassingFault
 from instance_bundle.history import Record
 from instance_bundle.method import Task, Work
@@ -31,7 +31,7 @@ def ec2(cloud: None, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Ec2:
     """The handler's own ledger and queue, with a method that does as the test says."""
     method = Ec2()
     monkeypatch.setattr(app, "methods", cache(lambda: methods(method)))
-    monkeypatch.setattr(response, "_RETRIES", response._RETRIES.new(backoff_factor=0))
+    monkeypatch.setattr(budget, "_PAUSES", (0, 0))
     return method
 
 
@@ -166,17 +166,17 @@ def test_the_acceptance_that_was_stored_first_is_the_one_that_is_sent(
 def test_an_acceptance_that_did_not_arrive_is_sent_again_alike_by_the_next_poll(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
-    answers.statuses += [503] * 10
+    answers.statuses += [503] * 6
     app.handler(asking(answers), context)
     ec2.tasks["bun-1"] = replace(RUNNING, progress="80%")
     assert deliver(polls(), context) == []
-    assert len(answers.bodies) == 10
+    assert len(answers.bodies) == 6
     assert not record_of(answers).told
 
     assert deliver(polls(), context) == []
     assert deliver(polls(), context) == []
 
-    assert len(answers.bodies) == 11
+    assert len(answers.bodies) == 7
     assert all(body == answers.bodies[0] for body in answers.bodies)
     assert record_of(answers).told
     assert answers.signals == []
@@ -185,13 +185,13 @@ def test_an_acceptance_that_did_not_arrive_is_sent_again_alike_by_the_next_poll(
 def test_an_acceptance_is_repeated_by_a_poll_that_can_not_look(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers.statuses += [503] * 5
+    answers.statuses += [503] * 3
     app.handler(asking(answers), context)
     monkeypatch.setattr(ec2, "describe", throttled)
 
     assert deliver(polls(), context) == []
 
-    assert len(answers.bodies) == 6
+    assert len(answers.bodies) == 4
     assert record_of(answers).told
 
 
@@ -212,7 +212,7 @@ def test_what_was_killed_over_an_acceptance_goes_on_with_the_next_poll(
     assert record_of(answers).accepted is not None
     ec2.tasks["bun-1"] = replace(RUNNING, progress="80%")
 
-    with time_machine.travel(time.time() + 31, tick=False):
+    with time_machine.travel(time.time() + 33, tick=False):
         assert deliver(polls(), context) == []
 
     assert len(answers.bodies) == (1 if killed == "before it is sent" else 2)
@@ -226,15 +226,15 @@ def test_what_was_killed_over_an_acceptance_goes_on_with_the_next_poll(
 def test_where_the_end_is_seen_first_both_hear_of_what_is_theirs(
     ec2: Ec2, answers: Answers, context: Context, phase: Any
 ) -> None:
-    answers.statuses += [503] * 5
+    answers.statuses += [503] * 3
     app.handler(asking(answers), context)
     ec2.tasks["bun-1"] = replace(RUNNING, phase=phase, state=phase)
 
     assert deliver(polls(), context) == []
 
-    assert len(answers.bodies) == 6
-    assert answers.bodies[5] == answers.bodies[0]
-    assert answers.bodies[5]["Data"]["State"] == "bundling"
+    assert len(answers.bodies) == 4
+    assert answers.bodies[3] == answers.bodies[0]
+    assert answers.bodies[3]["Data"]["State"] == "bundling"
     [(_, signal)] = answers.signals
     assert signal["Status"] == ("SUCCESS" if phase == "complete" else "FAILURE")
     assert polls() == []
@@ -245,14 +245,14 @@ def test_a_signal_that_did_not_arrive_is_sent_again_alike_by_the_next_poll(
 ) -> None:
     app.handler(asking(answers), context)
     complete(ec2)
-    answers.signal_statuses += [503] * 5
+    answers.signal_statuses += [503] * 3
     assert deliver(polls(), context) == []
-    assert len(answers.signals) == 5
+    assert len(answers.signals) == 3
 
-    with time_machine.travel(time.time() + 31, tick=False):
+    with time_machine.travel(time.time() + 33, tick=False):
         assert deliver(polls(), context) == []
 
-    assert len(answers.signals) == 6
+    assert len(answers.signals) == 4
     assert all(signal == answers.signals[0] for signal in answers.signals)
     assert len(answers.bodies) == 1
     assert polls() == []
@@ -264,7 +264,7 @@ def test_a_signal_is_given_up_when_its_condition_waits_no_more(
     app.handler(asking(answers, CompletionTimeout="7200"), context)
     complete(ec2)
     batch = polls()
-    answers.signal_statuses += [503] * 1000
+    answers.signal_statuses += [503] * 600
     with time_machine.travel(time.time() + 7100, tick=False) as clock:
         assert deliver(batch, context) == []
         assert record_of(answers).request is not None
@@ -530,8 +530,8 @@ def test_nothing_of_a_handles_url_is_told_or_kept(
 ) -> None:
     logged = io.StringIO()
     monkeypatch.setattr(telemetry.logger.registered_handler, "stream", logged)
-    answers.statuses += [503] * 5
-    answers.signal_statuses += [503] * 5 + [403]
+    answers.statuses += [503] * 3
+    answers.signal_statuses += [503] * 3 + [403]
     handle = answers.handle()
 
     app.handler(asking(answers), context)
@@ -544,10 +544,10 @@ def test_nothing_of_a_handles_url_is_told_or_kept(
     )
     deliver(queued, context)
     queued += polls()
-    with time_machine.travel(time.time() + 31, tick=False):
+    with time_machine.travel(time.time() + 33, tick=False):
         deliver(queued[1:], context)
 
-    assert len(answers.signals) == 6
+    assert len(answers.signals) == 4
     reason = answers.signals[0][1]["Reason"]
     assert reason == "Task bun-1 failed. Client.S3Error: Can't write for [concealed], [concealed]"
     items = json.dumps(aws.dynamodb().scan(TableName="ledger")["Items"])

@@ -1,20 +1,22 @@
 """What fell through is answered FAILED, once."""
 
 import json
-import time
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from moto.sqs.models import sqs_backends
 
-from instance_bundle import app, last_resort, response
+from instance_bundle import app, budget, last_resort
 from instance_bundle.errors import Denied, PassingFault
+from instance_bundle.history import dated
+from instance_bundle.last_resort import CRASHES
 from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
 from instance_bundle.outcome import Done
 from instance_bundle.poll_queue import Poll
-from instance_bundle.request import Request
+from instance_bundle.request import Request, RequestKey
 from tests.fixtures import Clock, Context
 
 from .conftest import Answers
@@ -24,10 +26,13 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
 @pytest.fixture(autouse=True)
-def _one_ledger_and_no_patience(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last resort's ledger keeps the same time as the test's; nothing is waited for."""
+def _one_ledger_and_no_patience(
+    ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last resort and its ledger keep the same time as the test; nothing is waited for."""
     monkeypatch.setattr(last_resort, "ledger", cache(lambda: ledger))
-    monkeypatch.setattr(response, "_RETRIES", response._RETRIES.new(backoff_factor=0))
+    monkeypatch.setattr(last_resort, "time", SimpleNamespace(time=clock))
+    monkeypatch.setattr(budget, "_PAUSES", (0, 0))
 
 
 def event(answers: Answers, **others: Any) -> dict[str, Any]:
@@ -56,10 +61,15 @@ def crashed(payload: Any) -> str:
     )
 
 
-def poll_of(ledger: Ledger, request: Request, task: Task | None = None) -> str:
+def poll_of(
+    ledger: Ledger, request: Request, task: Task | None = None, *, begun: int = CRASHES
+) -> str:
+    """The dead letter of a request whose polls began so often, and came to no end."""
     record, _ = ledger.open(request, lease=0)
     if task is not None:
         ledger.started(record, task)
+    for _ in range(begun):
+        ledger.take(request.key, 0, lease=0)
     return Poll(request.key, 0).body()
 
 
@@ -99,13 +109,13 @@ def test_lambda_itself_hands_over_an_event_that_kept_crashing_the_function(
 def test_an_event_that_can_not_be_answered_yet_comes_again(
     answers: Answers, context: Context
 ) -> None:
-    answers.statuses += [503] * 5
+    answers.statuses += [503] * 3
 
     with pytest.raises(PassingFault):
         last_resort.handler(json.loads(crashed(event(answers))), context)
     last_resort.handler(json.loads(crashed(event(answers))), context)
 
-    assert [body["Status"] for body in answers.bodies] == ["FAILED"] * 6
+    assert [body["Status"] for body in answers.bodies] == ["FAILED"] * 4
     assert all(body == answers.bodies[0] for body in answers.bodies)
 
 
@@ -124,10 +134,11 @@ def test_an_event_goes_round_between_last_resort_and_function_until_it_is_answer
 
 
 def test_an_event_that_nobody_waits_for_any_more_is_given_up(
-    answers: Answers, context: Context, caplog: pytest.LogCaptureFixture
+    answers: Answers, context: Context, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers.statuses += [503] * 10
-    old = event(answers, ResponseURL=f"{answers.url}&X-Amz-Date=20200101T000000Z")
+    date = dated(clock.now - 3700)
+    old = event(answers, ResponseURL=f"{answers.url}&X-Amz-Date={date}")
 
     assert last_resort.handler(json.loads(crashed(old)), context) is None
 
@@ -300,6 +311,7 @@ def test_a_letter_that_can_not_be_answered_is_dropped_when_no_stack_waits_any_mo
     answers: Answers,
     context: Context,
     monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
     age: int,
     *,
     is_dropped: bool,
@@ -309,10 +321,135 @@ def test_a_letter_that_can_not_be_answered_is_dropped_when_no_stack_waits_any_mo
 
     monkeypatch.setattr("instance_bundle.response.deliver", lost)
     old = letter(crashed(event(answers)))
-    old["Records"][0]["attributes"] = {"SentTimestamp": str(int((time.time() - age) * 1000))}
+    old["Records"][0]["attributes"] = {"SentTimestamp": str(int((clock.now - age) * 1000))}
 
     left = [] if is_dropped else [{"itemIdentifier": "m1"}]
     assert last_resort.handler(old, context) == {"batchItemFailures": left}
+
+
+def test_an_event_with_no_date_is_given_up_by_the_time_of_its_first_record(
+    answers: Answers, context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers.statuses += [503] * 10
+    first = json.loads(crashed(event(answers))) | {"timestamp": "2026-01-01T00:00:00.000Z"}
+
+    assert last_resort.handler(json.loads(crashed(first)), context) is None
+
+    assert "it is given up" in caplog.text
+
+
+@pytest.mark.parametrize("begun", range(CRASHES))
+def test_a_request_whose_polls_were_throttled_is_resumed(
+    answers: Answers, context: Context, ledger: Ledger, begun: int
+) -> None:
+    """Lambda handed the message over three times, but the function began with it less often."""
+    request = Request.parse(event(answers))
+    body = poll_of(ledger, request, RUNNING, begun=begun)
+
+    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+
+    assert answers.bodies == []
+    assert polls() == [Poll(request.key, 0)]
+    assert ledger.take(request.key, 0, lease=30).task == RUNNING  # no lease is in the way
+
+
+def test_a_request_that_was_throttled_beyond_its_deadline_is_failed(
+    answers: Answers, context: Context, ledger: Ledger, clock: Clock
+) -> None:
+    body = poll_of(ledger, Request.parse(event(answers)), RUNNING, begun=0)
+    clock.now += 3570
+
+    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+
+    assert "its polls did not run in time" in answers.bodies[0]["Reason"]
+    assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
+
+
+def test_an_event_that_was_throttled_until_it_was_too_old_is_resumed(
+    answers: Answers, context: Context, ledger: Ledger
+) -> None:
+    record = json.loads(crashed(event(answers)))
+    del record["responsePayload"]
+    record["requestContext"] = {"condition": "EventAgeExceeded", "approximateInvokeCount": 0}
+
+    assert last_resort.handler(record, context) is None
+
+    assert answers.bodies == []
+    [poll] = polls()
+    assert ledger.take(poll.key, poll.generation, lease=30).request is not None
+
+
+def test_a_letter_that_can_not_be_handled_at_all_leaves_the_others_to_be_answered(
+    answers: Answers,
+    context: Context,
+    ledger: Ledger,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = Request.parse(event(answers)), Request.parse(event(answers, RequestId="r2"))
+    bodies = [poll_of(ledger, request) for request in (first, second)]
+    answer = ledger.answer
+
+    def broken(key: RequestKey, given: Any) -> Any:
+        if key == first.key:
+            raise TypeError("'NoneType' object is not subscriptable")
+        return answer(key, given)
+
+    monkeypatch.setattr(ledger, "answer", broken)
+    batch = {"Records": [letter(body)["Records"][0] | {"messageId": body} for body in bodies]}
+
+    assert last_resort.handler(batch, context) == {
+        "batchItemFailures": [{"itemIdentifier": bodies[0]}]
+    }
+    assert [body["RequestId"] for body in answers.bodies] == ["r2"]
+
+    clock.now += 3601
+    assert last_resort.handler(batch, context) == NOTHING_FAILED
+    assert len(answers.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"requestContext": {"condition": "RetriesExhausted"}, "responsePayload": {}},
+        {"requestContext": "?", "requestPayload": None},
+        {"requestPayload": "an event that was cut o"},
+        {},
+        None,
+        [],
+        "text",
+    ],
+)
+def test_a_record_that_has_lost_its_event_is_logged_and_never_repeated(
+    answers: Answers, context: Context, caplog: pytest.LogCaptureFixture, lost: Any
+) -> None:
+    assert last_resort.handler(lost, context) is None
+    assert app.handler(lost, context) is None
+
+    assert answers.bodies == []
+    assert "about no request" in caplog.text
+
+
+@pytest.mark.parametrize("number", [-1, 10**38 - 1, 1.5, True, "1", None])
+def test_a_poll_of_an_impossible_generation_is_about_nothing(
+    answers: Answers, context: Context, caplog: pytest.LogCaptureFixture, number: Any
+) -> None:
+    body = json.loads(Poll(Request.parse(event(answers)).key, 0).body()) | {"generation": number}
+
+    assert last_resort.handler(letter(json.dumps(body)), context) == NOTHING_FAILED
+
+    assert "about no request" in caplog.text
+
+
+def test_letters_that_an_invocation_has_no_time_for_come_again(
+    answers: Answers, ledger: Ledger
+) -> None:
+    body = poll_of(ledger, Request.parse(event(answers)))
+
+    left = last_resort.handler(letter(body), Context(seconds_left=budget.WORK - 1))
+
+    assert left == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    assert answers.bodies == []
 
 
 # Requests whose handle is to hear of the end
@@ -331,6 +468,8 @@ def accepted(answers: Answers, ledger: Ledger, *, told: bool) -> str:
     ledger.accept(record, ACCEPTED)
     if told:
         ledger.told(record)
+    for _ in range(CRASHES):
+        ledger.take(request.key, 0, lease=0)
     return Poll(request.key, 0).body()
 
 
@@ -391,14 +530,14 @@ def test_a_signal_that_does_not_arrive_is_a_letter_that_comes_again(
     answers: Answers, context: Context, ledger: Ledger, clock: Clock
 ) -> None:
     body = accepted(answers, ledger, told=True)
-    answers.signal_statuses += [503] * 5
+    answers.signal_statuses += [503] * 3
 
     response = last_resort.handler(letter(body), context)
     assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
-    clock.now += 31
+    clock.now += 33
     assert last_resort.handler(letter(body), context) == NOTHING_FAILED
 
-    assert len(answers.signals) == 6
+    assert len(answers.signals) == 4
     assert all(signal == answers.signals[0] for signal in answers.signals)
     assert answers.bodies == []
 

@@ -17,7 +17,7 @@ import time_machine
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from instance_bundle import app, aws, poll_queue, telemetry
+from instance_bundle import app, aws, budget, poll_queue, telemetry
 from instance_bundle.errors import Denied, InstanceBundleError, NothingDone, PassingFault
 from instance_bundle.history import Record
 from instance_bundle.method import Task
@@ -108,7 +108,7 @@ def test_invalid_properties_are_answered_at_once_and_no_call_is_made_but_to_the_
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[str] = []
-    make_api_call = BaseClient._make_api_call
+    make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def noted(client: BaseClient, name: str, parameters: Any) -> Any:
         called.append(f"{client.meta.service_model.service_name}:{name}")
@@ -547,7 +547,7 @@ def test_at_the_deadline_the_next_poll_goes_before_anything_can_crash(
         assert deliver(batch, context) == ["m0"]
         [after] = polls()
         monkeypatch.setattr(ec2, "cancel", lambda _: None)
-        clock.shift(31)
+        clock.shift(33)
         assert deliver([after], context) == []
 
     assert answers.bodies[0]["Status"] == "FAILED"
@@ -932,7 +932,7 @@ def test_a_batch_whose_calls_are_slow_puts_off_what_its_time_is_too_short_for(
     monkeypatch.setattr(app.resource, "resume", slow)
     assert deliver(batch, context) == []
 
-    assert [Poll.parse(record["body"]).generation for record in polls()] == [0, 0, 1, 1, 1]
+    assert [Poll.parse(record["body"]).generation for record in polls()] == [0, 0, 0, 1, 1]
 
 
 def test_a_poll_that_is_alone_is_carried_on_however_short_the_time_is(
@@ -943,7 +943,7 @@ def test_a_poll_that_is_alone_is_carried_on_however_short_the_time_is(
     take = app.ledger().take
 
     def slow(*arguments: Any) -> Record:
-        context.seconds_left = 1
+        context.seconds_left = budget.SAVE
         return take(*arguments)
 
     monkeypatch.setattr(app.ledger(), "take", slow)

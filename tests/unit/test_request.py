@@ -132,12 +132,51 @@ def test_work_ends_when_cloudformation_or_its_handle_waits_no_more(
 ) -> None:
     request = Request.parse(EVENT | SIGNED_AT | {"RequestType": kind, "ResourceProperties": given})
 
-    assert request.ends(now=0) == 1_800_000_000 + seconds
-    assert request.given_up(now=0) == 1_800_000_000 + int(given.get("ServiceTimeout", 3600))
+    assert request.ends(received=1_800_000_100) == 1_800_000_000 + seconds
+    assert request.given_up(received=1_800_000_100) == 1_800_000_000 + int(
+        given.get("ServiceTimeout", 3600)
+    )
 
 
-def test_a_request_whose_age_is_not_known_counts_from_now() -> None:
-    assert Request.parse(EVENT | {"ResourceProperties": {}}).ends(now=7) == 3607
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("", 1_800_000_000),  # signature version 2 has no date
+        ("?X-Amz-Date=20270115T075820Z", 1_799_999_900),
+        ("?X-Amz-Date=20270115T020000Z", 1_800_000_000 - 6 * 3600),
+        ("?X-Amz-Date=20270115T015959Z", 1_800_000_000),
+        ("?X-Amz-Date=20270115T080500Z", 1_800_000_300),
+        ("?X-Amz-Date=20270115T080501Z", 1_800_000_000),
+        ("?X-Amz-Date=99991231T235959Z", 1_800_000_000),
+        ("?X-Amz-Date=yesterday", 1_800_000_000),
+    ],
+)
+def test_a_request_was_sent_when_its_url_was_signed_if_that_can_be(query: str, sent: int) -> None:
+    url = f"https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/answer{query}"
+
+    assert Request.parse(EVENT | {"ResponseURL": url}).sent_at(1_800_000_000) == sent
+
+
+@pytest.mark.parametrize(
+    ("given", "beside", "seconds"),
+    [
+        ({}, "60", 60),
+        ({"ServiceTimeout": "60"}, None, 60),
+        ({"ServiceTimeout": "60"}, 90, 60),
+        ({"ServiceTimeout": "90"}, 60, 60),
+        ({}, "soon", 3600),
+        ({}, None, 3600),
+    ],
+)
+def test_a_service_timeout_counts_wherever_the_event_has_it(
+    given: dict[str, str], beside: Any, seconds: int
+) -> None:
+    event = EVENT | {"ResourceProperties": given, "ServiceTimeout": beside}
+
+    request = Request.parse(event)
+
+    assert request.timeout(accepted=False).seconds == seconds
+    assert Request.parse(request.as_event()) == request
 
 
 def test_the_time_that_work_has_is_named_for_the_property_that_sets_it() -> None:

@@ -1,0 +1,176 @@
+"""How long things may take: one attempt at a call, one invocation, one request.
+
+What is shorter fits into what is longer:
+
+    an attempt at a call < what an invocation has left < the lease < the visibility timeout
+
+so that no call, however long it hangs, lets Lambda end an invocation, and no process finds a
+request free that another one still works on. All durations are in seconds.
+
+    with budget.invocation(context.get_remaining_time_in_millis):
+        ...  # each call made in here first asks whether its time still fits
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from instance_bundle.errors import NothingDone, PassingFault
+
+CONNECT = 2
+"""Until a connection is there."""
+READ = 6
+"""Until the answer to a call comes. No call of this application takes as long where AWS is well."""
+ATTEMPT = CONNECT + READ + 1
+"""What one attempt at a call needs, with a second for the process itself."""
+RETRY_WITHIN = 3
+"""A call is attempted again only this soon after its first attempt: what fails at once is repeated,
+what hangs is left to the next poll."""
+SAVE = ATTEMPT
+"""What an invocation needs left for a call that saves progress: to the ledger, to the poll queue,
+or the answer itself."""
+WORK = 2 * ATTEMPT
+"""What it needs left for any other call, so that after it there is time to save progress."""
+
+LEASE_MARGIN = 2
+"""How much longer than its invocation a process holds a request."""
+
+SHORTEST_TIMEOUT = 10
+"""The shortest ServiceTimeout in which work can be started, polled once and answered."""
+
+# How far before CloudFormation's own limit a request is given up.
+_LONGEST_MARGIN = 30
+_SHORTEST_MARGIN = 5
+
+# Between CloudFormation's date of a request and its receipt: Lambda keeps an event for six hours at
+# the longest (AWS Lambda Developer Guide, Configuring error handling settings for asynchronous
+# invocations), and clocks differ.
+_OLDEST = 6 * 3600
+_CLOCK_SKEW = 5 * 60
+
+_PAUSES = (0.5, 1)
+"""Before the second and the third attempt at a call of no SDK's."""
+
+_AT_FIRST = "seconds left at the first attempt"
+
+
+@dataclass
+class _Invocation:
+    """The invocation that is under way; without one, time is endless."""
+
+    left: Callable[[], float] = lambda: math.inf
+
+
+_this = _Invocation()
+
+
+@contextmanager
+def invocation(remaining_millis: Callable[[], int]) -> Iterator[None]:
+    """Make an invocation's time the budget of all calls that are made inside.
+
+    Args:
+        remaining_millis: as Lambda's context has it, `get_remaining_time_in_millis`.
+    """
+    before = _this.left
+    _this.left = lambda: remaining_millis() / 1000
+    try:
+        yield
+    finally:
+        _this.left = before
+
+
+def left() -> float:
+    """Seconds that the invocation has left; endless outside of one."""
+    return _this.left()
+
+
+def demand_attempt(call: MutableMapping[str, Any], seconds: float, what: str) -> None:
+    """See that the invocation has time for an attempt at a call, and that the attempt is not one
+    too many.
+
+    Args:
+        call: what belongs to the call, the same in each of its attempts.
+        seconds: `SAVE` or `WORK`.
+        what: the call, for a person.
+
+    Raises:
+        NothingDone: there is no time for the first attempt; the next poll has some.
+        PassingFault: there is none for another one; the call may have had its effect.
+    """
+    if _AT_FIRST not in call:
+        demand(seconds, what)
+        call[_AT_FIRST] = left()
+    elif not _allows_another(call[_AT_FIRST], seconds):
+        raise PassingFault(f"{what}: no answer in time")
+
+
+def attempts(what: str) -> Iterator[None]:
+    """The attempts at a call of no SDK's that saves progress: three where each fails at once, one
+    where it hangs.
+
+    Args:
+        what: the call, for a person.
+
+    Raises:
+        NothingDone: there is no time for the first one.
+    """
+    demand(SAVE, what)
+    at_first = left()
+    yield
+    for pause in _PAUSES:
+        time.sleep(pause)
+        if not _allows_another(at_first, SAVE):
+            return
+        yield
+
+
+def _allows_another(at_first: float, seconds: float) -> bool:
+    """Whether a call may be attempted again, that was attempted with so much time left."""
+    return left() >= max(seconds, at_first - RETRY_WITHIN)
+
+
+def demand(seconds: float, what: str) -> None:
+    """See that the invocation has time for a call.
+
+    Args:
+        seconds: `SAVE` or `WORK`.
+        what: the call, for a person.
+
+    Raises:
+        NothingDone: it has not; the next poll has.
+    """
+    if left() < seconds:
+        raise NothingDone(f"{what}: too little time is left in this invocation")
+
+
+def lease() -> float:
+    """Seconds for which this process holds a request that it takes."""
+    return left() + LEASE_MARGIN
+
+
+def sent_at(date: float | None, received: float) -> float:
+    """When CloudFormation sent a request, in epoch seconds.
+
+    Args:
+        date: the date that its ResponseURL is signed with; None where it has none. One that can't
+            be right is not believed: anybody can write one.
+        received: when the request was received first.
+    """
+    if date is None or not received - _OLDEST <= date <= received + _CLOCK_SKEW:
+        return received
+    return date
+
+
+def deadline(sent: float, timeout: int) -> float:
+    """When a request is given up, in epoch seconds: so long before CloudFormation does that a poll
+    and an answer fit in between.
+
+    Args:
+        sent: `sent_at`.
+        timeout: how long CloudFormation waits, counted from `sent`.
+    """
+    margin = min(_LONGEST_MARGIN, max(_SHORTEST_MARGIN, timeout / 5), timeout / 2)
+    return sent + timeout - margin

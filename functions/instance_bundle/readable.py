@@ -1,0 +1,73 @@
+"""Whether an answer of AWS holds what the protocol says: a proxy's page, or nothing, is no answer.
+
+botocore reads an empty answer of a JSON or S3 call as one that says nothing: no item, no object, no
+failure. Its parsers see all else (`botocore.parsers.ResponseParserError`).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from instance_bundle.errors import PassingFault
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel
+
+_ROOT = re.compile(rb"\s*(?:<\?[^>]*\?>\s*)?<(?:\w+:)?(\w+)")
+
+
+def demand_readable(
+    operation_model: "OperationModel", response_dict: Mapping[str, Any], **_: Any
+) -> None:
+    """See that an answer can be read; for botocore's event `before-parse`.
+
+    Args:
+        operation_model: of the call.
+        response_dict: `status_code`, `headers` and `body` of the answer.
+
+    Raises:
+        PassingFault: it can't; the call may have had its effect.
+    """
+    protocol = operation_model.service_model.resolved_protocol
+    is_told_in_body = protocol == "ec2" or _has_body(operation_model)
+    if response_dict["status_code"] >= 300 or not is_told_in_body:
+        return
+    if not _READERS[protocol](response_dict["body"], operation_model.name):
+        service = operation_model.service_model.service_name
+        raise PassingFault(f"{service}:{operation_model.name}: the answer can't be read")
+
+
+def _has_body(operation: "OperationModel") -> bool:
+    """Whether the answer's body holds what the operation answers: some answers are in headers, and
+    the body of others is an object's content."""
+    shape = operation.output_shape
+    if shape is None or operation.has_streaming_output:
+        return False
+    return any("location" not in member.serialization for member in shape.members.values())
+
+
+def _is_json_object(body: bytes, _: str) -> bool:
+    try:
+        return isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
+
+
+def _is_ec2s(body: bytes, operation: str) -> bool:
+    """EC2 names the root after the action (EC2 API Reference)."""
+    return _root(body) == f"{operation}Response"
+
+
+def _is_s3s(body: bytes, _: str) -> bool:
+    """S3's documents are `ListBucketResult`, `DeleteResult`, … (Amazon S3 API Reference); a proxy's
+    page is another one."""
+    return _root(body).lower() not in ("", "html")
+
+
+def _root(body: bytes) -> str:
+    found = _ROOT.match(body)
+    return found[1].decode() if found else ""
+
+
+_READERS = {"json": _is_json_object, "ec2": _is_ec2s, "rest-xml": _is_s3s}
