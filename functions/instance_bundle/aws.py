@@ -36,11 +36,13 @@ _REPEATED = Config(
 _ONCE = _REPEATED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 
 # The codes that the SDKs' standard retry mode takes for throttling (AWS SDKs and Tools Reference
-# Guide, Retry behavior), and EC2's.
+# Guide, Retry behavior), EC2's, and KMS's as SQS has them (Amazon SQS API Reference, SendMessage).
 _THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
         "EC2ThrottledException",
+        "KMS.ThrottlingException",
+        "KmsThrottled",
         "LimitExceededException",
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
@@ -56,12 +58,16 @@ _THROTTLED = frozenset(
         "TransactionInProgressException",
     }
 )
+# What passes although its status is below 500 (Amazon S3 API Reference, Error responses; Amazon SQS
+# API Reference, ReceiveMessage).
 _PASSING = frozenset(
     {
+        "ConditionalRequestConflict",
         "InternalError",
         "InternalException",
         "InternalFailure",
         "OperationAborted",
+        "OverLimit",
         "RequestTimeout",
         "RequestTimeoutException",
     }

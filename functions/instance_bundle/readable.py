@@ -29,22 +29,23 @@ def demand_readable(
     Raises:
         PassingFault: it can't; the call may have had its effect.
     """
-    protocol = operation_model.service_model.resolved_protocol
-    is_told_in_body = protocol == "ec2" or _has_body(operation_model)
-    if response_dict["status_code"] >= 300 or not is_told_in_body:
-        return
-    if not _READERS[protocol](response_dict["body"], operation_model.name):
+    if response_dict["status_code"] < 300 and not _is_readable(operation_model, response_dict):
         service = operation_model.service_model.service_name
         raise PassingFault(f"{service}:{operation_model.name}: the answer can't be read")
 
 
-def _has_body(operation: "OperationModel") -> bool:
-    """Whether the answer's body holds what the operation answers: some answers are in headers, and
-    the body of others is an object's content."""
-    shape = operation.output_shape
-    if shape is None or operation.has_streaming_output:
+def _is_readable(operation: "OperationModel", response: Mapping[str, Any]) -> bool:
+    members = operation.output_shape.members if operation.output_shape else {}
+    if "ETag" in members and "etag" not in response["headers"]:
         return False
-    return any("location" not in member.serialization for member in shape.members.values())
+    protocol = operation.service_model.resolved_protocol
+    # Some answers are in headers alone, and the body of others is an object's content.
+    is_told_in_body = not operation.has_streaming_output and any(
+        "location" not in member.serialization for member in members.values()
+    )
+    if protocol == "ec2" or is_told_in_body:
+        return _READERS[protocol](response["body"], operation.name)
+    return True
 
 
 def _is_json_object(body: bytes, _: str) -> bool:

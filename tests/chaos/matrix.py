@@ -10,19 +10,17 @@ from tests.chaos.phases import PHASES, Call, OwnCalls, Phase
 from tests.chaos.sequence import Run
 from tests.chaos.world import Fault, Violation, World
 
-PASSING = ("throttle", "fail", "cut", "cut-after")
+PASSING = ("throttle", "fail", "refuse", "cut", "cut-after", "garble")
 
 ALWAYS = 100_000
 
-# More often than the function repeats a call within one invocation: the SDK tries 3 times, the
-# sender of answers and signals 5 times, and what makes a task or an AMI is never repeated.
+# More often than the function repeats a call within one invocation: the SDK and the sender of
+# answers and signals try 3 times, and what makes a task or an AMI is never repeated.
 _TIMES = {
     "ec2:BundleInstance": 1,
     "ec2:CreateImage": 1,
     "ec2:CreateStoreImageTask": 1,
     "ec2:RegisterImage": 1,
-    "response:Put": 6,
-    "signal:Put": 6,
 }
 _OFTEN = 4
 

@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import json
 import logging
+import math
 import os
 import time
 import uuid
@@ -24,7 +25,7 @@ from unittest.mock import patch
 import time_machine
 import urllib3
 from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.ec2.models import ec2_backends
@@ -32,7 +33,7 @@ from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 from samtranslator.yaml_helper import yaml_parse
 from urllib3.connectionpool import HTTPConnectionPool
 
-from instance_bundle import app, aws, last_resort
+from instance_bundle import app, aws, budget, last_resort
 from instance_bundle.images import REQUEST_TAG
 from instance_bundle.properties import MethodName
 from instance_bundle.settings import settings
@@ -54,7 +55,10 @@ RETRY_DELAYS = (60.0, 120.0)
 EVENT_SECONDS = 900
 LONGEST_RUN = 14 * 3600
 
-FAULTS = ("fail", "throttle", "deny", "delay", "cut", "cut-after")
+FAULTS = (
+    *("fail", "throttle", "deny", "delay", "cut", "cut-after"),
+    *("hang", "garble", "refuse"),
+)
 KILLS = ("kill", "kill-after")
 RESPONSE_PUT = "response:Put"
 SIGNAL_PUT = "signal:Put"
@@ -66,23 +70,32 @@ _ERRORS = {
     ("ec2", "fail"): (500, "InternalError"),
     ("ec2", "throttle"): (503, "RequestLimitExceeded"),
     ("ec2", "deny"): (403, "UnauthorizedOperation"),
+    ("ec2", "refuse"): (503, "Unavailable"),
     ("s3", "fail"): (500, "InternalError"),
     ("s3", "throttle"): (503, "SlowDown"),
     ("s3", "deny"): (403, "AccessDenied"),
+    ("s3", "refuse"): (400, "RequestTimeout"),
     ("dynamodb", "fail"): (500, "InternalServerError"),
     ("dynamodb", "throttle"): (400, "ThrottlingException"),
     ("dynamodb", "deny"): (400, "AccessDeniedException"),
+    ("dynamodb", "refuse"): (400, "RequestLimitExceeded"),
     ("secretsmanager", "fail"): (500, "InternalServiceError"),
     ("secretsmanager", "throttle"): (400, "ThrottlingException"),
     ("secretsmanager", "deny"): (400, "AccessDeniedException"),
+    ("secretsmanager", "refuse"): (503, "ServiceUnavailable"),
     ("events", "fail"): (500, "InternalException"),
     ("events", "throttle"): (400, "ThrottlingException"),
     ("events", "deny"): (400, "AccessDeniedException"),
+    ("events", "refuse"): (503, "ServiceUnavailable"),
     ("sqs", "fail"): (500, "InternalFailure"),
     ("sqs", "throttle"): (400, "RequestThrottled"),
     ("sqs", "deny"): (403, "AccessDenied"),
+    ("sqs", "refuse"): (400, "KMS.ThrottlingException"),
 }
 
+
+UNREADABLE = ("", "<html><body>Sign in", "{\"Attribut")
+"""What answers that can't be read hold."""
 
 _TELLING = (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)
 
@@ -104,9 +117,10 @@ class Fault:
 
     Attributes:
         call: `service:Action`, or `*` for any.
-        kind: one of FAULTS or KILLS; `hang`: the call outlasts the function's time; `twice`:
-            another process handles the same event first; or `meanwhile`: other work that is due is
-            done first.
+        kind: one of FAULTS or KILLS; `delay`: the answer is slow; `hang`: there is none, although
+            the call had its effect; `garble`: it can't be read, likewise; `refuse`: with an error
+            that passes; `twice`: another process handles the same event first; or `meanwhile`:
+            other work that is due is done first.
         nth: the first call that is struck, counted from when the fault was set.
         times: how many in a row.
     """
@@ -182,6 +196,7 @@ class World:
         events_put: what the event buses were told, over all of the world's life.
         batch_size: how many messages an event source mapping hands over at once, at most.
         on_call: is told the name of each call of the function before a fault can strike it.
+        garbled: how many answers could not be read.
     """
 
     clock: time_machine.Traveller
@@ -202,6 +217,7 @@ class World:
     events_put: EventsPut = field(default_factory=EventsPut)
     batch_size: int = BATCH
     on_call: Callable[[str], None] | None = None
+    garbled: int = 0
     _events: list[_Event] = field(default_factory=list)
     _armed: list[_Armed] = field(default_factory=list)
     _duplicated: int = 0
@@ -215,7 +231,8 @@ class World:
             aws.dynamodb().delete_item(TableName="ledger", Key=key)
         self.clear_queues()
         aws.s3().create_bucket(Bucket=bucket)
-        self._reach(time.time() + bundle_tasks.LISTED_SECONDS)
+        # At a full minute, so that polls fall alike in each sequence.
+        self._reach(math.ceil((time.time() + bundle_tasks.LISTED_SECONDS) / 60) * 60)
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         tasks.received.clear()
         tasks._tasks.clear()
@@ -471,11 +488,16 @@ class World:
             self.on_call(name)
         kind = self._strike(name)
         self._before_call(kind)
-        if kind in ("fail", "throttle", "deny", "cut"):
+        if kind in ("fail", "throttle", "deny", "cut", "refuse"):
             return refuse(kind)
         answer = carry_out()
         if kind == "cut-after":
             return refuse("cut")
+        if kind == "hang":
+            self._reach(time.time() + budget.READ)
+            self._check_time()
+        if kind in ("hang", "garble"):
+            return refuse(kind)
         if kind == "kill-after":
             raise Killed
         return answer
@@ -490,9 +512,7 @@ class World:
             case "twice":
                 self.handle_twice()
             case "delay":
-                self._reach(time.time() + FUNCTION_SECONDS / 2)
-            case "hang":
-                self._reach(self._contexts[-1].ends + 1)
+                self._reach(time.time() + budget.READ - 1)
             case _:
                 return
         self._check_time()
@@ -644,8 +664,15 @@ def _stub(world: World) -> Callable[..., Any]:
             return answer
 
         def refuse(kind: str) -> Any:
-            if kind == "cut":
-                raise ConnectionClosedError(endpoint_url=request.url)
+            match kind:
+                case "cut":
+                    raise ConnectionClosedError(endpoint_url=request.url)
+                case "hang":
+                    raise ReadTimeoutError(endpoint_url=request.url)
+                case "garble":
+                    world.garbled += 1
+                    body = UNREADABLE[world.garbled % len(UNREADABLE)]
+                    return AWSResponse(request.url, 200, {}, MockRawResponse(body))  # type: ignore[arg-type]
             return _error(request, service, kind)
 
         return world.call(f"{service}:{action}", carry_out, refuse)
@@ -665,14 +692,16 @@ def _error(request: Any, service: str, kind: str) -> AWSResponse:
 
 
 def _put(world: World) -> Callable[..., urllib3.HTTPResponse]:
-    statuses = {"fail": 500, "throttle": 503, "deny": 403}
+    statuses = {"fail": 500, "throttle": 503, "deny": 403, "refuse": 400}
 
     def make_request(
         pool: HTTPConnectionPool, connection: Any, method: str, url: str, *args: Any, **kwargs: Any
     ) -> urllib3.HTTPResponse:
         def refuse(kind: str) -> urllib3.HTTPResponse:
-            if kind == "cut":
+            if kind in ("cut", "garble"):
                 raise urllib3.exceptions.ProtocolError("Connection aborted.")
+            if kind == "hang":
+                raise urllib3.exceptions.ReadTimeoutError(pool, url, "Read timed out.")
             return urllib3.HTTPResponse(status=statuses[kind])
 
         return world.call(  # type: ignore[no-any-return]

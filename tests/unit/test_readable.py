@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,6 +22,7 @@ class Server(ThreadingHTTPServer):
 
     body: bytes = b""
     declared: int | None = None
+    etag: bool = False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,6 +33,8 @@ class Handler(BaseHTTPRequestHandler):
         declared, body = self.server.declared, self.server.body
         self.send_response(200)
         self.send_header("Content-Length", str(len(body) if declared is None else declared))
+        if self.server.etag:
+            self.send_header("ETag", '"0123456789abcdef"')
         self.end_headers()
         self.wfile.write(body)
         self.close_connection = True
@@ -41,8 +45,8 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def only_server() -> Iterator[Server]:
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -51,11 +55,18 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
+@pytest.fixture
+def server(only_server: Server) -> Server:
+    only_server.body, only_server.declared, only_server.etag = b"", None, False
+    return only_server
+
+
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
 
 
+@cache
 def client(service: Any, server: Server) -> Any:
     url = f"http://127.0.0.1:{server.server_address[1]}"
     return aws._within_limits(boto3.client(service, endpoint_url=url, config=aws._REPEATED))
@@ -140,17 +151,18 @@ def test_an_answer_that_can_not_be_read_is_a_passing_fault_after_which_all_may_b
     assert not isinstance(raised.value, NothingDone)
 
 
-@pytest.mark.parametrize("how", ["cut off", "a page"])
+@pytest.mark.parametrize("how", ["whole", "cut off", "with no ETag"])
 def test_an_object_is_read_whole_or_not_at_all(server: Server, how: str) -> None:
     server.body = PAGE
     server.declared = len(PAGE) + (how == "cut off")
+    server.etag = how != "with no ETag"
 
     def read() -> bytes:
         with aws.calling("s3:GetObject"):
             body: bytes = client("s3", server).get_object(Bucket="b", Key="k")["Body"].read()
             return body
 
-    if how == "a page":
+    if how == "whole":
         assert read() == PAGE
     else:
         with pytest.raises(PassingFault):
