@@ -33,13 +33,21 @@ def deliver(request: Request, record: Record, answer: Answer, settings: Settings
     Raises:
         PassingFault: it did not get through to one of them.
     """
+    answer_cloudformation(request, record, answer, settings)
     origin = settings.limits.response_origin
-    if not record.told:
-        text = response.body(request.key, record.accepted or answer)
-        response.deliver(request.response_url, text, origin)
     if request.handle is not None and (record.accepted or isinstance(answer, Done)):
         response.deliver(request.handle, _signal(request, record, answer), origin)
     announcement.put(settings.event_bus, request, record, answer)
+
+
+def answer_cloudformation(
+    request: Request, record: Record, answer: Answer, settings: Settings
+) -> None:
+    """Tell CloudFormation alone, unless it has heard already that the work is accepted; otherwise as
+    `deliver`."""
+    if not record.told:
+        text = response.body(request.key, record.accepted or answer)
+        response.deliver(request.response_url, text, settings.limits.response_origin)
 
 
 def _signal(request: Request, record: Record, answer: Answer) -> bytes:

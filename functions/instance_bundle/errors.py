@@ -193,6 +193,13 @@ class Denied(Refusal):
         advice = _advice(action, code, message)
         super().__init__(f"{action} was refused. {code}: {message.rstrip('. ')}. {advice}")
 
+    @property
+    def is_by_permissions(self) -> bool:
+        """Whether the role may not make the call. A change of IAM's takes effect within minutes, so
+        that this may pass (IAM User Guide, Changes that I make are not always immediately visible).
+        """
+        return self.code in _PERMISSION_CODES
+
 
 class TaskFailed(Refusal):
     """EC2 ended the bundle task in `failed`."""

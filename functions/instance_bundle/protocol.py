@@ -152,8 +152,10 @@ class BundleResource(CfnResource):
         """
         try:
             record, is_new = self._ledger().open(self._request, budget.lease())
-        except Denied:
+        except Denied as denied:
             admit()  # such as of a property so large that nothing can store it
+            if denied.is_by_permissions and self._may_wait_for_permissions():
+                raise PassingFault(str(denied)) from denied
             raise
         if record.answer is not None:
             self._record = record
@@ -277,13 +279,22 @@ class BundleResource(CfnResource):
 
     def _deliver(self, record: Record, answer: Answer) -> None:
         self._log_answer(answer)
+        tell = delivery.answer_cloudformation if self._is_gone(record, answer) else delivery.deliver
         try:
-            delivery.deliver(self._request, record, answer, self._settings())
+            tell(self._request, record, answer, self._settings())
         except PassingFault:
             if not self._is_past_listening(record):
                 raise
             logger.exception("CloudFormation no longer waits for the answer; it is given up")
         self._ledger().delivered(record.key)
+
+    def _is_gone(self, record: Record, answer: Answer) -> bool:
+        """Whether all have heard the answer to a request that has come again, and what was made is
+        deleted: that it is complete is no news then."""
+        if record.request is not None or isinstance(answer, Failed):
+            return False
+        bundles = self._ledger().history(record.key).bundles
+        return all(bundle.physical_id != answer.physical_id for bundle in bundles)
 
     def _put(self, answer: Answer) -> None:
         self._log_answer(answer)
@@ -296,6 +307,14 @@ class BundleResource(CfnResource):
             logger.info("Answering", status=SUCCESS, physical_id=answer.physical_id)
         else:
             logger.error("Answering", status="FAILED", reason=answer.reason)
+
+    def _may_wait_for_permissions(self) -> bool:
+        """Whether Lambda is to send the event again, since permissions that were just changed may
+        not be there yet. A Create is refused at once: CloudFormation can roll it back, but not what
+        fails an Update or Delete."""
+        now = self._clock()
+        in_time = self._request.given_up(now) - now > budget.EVENT_RETRIES
+        return in_time and self._request.request_type != "Create"
 
     def _soon(self, record: Record) -> int:
         """Seconds until a poll that is sent now comes: soon, and not after the deadline."""

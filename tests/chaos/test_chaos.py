@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.chaos.steps import (
 )
 from tests.chaos.world import EVENTS_PUT, RECEIVES, VISIBILITY_SECONDS, World, running
 
+FOUND = Path(__file__).with_name("found")
 NIGHTLY = pytest.mark.nightly
 
 
@@ -243,3 +245,8 @@ def test_a_sequence_is_printed_so_that_it_can_be_carried_out_again(world: World)
 
     printed = run.replay().partition("'")[2].rpartition("'")[0]
     assert json.loads(printed) == [CREATE, LATER]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOUND.glob("*.json")))
+def test_what_a_search_has_found_broken_is_broken_no_more(world: World, name: str) -> None:
+    carry_out(world, json.loads((FOUND / f"{name}.json").read_text()))

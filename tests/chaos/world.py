@@ -94,7 +94,7 @@ _ERRORS = {
 }
 
 
-UNREADABLE = ("", "<html><body>Sign in", "{\"Attribut")
+UNREADABLE = ("", "<html><body>Sign in", '{"Attribut')
 """What answers that can't be read hold."""
 
 _TELLING = (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)

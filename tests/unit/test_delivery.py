@@ -292,6 +292,19 @@ def test_an_event_that_comes_again_is_answered_and_signalled_alike(
     assert answers.signals[0] == answers.signals[1]
 
 
+def test_an_event_that_comes_again_after_its_bundles_delete_signals_nothing(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    finished(ec2, answers, context)
+    app.handler(asking(answers, "Delete", "r2", "bun-1"), context)
+    answers.signals.clear()
+
+    app.handler(asking(answers), context)
+
+    assert answers.signals == []
+    assert answers.bodies[-1]["Status"] == "SUCCESS"
+
+
 # How long the work may take
 
 

@@ -600,6 +600,38 @@ def test_what_may_not_be_called_is_failed_at_once_with_its_action(
         assert ec2.started == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "timeout", "waits"),
+    [
+        ("Create", "3600", False),
+        ("Update", "3600", True),
+        ("Delete", "3600", True),
+        ("Delete", "240", False),
+    ],
+)
+def test_a_ledger_that_is_denied_is_waited_out_where_a_refusal_would_strand_the_stack(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    timeout: str,
+    *,
+    waits: bool,
+) -> None:
+    properties = event(answers)["ResourceProperties"] | {"ServiceTimeout": timeout}
+    request = event(answers, kind, PhysicalResourceId="bun-1", ResourceProperties=properties)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", denying("PutItem"))
+    if waits:
+        with pytest.raises(PassingFault):
+            app.handler(request, context)
+        assert answers.bodies == []
+    else:
+        app.handler(request, context)
+        assert "Allow dynamodb:PutItem in the role" in answers.bodies[0]["Reason"]
+
+
 def test_an_event_whose_first_poll_could_not_be_sent_is_repeated(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
