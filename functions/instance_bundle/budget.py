@@ -39,9 +39,9 @@ LEASE_MARGIN = 2
 """How much longer than its invocation a process holds a request."""
 
 EVENT_RETRIES = 240
-"""After which an event that failed has been sent three times, and reached the failure handler: Lambda
-waits for one minute, and for two (AWS Lambda Developer Guide, Configuring error handling settings
-for asynchronous invocations)."""
+"""After which an event that failed has been sent three times, and reached the failure handler:
+Lambda waits for one minute, and for two (AWS Lambda Developer Guide, Configuring error handling
+settings for asynchronous invocations)."""
 
 SHORTEST_TIMEOUT = 10
 """The shortest ServiceTimeout in which work can be started, polled once and answered."""

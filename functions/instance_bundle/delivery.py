@@ -43,8 +43,8 @@ def deliver(request: Request, record: Record, answer: Answer, settings: Settings
 def answer_cloudformation(
     request: Request, record: Record, answer: Answer, settings: Settings
 ) -> None:
-    """Tell CloudFormation alone, unless it has heard already that the work is accepted; otherwise as
-    `deliver`."""
+    """Tell CloudFormation alone, unless it has heard already that the work is accepted; otherwise
+    as `deliver`."""
     if not record.told:
         text = response.body(request.key, record.accepted or answer)
         response.deliver(request.response_url, text, settings.limits.response_origin)

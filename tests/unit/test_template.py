@@ -47,21 +47,18 @@ def resolved(node: Any, hold: Collection[str]) -> Any:
 
 
 def statements(hold: Collection[str] = CONDITIONS) -> Iterator[tuple[str, dict[str, Any]]]:
-    for resource in RESOURCES.values():
-        properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::IAM::Role":
-            policies = properties["Policies"]
-        elif resource["Type"] == "AWS::IAM::Policy" and resource.get("Condition") in {None, *hold}:
-            policies = [properties]
-        else:
-            continue
-        for policy in policies:
+    for role in of_type("AWS::IAM::Role").values():
+        for policy in resolved(role["Policies"], hold):
             for statement in policy["PolicyDocument"]["Statement"]:
-                yield statement["Sid"], resolved(statement, hold)
+                yield statement["Sid"], statement
+
+
+def allowed(hold: Collection[str] = CONDITIONS) -> Iterator[tuple[str, dict[str, Any]]]:
+    return ((sid, each) for sid, each in statements(hold) if each["Effect"] == "Allow")
 
 
 def actions(hold: Collection[str]) -> set[str]:
-    return {action for _, found in statements(hold) for action in listed(found["Action"])}
+    return {action for _, found in allowed(hold) for action in listed(found["Action"])}
 
 
 def listed(one_or_more: Any) -> list[Any]:
@@ -116,8 +113,8 @@ def test_functions_have_known_names_that_lambda_takes() -> None:
 
 
 def own_statements(role: str) -> list[dict[str, Any]]:
-    """The statements inline in a role, which takes effect before anything that names the role."""
-    policies = TRANSFORMED[role]["Properties"]["Policies"]
+    """The statements inline in a role, which take effect before anything that names the role."""
+    policies = resolved(TRANSFORMED[role]["Properties"]["Policies"], ())
     return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
 
 
@@ -167,6 +164,13 @@ def test_lambda_finds_the_permissions_to_read_a_queue_when_it_asks_for_them() ->
             assert mapping["EventSourceArn"] in resources_of(role, action)
 
 
+def test_a_role_has_no_policy_that_is_made_after_it_or_deleted_before_it() -> None:
+    """What names the role is made after it, and deleted before it."""
+    assert {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}.isdisjoint(
+        resource["Type"] for resource in RESOURCES.values()
+    )
+
+
 def test_no_statement_allows_more_actions_than_it_names() -> None:
     assert [action for action in actions(CONDITIONS) if "*" in action] == []
 
@@ -174,11 +178,11 @@ def test_no_statement_allows_more_actions_than_it_names() -> None:
 def test_a_resource_is_a_star_only_where_ec2_knows_no_other() -> None:
     stars = {
         sid: listed(statement["Action"])
-        for sid, statement in statements()
+        for sid, statement in allowed()
         if "*" in listed(statement["Resource"])
     }
 
-    assert {*stars} == {"Bundle", "SeeImages"}
+    assert {*stars} == {"Bundle", "DescribeImages"}
     assert [a for found in stars.values() for a in found if resource_types(a)] == []
 
 
@@ -198,7 +202,7 @@ def resource_types(action: str) -> list[str]:
 
 OF_FEATURES = {
     "HasUploadSecrets": {"secretsmanager:GetSecretValue"},
-    "HasUploadSecretsKmsKey": {"kms:Decrypt"},
+    "HasUploadSecretsKmsKey": set(),  # of secrets alone
     "HasKmsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
     "DeletesObjects": {"s3:DeleteObject"},
     "MakesImages": {
@@ -213,6 +217,8 @@ OF_FEATURES = {
     # Those of what is not allowed by permissions.
     "HasAllowedBuckets": set(),
     "HasPermissionsBoundary": set(),
+    "HasExport": set(),
+    "HasAlarmTopic": set(),
 }
 """What each condition of the template allows beside what is allowed always."""
 
@@ -240,7 +246,7 @@ def test_images_and_snapshots_that_are_there_are_those_of_requests() -> None:
 
     conditions = {
         sid: statement.get("Condition")
-        for sid, statement in statements()
+        for sid, statement in allowed()
         if any(kind in str(statement["Resource"]) for kind in ("image/", "snapshot/"))
     }
 
@@ -248,25 +254,23 @@ def test_images_and_snapshots_that_are_there_are_those_of_requests() -> None:
         "CreateImages": None,
         "RegisterBundles": None,
         "TagWhatIsMade": {"StringEquals": {"ec2:CreateAction": ["CreateImage", "RegisterImage"]}},
-        "DealWithImages": was_made,
-        "DeleteSnapshots": was_made,
-        "ChangeTags": was_made,
-        "ReadSnapshotsToStoreThem": was_made,
+        "UseImages": was_made,
+        "UseSnapshots": was_made,
     }
 
 
 def test_both_functions_may_put_the_one_event_onto_the_one_bus() -> None:
-    policy = of_type("AWS::IAM::Policy")["TellOfEndedWorkPolicy"]
-    [statement] = policy["PolicyDocument"]["Statement"]
+    found = [statement for sid, statement in statements() if sid == "PutEvents"]
 
-    assert policy["Roles"] == [{"Ref": role} for role in of_type("AWS::IAM::Role")]
-    assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
-    assert statement["Condition"] == {
-        "StringEquals": {
-            "events:source": announcement.SOURCE,
-            "events:detail-type": announcement.DETAIL_TYPE,
+    assert len(found) == len(of_type("AWS::IAM::Role")) == 2
+    for statement in found:
+        assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
+        assert statement["Condition"] == {
+            "StringEquals": {
+                "events:source": announcement.SOURCE,
+                "events:detail-type": announcement.DETAIL_TYPE,
+            }
         }
-    }
 
 
 def test_both_functions_are_told_the_bus_and_one_whether_it_makes_images() -> None:
@@ -299,29 +303,102 @@ def test_a_bus_is_one_of_the_account_by_its_name(name: str, *, good: bool) -> No
 
 
 def test_the_bundles_objects_and_buckets_are_only_those_that_are_allowed() -> None:
-    of_s3 = {
-        sid: joined(statement["Resource"], ["images", "prod-*"])
-        for sid, statement in statements()
-        if "s3:" in str(statement["Action"])
+    of_s3 = {sid: found for sid, found in statements() if "s3:" in str(found["Action"])}
+    [denied] = [found for found in of_s3.values() if found["Effect"] == "Deny"]
+
+    assert of_s3.keys() == {*("UseBundles", "ListBuckets", "NoOtherBuckets", "StoreObjects")}
+    assert denied["Action"] == "s3:*"
+    assert joined(denied["NotResource"], "images,prod-*") == [
+        *("arn:*:s3:::images", "arn:*:s3:::prod-*", "arn:*:s3:::images/*", "arn:*:s3:::prod-*/*")
+    ]
+    assert "NoOtherBuckets" not in dict(statements(CONDITIONS - {"HasAllowedBuckets"}))
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("", True),
+        ("images", True),
+        ("prod-*,images.example,old_?", True),
+        (",".join(["b" * 40] * 50), True),
+        (",".join(["b" * 40] * 51), False),
+        ("b" * 64, False),
+        *((value, False) for value in (",", ",,", " ", " , ", "images,", ",images", "a,,b")),
+        *((value, False) for value in ("a, b", "a;b", "arn:aws:s3:::images", "a/b", "a\nb")),
+    ],
+)
+def test_the_allowed_buckets_are_names_that_fit_into_the_roles_policies(
+    value: str, *, good: bool
+) -> None:
+    parameter = TEMPLATE["Parameters"]["AllowedBuckets"]
+    fits = len(value) <= parameter["MaxLength"]
+
+    assert (fits and re.fullmatch(parameter["AllowedPattern"], value) is not None) is good
+    assert parameter["Type"] == "String"
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("", True),
+        ("arn:aws:secretsmanager:us-east-1:123456789012:secret:bundles-??????", True),
+        ("a,b", True),
+        *((value, False) for value in (",", ",,", " ", "a,", ",a", "a, b")),
+    ],
+)
+def test_the_upload_secrets_are_arns(value: str, *, good: bool) -> None:
+    parameter = TEMPLATE["Parameters"]["UploadSecretArns"]
+
+    assert (re.fullmatch(parameter["AllowedPattern"], value) is not None) is good
+    assert parameter["Type"] == "String"
+
+
+POLICY_CHARACTERS = 10_240
+"""Of all inline policies of a role together, with no white space (IAM User Guide, IAM and AWS STS
+quotas)."""
+
+
+def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets() -> None:
+    buckets = ",".join(["b" * 40] * 50)
+    values = {
+        "AWS::Partition": "aws",
+        "AWS::Region": "ap-southeast-2",
+        "AWS::AccountId": "123456789012",
+        "AWS::URLSuffix": "amazonaws.com",
+        "EventBusName": "e" * 20,
+        "FunctionName": TEMPLATE["Parameters"]["FunctionName"]["Default"],
+        "KmsKeyArn": "k" * 82,
+        "UploadSecretsKmsKeyArn": "k" * 82,
+        "UploadSecretArns": "s" * 90,
     }
 
-    assert of_s3 == {
-        "LookForManifests": [
-            "arn:*:s3:::images/*.manifest.xml",
-            "arn:*:s3:::prod-*/*.manifest.xml",
-        ],
-        "TellMissingManifestsFromForbiddenOnes": ["arn:*:s3:::images", "arn:*:s3:::prod-*"],
-        "StoreObjects": ["arn:*:s3:::images/ami-*.bin", "arn:*:s3:::prod-*/ami-*.bin"],
-        "RemoveBundles": [
-            "arn:*:s3:::images/*.manifest.xml",
-            "arn:*:s3:::prod-*/*.manifest.xml",
-            "arn:*:s3:::images/*.part.*",
-            "arn:*:s3:::prod-*/*.part.*",
-        ],
-    }
+    def written(node: Any) -> Any:
+        match node:
+            case {"Ref": name}:
+                return values[name]
+            case {"Fn::Sub": text}:
+                return re.sub(r"\$\{([^}]+)\}", lambda found: values[found[1]], text)
+            case {"Fn::GetAtt": _}:
+                return "a" * 100
+            case {"Fn::Split": [",", {"Ref": "UploadSecretArns"}]}:
+                return [values["UploadSecretArns"]]
+            case {"Fn::Split": _}:
+                return joined(node, buckets)
+            case dict():
+                return {key: written(value) for key, value in node.items()}
+            case list():
+                return [written(value) for value in node]
+        return node
+
+    for role in of_type("AWS::IAM::Role").values():
+        documents = [
+            json.dumps(written(policy["PolicyDocument"]), separators=(",", ":"))
+            for policy in resolved(role["Policies"], CONDITIONS)
+        ]
+        assert sum(len(re.sub(r"\s", "", each)) for each in documents) <= POLICY_CHARACTERS
 
 
-def joined(node: Any, buckets: list[str]) -> Any:
+def joined(node: Any, buckets: str) -> Any:
     """What Join and Split make of the parameter AllowedBuckets."""
     match node:
         case {"Fn::Split": [delimiter, text]}:
@@ -393,14 +470,19 @@ def test_each_function_has_a_log_group_of_its_own_that_keeps_as_long_as_is_asked
         assert group["RetentionInDays"] == {"Ref": "LogRetentionInDays"}
 
 
-def test_the_service_token_is_exported() -> None:
-    export = TEMPLATE["Outputs"]["ServiceToken"]["Export"]
+def test_the_service_token_is_an_output_and_exported_by_a_name_of_ones_own() -> None:
+    outputs, parameter = TEMPLATE["Outputs"], TEMPLATE["Parameters"]["ExportName"]
 
-    assert export == {"Name": "cfn-instance-bundle-ServiceToken"}
+    assert outputs["ExportedServiceToken"]["Export"] == {"Name": {"Ref": "ExportName"}}
+    assert outputs["ExportedServiceToken"]["Condition"] == "HasExport"
+    assert outputs["ExportedServiceToken"]["Value"] == outputs["ServiceToken"]["Value"]
+    assert "Export" not in outputs["ServiceToken"]
+    assert parameter["Default"] == "cfn-instance-bundle-ServiceToken"
+    assert re.fullmatch(parameter["AllowedPattern"], "")
 
 
-def test_a_stack_that_is_deleted_keeps_the_ledger() -> None:
-    assert RESOURCES["LedgerTable"]["DeletionPolicy"] == "Retain"
+def test_a_stack_that_is_deleted_keeps_the_ledger_unless_it_was_never_complete() -> None:
+    assert RESOURCES["LedgerTable"]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert RESOURCES["LedgerTable"]["UpdateReplacePolicy"] == "Retain"
 
 
