@@ -59,6 +59,7 @@ class _Walk:
         self._visit = visit
         self._persevere = persevere
         self._interrupted = interrupted
+        self._ready: list[str] = []
         self._under_way: dict[str, Work] = {}
         self._failed: list[str] = []
 
@@ -70,11 +71,14 @@ class _Walk:
         """Returns the resources that failed."""
         self._order.prepare()
         while self._order.is_active() and not self._stopping():
-            ready = self._order.get_ready()
-            if not ready and not self._under_way:
+            self._ready += self._order.get_ready()
+            if self._ready:
+                first = self._visit.first(self._ready)
+                self._ready = [name for name in self._ready if name not in first]
+                self._start(first)
+            elif not self._under_way:
                 break  # what is left needs what failed
-            self._start(ready)
-            while self._under_way and not self._stopping() and not self._harvest():
+            elif not self._harvest():
                 wait()
         for name, work in self._under_way.items():
             self._visit.cancel(name, work)

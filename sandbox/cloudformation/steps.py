@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
 
+from sandbox.cloudformation import inconvenience
+from sandbox.cloudformation.inconvenience import Spreading
 from sandbox.cloudformation.intrinsics import invalid
 from sandbox.cloudformation.resources import Failed, Made, Order, Outcome, Provider, Settled, Work
 from sandbox.cloudformation.stacks import MASK, Resource, Stack
@@ -78,6 +80,10 @@ class Convergence:
         self._before: dict[str, Resource] = {}
         self.replaced: dict[str, Resource] = {}
         self.created: set[str] = set()
+
+    def first(self, ready: Sequence[str]) -> list[str]:
+        """Which of the resources that could begin now are to begin."""
+        return inconvenience.first_made(ready, lambda name: self._template.resources[name].type)
 
     def begin(self, logical_id: str) -> Start | None:
         """Announce the resource's turn. Returns what starts the work; None where there is none."""
@@ -221,6 +227,10 @@ class Removal:
         self._provider = provider
         self._kept = kept
         self._replaced = replaced
+
+    def first(self, ready: Sequence[str]) -> list[str]:
+        """Which of the resources that could begin now are to begin."""
+        return inconvenience.first_deleted(ready, lambda name: self._doomed[name].declaration.type)
 
     def begin(self, logical_id: str) -> Start | None:
         """Announce the resource's turn. Returns what starts the work; None where there is none."""
