@@ -71,7 +71,7 @@ class _Engine:
 
 @dataclass(frozen=True, slots=True)
 class _ChangeSet:
-    """A change set. changes: as DescribeChangeSet gives them. empty: nothing is to be updated."""
+    """A change set. changes: as DescribeChangeSet gives them. problem: why it can't be executed."""
 
     change_set_id: str
     name: str
@@ -81,7 +81,7 @@ class _ChangeSet:
     template: Template
     settings: Settings
     changes: list[dict[str, Any]]
-    empty: bool
+    problem: str | None
     created: datetime
     executed: bool = False
 
@@ -95,9 +95,9 @@ class _ChangeSet:
             "StackName": self.stack.name,
             "Description": self.description,
             "CreationTime": self.created,
-            "Status": "FAILED" if self.empty else "CREATE_COMPLETE",
-            "StatusReason": _NO_CHANGES if self.empty else None,
-            "ExecutionStatus": "UNAVAILABLE" if self.empty else execution,
+            "Status": "FAILED" if self.problem else "CREATE_COMPLETE",
+            "StatusReason": self.problem,
+            "ExecutionStatus": "UNAVAILABLE" if self.problem else execution,
         }
 
     def described(self) -> dict[str, Any]:
@@ -246,6 +246,9 @@ class Backend(CloudFormationBackend):
         """Begin to update the stack. Raises ValidationError and InsufficientCapabilities."""
         _check_updatable(stack)
         wanted = self._read(body, given, settings, stack_id=stack.stack_id, name=stack.name)
+        retyped = _retyped(stack, wanted)
+        if retyped:
+            raise invalid(retyped)
         if _unchanged(stack, wanted, settings):
             raise invalid(_NO_UPDATES)
         self._begin_update(stack, wanted, settings)
@@ -318,7 +321,7 @@ class Backend(CloudFormationBackend):
             template=wanted,
             settings=settings,
             changes=_changes(stack, wanted),
-            empty=kind == "UPDATE" and _unchanged(stack, wanted, settings),
+            problem=_change_problem(stack, wanted, settings) if kind == "UPDATE" else None,
             created=stack.now(),
         )
         with self._changed:
@@ -352,7 +355,7 @@ class Backend(CloudFormationBackend):
 
     def carry_out(self, change_set: _ChangeSet) -> None:
         """Begin what the change set says. Raises InvalidChangeSetStatus and ValidationError."""
-        if change_set.executed or change_set.empty:
+        if change_set.executed or change_set.problem:
             raise InvalidChangeSetStatus(
                 f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status "
                 f"of [{change_set.summary()['ExecutionStatus']}]"
@@ -406,6 +409,28 @@ def _check_deletable(stack: Stack, retain: list[str]) -> None:
             f"Invalid operation on stack [{stack.stack_id}]. When you delete a stack, specify "
             "which resources to retain only when the stack is in the DELETE_FAILED state."
         )
+
+
+def _change_problem(stack: Stack, wanted: Template, settings: Settings) -> str | None:
+    """Why a change set of an existing stack fails."""
+    return _retyped(stack, wanted) or (_NO_CHANGES if _unchanged(stack, wanted, settings) else None)
+
+
+def _retyped(stack: Stack, wanted: Template) -> str | None:
+    """What is said of logical IDs that stand for resources of other types than before
+    (its words: https://github.com/aws/aws-sam-cli/issues/6786)."""
+    before = stack.template.resources if stack.template else {}
+    changed = [
+        name
+        for name, resource in wanted.resources.items()
+        if name in before and before[name].type != resource.type
+    ]
+    if not changed:
+        return None
+    return (
+        "Update of resource type is not permitted. The new template modifies resource type of the "
+        f"following resources: [{', '.join(changed)}]"
+    )
 
 
 def _unchanged(stack: Stack, wanted: Template, settings: Settings) -> bool:

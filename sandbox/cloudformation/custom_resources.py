@@ -47,6 +47,11 @@ PHYSICAL_ID_LIMIT = 1024  # bytes
 URL_LIFETIME = 7200  # seconds; not documented, but seen
 SERVICE_TIMEOUT_LIMIT = 3600  # seconds, and the default
 
+_ANOTHER_FUNCTION = "Modifying service token is not allowed."
+"""What an update that names another function is told, before any is called
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-customresource.html,
+ServiceToken; the words: https://github.com/cloudcomponents/cdk-constructs/issues/197)."""
+
 _KEY = ("StackId", "LogicalResourceId", "RequestId")
 _FUNCTION_ARN = re.compile(
     r"arn:aws[\w-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):function:[\w-]+(:[\w$-]+)?"
@@ -141,6 +146,8 @@ class CustomResources:
 
     def update(self, order: Order, made: Made) -> Work:
         old = as_text(made.order.properties)
+        if text(order.properties.get("ServiceToken", "")) != old.get("ServiceToken", ""):
+            return Settled(Failed(_ANOTHER_FUNCTION, untouched=True))
         return self._send(
             "Update",
             order,

@@ -293,7 +293,6 @@ class Operations:
     def _roll_back_update(
         self, stack: Stack, operation: object, before: Template, forth: Convergence
     ) -> None:
-        retyped = _restore_retyped(stack, forth)
         back = Convergence(stack, before, self._provider)
         failed = self._walk(stack, operation, before.graph, back, persevere=False)
         if failed:
@@ -304,7 +303,7 @@ class Operations:
         created = {
             name: resource for name, resource in _existing(stack).items() if name in forth.created
         }
-        self._clean_up(stack, operation, created, {**back.replaced, **retyped})
+        self._clean_up(stack, operation, created, back.replaced)
         stack.become("UPDATE_ROLLBACK_COMPLETE", operation=operation)
 
     def _clean_up(
@@ -406,17 +405,6 @@ class Operations:
         self._waiting -= woken
         for waiting in woken:
             waiting.woken.set()
-
-
-def _restore_retyped(stack: Stack, forth: Convergence) -> dict[str, Resource]:
-    """Put back the resources whose types changed. Returns those of the new types."""
-    retyped: dict[str, Resource] = {}
-    for name, old in forth.replaced.items():
-        new = stack.resources[name]
-        if new.declaration.type != old.declaration.type:
-            retyped[name] = new
-            stack.keep(old)
-    return retyped
 
 
 def _existing(stack: Stack) -> dict[str, Resource]:

@@ -79,10 +79,12 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Work that came to nothing. physical_id: of what has to be deleted all the same."""
+    """Work that failed. physical_id: of what has to be deleted all the same. untouched: an update
+    was refused before anything was done."""
 
     reason: str
     physical_id: str | None = None
+    untouched: bool = False
 
 
 Outcome = Made | Failed

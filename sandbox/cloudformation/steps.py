@@ -89,15 +89,9 @@ class Convergence:
         """Announce the resource's turn. Returns what starts the work; None where there is none."""
         declaration = self._template.resources[logical_id]
         before = self._stack.resources.get(logical_id)
-        same = (
-            before is not None
-            and before.made is not None
-            and before.exists
-            and before.declaration.type == declaration.type
-        )
         return (
             self._begin_update(declaration, before)
-            if before and same
+            if before and before.made is not None and before.exists
             else self._begin_creation(declaration, before)
         )
 
@@ -152,7 +146,10 @@ class Convergence:
         """Record the outcome. Returns whether it is a good one."""
         resource = self._stack.resources[logical_id]
         creating = resource.status.startswith("CREATE")
-        if isinstance(outcome, Failed):
+        if isinstance(outcome, Failed) and outcome.untouched and not creating:
+            before = replace(self._before[logical_id], declaration=resource.declaration)
+            self._stack.move(before, "UPDATE_FAILED", outcome.reason)
+        elif isinstance(outcome, Failed):
             self._fail(resource, outcome.reason, outcome.physical_id)
         elif creating:
             made = replace(resource, made=outcome, physical_id=outcome.physical_id)

@@ -12,7 +12,6 @@ from tests.sandbox.cloudformation.support import (
     REGION,
     Sandbox,
     eventually,
-    failure,
     success,
 )
 
@@ -518,27 +517,6 @@ def test_an_update_of_modelled_resources_keeps_them(sandbox: Sandbox) -> None:
     attributes = sandbox.aws("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     assert attributes["Attributes"]["VisibilityTimeout"] == "60"
     assert sandbox.statuses("Q")[-2:] == ["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"]
-
-
-def test_a_type_that_changes_and_fails_leaves_the_old_resource(sandbox: Sandbox) -> None:
-    sandbox.finish("Resources: {Q: {Type: AWS::SQS::Queue}}", "CREATE_COMPLETE")
-    before = queues(sandbox)
-    other = f"Resources: {{Q: {{Type: 'Custom::Q', Properties: {{ServiceToken: '{TOKEN}'}}}}}}"
-    sandbox.answer = lambda event: (
-        failure(event, "no", PhysicalResourceId="q-1")
-        if event["RequestType"] == "Create"
-        else success(event)
-    )
-    sandbox.client.update_stack(StackName="shop", TemplateBody=other)
-    sandbox.until("UPDATE_ROLLBACK_COMPLETE")
-    assert queues(sandbox) == before
-    assert sandbox.event("Delete", "Q")["PhysicalResourceId"] == "q-1"
-    detail = sandbox.client.describe_stack_resource(StackName="shop", LogicalResourceId="Q")
-    assert detail["StackResourceDetail"]["ResourceType"] == "AWS::SQS::Queue"
-    sandbox.answer = success
-    sandbox.client.update_stack(StackName="shop", TemplateBody=other)
-    sandbox.until("UPDATE_COMPLETE")
-    assert queues(sandbox) == []
 
 
 def test_a_stack_that_was_rolled_back_can_not_be_updated(sandbox: Sandbox) -> None:
