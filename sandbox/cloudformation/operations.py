@@ -287,7 +287,7 @@ class Operations:
             for name, resource in _existing(stack).items()
             if name not in template.resources
         }
-        self._clean_up(stack, operation, removed, forth.replaced)
+        self._clean_up(stack, operation, removed, forth.replaced, kept=_retained)
         stack.become("UPDATE_COMPLETE", operation=operation)
 
     def _roll_back_update(
@@ -303,7 +303,7 @@ class Operations:
         created = {
             name: resource for name, resource in _existing(stack).items() if name in forth.created
         }
-        self._clean_up(stack, operation, created, back.replaced)
+        self._clean_up(stack, operation, created, back.replaced, kept=_retained_on_creation)
         stack.become("UPDATE_ROLLBACK_COMPLETE", operation=operation)
 
     def _clean_up(
@@ -312,8 +312,11 @@ class Operations:
         operation: object,
         removed: Mapping[str, Resource],
         replaced: Mapping[str, Resource],
+        *,
+        kept: Callable[[Resource], bool],
     ) -> None:
-        """Delete what an update left. As on AWS, what can't be deleted fails no update."""
+        """Delete what an update left, but what is `kept` of the removed resources. As on AWS, what
+        can't be deleted fails no update."""
         removal = Removal(
             stack,
             {**removed, **replaced},
@@ -321,7 +324,7 @@ class Operations:
             kept=lambda resource: (
                 _retained_on_replacement(resource)
                 if resource.declaration.logical_id in replaced
-                else _retained(resource)
+                else kept(resource)
             ),
             replaced=set(replaced),
         )

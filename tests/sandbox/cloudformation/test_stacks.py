@@ -195,18 +195,6 @@ def test_a_name_that_is_taken_is_refused_and_the_rollback_leaves_what_has_it(
     sandbox.finish(body, "ROLLBACK_COMPLETE", "third", **named)
 
 
-@pytest.mark.parametrize(
-    ("policy", "last", "left"),
-    [("Retain", "DELETE_SKIPPED", 1), ("RetainExceptOnCreate", "DELETE_COMPLETE", 0)],
-)
-def test_a_rollback_of_the_creation_minds_the_deletion_policy(
-    sandbox: Sandbox, policy: str, last: str, left: int
-) -> None:
-    sandbox.finish(BROKEN % policy, "ROLLBACK_COMPLETE")
-    assert sandbox.statuses("Queue")[-1] == last
-    assert len(queues(sandbox)) == left
-
-
 @pytest.mark.parametrize("how", [{"DisableRollback": True}, {"OnFailure": "DO_NOTHING"}])
 def test_a_failure_can_be_left_as_it_is(sandbox: Sandbox, how: dict[str, Any]) -> None:
     sandbox.finish(BROKEN % "Delete", "CREATE_FAILED", **how)
