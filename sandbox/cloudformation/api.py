@@ -32,7 +32,8 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.cloudformation import wait_conditions
+from sandbox import request_models
+from sandbox.cloudformation import template_limits, wait_conditions
 from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.operations import Operations
@@ -490,7 +491,10 @@ class Response(CloudFormationResponse):
             return previous.template.body if previous.template else None
         url: str | None = self._get_param("TemplateURL")
         body: str | None = self._get_param("TemplateBody")
-        return _from_s3(url, self.current_account, self.region) if url else body
+        if url:
+            return _from_s3(url, self.current_account, self.region)
+        template_limits.check_body(body or "")
+        return body
 
     def _given(self, previous: Stack | None = None) -> dict[str, str]:
         before = previous.template.parameters if previous and previous.template else {}
@@ -505,7 +509,11 @@ class Response(CloudFormationResponse):
 
     def _settings(self, previous: Stack | None = None) -> Settings:
         before = previous.settings if previous else Settings()
-        tags = {tag["Key"]: tag["Value"] for tag in self._get_param("Tags", [])}
+        limited = {name: self._get_param(name, []) for name in ("NotificationARNs", "Tags")}
+        problem = request_models.problem("cloudformation", "CreateStack", limited)
+        if problem:
+            raise invalid(problem)
+        tags = {tag["Key"]: tag["Value"] for tag in limited["Tags"]}
         protected = self._get_bool_param("EnableTerminationProtection")
         return Settings(
             tags=tags or before.tags,
@@ -734,7 +742,9 @@ def _from_s3(url: str, account: str, region: str) -> str:
     stored = buckets.get_object(bucket, key) if bucket in buckets.buckets else None
     if stored is None:
         raise invalid(f"S3 error: The specified key does not exist: {url}")
-    return bytes(stored.value).decode()
+    body = bytes(stored.value)
+    template_limits.check_object(body)
+    return body.decode()
 
 
 def _is_address(host: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
 
+from sandbox.cloudformation import exports
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.resources import (
     ModelledResources,
@@ -418,9 +419,12 @@ def _output(stack: Stack, template: Template, key: str) -> Output:
     declared = template.outputs[key]
     names = StackNames(stack, template)
     export = declared.get("Export")
+    value = _output_value(key, resolved(template, names, declared["Value"]))
+    if export:
+        exports.check_value(key, value)
     return Output(
         key=key,
-        value=_output_value(key, resolved(template, names, declared["Value"])),
+        value=value,
         shown=_output_value(
             key,
             resolved(

@@ -21,6 +21,7 @@ from moto.cloudformation.exceptions import CloudFormationError
 from moto.ssm.models import ssm_backends
 from moto.utilities.utils import get_partition
 
+from sandbox.cloudformation import exports, template_limits
 from sandbox.cloudformation.intrinsics import (
     Names,
     Resolver,
@@ -172,6 +173,7 @@ def _parameter_texts(declared: Mapping[str, Any], given: Mapping[str, str]) -> d
     missing = [name for name in declared if name not in texts]
     if missing:
         raise invalid(f"Parameters: [{', '.join(missing)}] must have values")
+    template_limits.check_values(texts)
     for name, value in texts.items():
         _check_parameter(name, declared[name], value)
     return texts
@@ -424,6 +426,8 @@ def read(
         _ParameterNames(values), processed.get("Mappings") or {}, pseudo["AWS::Region"]
     )
     conditions = _Conditions(processed.get("Conditions") or {}, resolver).all()
+    outputs = _outputs(processed, conditions, values)
+    exports.check_names(outputs, values, resolver)
     return Template(
         body=body or "",
         processed=processed,
@@ -433,7 +437,7 @@ def read(
         ),
         values=values,
         resources=_declarations(processed, conditions, values),
-        outputs=_outputs(processed, conditions, values),
+        outputs=outputs,
     )
 
 
@@ -482,6 +486,7 @@ def _check_sections(template: Mapping[str, Any]) -> None:
                 "must contain a Type member."
             )
     _check_nulls(template, "")
+    template_limits.check_sections(template)
 
 
 def _check_nulls(value: Any, path: str) -> None:
