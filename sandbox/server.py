@@ -17,7 +17,15 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from sandbox import applications, faults, quotas, shortcuts
+from sandbox import (
+    applications,
+    destination_rules,
+    event_source_rules,
+    faults,
+    permissions,
+    quotas,
+    shortcuts,
+)
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
@@ -61,12 +69,15 @@ class Server:
     Args:
         port: the port to listen on; 0 takes a free one.
         host: the address of this machine to listen on, and nowhere else.
+        iam_delay: seconds until a change of a role's policies counts.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
     """
 
-    def __init__(self, port: int = 0, host: str = HOST) -> None:
+    def __init__(
+        self, port: int = 0, host: str = HOST, *, iam_delay: float = permissions.IAM_DELAY
+    ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(faults.Wsgi, DomainDispatcherApplication(create_backend_app))
         self._http = make_server(
@@ -78,6 +89,7 @@ class Server:
         self._messages = MessagesSent()
         self._events = EventsPut()
         self._applications = applications.Applications()
+        self._iam_delay = iam_delay
         self.endpoint = f"http://{host}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
@@ -97,6 +109,9 @@ class Server:
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())
         parts.enter_context(quotas.enforced())
+        self._permissions = parts.enter_context(permissions.installed(delay=self._iam_delay))
+        parts.enter_context(event_source_rules.enforced(self._permissions))
+        parts.enter_context(destination_rules.enforced(self._permissions))
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
         self._functions = functions.install(
             environment,
@@ -110,7 +125,7 @@ class Server:
         self._faulty = faults.FaultyApp(
             self._call, self._faults, self._calls, self._functions.calling
         )
-        self._stacks = cloudformation.install(lambda: self.endpoint)
+        self._stacks = cloudformation.install(lambda: self.endpoint, permissions=self._permissions)
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
         ended = threading.Event()

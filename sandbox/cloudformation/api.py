@@ -49,6 +49,7 @@ from sandbox.cloudformation.templates import (
     read,
     transforms,
 )
+from sandbox.permissions import Permissions
 
 _STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
@@ -774,11 +775,16 @@ class Stacks:
         cloudformation_backends.clear()
 
 
-def install(endpoint: Callable[[], str], clock: Callable[[], float] = time.time) -> Stacks:
+def install(
+    endpoint: Callable[[], str],
+    clock: Callable[[], float] = time.time,
+    permissions: Permissions | None = None,
+) -> Stacks:
     """Put this CloudFormation in the place of moto's, in this process.
 
     `endpoint` gives the server's own URL, as functions are to reach it; it is called when the first
-    custom resource is. `clock` gives epoch seconds, to all time stamps and time-outs.
+    custom resource is. `clock` gives epoch seconds, to all time stamps and time-outs. `permissions`
+    says when roles and policies count; where nobody judges them, nothing waits for that.
     """
     changed = Condition()
     custom_resources = CustomResources(endpoint, clock, changed)
@@ -787,7 +793,7 @@ def install(endpoint: Callable[[], str], clock: Callable[[], float] = time.time)
         wait_conditions.HANDLE: wait_conditions.Handles(signals),
         wait_conditions.CONDITION: wait_conditions.WaitConditions(signals, clock, changed),
     }
-    operations = Operations(custom_resources, own, changed)
+    operations = Operations(custom_resources, own, changed, permissions)
     engine = _Engine(clock, changed, custom_resources, signals, operations)
     replaced = cloudformation_backends.backend
     cloudformation_backends.backend = cast(Any, partial(Backend, engine))

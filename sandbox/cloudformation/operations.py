@@ -29,6 +29,7 @@ from sandbox.cloudformation.resources import (
 from sandbox.cloudformation.stacks import Output, Resource, Stack
 from sandbox.cloudformation.steps import Convergence, Removal, StackNames, resolved
 from sandbox.cloudformation.templates import Template
+from sandbox.permissions import Permissions
 
 log = logging.getLogger("sandbox")
 
@@ -150,10 +151,16 @@ class Operations:
     """
 
     def __init__(
-        self, custom_resources: Provider, own: Mapping[str, Provider], changed: Condition
+        self,
+        custom_resources: Provider,
+        own: Mapping[str, Provider],
+        changed: Condition,
+        permissions: Permissions | None,
     ) -> None:
-        """own: CloudFormation's own types, each with its provider."""
+        """own: CloudFormation's own types, each with its provider. permissions: None where nobody
+        judges what roles may do, so that nothing waits for it."""
         self._custom = custom_resources
+        self._permissions = permissions
         self._own = own
         self._modelled = ModelledResources()
         self._placeholders = Placeholders()
@@ -215,9 +222,12 @@ class Operations:
             return self._own[resource_type]
         return self._modelled if model_of(resource_type) else self._placeholders
 
+    def _convergence(self, stack: Stack, template: Template) -> Convergence:
+        return Convergence(stack, template, self._provider, self._permissions)
+
     def create(self, stack: Stack, operation: object, template: Template) -> None:
         """Create the stack's resources, and on failure do what the stack's settings say."""
-        convergence = Convergence(stack, template, self._provider)
+        convergence = self._convergence(stack, template)
         failed = self._walk(stack, operation, template.graph, convergence, persevere=False)
         problem = self._failures(stack, failed) or self._publish(stack, operation, template)
         if stack.operation is not operation:
@@ -274,7 +284,7 @@ class Operations:
             raise LookupError(f"stack {stack.name} has no template to update")
         imports, stack.imports = stack.imports, set()
         stack.template = template
-        forth = Convergence(stack, template, self._provider)
+        forth = self._convergence(stack, template)
         failed = self._walk(stack, operation, template.graph, forth, persevere=False)
         problem = self._failures(stack, failed) or self._publish(stack, operation, template)
         if problem:
@@ -294,7 +304,7 @@ class Operations:
     def _roll_back_update(
         self, stack: Stack, operation: object, before: Template, forth: Convergence
     ) -> None:
-        back = Convergence(stack, before, self._provider)
+        back = self._convergence(stack, before)
         failed = self._walk(stack, operation, before.graph, back, persevere=False)
         if failed:
             problem = self._failures(stack, failed)

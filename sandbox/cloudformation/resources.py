@@ -25,6 +25,7 @@ from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
 from moto.utilities.utils import get_partition
 
+from sandbox import aws_policies
 from sandbox.cloudformation import (
     adaptation,
     queue_policies,  # noqa: F401  defines a model, see model_of
@@ -389,14 +390,9 @@ def _complete_role(order: Order, role: Any) -> None:
     for policy in order.properties.get("Policies", []):
         role.put_policy(policy["PolicyName"], json.dumps(policy["PolicyDocument"]))
     attached = set(role.managed_policies)
-    known = {policy.arn for policy in backend.managed_policies.values()}
-    # moto knows AWS's own policies only where it is told to load them.
-    wanted = {
-        arn
-        for arn in order.properties.get("ManagedPolicyArns", [])
-        if arn in known or ":iam::aws:policy/" not in arn
-    }
+    wanted = set(order.properties.get("ManagedPolicyArns", []))
     for arn in wanted - attached:
+        aws_policies.make_known(backend, arn)
         backend.attach_role_policy(arn, role.name)
     for arn in attached - wanted:
         backend.detach_role_policy(arn, role.name)

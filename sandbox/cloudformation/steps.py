@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
@@ -14,6 +15,7 @@ from sandbox.cloudformation.intrinsics import invalid
 from sandbox.cloudformation.resources import Failed, Made, Order, Outcome, Provider, Settled, Work
 from sandbox.cloudformation.stacks import MASK, Resource, Stack
 from sandbox.cloudformation.templates import Declaration, Template
+from sandbox.permissions import Permissions
 
 Start = Callable[[], Work]
 """What starts the work on a resource."""
@@ -72,11 +74,17 @@ class Convergence:
     """
 
     def __init__(
-        self, stack: Stack, template: Template, provider: Callable[[str], Provider]
+        self,
+        stack: Stack,
+        template: Template,
+        provider: Callable[[str], Provider],
+        permissions: Permissions | None,
     ) -> None:
         self._stack = stack
         self._template = template
         self._provider = provider
+        self._permissions = permissions
+        self._needed = frozenset(chain.from_iterable(template.graph.values()))
         self._before: dict[str, Resource] = {}
         self.replaced: dict[str, Resource] = {}
         self.created: set[str] = set()
@@ -95,6 +103,13 @@ class Convergence:
             else self._begin_creation(declaration, before)
         )
 
+    def _spreading(self, declaration: Declaration, work: Work) -> Work:
+        """The work, done only once it counts where other resources need it."""
+        needed = declaration.logical_id in self._needed
+        if self._permissions and needed and inconvenience.spreads(declaration.type):
+            return Spreading.of(work, self._permissions)
+        return work
+
     def _begin_creation(self, declaration: Declaration, before: Resource | None) -> Start:
         if before and before.exists:
             self.replaced[declaration.logical_id] = before
@@ -107,7 +122,8 @@ class Convergence:
             self._stack.note(resource)
             return _failing(problem)
         self._stack.note(replace(resource, order=order, shown=shown))
-        return lambda: self._provider(declaration.type).create(order)
+        provider = self._provider(declaration.type)
+        return lambda: self._spreading(declaration, provider.create(order))
 
     def _begin_update(self, declaration: Declaration, before: Resource) -> Start | None:
         self._before[declaration.logical_id] = before
@@ -125,7 +141,8 @@ class Convergence:
                 self._stack.keep(resource)
             return None
         self._stack.move(replace(resource, order=order, shown=shown), "UPDATE_IN_PROGRESS")
-        return lambda: self._provider(declaration.type).update(order, made)
+        provider = self._provider(declaration.type)
+        return lambda: self._spreading(declaration, provider.update(order, made))
 
     def _order(self, declaration: Declaration) -> tuple[Order, Mapping[str, Any]]:
         stack, template = self._stack, self._template

@@ -31,12 +31,16 @@ class Served:
     def create(self, resources: Resources, **outputs: Any) -> str:
         """Create a stack of any name; returns its ID."""
         return self.clients.cloudformation.create_stack(
-            StackName=f"stack-{uuid.uuid4().hex[:12]}", TemplateBody=body(resources, **outputs)
+            StackName=f"stack-{uuid.uuid4().hex[:12]}",
+            TemplateBody=body(resources, **outputs),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
         )["StackId"]
 
     def update(self, stack_id: str, resources: Resources, **outputs: Any) -> None:
         self.clients.cloudformation.update_stack(
-            StackName=stack_id, TemplateBody=body(resources, **outputs)
+            StackName=stack_id,
+            TemplateBody=body(resources, **outputs),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
         )
 
     def delete(self, stack_id: str) -> None:

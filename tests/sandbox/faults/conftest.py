@@ -2,9 +2,10 @@
 
 import io
 import json
+import time
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ import boto3
 import pytest
 import urllib3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from sandbox.clients import CREDENTIALS, REGION
 from sandbox.server import Server
+from tests.fixtures import PATIENCE
 
 CALLER = Path(__file__).with_name("caller.py")
 
@@ -112,7 +115,14 @@ def deployed(sandbox: Sandbox, handler: str, record: Path) -> Function:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.write(CALLER, CALLER.name)
-    role = sandbox.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    iam = sandbox.client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="all",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+    )
     function = sandbox.client("lambda").create_function(
         FunctionName=name,
         Handler=f"caller.{handler}",
@@ -123,3 +133,16 @@ def deployed(sandbox: Sandbox, handler: str, record: Path) -> Function:
         Timeout=20,
     )
     return Function(sandbox, name, function["FunctionArn"], record)
+
+
+def once_allowed(call: Callable[[], Any]) -> Any:
+    """Make a call that needs a permission of a function's role, once its new policy counts."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call()
+        except ClientError as refusal:
+            passing = "does not have permissions to call" in str(refusal)
+            if not passing or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)

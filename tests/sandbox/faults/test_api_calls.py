@@ -7,7 +7,7 @@ from typing import Any
 
 import urllib3
 
-from tests.sandbox.faults.conftest import Function, Sandbox, deployed
+from tests.sandbox.faults.conftest import Function, Sandbox, deployed, once_allowed
 from tests.sandbox.functions.conftest import wait_for
 
 
@@ -85,8 +85,11 @@ def test_what_lambda_calls_by_a_functions_role_to_poll_is_counted(function: Func
         "QueueUrl"
     ]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    function.sandbox.client("lambda").create_event_source_mapping(
-        FunctionName=function.name, EventSourceArn=attributes["Attributes"]["QueueArn"]
+    functions = function.sandbox.client("lambda")
+    once_allowed(
+        lambda: functions.create_event_source_mapping(
+            FunctionName=function.name, EventSourceArn=attributes["Attributes"]["QueueArn"]
+        )
     )
 
     wait_for(lambda: "sqs:ReceiveMessage" in calls_of(function))

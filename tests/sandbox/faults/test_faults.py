@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from sandbox.faults import Fault, Faults
-from tests.sandbox.faults.conftest import Function, Sandbox, deployed
+from tests.sandbox.faults.conftest import Function, Sandbox, deployed, once_allowed
 from tests.sandbox.functions.conftest import is_running, wait_for
 
 
@@ -485,10 +485,12 @@ def test_a_batch_of_messages_is_delivered_twice_and_deleted(function: Function) 
         "QueueUrl"
     ]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    sandbox.client("lambda").create_event_source_mapping(
-        FunctionName=function.name,
-        EventSourceArn=attributes["Attributes"]["QueueArn"],
-        BatchSize=1,
+    once_allowed(
+        lambda: sandbox.client("lambda").create_event_source_mapping(
+            FunctionName=function.name,
+            EventSourceArn=attributes["Attributes"]["QueueArn"],
+            BatchSize=1,
+        )
     )
     sandbox.set("message:Delivery", "twice", about="this one")
     for body in ("other", "this one"):

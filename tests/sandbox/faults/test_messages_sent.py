@@ -5,7 +5,7 @@ from typing import Any
 
 import urllib3
 
-from tests.sandbox.faults.conftest import Function, Sandbox
+from tests.sandbox.faults.conftest import Function, Sandbox, once_allowed
 from tests.sandbox.functions.conftest import wait_for
 
 
@@ -55,10 +55,12 @@ def test_a_message_that_is_moved_to_a_dead_letter_queue_comes_into_that_too(
 
 def test_what_lambda_sends_to_an_on_failure_destination_is_on_record(function: Function) -> None:
     sandbox, (name, _, arn) = function.sandbox, queue(function.sandbox)
-    sandbox.client("lambda").put_function_event_invoke_config(
-        FunctionName=function.name,
-        MaximumRetryAttempts=0,
-        DestinationConfig={"OnFailure": {"Destination": arn}},
+    once_allowed(
+        lambda: sandbox.client("lambda").put_function_event_invoke_config(
+            FunctionName=function.name,
+            MaximumRetryAttempts=0,
+            DestinationConfig={"OnFailure": {"Destination": arn}},
+        )
     )
 
     sandbox.set("ec2:DescribeVpcs", "kill")
