@@ -23,6 +23,8 @@ from sandbox import (
     event_source_rules,
     faults,
     permissions,
+    policy_quotas,
+    queue_rules,
     quotas,
     shortcuts,
 )
@@ -110,6 +112,8 @@ class Server:
         parts.enter_context(self._events.watching())
         parts.enter_context(quotas.enforced())
         self._permissions = parts.enter_context(permissions.installed(delay=self._iam_delay))
+        parts.enter_context(policy_quotas.enforced())
+        parts.enter_context(function_rules.enforced())
         parts.enter_context(event_source_rules.enforced(self._permissions))
         parts.enter_context(destination_rules.enforced(self._permissions))
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}

@@ -30,6 +30,7 @@ from sandbox.cloudformation import (
     adaptation,
     queue_policies,  # noqa: F401  defines a model, see model_of
 )
+from sandbox.cloudformation.half_made import no_role_left
 from sandbox.cloudformation.intrinsics import invalid, text
 
 log = logging.getLogger("sandbox")
@@ -176,7 +177,7 @@ class ModelledResources:
     """The resources that moto has models of."""
 
     def create(self, order: Order) -> Settled:
-        return _settled(lambda: self._create(order))
+        return _settled(lambda: self._create_whole(order))
 
     def update(self, order: Order, made: Made) -> Settled:
         return _settled(lambda: self._update(order, made))
@@ -184,9 +185,16 @@ class ModelledResources:
     def delete(self, order: Order, physical_id: str, made: Made | None) -> Settled:
         return _settled(lambda: self._delete(order, physical_id, made))
 
-    def _create(self, order: Order) -> Made:
+    def _create_whole(self, order: Order) -> Made:
+        name = _name(order, _model(order))
+        if order.type != "AWS::IAM::Role":
+            return self._create(order, name)
+        backend = iam_backends[order.account][get_partition(order.region)]
+        with no_role_left(backend, name, order.region):
+            return self._create(order, name)
+
+    def _create(self, order: Order, name: str) -> Made:
         model = _model(order)
-        name = _name(order, model)
         if _is_taken(order, name):
             raise _AlreadyExists(order, name)
         resource: Any = model.create_from_cloudformation_json(
