@@ -22,6 +22,7 @@ from sandbox import (
     destination_rules,
     event_source_rules,
     faults,
+    function_rules,
     permissions,
     policy_quotas,
     queue_rules,
