@@ -117,6 +117,7 @@ class Server:
         parts.enter_context(function_rules.enforced())
         parts.enter_context(event_source_rules.enforced(self._permissions))
         parts.enter_context(destination_rules.enforced(self._permissions))
+        parts.enter_context(queue_rules.enforced())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
         self._functions = functions.install(
             environment,
