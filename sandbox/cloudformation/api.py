@@ -33,7 +33,7 @@ from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
 from sandbox import request_models
-from sandbox.cloudformation import template_limits, wait_conditions
+from sandbox.cloudformation import changes, template_limits, wait_conditions
 from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.operations import Operations
@@ -54,10 +54,6 @@ from sandbox.permissions import Permissions
 _STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _NO_UPDATES = "No updates are to be performed."
-_NO_CHANGES = (
-    "The submitted information didn't contain changes. "
-    "Submit different information to create a change set."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,10 +244,10 @@ class Backend(CloudFormationBackend):
         """Begin to update the stack. Raises ValidationError and InsufficientCapabilities."""
         _check_updatable(stack)
         wanted = self._read(body, given, settings, stack_id=stack.stack_id, name=stack.name)
-        retyped = _retyped(stack, wanted)
+        retyped = changes.retyped(stack, wanted)
         if retyped:
             raise invalid(retyped)
-        if _unchanged(stack, wanted, settings):
+        if changes.unchanged(stack, wanted, settings):
             raise invalid(_NO_UPDATES)
         self._begin_update(stack, wanted, settings)
 
@@ -322,8 +318,8 @@ class Backend(CloudFormationBackend):
             stack=stack,
             template=wanted,
             settings=settings,
-            changes=_changes(stack, wanted),
-            problem=_change_problem(stack, wanted, settings) if kind == "UPDATE" else None,
+            changes=changes.described(stack, wanted),
+            problem=changes.problem(stack, wanted, settings) if kind == "UPDATE" else None,
             created=stack.now(),
         )
         with self._changed:
@@ -411,63 +407,6 @@ def _check_deletable(stack: Stack, retain: list[str]) -> None:
             f"Invalid operation on stack [{stack.stack_id}]. When you delete a stack, specify "
             "which resources to retain only when the stack is in the DELETE_FAILED state."
         )
-
-
-def _change_problem(stack: Stack, wanted: Template, settings: Settings) -> str | None:
-    """Why a change set of an existing stack fails."""
-    return _retyped(stack, wanted) or (_NO_CHANGES if _unchanged(stack, wanted, settings) else None)
-
-
-def _retyped(stack: Stack, wanted: Template) -> str | None:
-    """What is said of logical IDs that stand for resources of other types than before
-    (its words: https://github.com/aws/aws-sam-cli/issues/6786)."""
-    before = stack.template.resources if stack.template else {}
-    changed = [
-        name
-        for name, resource in wanted.resources.items()
-        if name in before and before[name].type != resource.type
-    ]
-    if not changed:
-        return None
-    return (
-        "Update of resource type is not permitted. The new template modifies resource type of the "
-        f"following resources: [{', '.join(changed)}]"
-    )
-
-
-def _unchanged(stack: Stack, wanted: Template, settings: Settings) -> bool:
-    before = stack.template.sketch() if stack.template else {}
-    return before == wanted.sketch() and stack.settings.tags == settings.tags
-
-
-def _changes(stack: Stack, wanted: Template) -> list[dict[str, Any]]:
-    """What would become of each resource, as DescribeChangeSet gives it."""
-    before = stack.template.sketch() if stack.template else {}
-    after = wanted.sketch()
-    old = stack.template.resources if stack.template else {}
-    changes = []
-    for name in {**old, **wanted.resources}:
-        if name not in old:
-            change = {"Action": "Add", "ResourceType": wanted.resources[name].type}
-        elif name not in wanted.resources:
-            change = {"Action": "Remove", "ResourceType": old[name].type}
-        elif before[name] != after[name]:
-            change = {"Action": "Modify", "ResourceType": old[name].type}
-            change["Replacement"] = "Conditional"
-        else:
-            continue
-        existing = stack.resources.get(name)
-        physical_id = existing.physical_id if existing else None
-        changes.append(
-            {
-                **change,
-                "LogicalResourceId": name,
-                "PhysicalResourceId": physical_id,
-                "Scope": ["Properties"] if change["Action"] == "Modify" else [],
-                "Details": [],
-            }
-        )
-    return changes
 
 
 class Response(CloudFormationResponse):
