@@ -55,7 +55,14 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
         from sandbox.serve import serve
 
     parameters = dict(arguments.parameter)
-    serve(arguments.host, arguments.port, parameters, arguments.ready_file, console)
+    serve(
+        arguments.host,
+        arguments.port,
+        parameters,
+        arguments.ready_file,
+        console,
+        arguments.concurrency,
+    )
     return 0
 
 
@@ -108,6 +115,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="a parameter of template.yaml; may be given again for others",
+    )
+    serving.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="executions of functions that the account may have at once; default 1000, as on AWS",
     )
     commands.add_parser("demo", help="deploy examples/bundle.yaml and watch")
     commands.add_parser("prepare", help="install what functions run with, for a quick start later")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sandbox import application, world
 from sandbox.clients import CREDENTIALS, REGION, Clients
+from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.server import HOST, Server
 
 _LOOK = 1.0  # seconds
@@ -41,7 +42,10 @@ class Ready:
 
 @contextmanager
 def running(
-    port: int = 0, parameters: Mapping[str, str] | None = None, host: str = HOST
+    port: int = 0,
+    parameters: Mapping[str, str] | None = None,
+    host: str = HOST,
+    concurrency: int = ACCOUNT_LIMIT,
 ) -> Iterator[Ready]:
     """A sandbox with the application deployed, which ends with the context.
 
@@ -49,8 +53,9 @@ def running(
         port: the port to listen on; 0 takes a free one.
         host: the address to listen on.
         parameters: of the application's template, beside the sandbox's own or in place of them.
+        concurrency: executions of functions that the account may have at once.
     """
-    with Server(port, host) as server:
+    with Server(port, host, concurrency) as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
         outputs = application.deploy(clients, parameters or {})
@@ -69,9 +74,11 @@ def serve(
     parameters: Mapping[str, str],
     ready_file: Path | None,
     console: Console,
+    concurrency: int | None = None,
 ) -> None:
     """Serve until interrupted; then leave no process behind."""
-    with running(port, parameters, host) as ready:
+    limit = ACCOUNT_LIMIT if concurrency is None else concurrency
+    with running(port, parameters, host, limit) as ready:
         if ready_file is not None:
             _write(ready_file, ready)
         console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)

@@ -38,6 +38,7 @@ from sandbox.ec2 import bundle_tasks
 from sandbox.events_put import EventsPut
 from sandbox.functions import event_sources
 from sandbox.functions import service as functions
+from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.functions.logs import Logs
 from sandbox.messages_sent import MessagesSent
 
@@ -73,13 +74,19 @@ class Server:
         port: the port to listen on; 0 takes a free one.
         host: the address of this machine to listen on, and nowhere else.
         iam_delay: seconds until a change of a role's policies counts.
+        concurrency: executions of functions that the account may have at once in a Region.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
     """
 
     def __init__(
-        self, port: int = 0, host: str = HOST, *, iam_delay: float = permissions.IAM_DELAY
+        self,
+        port: int = 0,
+        host: str = HOST,
+        *,
+        iam_delay: float = permissions.IAM_DELAY,
+        concurrency: int = ACCOUNT_LIMIT,
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(faults.Wsgi, DomainDispatcherApplication(create_backend_app))
@@ -87,6 +94,7 @@ class Server:
             host, port, self._answer, threaded=True, request_handler=_RequestHandler
         )
         self._parts = ExitStack()
+        self._concurrency = concurrency
         self._faults = faults.Faults()
         self._calls = CallsMade()
         self._messages = MessagesSent()
@@ -123,6 +131,7 @@ class Server:
             environment,
             Logs(self._calls).write,
             retry_delays=_RETRY_DELAYS,
+            concurrency=self._concurrency,
             faults=self._faults,
             calls=self._calls,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.functions.lineage import Lineage
 from sandbox.functions.runtime import Deployment, ExecutionEnvironment, InvokeResult, Runtime
 
 _TIMEOUT = 30.0
@@ -64,7 +65,7 @@ class MeasuredEnvironment(ExecutionEnvironment):
         self._moments.moments.clear()
         before = self._processor()
         began = time.perf_counter()
-        result = self.invoke(str(uuid.uuid4()), payload, _TIMEOUT)
+        result = self.invoke(str(uuid.uuid4()), payload, _TIMEOUT, Lineage().header())
         if not _is_good(result):
             raise RuntimeError("\n".join([result.payload.decode(), *self.output]))
         ready, ended = self._moments.moments

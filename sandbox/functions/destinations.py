@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
@@ -18,9 +17,17 @@ from moto.awslambda.utils import get_backend
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import sqs_backends
 
+from sandbox.functions import trace_headers
+from sandbox.functions.lineage import Lineage
 from sandbox.functions.runtime import InvokeResult
 
 logger = logging.getLogger("sandbox")
+
+Condition = Literal[
+    "EventAgeExceeded", "RecursiveInvocation", "RetriesExhausted", "ZeroReservedConcurrency"
+]
+"""Why an event was given up. AWS documents none but `RetriesExhausted`, in an example;
+`RecursiveInvocation` is assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +36,21 @@ class Failure:
 
     Attributes:
         payload: the event, as JSON.
-        condition: `RetriesExhausted` or `EventAgeExceeded`.
         attempts: how often the function was invoked.
         result: what came of the last attempt; None if there was none.
         moment: epoch seconds.
+        chain: the chain of requests that the record goes on with.
     """
 
     request_id: str
     function_arn: str
     version: str
     payload: bytes
-    condition: str
+    condition: Condition
     attempts: int
     result: InvokeResult | None
     moment: float
+    chain: Lineage
 
     def record(self) -> dict[str, Any]:
         """The invocation record that a destination receives."""
@@ -67,30 +75,43 @@ class Failure:
         return record
 
 
-Invoke = Callable[[LambdaFunction, bytes], Any]
-"""Invokes a function asynchronously with a payload, which is JSON."""
+class Send(Protocol):
+    """Invokes a function asynchronously with a payload, which is JSON."""
+
+    def __call__(
+        self, function: LambdaFunction, payload: bytes, chain: Lineage, *, of_stopped: bool
+    ) -> Any: ...
 
 
-def deliver(failure: Failure, destination: str, invoke: Invoke) -> str | None:
+def deliver(failure: Failure, destination: str, send: Send) -> str | None:
     """Hand a failure's record to a destination.
 
     Args:
         destination: the ARN of a queue or a function.
-        invoke: what a destination function is invoked with.
+        send: what a destination function is invoked with.
 
     Returns:
         The action that the role of the failed function has to allow for it, such as
-        `sqs:SendMessage`; None if the record was not delivered.
+        `sqs:SendMessage`; None if the record was not delivered, for example since it is too large.
     """
     _, _, service, region, account, name = destination.split(":", 5)
     record = json.dumps(failure.record())
     try:
         match service:
             case "sqs":
-                sqs_backends[account][region].send_message(name, record)
+                sqs_backends[account][region].send_message(
+                    name,
+                    record,
+                    system_attributes=trace_headers.system_attributes(failure.chain.header()),
+                )
                 return "sqs:SendMessage"
             case "lambda":
-                invoke(get_backend(account, region).get_function(destination), record.encode())
+                send(
+                    get_backend(account, region).get_function(destination),
+                    record.encode(),
+                    failure.chain,
+                    of_stopped=failure.condition == "RecursiveInvocation",
+                )
                 return "lambda:InvokeFunction"
     except (LambdaClientError, SQSException):
         logger.exception("destination %s could not be reached", destination)

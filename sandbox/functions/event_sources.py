@@ -6,9 +6,7 @@ SendMessage and knows no delay, window or visibility timeout, is turned off whil
 
 from __future__ import annotations
 
-import base64
 import functools
-import json
 import logging
 import threading
 import time
@@ -24,7 +22,10 @@ from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
 from sandbox.calls_made import CallsMade
 from sandbox.faults import MESSAGE_DELIVERY, Faults
-from sandbox.functions import queues
+from sandbox.functions import batches, queues, trace_headers
+from sandbox.functions.batches import Batch
+from sandbox.functions.concurrency import TooManyRequestsException
+from sandbox.functions.lineage import Lineage
 from sandbox.functions.runtime import InvokeResult
 from sandbox.functions.service import Functions
 
@@ -32,6 +33,9 @@ logger = logging.getLogger("sandbox")
 
 _TICK_SECONDS = 0.1
 """How late a due message or a new mapping may be seen: moto tells visibility by the clock alone."""
+
+_LONGEST_PAUSE = 30.0
+"""Seconds between two tries of a throttled batch; the first comes after one second."""
 
 _DEFAULT_CONCURRENCY = 5
 """Batches of one mapping at once where ScalingConfig sets none; Lambda starts with as many
@@ -103,9 +107,12 @@ class EventSources:
         while self._is_live(mapping):
             if not slots.acquire(timeout=_TICK_SECONDS):
                 continue
-            batch = self._next_batch(mapping)
-            if batch:
-                self._functions.spawn(functools.partial(self._deliver, mapping, batch, slots))
+            hidden_from = time.monotonic()
+            messages = self._next_batch(mapping)
+            if messages:
+                self._functions.spawn(
+                    functools.partial(self._deliver, mapping, messages, hidden_from, slots)
+                )
             else:
                 slots.release()
 
@@ -140,37 +147,57 @@ class EventSources:
         self._calls.add(_function_name(mapping), "sqs:ReceiveMessage")
 
     def _deliver(
-        self, mapping: EventSourceMapping, batch: list[Message], slots: threading.Semaphore
+        self,
+        mapping: EventSourceMapping,
+        messages: list[Message],
+        hidden_from: float,
+        slots: threading.Semaphore,
     ) -> None:
+        """Hand messages to the function, in as many invocations as their size takes."""
         try:
-            event = json.dumps({"Records": [_record(mapping, message) for message in batch]})
-            if self._faults.strike(MESSAGE_DELIVERY, event, by_function=False):
-                self._functions.spawn(functools.partial(self._hand_over, mapping, batch, event))
-            self._hand_over(mapping, batch, event)
+            for batch in batches.of(mapping, messages):
+                if self._faults.strike(MESSAGE_DELIVERY, batch.event, by_function=False):
+                    again = functools.partial(self._hand_over, mapping, batch, hidden_from)
+                    self._functions.spawn(again)
+                self._hand_over(mapping, batch, hidden_from)
         finally:
             slots.release()
 
-    def _hand_over(self, mapping: EventSourceMapping, batch: list[Message], event: str) -> None:
+    def _hand_over(self, mapping: EventSourceMapping, batch: Batch, hidden_from: float) -> None:
         try:
-            result = self._invoke(mapping, event)
+            result = self._invoke(mapping, batch, hidden_from)
         except (LambdaClientError, SQSException) as refusal:
             logger.warning("a batch of %s goes back: %s", mapping.event_source_arn, refusal)
             return
-        failed = _failed_messages(mapping, batch, result)
-        for message in batch:
+        failed = batches.failed(mapping, batch, result)
+        for message in batch.messages:
             if message.id not in failed:
                 self._calls.add(_function_name(mapping), "sqs:DeleteMessage")
                 _delete(mapping, message)
 
-    def _invoke(self, mapping: EventSourceMapping, event: str) -> InvokeResult:
+    def _invoke(
+        self, mapping: EventSourceMapping, batch: Batch, hidden_from: float
+    ) -> InvokeResult:
+        """Invoke the function with a batch; one that is throttled is tried again.
+
+        Lambda tries it until the visibility timeout is over, and tries less and less often
+        (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html). It does not
+        say how often. The messages were received in any case.
+        """
         backend = lambda_backends[mapping.account_id][mapping.region]
         queue = sqs_backends[mapping.account_id][mapping.region].get_queue(_queue_name(mapping))
-        return self._functions.invoke(
-            backend.get_function(mapping.function_arn),
-            event.encode(),
-            # Throttled batches are held for as long as nobody else can receive their messages.
-            patience=_visibility_timeout(queue),
-        )
+        hidden_until = hidden_from + _visibility_timeout(queue)
+        pause = 1.0
+        while True:
+            function = backend.get_function(mapping.function_arn)
+            headers = map(trace_headers.header_of, batch.messages)
+            chain = Lineage.of_batch(headers, function)
+            try:
+                return self._functions.invoke(function, batch.event.encode(), chain)
+            except TooManyRequestsException:
+                if time.monotonic() + pause >= hidden_until or self._closed.wait(pause):
+                    raise
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def install(
@@ -188,6 +215,7 @@ def install(
         patch.object(Queue, "lambda_event_source_mappings", _NoMappings(), create=True)
     )
     sources._moto.enter_context(queues.quick())
+    sources._moto.enter_context(trace_headers.kept())
     for change in _CHANGES_OF_A_QUEUE:
         guarded = _guarded(getattr(SQSBackend, change))
         sources._moto.enter_context(patch.object(SQSBackend, change, guarded))
@@ -267,71 +295,3 @@ def _delete(mapping: EventSourceMapping, message: Message) -> None:
         backend.delete_message(_queue_name(mapping), str(message.receipt_handle))
     except SQSException as problem:
         logger.info("message %s was gone before its deletion: %s", message.id, problem)
-
-
-def _record(mapping: EventSourceMapping, message: Message) -> dict[str, Any]:
-    """A message as functions get it (https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html)."""
-    attributes = {
-        "ApproximateReceiveCount": str(message.approximate_receive_count),
-        "SentTimestamp": str(message.sent_timestamp),
-        "SenderId": message.sender_id,
-        "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
-        "SequenceNumber": message.sequence_number,
-        "MessageGroupId": message.group_id,
-        "MessageDeduplicationId": message.deduplication_id,
-    }
-    record = {
-        "messageId": message.id,
-        "receiptHandle": message.receipt_handle,
-        "body": message.body,
-        "attributes": {name: value for name, value in attributes.items() if value is not None},
-        "messageAttributes": {
-            name: _message_attribute(value) for name, value in message.message_attributes.items()
-        },
-        "md5OfBody": message.body_md5,
-        "eventSource": "aws:sqs",
-        "eventSourceARN": mapping.event_source_arn,
-        "awsRegion": mapping.region,
-    }
-    if message.message_attributes:
-        record["md5OfMessageAttributes"] = message.attribute_md5
-    return record
-
-
-def _message_attribute(attribute: dict[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "stringListValues": [],
-        "binaryListValues": [],
-        "dataType": attribute["DataType"],
-    }
-    if "StringValue" in attribute:
-        described["stringValue"] = attribute["StringValue"]
-    if "BinaryValue" in attribute:
-        value = attribute["BinaryValue"]
-        described["binaryValue"] = (
-            base64.b64encode(value).decode() if isinstance(value, bytes) else value
-        )
-    return described
-
-
-def _failed_messages(
-    mapping: EventSourceMapping, batch: list[Message], result: InvokeResult
-) -> set[str]:
-    """IDs of the messages that stay in the queue.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html says which answers
-    mean that all of a batch succeeded, and which that all of it failed.
-    """
-    everything = {message.id for message in batch}
-    if result.error is not None:
-        return everything
-    if "ReportBatchItemFailures" not in (mapping.function_response_types or []):
-        return set()
-    try:
-        answer = json.loads(result.payload or b"null")
-        failures = (answer or {}).get("batchItemFailures") or []
-        failed = {failure["itemIdentifier"] for failure in failures}
-    except (ValueError, AttributeError, KeyError, TypeError):
-        logger.warning("the batch response of %s is not valid", mapping.function_arn)
-        return everything
-    return failed if failed <= everything else everything

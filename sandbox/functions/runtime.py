@@ -117,6 +117,7 @@ class _Invocation:
     request_id: str
     payload: bytes
     timeout: float
+    trace_header: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +185,19 @@ class ExecutionEnvironment:
             return False
         return any(connection.laddr and connection.laddr.port == port for connection in connections)
 
-    def invoke(self, request_id: str, payload: bytes, timeout: float) -> InvokeResult:
+    def invoke(
+        self, request_id: str, payload: bytes, timeout: float, trace_header: str
+    ) -> InvokeResult:
         """Run the handler with payload (JSON), for at most timeout seconds.
+
+        trace_header: X-Ray's, which the runtime puts into the variable _X_AMZN_TRACE_ID.
 
         After an error of the handler the environment is still good. After a time-out, an exit
         of the process, or code that does not load, the environment is closed.
         """
         self._payload = payload
         try:
-            return self._invoke(_Invocation(request_id, payload, timeout))
+            return self._invoke(_Invocation(request_id, payload, timeout, trace_header))
         finally:
             self._payload = None
 
@@ -452,6 +457,7 @@ class _RuntimeApiHandler(http.server.BaseHTTPRequestHandler):
                 "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
                 "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
                 "Lambda-Runtime-Invoked-Function-Arn": self.server.function_arn,
+                "Lambda-Runtime-Trace-Id": invocation.trace_header,
             },
         )
 

@@ -33,8 +33,16 @@ from moto.cloudformation import parsing as moto_cloudformation
 from moto.core.common_models import CloudFormationModel
 
 from sandbox.calls_made import CallsMade
-from sandbox.faults import EVENT_DELIVERY, Faults
-from sandbox.functions.destinations import Failure, deliver
+from sandbox.faults import Faults
+from sandbox.functions import metrics, recursion
+from sandbox.functions.async_events import AsyncEvents
+from sandbox.functions.concurrency import (
+    ACCOUNT_LIMIT,
+    Concurrency,
+    TooManyRequestsException,
+)
+from sandbox.functions.lineage import HEADER, Lineage
+from sandbox.functions.payloads import require_sync_size
 from sandbox.functions.runtime import (
     Deployment,
     ExecutionEnvironment,
@@ -49,53 +57,9 @@ logger = logging.getLogger("sandbox")
 
 _JOIN_SECONDS = 2.0
 
-_PATIENCE_SECONDS = 10.0
-"""How long an asynchronous event waits for an environment before its age is looked at again."""
-
-
-class TooManyRequestsException(LambdaClientError):
-    """The function has no free environment, and may not have another."""
-
-    code = 429
-
-    def __init__(self) -> None:
-        super().__init__("TooManyRequestsException", "Rate Exceeded.")
-
-
-@dataclass(frozen=True, slots=True)
-class _AsyncConfig:
-    """How a function's asynchronous invocations are treated. AWS's defaults
-    (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html)."""
-
-    retries: int
-    max_age: float
-    on_failure: str | None
-
-    @classmethod
-    def of(cls, function: LambdaFunction) -> _AsyncConfig:
-        kept = function.event_invoke_config
-        config = kept[-1].config if kept else {}  # moto appends where AWS replaces
-        destination = (config.get("DestinationConfig") or {}).get("OnFailure") or {}
-        return cls(
-            retries=config.get("MaximumRetryAttempts", 2),
-            max_age=config.get("MaximumEventAgeInSeconds", 21600),
-            on_failure=destination.get("Destination"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _AsyncEvent:
-    """An accepted asynchronous invocation. accepted: epoch seconds."""
-
-    account: str
-    region: str
-    function_arn: str
-    request_id: str
-    payload: bytes
-    accepted: float
-
-    def function(self) -> LambdaFunction:
-        return get_backend(self.account, self.region).get_function(self.function_arn)
+_PROCESSES = 10
+"""Of one function at once. It spares this machine, and is no limit of AWS's: an execution that
+Lambda has room for waits for a process here."""
 
 
 @dataclass(slots=True)
@@ -130,11 +94,7 @@ class Functions:
         self._runtime = runtime
         self._extra_environment = extra_environment
         self._log = log
-        self._clock = clock
-        self._retry_delays = retry_delays
-        self._concurrency = concurrency
-        self._faults = faults
-        self._calls = calls
+        self._concurrency = Concurrency(concurrency)
         self._code = _CodeStore()
         self._lock = threading.Lock()
         self._pools = defaultdict[str, _Pool](lambda: _Pool(threading.Condition(self._lock)))
@@ -142,48 +102,41 @@ class Functions:
         self._closed = threading.Event()
         self._threads: set[threading.Thread] = set()
         self._moto = ExitStack()
+        self.send = AsyncEvents(
+            self.invoke, self.spawn, self._closed, clock, retry_delays, faults, calls
+        ).send
 
     def invoke(
         self,
         function: LambdaFunction,
         payload: bytes,
+        chain: Lineage,
         *,
         request_id: str | None = None,
-        patience: float = 0.0,
     ) -> InvokeResult:
         """Run a function now and wait for what comes of it.
 
-        payload: JSON. patience: seconds to wait for a free environment.
-        Raises TooManyRequestsException if there is none by then, or the sandbox is closing.
+        payload: JSON. chain: the chain of requests that led here.
+        Raises TooManyRequestsException if the function is throttled, or the sandbox is closing,
+        and RecursiveInvocationException if the chain is stopped here.
         """
-        environment = self._acquire(function, self._deployment(function), patience)
-        with self._lock:
-            self._invocations[function.function_name] += 1
-        try:
-            return environment.invoke(
-                request_id or str(uuid.uuid4()), payload, float(function.timeout)
-            )
-        finally:
-            self._release(function, environment)
-
-    def send(self, function: LambdaFunction, payload: bytes) -> str:
-        """Accept an asynchronous invocation (type `Event`), and answer its request ID.
-
-        It is tried again after errors, under the same ID, as the function's event invoke config
-        says; at the end the on-failure destination gets AWS's invocation record.
-        """
-        event = _AsyncEvent(
-            account=function.account_id,
-            region=function.region,
-            function_arn=function.function_arn,
-            request_id=str(uuid.uuid4()),
-            payload=payload,
-            accepted=self._clock(),
-        )
-        self.spawn(lambda: self._see_through(event))
-        if self._faults.strike(EVENT_DELIVERY, payload.decode(errors="replace"), by_function=False):
-            self.spawn(lambda: self._see_through(event))
-        return event.request_id
+        entered = recursion.enter(function, chain)
+        with self._concurrency.execution(function):
+            environment = self._acquire(function, self._deployment(function))
+            with self._lock:
+                self._invocations[function.function_name] += 1
+            try:
+                result = environment.invoke(
+                    request_id or str(uuid.uuid4()),
+                    payload,
+                    float(function.timeout),
+                    entered.header(),
+                )
+            finally:
+                self._release(function, environment)
+        metrics.count(function, "Invocations")
+        metrics.count(function, "Errors", 0 if result.error is None else 1)
+        return result
 
     def calling(self, user_agent: str, port: int) -> ExecutionEnvironment | None:
         """The environment at work that makes a request, if one does.
@@ -265,17 +218,12 @@ class Functions:
             variables={**variables, **self._extra_environment},
         )
 
-    def _acquire(
-        self, function: LambdaFunction, deployment: Deployment, patience: float
-    ) -> ExecutionEnvironment:
-        limit = _concurrency_limit(function, self._concurrency)
+    def _acquire(self, function: LambdaFunction, deployment: Deployment) -> ExecutionEnvironment:
         with self._lock:
             pool = self._pools[function.function_arn]
-            pool.freed.wait_for(
-                lambda: len(pool.busy) < limit or self._closed.is_set(), timeout=patience
-            )
-            if len(pool.busy) >= limit or self._closed.is_set():
-                raise TooManyRequestsException()
+            pool.freed.wait_for(lambda: len(pool.busy) < _PROCESSES or self._closed.is_set())
+            if self._closed.is_set():
+                raise TooManyRequestsException
             outdated = [e for e in pool.idle if not e.alive or e.deployment != deployment]
             pool.idle = [e for e in pool.idle if e not in outdated]
             if pool.idle:
@@ -297,74 +245,6 @@ class Functions:
             pool.freed.notify()
         if not keep or self._closed.is_set():
             environment.close()
-
-    def _see_through(self, event: _AsyncEvent) -> None:
-        try:
-            self._try_until_settled(event)
-        except LambdaClientError as problem:  # the function is gone, or its package is no zip file
-            logger.warning("event %s is dropped: %s", event.request_id, problem)
-
-    def _try_until_settled(self, event: _AsyncEvent) -> None:
-        attempts, result, due = 0, None, event.accepted
-        while True:
-            config = _AsyncConfig.of(event.function())
-            expiry = event.accepted + config.max_age
-            if not self._wait_until(min(due, expiry)):
-                return
-            if self._clock() >= expiry:
-                self._report(event, config, "EventAgeExceeded", attempts, result)
-                return
-            try:
-                result = self.invoke(
-                    event.function(),
-                    event.payload,
-                    request_id=event.request_id,
-                    patience=_PATIENCE_SECONDS,
-                )
-            except TooManyRequestsException:
-                continue  # throttling costs an asynchronous event time, but no attempt
-            attempts += 1
-            if result.error is None or self._closed.is_set():
-                return
-            if attempts > config.retries:
-                self._report(event, config, "RetriesExhausted", attempts, result)
-                return
-            due = self._clock() + self._retry_delays[attempts - 1]
-
-    def _wait_until(self, moment: float) -> bool:
-        """Whether the moment (epoch seconds) came, rather than the end of the sandbox."""
-        while (left := moment - self._clock()) > 0:
-            if self._closed.wait(min(left, 0.05)):  # the clock may be a simulated one
-                return False
-        return not self._closed.is_set()
-
-    def _report(
-        self,
-        event: _AsyncEvent,
-        config: _AsyncConfig,
-        condition: str,
-        attempts: int,
-        result: InvokeResult | None,
-    ) -> None:
-        logger.warning(
-            "event %s for %s failed: %s", event.request_id, event.function_arn, condition
-        )
-        if config.on_failure is None:
-            return
-        function = event.function()
-        failure = Failure(
-            request_id=event.request_id,
-            function_arn=event.function_arn,
-            version=str(function.version),
-            payload=event.payload,
-            condition=condition,
-            attempts=attempts,
-            result=result,
-            moment=self._clock(),
-        )
-        action = deliver(failure, config.on_failure, self.send)
-        if action is not None:
-            self._calls.add(function.function_name, action)
 
 
 class _CodeStore:
@@ -422,15 +302,17 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
         if self.service is None:
             raise RuntimeError(f"{self.function_name} can't run: no service is installed")
         payload = _json_payload(body)
+        require_sync_size(payload)
         headers = {name.lower(): value for name, value in dict(request_headers).items()}
         response_headers["X-Amz-Executed-Version"] = str(self.version)
+        chain = Lineage.of(headers.get(HEADER.lower()))
         match headers.get("x-amz-invocation-type", "RequestResponse"):
             case "DryRun":
                 return b""
             case "Event":
-                self.service.send(self, payload)
+                self.service.send(self, payload, chain)
                 return b""
-        result = self.service.invoke(self, payload)
+        result = self.service.invoke(self, payload, chain)
         if result.error:
             response_headers["X-Amz-Function-Error"] = result.error
         return result.payload
@@ -450,6 +332,7 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
         properties = cloudformation_json["Properties"]
         dropped = ("Architectures", "Layers", "LoggingConfig")
         function.update_configuration({k: properties[k] for k in dropped if k in properties})
+        recursion.put_setting(function, properties.get("RecursiveLoop", recursion.TERMINATE))
         if cls.service is not None:
             cls.service.unpack(function)
         return function
@@ -464,6 +347,10 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
         region_name: str,
     ) -> LambdaFunction:
         properties = cloudformation_json["Properties"]
+        recursion.put_setting(
+            original_resource, properties.get("RecursiveLoop", recursion.TERMINATE)
+        )
+        original_resource.reserved_concurrency = properties.get("ReservedConcurrentExecutions")
         code = properties["Code"]
         if "ZipFile" in code:  # it is the code's text, which moto minds in a create only
             package = cls._create_zipfile_from_plaintext_code(code["ZipFile"])
@@ -559,7 +446,7 @@ def install(
     log: LogSink = log_to_logger,
     clock: Callable[[], float] = time.time,
     retry_delays: tuple[float, float] = (60.0, 120.0),
-    concurrency: int = 10,
+    concurrency: int = ACCOUNT_LIMIT,
     faults: Faults | None = None,
     calls: CallsMade | None = None,
 ) -> Functions:
@@ -571,7 +458,7 @@ def install(
     clock: epoch seconds; the age and retries of asynchronous events follow it. Processes, their
     deadlines and time-outs live in real time.
     retry_delays: seconds before each retry of an asynchronous event; AWS waits 60, then 120.
-    concurrency: environments that a function without reserved concurrency may have at once.
+    concurrency: executions that an account may have at once in a Region.
     faults: those that have an asynchronous event delivered twice; none if absent.
     calls: where the calls are counted that reporting to a destination takes.
 
@@ -589,6 +476,7 @@ def install(
     )
     functions._moto.enter_context(patch.object(moto_lambda, "LambdaFunction", SandboxFunction))
     functions._moto.enter_context(patch.object(SandboxFunction, "service", functions))
+    functions._moto.enter_context(recursion.served())
     for cache in (
         moto_cloudformation.get_model_list,
         moto_cloudformation.get_model_map,
@@ -605,11 +493,6 @@ def logging_config_of(function: LambdaFunction) -> dict[str, str]:
     if given.get("LogFormat") == "JSON":
         defaults |= {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
     return {**defaults, **given}
-
-
-def _concurrency_limit(function: LambdaFunction, default: int) -> int:
-    reserved = function.reserved_concurrency
-    return default if reserved is None else int(reserved)
 
 
 def _json_payload(body: str | bytes) -> bytes:

@@ -7,6 +7,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,17 @@ class Account:
             Runtime="python3.13",
             Role=self.role(),
             Code={"ZipFile": package()},
-            Environment={"Variables": self.variables()},
-            **{"Timeout": 20, **settings},
+            **{"Timeout": 20, "Environment": {"Variables": self.variables()}, **settings},
         )
         arn: str = function["FunctionArn"]
         return arn
 
-    def variables(self) -> dict[str, str]:
-        return {"RECORD": str(self.directory / "record.jsonl"), "RELEASE": str(self.release)}
+    def variables(self, **more: str) -> dict[str, str]:
+        return {
+            "RECORD": str(self.directory / "record.jsonl"),
+            "RELEASE": str(self.release),
+            **more,
+        }
 
     def invoke(self, event: Any = None, name: str = "Fn", **settings: Any) -> dict[str, Any]:
         """Call the Invoke API; the payload of the answer comes parsed."""
@@ -129,10 +133,39 @@ class Account:
     def messages(self, url: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (
             self.client("sqs")
-            .receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+            .receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
+            )
             .get("Messages", [])
         )
         return found
+
+    def held(self, url: str, *counts: str) -> int:
+        """Messages that a queue holds: all, or those of some counts."""
+        names = counts or ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        answer = self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+    def map_queue(self, queue_arn: str, name: str = "Fn", **settings: Any) -> str:
+        """Make a queue an event source of a function; the mapping's UUID."""
+        mapping = self.client("lambda").create_event_source_mapping(
+            EventSourceArn=queue_arn, FunctionName=name, **settings
+        )
+        return str(mapping["UUID"])
+
+    def metric(self, metric: str, name: str = "Fn") -> float:
+        """The sum of a metric of a function, as CloudWatch has it now."""
+        now = datetime.now(UTC)
+        points = self.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName=metric,
+            Dimensions=[{"Name": "FunctionName", "Value": name}],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(minutes=1),
+            Period=7200,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return float(sum(point["Sum"] for point in points))
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_a_message_reaches_the_function_as_aws_hands_it_over_and_is_deleted(
 ) -> None:
     account.deploy("take_batch")
     url, arn = account.create_queue("work")
-    _map(account, arn)
+    account.map_queue(arn)
     sqs = account.client("sqs")
     before = time.time() * 1000
     sent = sqs.send_message(
@@ -69,7 +69,7 @@ def test_a_message_reaches_the_function_as_aws_hands_it_over_and_is_deleted(
     now = time.time() * 1000
     assert before - 1 <= int(attributes["SentTimestamp"]) <= now
     assert before - 1 <= int(attributes["ApproximateFirstReceiveTimestamp"]) <= now
-    wait_for(lambda: _held(account, url) == 0)
+    wait_for(lambda: account.held(url) == 0)
 
 
 def test_only_the_messages_that_failed_come_back_after_the_visibility_timeout(
@@ -78,7 +78,7 @@ def test_only_the_messages_that_failed_come_back_after_the_visibility_timeout(
     account.deploy("take_batch")
     url, arn = account.create_queue("work", VisibilityTimeout="1")
     _send(account, url, "good", "bad", "fine")
-    _map(account, arn, FunctionResponseTypes=["ReportBatchItemFailures"])
+    account.map_queue(arn, FunctionResponseTypes=["ReportBatchItemFailures"])
     wait_for(lambda: len(account.records()) == 2)
     first, second = account.records()
     assert _bodies(first) == ["good", "bad", "fine"]
@@ -88,7 +88,7 @@ def test_only_the_messages_that_failed_come_back_after_the_visibility_timeout(
     # The time-out runs from the receive, not from when the function got to see the batch.
     received = int(attributes["ApproximateFirstReceiveTimestamp"]) / 1000
     assert second["at"] - received >= 1
-    wait_for(lambda: _held(account, url) == 0)
+    wait_for(lambda: account.held(url) == 0)
 
 
 def test_a_batch_that_crashes_its_function_comes_back_and_ends_in_the_dead_letter_queue(
@@ -99,11 +99,11 @@ def test_a_batch_that_crashes_its_function_comes_back_and_ends_in_the_dead_lette
     redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})
     url, arn = account.create_queue("work", VisibilityTimeout="1", RedrivePolicy=redrive)
     _send(account, url, "one", "two")
-    _map(account, arn)
-    wait_for(lambda: _held(account, dead_url) == 2)
+    account.map_queue(arn)
+    wait_for(lambda: account.held(dead_url) == 2)
     assert [_bodies(record) for record in account.records()] == [["one", "two"]] * 2
     assert {message["Body"] for message in account.messages(dead_url)} == {"one", "two"}
-    assert _held(account, url) == 0
+    assert account.held(url) == 0
 
 
 def test_without_batch_item_failures_whatever_the_function_returns_is_success(
@@ -112,8 +112,8 @@ def test_without_batch_item_failures_whatever_the_function_returns_is_success(
     account.deploy("take_batch")
     url, arn = account.create_queue("work", VisibilityTimeout="1")
     _send(account, url, "bad")
-    _map(account, arn)
-    wait_for(lambda: _held(account, url) == 0)
+    account.map_queue(arn)
+    wait_for(lambda: account.held(url) == 0)
     assert len(account.records()) == 1
 
 
@@ -130,7 +130,7 @@ def test_an_invalid_batch_response_fails_its_whole_batch(account: Account) -> No
     account.deploy("answer_as_told")
     url, arn = account.create_queue("work", VisibilityTimeout="1")
     _send(account, url, *answers)
-    _map(account, arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
+    account.map_queue(arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
 
     def times_received() -> Counter[str]:
         return Counter(body for record in account.records() for body in _bodies(record))
@@ -144,15 +144,15 @@ def test_an_empty_batch_response_means_success(account: Account) -> None:
     account.deploy("answer_as_told")
     url, arn = account.create_queue("work")
     _send(account, url, *answers)
-    _map(account, arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
-    wait_for(lambda: _held(account, url) == 0)
+    account.map_queue(arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
+    wait_for(lambda: account.held(url) == 0)
     assert len(account.records()) == len(answers)
 
 
 def test_a_delayed_message_comes_when_its_delay_is_over(account: Account) -> None:
     account.deploy("take_batch")
     url, arn = account.create_queue("work")
-    _map(account, arn)
+    account.map_queue(arn)
     sent = time.time()
     account.client("sqs").send_message(QueueUrl=url, MessageBody="late", DelaySeconds=1)
     _send(account, url, "now")
@@ -166,9 +166,9 @@ def test_a_delayed_message_comes_when_its_delay_is_over(account: Account) -> Non
 def test_messages_within_the_batching_window_come_as_one_batch(account: Account) -> None:
     account.deploy("take_batch")
     url, arn = account.create_queue("work")
-    _map(account, arn, MaximumBatchingWindowInSeconds=1)
+    account.map_queue(arn, MaximumBatchingWindowInSeconds=1)
     _send(account, url, "one")
-    wait_for(lambda: _held(account, url, "ApproximateNumberOfMessagesNotVisible") == 1)
+    wait_for(lambda: account.held(url, "ApproximateNumberOfMessagesNotVisible") == 1)
     _send(account, url, "two", "three")
     wait_for(account.records)
     assert _bodies(account.records()[0]) == ["one", "two", "three"]
@@ -177,7 +177,7 @@ def test_messages_within_the_batching_window_come_as_one_batch(account: Account)
 def test_a_full_batch_does_not_wait_for_the_end_of_its_window(account: Account) -> None:
     account.deploy("take_batch")
     url, arn = account.create_queue("work")
-    _map(account, arn, BatchSize=2, MaximumBatchingWindowInSeconds=300)
+    account.map_queue(arn, BatchSize=2, MaximumBatchingWindowInSeconds=300)
     _send(account, url, "one", "two", "three")
     wait_for(account.records)
     assert [_bodies(record) for record in account.records()] == [["one", "two"]]
@@ -187,20 +187,20 @@ def test_batches_run_at_once_up_to_the_maximum_concurrency(account: Account) -> 
     account.deploy("hold")
     url, arn = account.create_queue("work")
     _send(account, url, "one", "two", "three")
-    _map(account, arn, BatchSize=1, ScalingConfig={"MaximumConcurrency": 2})
+    account.map_queue(arn, BatchSize=1, ScalingConfig={"MaximumConcurrency": 2})
     wait_for(lambda: len(account.records()) == 2)
     assert len({record["pid"] for record in account.records()}) == 2
-    assert _held(account, url, "ApproximateNumberOfMessages") == 1
+    assert account.held(url, "ApproximateNumberOfMessages") == 1
     account.release.touch()
     wait_for(lambda: len(account.records()) == 3)
-    wait_for(lambda: _held(account, url) == 0)
+    wait_for(lambda: account.held(url) == 0)
 
 
 @pytest.mark.parametrize("ending", ["mapping deleted", "mapping disabled", "queue deleted"])
 def test_polling_ends_with_the_mapping_and_its_queue(account: Account, ending: str) -> None:
     account.deploy("take_batch")
     url, arn = account.create_queue("work")
-    uuid = _map(account, arn)
+    uuid = account.map_queue(arn)
     wait_for(lambda: _pollers(arn))
     if ending == "mapping deleted":
         account.client("lambda").delete_event_source_mapping(UUID=uuid)
@@ -219,11 +219,11 @@ def test_polling_ends_with_the_mapping_and_its_queue(account: Account, ending: s
 def test_moto_itself_delivers_nothing(account: Account) -> None:
     account.deploy("take_batch")
     url, arn = account.create_queue("work")
-    uuid = _map(account, arn)
+    uuid = account.map_queue(arn)
     account.client("lambda").delete_event_source_mapping(UUID=uuid)
     wait_for(lambda: not _pollers(arn))
     _send(account, url, "kept")
-    assert _held(account, url, "ApproximateNumberOfMessages") == 1
+    assert account.held(url, "ApproximateNumberOfMessages") == 1
     assert account.records() == []
 
 
@@ -233,7 +233,7 @@ def test_close_leaves_no_thread_and_no_process_while_a_batch_runs(
     account.deploy("hold", Timeout=900)  # a close that waited for it would outlast the test
     url, arn = account.create_queue("work")
     _send(account, url, "one")
-    _map(account, arn)
+    account.map_queue(arn)
     [record] = wait_for(account.records)
     sources.close()
     functions.close()
@@ -241,26 +241,12 @@ def test_close_leaves_no_thread_and_no_process_while_a_batch_runs(
     assert _pollers(arn) == []
     assert not [t for t in threading.enumerate() if t.name == "event source mappings"]
     assert not [t for t in threading.enumerate() if t.name == "sandbox function task"]
-    assert _held(account, url, "ApproximateNumberOfMessagesNotVisible") == 1
-
-
-def _map(account: Account, queue_arn: str, **settings: Any) -> str:
-    mapping = account.client("lambda").create_event_source_mapping(
-        EventSourceArn=queue_arn, FunctionName="Fn", **settings
-    )
-    return str(mapping["UUID"])
+    assert account.held(url, "ApproximateNumberOfMessagesNotVisible") == 1
 
 
 def _send(account: Account, url: str, *bodies: str) -> None:
     entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
     account.client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
-
-
-def _held(account: Account, url: str, *counts: str) -> int:
-    """Messages that a queue holds: all, or those of some counts."""
-    names = counts or ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-    answer = account.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(names))
-    return sum(int(answer["Attributes"][name]) for name in names)
 
 
 def _bodies(record: dict[str, Any]) -> list[str]:

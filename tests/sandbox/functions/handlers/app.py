@@ -34,26 +34,30 @@ def say(event: Any, context: Any) -> None:
         sys.stdout.write(line + "\n")
 
 
+def take_anything(event: Any, context: Any) -> None:
+    pass
+
+
 def fail(event: Any, context: Any) -> None:
-    _record(event, context)
+    record(event, context)
     raise ValueError("no good")
 
 
 def fail_once(event: Any, context: Any) -> None:
-    _record(event, context)
+    record(event, context)
     if len(Path(os.environ["RECORD"]).read_text().splitlines()) == 1:
         raise ValueError("not yet")
 
 
 def die(event: Any, context: Any) -> None:
-    _record(event, context)
+    record(event, context)
     os._exit(3)
 
 
 def hold(event: Any, context: Any) -> None:
     """Run until the test says so, with a child process."""
     child = subprocess.Popen(["/bin/sleep", "600"])
-    _record({"event": event, "child": child.pid}, context)
+    record({"event": event, "child": child.pid}, context)
     while not Path(os.environ["RELEASE"]).exists():
         time.sleep(0.01)
     child.kill()
@@ -62,7 +66,7 @@ def hold(event: Any, context: Any) -> None:
 
 def take_batch(event: Any, context: Any) -> dict[str, Any]:
     """Fail what says `bad`, the first time it comes."""
-    _record(event, context)
+    record(event, context)
     return {
         "batchItemFailures": [
             {"itemIdentifier": record["messageId"]}
@@ -73,7 +77,7 @@ def take_batch(event: Any, context: Any) -> dict[str, Any]:
 
 
 def answer_as_told(event: Any, context: Any) -> Any:
-    _record(event, context)
+    record(event, context)
     return json.loads(event["Records"][0]["body"])
 
 
@@ -93,7 +97,7 @@ def list_queues(event: Any, context: Any) -> Any:
         return json.load(response)
 
 
-def _record(event: Any, context: Any) -> None:
+def record(event: Any, context: Any) -> None:
     entry = {
         "event": event,
         "request_id": context.aws_request_id,

@@ -1,0 +1,39 @@
+"""How large what Lambda hands to a function may be.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
+
+from __future__ import annotations
+
+from moto.awslambda.exceptions import LambdaClientError
+
+SYNC_BYTES = 6 * 1024 * 1024
+"""Of a request that waits for its answer, a batch of an event source mapping among them."""
+ASYNC_BYTES = 1024 * 1024
+"""Of an event."""
+
+
+class RequestEntityTooLargeException(LambdaClientError):
+    """A payload is larger than it may be."""
+
+    code = 413
+
+    def __init__(self, message: str) -> None:
+        super().__init__("RequestEntityTooLargeException", message)
+
+
+def require_sync_size(payload: bytes) -> None:
+    """Refuse a request that is too large, in the words that Lambda was seen to use."""
+    if len(payload) > SYNC_BYTES:
+        raise RequestEntityTooLargeException(
+            f"Request must be smaller than {SYNC_BYTES} bytes for the InvokeFunction operation"
+        )
+
+
+def require_async_size(payload: bytes) -> None:
+    """Refuse an event that is too large, in the words that Lambda was seen to use."""
+    if len(payload) > ASYNC_BYTES:
+        raise RequestEntityTooLargeException(
+            f"{len(payload)} byte payload is too large for the Event invocation type "
+            f"(limit {ASYNC_BYTES} bytes)"
+        )
