@@ -22,7 +22,7 @@ from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
 from sandbox.calls_made import CallsMade
 from sandbox.faults import MESSAGE_DELIVERY, Faults
-from sandbox.functions import batches, queues, trace_headers
+from sandbox.functions import batches, message_rules, queues, trace_headers
 from sandbox.functions.batches import Batch
 from sandbox.functions.concurrency import TooManyRequestsException
 from sandbox.functions.lineage import Lineage
@@ -216,6 +216,7 @@ def install(
     )
     sources._moto.enter_context(queues.quick())
     sources._moto.enter_context(trace_headers.kept())
+    sources._moto.enter_context(message_rules.enforced())
     for change in _CHANGES_OF_A_QUEUE:
         guarded = _guarded(getattr(SQSBackend, change))
         sources._moto.enter_context(patch.object(SQSBackend, change, guarded))
