@@ -56,6 +56,10 @@ COVERED_BY: Mapping[str, tuple[str, ...]] = {
         f"{STACKS}/test_examples.py::test_the_pipeline_promotes_no_image_that_fails_its_test",
         f"{STACKS}/test_examples.py::test_the_workflow_promotes_an_image_that_passes_its_test",
     ),
+    f"{STACKS}/test_recursion.py::test_work_of_many_polls_completes_since_the_template_allows_loops": (
+        f"{UNIT}/test_template.py::test_each_function_that_polls_reach_may_be_invoked_again_and_again",
+        f"{STACKS}/test_store_image.py::test_an_image_is_made_stored_changed_and_removed",
+    ),
     f"{STACKS}/test_store_image.py::test_a_change_of_no_reboot_replaces_the_image": (
         f"{UNIT}/test_properties.py::test_a_stored_image_is_named_by_its_name_and_its_instances_running_on",
         f"{STACKS}/test_store_image.py::test_an_image_is_made_stored_changed_and_removed",

@@ -86,3 +86,25 @@ def test_only_the_latest_receipt_handle_deletes_a_message(
     delete(second["ReceiptHandle"])
     assert account.held(url) == 0
     delete(second["ReceiptHandle"])
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        ("send_message", {"MessageBody": "late", "DelaySeconds": 901}),
+        ("receive_message", {"WaitTimeSeconds": 21}),
+        ("receive_message", {"MaxNumberOfMessages": 11}),
+        ("receive_message", {"VisibilityTimeout": 43_201}),
+        (
+            "send_message_batch",
+            {"Entries": [{"Id": str(n), "MessageBody": "many"} for n in range(11)]},
+        ),
+    ],
+)
+def test_delays_waits_and_batches_have_limits(
+    account: Account, url: str, call: str, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        getattr(account.client("sqs"), call)(QueueUrl=url, **arguments)
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert account.held(url) == 0
