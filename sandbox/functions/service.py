@@ -102,6 +102,7 @@ class Functions:
         self._closed = threading.Event()
         self._threads: set[threading.Thread] = set()
         self._moto = ExitStack()
+        # Accepts asynchronous invocations.
         self.send = AsyncEvents(
             self.invoke, self.spawn, self._closed, clock, retry_delays, faults, calls
         ).send
