@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 from xml.sax.saxutils import escape
@@ -122,24 +123,56 @@ def call_text(environ: dict[str, Any], name: str) -> str:
     name: what `call_name` said of the request.
     """
     place = f"{environ['PATH_INFO']}?{environ.get('QUERY_STRING', '')}"
-    is_object = name.startswith("s3:")
-    return (
-        place if is_object else f"{place}\n{unquote_plus(_body(environ).decode(errors='replace'))}"
-    )
+    if name.startswith("s3:"):
+        return place
+    return f"{place}\n{unquote_plus(read_body(environ).decode(errors='replace'))}"
 
 
-def error_answer(environ: dict[str, Any], name: str, kind: str) -> Response:
-    """The error of a kind (`fail`, `throttle` or `deny`) as the called service writes it.
+@dataclass(frozen=True, slots=True)
+class ServiceError:
+    """An error that a service answers. status: HTTP's. code: AWS's. message: for people."""
+
+    status: int
+    code: str
+    message: str
+
+
+def usual_error(environ: dict[str, Any], name: str, kind: str) -> ServiceError:
+    """The called service's own error of a kind: `fail`, `throttle` or `deny`.
 
     name: what `call_name` said of the request.
     """
-    service = "s3" if name in _PRESIGNED_PUTS.values() else name.partition(":")[0]
+    others = _OTHER_JSON_ERRORS if "HTTP_X_AMZ_TARGET" in environ else _OTHER_QUERY_ERRORS
+    status, code = _ERRORS.get(_service(name), others)[kind]
+    return ServiceError(status, code, _MESSAGES[kind])
+
+
+def error_answer(environ: dict[str, Any], name: str, error: ServiceError) -> Response:
+    """An error as the called service writes it.
+
+    name: what `call_name` said of the request.
+    """
     if "HTTP_X_AMZ_TARGET" in environ:
-        return _json_error(environ, *_ERRORS.get(service, _OTHER_JSON_ERRORS)[kind], kind)
-    status, code = _ERRORS.get(service, _OTHER_QUERY_ERRORS)[kind]
+        return _json_error(environ, error)
     if environ["REQUEST_METHOD"] == "HEAD":
-        return Response(status=status)
-    error = f"<Code>{code}</Code><Message>{escape(_MESSAGES[kind])}</Message>"
+        return Response(status=error.status)
+    return _xml_error(_service(name), error)
+
+
+def read_body(environ: dict[str, Any]) -> bytes:
+    """The body of a request, which is put back."""
+    body = get_input_stream(environ).read()
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _service(name: str) -> str:
+    return "s3" if name in _PRESIGNED_PUTS.values() else name.partition(":")[0]
+
+
+def _xml_error(service: str, refused: ServiceError) -> Response:
+    status = refused.status
+    error = f"<Code>{refused.code}</Code><Message>{escape(refused.message)}</Message>"
     match service:
         case "ec2":
             body = (
@@ -163,15 +196,9 @@ def _action(environ: dict[str, Any]) -> str | None:
         return target.rpartition(".")[2]
     parameters = parse_qs(environ.get("QUERY_STRING", ""))
     if environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
-        parameters |= parse_qs(_body(environ).decode(errors="replace"))
+        parameters |= parse_qs(read_body(environ).decode(errors="replace"))
     [action] = parameters.get("Action", [""])[:1]
     return action or None
-
-
-def _body(environ: dict[str, Any]) -> bytes:
-    body = get_input_stream(environ).read()
-    environ["wsgi.input"] = io.BytesIO(body)
-    return body
 
 
 def _s3_action(environ: dict[str, Any]) -> str | None:
@@ -190,12 +217,14 @@ def _s3_action(environ: dict[str, Any]) -> str | None:
     return plain.get(method)
 
 
-def _json_error(environ: dict[str, Any], status: int, code: str, kind: str) -> Response:
+def _json_error(environ: dict[str, Any], error: ServiceError) -> Response:
     namespace = environ["HTTP_X_AMZ_TARGET"].rpartition(".")[0]
-    body = {"__type": f"{namespace}#{code}", "message": _MESSAGES[kind]}
-    answer = Response(json.dumps(body), status=status, content_type="application/x-amz-json-1.0")
+    body = {"__type": f"{namespace}#{error.code}", "message": error.message}
+    answer = Response(
+        json.dumps(body), status=error.status, content_type="application/x-amz-json-1.0"
+    )
     if namespace == "AmazonSQS":  # it had the query protocol before, and SDKs go by its codes
-        answer.headers["x-amzn-query-error"] = f"{code};{_blamed(status)}"
+        answer.headers["x-amzn-query-error"] = f"{error.code};{_blamed(error.status)}"
     return answer
 
 

@@ -9,14 +9,13 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from werkzeug import Request, Response
 
-from sandbox.api_calls import call_name, call_text, error_answer
-from sandbox.calls_made import CallsMade
+from sandbox.garbled import BODIES, TRUNCATED
 
 PATH = "/sandbox/faults"
 
@@ -26,14 +25,18 @@ EVENT_DELIVERY = "event:Delivery"
 MESSAGE_DELIVERY = "message:Delivery"
 """A batch of messages handed to a function by an event source mapping."""
 
-KINDS = ("fail", "throttle", "deny", "delay", "cut", "cut-after", "kill", "kill-after", "twice")
+KINDS = (
+    *("fail", "throttle", "deny", "refuse", "garble", "delay"),
+    *("cut", "cut-after", "kill", "kill-after", "twice"),
+)
 
 _DELIVERIES = (EVENT_DELIVERY, MESSAGE_DELIVERY)
 _EVERY_CALL = "*"
 _LONGEST_DELAY = 3600
 _CALL = re.compile(r"[a-z][a-z0-9.-]*:[A-Z][A-Za-z0-9]*")
-
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,127}")
+_LOOK = 0.1
+"""Seconds between two looks at whether the caller of a held call is still there."""
 
 
 class NotAFault(ValueError):
@@ -51,7 +54,9 @@ class Fault:
     about: text that the event holds which the calling function handles; None for any caller.
     holding: text that the call itself holds, in its path, query or body (not Amazon S3's); None for
         any call.
-    seconds: how long `delay` waits.
+    seconds: how long `delay` holds the call.
+    body: one of BODIES, what `garble` answers.
+    code, message, status: the error that `refuse` answers: AWS's code, words, HTTP's status.
     """
 
     call: str
@@ -61,6 +66,10 @@ class Fault:
     about: str | None = None
     holding: str | None = None
     seconds: float = 1.0
+    body: str | None = None
+    code: str | None = None
+    message: str | None = None
+    status: int | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> "Fault":
@@ -71,19 +80,10 @@ class Fault:
             raise NotAFault(f"The body is not JSON: {problem}") from problem
         if not isinstance(given, dict):
             raise NotAFault("The body is not a JSON object.")
-        known = [member.name for member in fields(cls)]
         for name, value in given.items():
-            if name not in known:
-                raise NotAFault(f"{name!r} is no member of a fault; these are: {', '.join(known)}.")
-            is_right, right = _MEMBERS[name]
-            if not is_right(value):
-                raise NotAFault(f"{name} is {json.dumps(value)}, and has to be {right}.")
-        for name in ("call", "fault"):
-            if name not in given:
-                raise NotAFault(f"{name} is missing; it has to be {_MEMBERS[name][1]}.")
-        if (given["call"] in _DELIVERIES) != (given["fault"] == "twice"):
-            raise NotAFault(f"twice is for {' and '.join(_DELIVERIES)}, and they are for twice.")
-        return cls(**given)
+            _check_member(name, value)
+        _check_together(given)
+        return cls(**{**_DEFAULTS.get(given["fault"], {}), **given})
 
     def matches(self, name: str, event: str | None, text: str, *, by_function: bool) -> bool:
         """Whether the fault counts a call; see `Faults.strike`."""
@@ -120,7 +120,42 @@ _MEMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: type(value) in (int, float) and 0 <= value <= _LONGEST_DELAY,
         f"a number of seconds from 0 to {_LONGEST_DELAY}",
     ),
+    "body": (lambda value: value in BODIES, f"one of {', '.join(BODIES)}"),
+    "code": (
+        lambda value: isinstance(value, str) and bool(_CODE.fullmatch(value)),
+        "an error code of AWS's, such as RequestTimeout",
+    ),
+    "message": (lambda value: isinstance(value, str), "text"),
+    "status": (
+        lambda value: type(value) is int and 400 <= value <= 599,
+        "a status of HTTP from 400 to 599",
+    ),
 }
+_OF_ONE_KIND = {"body": "garble", "code": "refuse", "message": "refuse", "status": "refuse"}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "garble": {"body": TRUNCATED},
+    "refuse": {"message": "The request was refused.", "status": 400},
+}
+
+
+def _check_member(name: str, value: Any) -> None:
+    if name not in _MEMBERS:
+        raise NotAFault(f"{name!r} is no member of a fault; these are: {', '.join(_MEMBERS)}.")
+    is_right, right = _MEMBERS[name]
+    if not is_right(value):
+        raise NotAFault(f"{name} is {json.dumps(value)}, and has to be {right}.")
+
+
+def _check_together(given: Mapping[str, Any]) -> None:
+    required = ["call", "fault", *(["code"] if given.get("fault") == "refuse" else [])]
+    for name in required:
+        if name not in given:
+            raise NotAFault(f"{name} is missing; it has to be {_MEMBERS[name][1]}.")
+    if (given["call"] in _DELIVERIES) != (given["fault"] == "twice"):
+        raise NotAFault(f"twice is for {' and '.join(_DELIVERIES)}, and they are for twice.")
+    for name, kind in _OF_ONE_KIND.items():
+        if name in given and given["fault"] != kind:
+            raise NotAFault(f"{name} is for {kind} only.")
 
 
 @dataclass(slots=True)
@@ -140,7 +175,9 @@ class Faults:
     """The faults that are set, oldest first. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._held = 0
+        self._closed = False
         self._ids = itertools.count(1)
         self._entries: dict[str, _Entry] = {}
 
@@ -151,22 +188,51 @@ class Faults:
 
     def set(self, fault: Fault) -> dict[str, Any]:
         """Add a fault; its description."""
-        with self._lock:
+        with self._changed:
             fault_id = str(next(self._ids))
             entry = self._entries[fault_id] = _Entry(fault)
             return _described(fault_id, entry)
 
     def clear(self, fault_id: str | None = None) -> bool:
         """Take away one fault, or all; whether there was one of this ID."""
-        with self._lock:
+        with self._changed:
+            self._changed.notify_all()
             if fault_id is not None:
                 return self._entries.pop(fault_id, None) is not None
             self._entries.clear()
             return True
 
+    def hold(self, fault: Fault, is_gone: Callable[[], bool]) -> bool:
+        """Hold a call that `delay` strikes, until its time is over, the fault is cleared, or its
+        caller is gone. Returns whether it is to be carried out: not once the faults are closed.
+
+        is_gone: whether the caller waits no longer.
+        """
+        due = time.monotonic() + fault.seconds
+        with self._changed:
+            self._held += 1
+            while not (self._closed or is_gone()) and self._is_set(fault):
+                left = due - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(min(left, _LOOK))
+            self._held -= 1
+            self._changed.notify_all()
+            return not self._closed
+
+    def close(self) -> None:
+        """Let go of all calls that are held, and hold none from now on."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._held)
+
+    def _is_set(self, fault: Fault) -> bool:
+        return any(entry.fault is fault for entry in self._entries.values())
+
     def described(self) -> list[dict[str, Any]]:
         """Each fault as JSON can hold it, with its `id`, `seen` and `hits`."""
-        with self._lock:
+        with self._changed:
             return [_described(fault_id, entry) for fault_id, entry in self._entries.items()]
 
     def strike(
@@ -179,7 +245,7 @@ class Faults:
         text: what the call itself holds.
         by_function: whether a function makes the call.
         """
-        with self._lock:
+        with self._changed:
             matching = [
                 entry
                 for entry in self._entries.values()
@@ -224,72 +290,3 @@ def serve(faults: Faults, request: Request) -> Response:
 def _json(content: Any, status: int = 200) -> Response:
     text = json.dumps(content, indent=2) + "\n"
     return Response(text, status=status, content_type="application/json")
-
-
-class Caller(Protocol):
-    """The process of a function, which calls while it handles an event."""
-
-    @property
-    def function_name(self) -> str:
-        """The function's name."""
-
-    @property
-    def event(self) -> str | None:
-        """JSON text of the event; None while there is none."""
-
-    def kill(self) -> None:
-        """End the process at once, and return when it is gone."""
-
-
-class FaultyApp:
-    """A WSGI application with faults on its way, which counts the calls of functions.
-
-    Args:
-        app: what carries the calls out.
-        faults: those that strike.
-        calls: where each call of a function is counted, one that a fault strikes too.
-        caller: the function that calls, by the request's user agent and TCP port, if one does.
-
-    Where no answer is to come, a ConnectionError is raised: the server has to close the connection.
-    """
-
-    def __init__(
-        self,
-        app: Wsgi,
-        faults: Faults,
-        calls: CallsMade,
-        caller: Callable[[str, int], Caller | None],
-    ) -> None:
-        self._app = app
-        self._faults = faults
-        self._calls = calls
-        self._caller = caller
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        name = call_name(environ)
-        if name is None:
-            return self._app(environ, start_response)
-        caller = self._caller(environ.get("HTTP_USER_AGENT", ""), environ["REMOTE_PORT"])
-        if caller is not None:
-            self._calls.add(caller.function_name, name)
-        if not self._faults.any_set:
-            return self._app(environ, start_response)
-        fault = self._faults.strike(
-            name,
-            caller.event if caller else None,
-            call_text(environ, name),
-            by_function=caller is not None,
-        )
-        match fault:
-            case None:
-                return self._app(environ, start_response)
-            case Fault(fault="delay", seconds=seconds):
-                time.sleep(seconds)
-                return self._app(environ, start_response)
-            case Fault(fault="fail" | "throttle" | "deny" as kind):
-                return error_answer(environ, name, kind)(environ, start_response)
-        if fault.fault.endswith("-after"):
-            Response.from_app(self._app, environ, buffered=True)
-        if caller is not None and fault.fault.startswith("kill"):
-            caller.kill()
-        raise ConnectionAbortedError(f"{name} gets no answer")

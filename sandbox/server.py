@@ -36,6 +36,7 @@ from sandbox.cloudformation.signals import SIGNAL_PATH
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
 from sandbox.events_put import EventsPut
+from sandbox.faulty_app import FaultyApp, Wsgi
 from sandbox.functions import event_sources
 from sandbox.functions import service as functions
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
@@ -89,7 +90,7 @@ class Server:
         concurrency: int = ACCOUNT_LIMIT,
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        self._moto = cast(faults.Wsgi, DomainDispatcherApplication(create_backend_app))
+        self._moto = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
         self._http = make_server(
             host, port, self._answer, threaded=True, request_handler=_RequestHandler
         )
@@ -137,12 +138,11 @@ class Server:
         )
         parts.callback(self._functions.close)
         parts.callback(event_sources.install(self._functions, self._faults, self._calls).close)
-        self._faulty = faults.FaultyApp(
-            self._call, self._faults, self._calls, self._functions.calling
-        )
+        self._faulty = FaultyApp(self._call, self._faults, self._calls, self._functions.calling)
         self._stacks = cloudformation.install(lambda: self.endpoint, permissions=self._permissions)
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
+        parts.callback(self._faults.close)
         ended = threading.Event()
         parts.enter_context(_Background("clock", lambda: _tick(ended), ended.set))
 

@@ -314,6 +314,10 @@ def test_faults_are_shown_and_cleared(sandbox: Sandbox) -> None:
         "about": "i-1",
         "holding": None,
         "seconds": 1.0,
+        "body": None,
+        "code": None,
+        "message": None,
+        "status": None,
         "seen": 0,
         "hits": [],
     }
@@ -434,8 +438,8 @@ def test_the_answer_of_a_custom_resource_is_struck(
     }
     cloudformation = sandbox.client("cloudformation")
     cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(template))
-    wait_for(lambda: _status(sandbox, stack) == "CREATE_COMPLETE")
-    assert wait_for(lambda: _puts(function, len(puts))) == puts
+    wait_for(lambda: status_of(sandbox, stack) == "CREATE_COMPLETE")
+    assert wait_for(lambda: puts_of(function, len(puts))) == puts
     received = sandbox.responses()
     mine = [answer for answer in received if f"/{stack}/" in answer["stackId"]]
     assert [answer["taken"] for answer in mine] == (
@@ -509,13 +513,13 @@ def _vpcs(sandbox: Sandbox) -> int:
     return len(sandbox.client("ec2").describe_vpcs()["Vpcs"])
 
 
-def _status(sandbox: Sandbox, stack: str) -> str:
+def status_of(sandbox: Sandbox, stack: str) -> str:
     [described] = sandbox.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     status: str = described["StackStatus"]
     return status
 
 
-def _puts(function: Function, count: int) -> list[Any]:
+def puts_of(function: Function, count: int) -> list[Any]:
     puts = [record["put"] for record in function.records()]
     return puts if len(puts) == count else []
 
