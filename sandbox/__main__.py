@@ -52,6 +52,7 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
         sys.stderr.write(f"{problem}\n")
         return 2
     with _without_collecting():
+        from sandbox.cloudformation.request_forms import RequestForms
         from sandbox.serve import serve
 
     parameters = dict(arguments.parameter)
@@ -62,6 +63,7 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
         arguments.ready_file,
         console,
         arguments.concurrency,
+        RequestForms(arguments.signature_version, arguments.service_timeout),
     )
     return 0
 
@@ -121,6 +123,20 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         metavar="N",
         help="executions of functions that the account may have at once; default 1000, as on AWS",
+    )
+    serving.add_argument(
+        "--signature-version",
+        type=int,
+        choices=(2, 4),
+        default=4,
+        help="of the URLs that custom resources and signals are put to; default 4",
+    )
+    serving.add_argument(
+        "--service-timeout",
+        choices=("properties", "event"),
+        default="properties",
+        help="where an event to a custom resource has its ServiceTimeout: in ResourceProperties, "
+        "or at its top level; default properties",
     )
     commands.add_parser("demo", help="deploy examples/bundle.yaml and watch")
     commands.add_parser("prepare", help="install what functions run with, for a quick start later")

@@ -12,6 +12,7 @@ from rich.console import Console
 from sandbox import application, world
 from sandbox.clients import CREDENTIALS, REGION, Clients
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
+from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.server import HOST, Server
 
 _LOOK = 1.0  # seconds
@@ -46,6 +47,7 @@ def running(
     parameters: Mapping[str, str] | None = None,
     host: str = HOST,
     concurrency: int = ACCOUNT_LIMIT,
+    forms: RequestForms = USUAL_FORMS,
 ) -> Iterator[Ready]:
     """A sandbox with the application deployed, which ends with the context.
 
@@ -54,8 +56,9 @@ def running(
         host: the address to listen on.
         parameters: of the application's template, beside the sandbox's own or in place of them.
         concurrency: executions of functions that the account may have at once.
+        forms: of CloudFormation's requests to custom resources.
     """
-    with Server(port, host, concurrency) as server:
+    with Server(port, host, concurrency=concurrency, forms=forms) as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
         outputs = application.deploy(clients, parameters or {})
@@ -75,10 +78,11 @@ def serve(
     ready_file: Path | None,
     console: Console,
     concurrency: int | None = None,
+    forms: RequestForms = USUAL_FORMS,
 ) -> None:
     """Serve until interrupted; then leave no process behind."""
     limit = ACCOUNT_LIMIT if concurrency is None else concurrency
-    with running(port, parameters, host, limit) as ready:
+    with running(port, parameters, host, limit, forms) as ready:
         if ready_file is not None:
             _write(ready_file, ready)
         console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)

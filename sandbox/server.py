@@ -32,6 +32,7 @@ from sandbox import (
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
+from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudformation.signals import SIGNAL_PATH
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
@@ -76,6 +77,7 @@ class Server:
         host: the address of this machine to listen on, and nowhere else.
         iam_delay: seconds until a change of a role's policies counts.
         concurrency: executions of functions that the account may have at once in a Region.
+        forms: of CloudFormation's requests to custom resources.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
@@ -88,6 +90,7 @@ class Server:
         *,
         iam_delay: float = permissions.IAM_DELAY,
         concurrency: int = ACCOUNT_LIMIT,
+        forms: RequestForms = USUAL_FORMS,
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
@@ -96,6 +99,7 @@ class Server:
         )
         self._parts = ExitStack()
         self._concurrency = concurrency
+        self._forms = forms
         self._faults = faults.Faults()
         self._calls = CallsMade()
         self._messages = MessagesSent()
@@ -139,7 +143,9 @@ class Server:
         parts.callback(self._functions.close)
         parts.callback(event_sources.install(self._functions, self._faults, self._calls).close)
         self._faulty = FaultyApp(self._call, self._faults, self._calls, self._functions.calling)
-        self._stacks = cloudformation.install(lambda: self.endpoint, permissions=self._permissions)
+        self._stacks = cloudformation.install(
+            lambda: self.endpoint, permissions=self._permissions, forms=self._forms
+        )
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
         parts.callback(self._faults.close)

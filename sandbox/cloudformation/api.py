@@ -37,6 +37,7 @@ from sandbox.cloudformation import changes, template_limits, wait_conditions
 from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.operations import Operations
+from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudformation.resources import Provider
 from sandbox.cloudformation.signals import Signals
 from sandbox.cloudformation.stacks import Settings, Stack, parameters_shown
@@ -718,16 +719,18 @@ def install(
     endpoint: Callable[[], str],
     clock: Callable[[], float] = time.time,
     permissions: Permissions | None = None,
+    forms: RequestForms = USUAL_FORMS,
 ) -> Stacks:
     """Put this CloudFormation in the place of moto's, in this process.
 
     `endpoint` gives the server's own URL, as functions are to reach it; it is called when the first
     custom resource is. `clock` gives epoch seconds, to all time stamps and time-outs. `permissions`
-    says when roles and policies count; where nobody judges them, nothing waits for that.
+    says when roles and policies count; where nobody judges them, nothing waits for that. `forms` are
+    those of requests to custom resources.
     """
     changed = Condition()
-    custom_resources = CustomResources(endpoint, clock, changed)
-    signals = Signals(endpoint, clock, changed)
+    custom_resources = CustomResources(endpoint, clock, changed, forms)
+    signals = Signals(endpoint, clock, changed, forms.signature_version)
     own: dict[str, Provider] = {
         wait_conditions.HANDLE: wait_conditions.Handles(signals),
         wait_conditions.CONDITION: wait_conditions.WaitConditions(signals, clock, changed),

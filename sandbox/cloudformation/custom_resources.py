@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Condition
@@ -21,12 +20,14 @@ from moto.awslambda.utils import get_backend as get_lambda_backend
 
 from sandbox.cloudformation.intrinsics import as_text, invalid, text
 from sandbox.cloudformation.presigned import (
+    is_the_signed,
     on_record,
     readable,
     refusal,
     signature_of,
     signed_query,
 )
+from sandbox.cloudformation.request_forms import RequestForms
 from sandbox.cloudformation.resources import (
     Failed,
     Made,
@@ -62,7 +63,8 @@ _FUNCTION_ARN = re.compile(
 class _Request:
     order: Order
     request_id: str
-    signature: str
+    query: str
+    """Of the ResponseURL."""
     physical_id: str
     """The resource's, or the one that CloudFormation makes up for a Create."""
     sent: float
@@ -132,12 +134,18 @@ class CustomResources:
     """
 
     def __init__(
-        self, endpoint: Callable[[], str], clock: Callable[[], float], changed: Condition
+        self,
+        endpoint: Callable[[], str],
+        clock: Callable[[], float],
+        changed: Condition,
+        forms: RequestForms,
     ) -> None:
-        """endpoint: the server's own URL, as functions reach it. changed: notified on answers."""
+        """endpoint: the server's own URL, as functions reach it. changed: notified on answers.
+        forms: of the requests."""
         self._endpoint = endpoint
         self._clock = clock
         self._changed = changed
+        self._forms = forms
         self._exchanges: dict[str, _Exchange] = {}
         self._received: list[dict[str, Any]] = []
 
@@ -145,7 +153,7 @@ class CustomResources:
         return self._send("Create", order, generated_id(order), {})
 
     def update(self, order: Order, made: Made) -> Work:
-        old = as_text(made.order.properties)
+        old = self._stated(made.order)["ResourceProperties"]
         if text(order.properties.get("ServiceToken", "")) != old.get("ServiceToken", ""):
             return Settled(Failed(_ANOTHER_FUNCTION, untouched=True))
         return self._send(
@@ -181,7 +189,7 @@ class CustomResources:
             "RequestId": request.request_id,
             "LogicalResourceId": order.logical_id,
             "ResourceType": order.type,
-            "ResourceProperties": as_text(order.properties),
+            **self._stated(order),
             **more,
         }
         try:
@@ -196,29 +204,33 @@ class CustomResources:
             return Settled(Failed(getattr(problem, "message", None) or str(problem)))
         return exchange
 
+    def _stated(self, order: Order) -> dict[str, Any]:
+        """The members of an event that say what the template does."""
+        properties = as_text(order.properties)
+        if self._forms.service_timeout == "properties" or "ServiceTimeout" not in properties:
+            return {"ResourceProperties": properties}
+        timeout = properties.pop("ServiceTimeout")
+        return {"ServiceTimeout": timeout, "ResourceProperties": properties}
+
     def _open(self, order: Order, physical_id: str, timeout: int) -> _Exchange:
+        sent = self._clock()
+        version = self._forms.signature_version
         request = _Request(
             order=order,
             request_id=str(uuid4()),
-            signature=secrets.token_hex(32),
+            query=signed_query(version, region=order.region, signed=sent, lifetime=URL_LIFETIME),
             physical_id=physical_id,
-            sent=self._clock(),
+            sent=sent,
             timeout=timeout,
         )
         exchange = _Exchange(request, self._clock, self._changed)
         with self._changed:
-            self._exchanges[request.signature] = exchange
+            self._exchanges[signature_of(request.query)] = exchange
         return exchange
 
     def _response_url(self, request: _Request) -> str:
-        query = signed_query(
-            region=request.order.region,
-            signed=request.sent,
-            lifetime=URL_LIFETIME,
-            signature=request.signature,
-        )
         bucket = f"{self._endpoint().rstrip('/')}{RESPONSE_PATH}{request.order.region}"
-        return f"{bucket}/{quote(request.key, safe='')}?{query}"
+        return f"{bucket}/{quote(request.key, safe='')}?{request.query}"
 
     def receive(
         self, path: str, query: str, headers: Mapping[str, str], body: bytes
@@ -231,7 +243,7 @@ class CustomResources:
         key = unquote(path.removeprefix(RESPONSE_PATH).partition("/")[2])
         with self._changed:
             exchange = self._exchanges.get(signature_of(query))
-        refused = self._refusal(exchange, key, headers)
+        refused = self._refusal(exchange, key, query, headers)
         if exchange is None or refused is not None:
             self._record(key, body, status=403, taken=False)
             return 403, refused or ""
@@ -248,12 +260,14 @@ class CustomResources:
         self._record(key, body, status=200, taken=False)
 
     def _refusal(
-        self, exchange: _Exchange | None, key: str, headers: Mapping[str, str]
+        self, exchange: _Exchange | None, key: str, query: str, headers: Mapping[str, str]
     ) -> str | None:
         if exchange is None:
             return refusal(headers, known=False, expired=False)
-        expired = self._clock() >= exchange.request.sent + URL_LIFETIME
-        return refusal(headers, known=exchange.request.key == key, expired=expired)
+        request = exchange.request
+        expired = self._clock() >= request.sent + URL_LIFETIME
+        known = request.key == key and is_the_signed(query, request.query)
+        return refusal(headers, known=known, expired=expired)
 
     def _record(self, key: str, body: bytes, *, status: int, taken: bool) -> None:
         stack_id, logical_id, request_id = (*key.split("|"), "", "", "")[:3]

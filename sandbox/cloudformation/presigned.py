@@ -3,18 +3,37 @@ what became of custom resources, and what wait conditions wait for."""
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+SIGNATURE_VERSIONS = (2, 4)
+"""Of AWS's signatures that Amazon S3 takes in a URL."""
 
-def signed_query(*, region: str, signed: float, lifetime: int, signature: str) -> str:
-    """The query of a pre-signed URL, in AWS Signature Version 4.
+_ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"  # AWS's own example
 
+
+def signed_query(version: int, *, region: str, signed: float, lifetime: int) -> str:
+    """The query of a URL that is pre-signed now, with a signature that no other has.
+
+    version: one of SIGNATURE_VERSIONS. Version 4 tells when the URL was signed
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html), version 2 only
+    when it expires
+    (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html).
     signed: epoch seconds. lifetime: seconds.
     """
+    if version == 2:
+        return urlencode(
+            {
+                "AWSAccessKeyId": _ACCESS_KEY,
+                "Expires": int(signed) + lifetime,
+                "Signature": base64.b64encode(secrets.token_bytes(20)).decode(),
+            }
+        )
     moment = datetime.fromtimestamp(signed, UTC)
     scope = f"{moment:%Y%m%d}/{region}/s3/aws4_request"
     return urlencode(
@@ -23,21 +42,27 @@ def signed_query(*, region: str, signed: float, lifetime: int, signature: str) -
             "X-Amz-Date": f"{moment:%Y%m%dT%H%M%SZ}",
             "X-Amz-SignedHeaders": "host",
             "X-Amz-Expires": lifetime,
-            "X-Amz-Credential": f"AKIAIOSFODNN7EXAMPLE/{scope}",
-            "X-Amz-Signature": signature,
+            "X-Amz-Credential": f"{_ACCESS_KEY}/{scope}",
+            "X-Amz-Signature": secrets.token_hex(32),
         }
     )
 
 
 def signature_of(query: str) -> str:
     """The signature in a query; empty where there is none."""
-    return parse_qs(query).get("X-Amz-Signature", [""])[0]
+    members = parse_qs(query)
+    return [*members.get("X-Amz-Signature", []), *members.get("Signature", []), ""][0]
+
+
+def is_the_signed(query: str, signed: str) -> bool:
+    """Whether a query says what was signed: the signature is no other's, nor anything beside it."""
+    return parse_qs(query) == parse_qs(signed)
 
 
 def refusal(headers: Mapping[str, str], *, known: bool, expired: bool) -> str | None:
     """The body with which S3 refuses a PUT, with status 403; None where it takes it.
 
-    known: whether the signature is one that was made for the object. expired: whether its time is
+    known: whether the URL was signed so for the object. expired: whether its time is
     over. A Content-Type, which the URL was not signed for, has to be empty or absent.
     """
     content_type = {name.lower(): value for name, value in headers.items()}.get("content-type")

@@ -8,14 +8,14 @@ in the template reference).
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from sandbox.cloudformation.presigned import (
+    is_the_signed,
     on_record,
     readable,
     refusal,
@@ -82,23 +82,31 @@ class Signals:
     """The handles of all stacks, and what was put to them."""
 
     def __init__(
-        self, endpoint: Callable[[], str], clock: Callable[[], float], changed: Condition
+        self,
+        endpoint: Callable[[], str],
+        clock: Callable[[], float],
+        changed: Condition,
+        signature_version: int,
     ) -> None:
-        """endpoint: the server's own URL. clock: epoch seconds. changed: notified on signals."""
+        """endpoint: the server's own URL. clock: epoch seconds. changed: notified on signals.
+        signature_version: of the URLs."""
         self._endpoint = endpoint
         self._clock = clock
         self._changed = changed
+        self._signature_version = signature_version
         self._handles: dict[str, Handle] = {}
         self._received: list[dict[str, Any]] = []
 
     def open(self, key: str, region: str) -> Handle:
         """A new handle, whose URL is signed now."""
-        signature, made = secrets.token_hex(32), self._clock()
-        query = signed_query(region=region, signed=made, lifetime=URL_LIFETIME, signature=signature)
+        made = self._clock()
+        query = signed_query(
+            self._signature_version, region=region, signed=made, lifetime=URL_LIFETIME
+        )
         bucket = f"{self._endpoint().rstrip('/')}{SIGNAL_PATH}{region}"
         handle = Handle(key, f"{bucket}/{quote(key)}?{query}", made)
         with self._changed:
-            self._handles[signature] = handle
+            self._handles[signature_of(query)] = handle
         return handle
 
     def find(self, url: str) -> Handle | None:
@@ -129,7 +137,9 @@ class Signals:
             handle = self._handles.get(signature_of(query))
             refused = refusal(
                 headers,
-                known=handle is not None and handle.key == key,
+                known=handle is not None
+                and handle.key == key
+                and is_the_signed(query, urlsplit(handle.url).query),
                 expired=handle is not None and self._clock() >= handle.made + URL_LIFETIME,
             )
             if handle is None or refused is not None:
