@@ -14,6 +14,7 @@ from sandbox.ports import LAST_PORT, CannotListen, require_free
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4580
+LONGEST_MINUTE = 3600
 
 
 def main() -> int:
@@ -64,6 +65,7 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
         console,
         arguments.concurrency,
         RequestForms(arguments.signature_version, arguments.service_timeout),
+        arguments.cloudwatch_minute,
     )
     return 0
 
@@ -138,6 +140,13 @@ def _parser() -> argparse.ArgumentParser:
         help="where an event to a custom resource has its ServiceTimeout: in ResourceProperties, "
         "or at its top level; default properties",
     )
+    serving.add_argument(
+        "--cloudwatch-minute",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a minute takes by which alarms are evaluated; default 60",
+    )
     commands.add_parser("demo", help="deploy examples/bundle.yaml and watch")
     commands.add_parser("prepare", help="install what functions run with, for a quick start later")
     return parser
@@ -147,6 +156,16 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > LAST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to {LAST_PORT}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_MINUTE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number up to {LONGEST_MINUTE}")
+    return seconds
 
 
 def _parameter(text: str) -> tuple[str, str]:

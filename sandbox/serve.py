@@ -13,6 +13,7 @@ from sandbox import application, world
 from sandbox.clients import CREDENTIALS, REGION, Clients
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
+from sandbox.cloudwatch.clock import MINUTE
 from sandbox.server import HOST, Server
 
 _LOOK = 1.0  # seconds
@@ -48,6 +49,7 @@ def running(
     host: str = HOST,
     concurrency: int = ACCOUNT_LIMIT,
     forms: RequestForms = USUAL_FORMS,
+    cloudwatch_minute: float = MINUTE,
 ) -> Iterator[Ready]:
     """A sandbox with the application deployed, which ends with the context.
 
@@ -57,8 +59,11 @@ def running(
         parameters: of the application's template, beside the sandbox's own or in place of them.
         concurrency: executions of functions that the account may have at once.
         forms: of CloudFormation's requests to custom resources.
+        cloudwatch_minute: how many seconds a minute of CloudWatch's takes.
     """
-    with Server(port, host, concurrency=concurrency, forms=forms) as server:
+    with Server(
+        port, host, concurrency=concurrency, forms=forms, cloudwatch_minute=cloudwatch_minute
+    ) as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
         outputs = application.deploy(clients, parameters or {})
@@ -79,10 +84,11 @@ def serve(
     console: Console,
     concurrency: int | None = None,
     forms: RequestForms = USUAL_FORMS,
+    cloudwatch_minute: float = MINUTE,
 ) -> None:
     """Serve until interrupted; then leave no process behind."""
     limit = ACCOUNT_LIMIT if concurrency is None else concurrency
-    with running(port, parameters, host, limit, forms) as ready:
+    with running(port, parameters, host, limit, forms, cloudwatch_minute) as ready:
         if ready_file is not None:
             _write(ready_file, ready)
         console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)

@@ -34,6 +34,9 @@ from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudformation.signals import SIGNAL_PATH
+from sandbox.cloudwatch import embedded_metrics
+from sandbox.cloudwatch.alarms import Alarms
+from sandbox.cloudwatch.clock import MINUTE, CloudWatchClock
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
 from sandbox.events_put import EventsPut
@@ -78,6 +81,8 @@ class Server:
         iam_delay: seconds until a change of a role's policies counts.
         concurrency: executions of functions that the account may have at once in a Region.
         forms: of CloudFormation's requests to custom resources.
+        cloudwatch_minute: how many seconds a minute of CloudWatch's takes, by which alarms are
+            evaluated and messages grow old.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
@@ -91,6 +96,7 @@ class Server:
         iam_delay: float = permissions.IAM_DELAY,
         concurrency: int = ACCOUNT_LIMIT,
         forms: RequestForms = USUAL_FORMS,
+        cloudwatch_minute: float = MINUTE,
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
@@ -100,6 +106,7 @@ class Server:
         self._parts = ExitStack()
         self._concurrency = concurrency
         self._forms = forms
+        self._alarms = Alarms(CloudWatchClock(cloudwatch_minute))
         self._faults = faults.Faults()
         self._calls = CallsMade()
         self._messages = MessagesSent()
@@ -131,6 +138,8 @@ class Server:
         parts.enter_context(event_source_rules.enforced(self._permissions))
         parts.enter_context(destination_rules.enforced(self._permissions))
         parts.enter_context(queue_rules.enforced())
+        parts.enter_context(embedded_metrics.extracted())
+        parts.enter_context(self._alarms.watching())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
         self._functions = functions.install(
             environment,
@@ -151,6 +160,7 @@ class Server:
         parts.callback(self._faults.close)
         ended = threading.Event()
         parts.enter_context(_Background("clock", lambda: _tick(ended), ended.set))
+        parts.enter_context(_Background("alarms", lambda: _watch(self._alarms, ended), ended.set))
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -236,3 +246,8 @@ def _tick(ended: threading.Event) -> None:
         began = time.monotonic()
         ec2.advance_all()
         pause = max(_TICK, _REST * (time.monotonic() - began))
+
+
+def _watch(alarms: Alarms, ended: threading.Event) -> None:
+    while not ended.wait(alarms.seconds_to_next()):
+        alarms.advance()

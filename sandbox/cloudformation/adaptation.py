@@ -15,12 +15,13 @@ _BUS = "AWS::Events::EventBus"
 _RULE = "AWS::Events::Rule"
 _PARAMETER = "AWS::SSM::Parameter"
 _LOG_GROUP = "AWS::Logs::LogGroup"
+_ALARM = "AWS::CloudWatch::Alarm"
 
 
 def keeps_name(resource_type: str) -> bool:
     """Whether an update has to be told the name that the resource has already: moto makes these
     resources anew, under the name that it is told."""
-    return resource_type in (_BUS, _RULE, _PARAMETER)
+    return resource_type in (_BUS, _RULE, _PARAMETER, _ALARM)
 
 
 def stays(resource_type: str, name: str, resource: Any) -> bool:

@@ -32,6 +32,7 @@ from sandbox.cloudformation import (
 )
 from sandbox.cloudformation.half_made import no_role_left
 from sandbox.cloudformation.intrinsics import invalid, text
+from sandbox.cloudwatch import alarm_resources  # noqa: F401  defines a model, too
 
 log = logging.getLogger("sandbox")
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,8 +88,9 @@ class SandboxProcess:
         *,
         host: str = HOST,
         port: int = 0,
+        options: Sequence[str] = (),
     ) -> "SandboxProcess":
-        """Start it, with these parameters of the application's template."""
+        """Start it, with these parameters of the application's template, and these options."""
         ready_file, log = directory / "ready.json", directory / "sandbox.log"
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -97,6 +98,7 @@ class SandboxProcess:
                     *(sys.executable, "-m", "sandbox", "serve"),
                     *("--host", host, "--port", str(port), "--ready-file", str(ready_file)),
                     *(f"--parameter={name}={value}" for name, value in (parameters or {}).items()),
+                    *options,
                 ],
                 cwd=REPOSITORY,
                 stdout=output,

@@ -121,7 +121,13 @@ Resources:
   Alarm:
     Type: AWS::CloudWatch::Alarm
     Properties:
+      Namespace: AWS/SQS
       MetricName: ApproximateAgeOfOldestMessage
+      Statistic: Maximum
+      Period: 60
+      EvaluationPeriods: 5
+      Threshold: 300
+      ComparisonOperator: GreaterThanThreshold
       Dimensions: [{Name: QueueName, Value: !GetAtt DeadLetters.QueueName}]
 Outputs:
   ServiceToken:

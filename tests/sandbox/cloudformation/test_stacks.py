@@ -382,7 +382,7 @@ def test_managed_policies_are_attached_to_a_role_and_detached_with_it(sandbox: S
 def test_a_type_that_nothing_models_gets_a_placeholder(sandbox: Sandbox) -> None:
     body = """
     Resources:
-      Alarm: {Type: AWS::CloudWatch::Alarm, Properties: {Threshold: 1}}
+      Alarm: {Type: AWS::CloudWatch::CompositeAlarm, Properties: {AlarmRule: "FALSE"}}
     Outputs:
       Name: {Value: !Ref Alarm}
       Arn: {Value: !GetAtt Alarm.Arn}

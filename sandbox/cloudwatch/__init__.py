@@ -1,0 +1,1 @@
+"""CloudWatch's alarms, evaluated; and metrics that AWS publishes, and moto doesn't."""
