@@ -221,7 +221,7 @@ class Faults:
             return not self._closed
 
     def close(self) -> None:
-        """Let go of all calls that are held, and hold none from now on."""
+        """Release all calls that are held, and hold none from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -20,7 +20,7 @@ _ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"  # AWS's own example
 def signed_query(version: int, *, region: str, signed: float, lifetime: int) -> str:
     """The query of a URL that is pre-signed now, with a signature that no other has.
 
-    version: one of SIGNATURE_VERSIONS. Version 4 tells when the URL was signed
+    version: one of SIGNATURE_VERSIONS. Version 4 says when the URL was signed
     (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html), version 2 only
     when it expires
     (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html).

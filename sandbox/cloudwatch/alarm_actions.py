@@ -34,8 +34,8 @@ def acting() -> Callable[..., None]:
 
 
 def _act(alarm: Alarm, before: str) -> None:
-    """Tell the topics. "CloudWatch doesn't test or validate the actions that you specify, nor does
-    it detect any ... errors resulting from an attempt to invoke nonexistent actions."""
+    """Notify the topics. "CloudWatch doesn't test or validate the actions that you specify, nor
+    does it detect any ... errors resulting from an attempt to invoke nonexistent actions."""
     actions = {
         OK: alarm.ok_actions,
         ALARM: alarm.alarm_actions,

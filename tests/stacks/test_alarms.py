@@ -88,7 +88,7 @@ def _resources(aws: Aws) -> dict[str, str]:
 
 
 def _listening(aws: Aws, alarm: str) -> str:
-    """Have an alarm tell of its states from now on; the URL of the queue that hears them."""
+    """Have an alarm notify a new queue of its states; the URL of the queue."""
     cloudwatch, sqs, sns = (aws.clients.client(name) for name in ("cloudwatch", "sqs", "sns"))
     topic = sns.create_topic(Name=f"of-{alarm}")["TopicArn"]
     url: str = sqs.create_queue(QueueName=f"of-{alarm}")["QueueUrl"]
@@ -106,10 +106,10 @@ def _listening(aws: Aws, alarm: str) -> str:
 
 
 def _next_state(aws: Aws, url: str) -> str:
-    """The state that the next notification in the queue tells."""
+    """The state in the next notification of the queue."""
     sqs = aws.clients.client("sqs")
 
-    def told() -> str | None:
+    def received() -> str | None:
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", [])
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -117,4 +117,4 @@ def _next_state(aws: Aws, url: str) -> str:
             return state
         return None
 
-    return wait_for(told, "a notification of the alarm")
+    return wait_for(received, "a notification of the alarm")

@@ -68,8 +68,8 @@ def resources(alarm: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def heard(served: Served, topic: str) -> str:
-    """The URL of a queue that hears the topic."""
+def subscribed(served: Served, topic: str) -> str:
+    """The URL of a queue that is subscribed to the topic."""
     sqs = served.clients.client("sqs")
     url = sqs.create_queue(QueueName=topic.rpartition(":")[2])["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -79,8 +79,8 @@ def heard(served: Served, topic: str) -> str:
     return str(url)
 
 
-def told(served: Served, url: str) -> str | None:
-    """The state that the next notification tells, if there is one."""
+def next_state(served: Served, url: str) -> str | None:
+    """The state in the next notification, if there is one."""
     sqs = served.clients.client("sqs")
     for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", []):
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -100,13 +100,13 @@ def test_an_alarm_on_the_sum_of_two_metrics_fires_and_clears(served: Served) -> 
     stack_id = served.create(resources(held_alarm()), **outputs)
     made = served.until(stack_id, "CREATE_COMPLETE")
     assert made["Arn"].endswith(f":alarm:{made['Alarm']}")
-    notices = heard(served, made["Topic"])
+    notices = subscribed(served, made["Topic"])
 
     sqs.send_message(QueueUrl=made["Queue"], MessageBody="letter")
     sqs.receive_message(QueueUrl=made["Queue"], VisibilityTimeout=900)
-    wait_for(lambda: told(served, notices) == "ALARM")
+    wait_for(lambda: next_state(served, notices) == "ALARM")
     sqs.purge_queue(QueueUrl=made["Queue"])
-    assert wait_for(lambda: told(served, notices)) == "OK"
+    assert wait_for(lambda: next_state(served, notices)) == "OK"
 
     changed = held_alarm()
     changed["Properties"]["Threshold"] = 3
@@ -144,7 +144,7 @@ def test_metrics_of_functions_in_the_backend_are_watched(served: Served) -> None
     """As AWS/Lambda's are: put without a moment, which is that of the call."""
     cloudwatch = served.clients.client("cloudwatch")
     topic = served.clients.client("sns").create_topic(Name="dropped")["TopicArn"]
-    notices = heard(served, topic)
+    notices = subscribed(served, topic)
     dimensions = [{"Name": "FunctionName", "Value": "shop"}]
     cloudwatch.put_metric_alarm(
         AlarmName="dropped",
@@ -160,12 +160,12 @@ def test_metrics_of_functions_in_the_backend_are_watched(served: Served) -> None
         AlarmActions=[topic],
         OKActions=[topic],
     )
-    assert wait_for(lambda: told(served, notices)) == "OK"
+    assert wait_for(lambda: next_state(served, notices)) == "OK"
     cloudwatch.put_metric_data(
         Namespace="AWS/Lambda",
         MetricData=[
             {"MetricName": "RecursiveInvocationsDropped", "Dimensions": dimensions, "Value": 1}
         ],
     )
-    assert wait_for(lambda: told(served, notices)) == "ALARM"
-    assert wait_for(lambda: told(served, notices)) == "OK"
+    assert wait_for(lambda: next_state(served, notices)) == "ALARM"
+    assert wait_for(lambda: next_state(served, notices)) == "OK"

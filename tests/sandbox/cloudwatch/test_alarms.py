@@ -10,8 +10,8 @@ from tests.sandbox.cloudwatch.conftest import CloudWatch, alarm
 
 
 def notifications(cloudwatch: CloudWatch, url: str) -> list[tuple[str, str]]:
-    """The old and new states that the topic's queue was told since the last time."""
-    told = []
+    """The old and new states in the notifications since the last time."""
+    found = []
     while messages := cloudwatch.client("sqs").receive_message(QueueUrl=url).get("Messages"):
         for message in messages:
             cloudwatch.client("sqs").delete_message(
@@ -19,15 +19,15 @@ def notifications(cloudwatch: CloudWatch, url: str) -> list[tuple[str, str]]:
             )
             notice = json.loads(json.loads(message["Body"])["Message"])
             assert notice["AlarmName"] == "crashes"
-            told.append((notice["OldStateValue"], notice["NewStateValue"]))
-    return told
+            found.append((notice["OldStateValue"], notice["NewStateValue"]))
+    return found
 
 
 @pytest.fixture
 def topic(cloudwatch: CloudWatch) -> tuple[str, str]:
-    """ARN of a topic, and URL of a queue that hears it."""
+    """ARN of a topic, and URL of a queue that is subscribed to it."""
     arn = cloudwatch.client("sns").create_topic(Name="topic")["TopicArn"]
-    url = cloudwatch.client("sqs").create_queue(QueueName="heard")["QueueUrl"]
+    url = cloudwatch.client("sqs").create_queue(QueueName="subscribed")["QueueUrl"]
     queue = cloudwatch.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     cloudwatch.client("sns").subscribe(
         TopicArn=arn, Protocol="sqs", Endpoint=queue["Attributes"]["QueueArn"]
@@ -119,7 +119,7 @@ def test_data_with_other_dimensions_are_another_metrics(cloudwatch: CloudWatch) 
     assert (cloudwatch.state(), cloudwatch.state("other")) == ("OK", "OK")
 
 
-def test_topics_are_told_of_each_change_once(
+def test_topics_are_notified_of_each_change_once(
     cloudwatch: CloudWatch, topic: tuple[str, str]
 ) -> None:
     arn, url = topic
@@ -133,7 +133,7 @@ def test_topics_are_told_of_each_change_once(
     assert notifications(cloudwatch, url) == [("ALARM", "OK")]
 
 
-def test_an_alarm_whose_actions_are_disabled_tells_nobody(
+def test_an_alarm_whose_actions_are_disabled_notifies_nobody(
     cloudwatch: CloudWatch, topic: tuple[str, str]
 ) -> None:
     arn, url = topic

@@ -75,9 +75,7 @@ def test_a_call_goes_on_when_its_fault_is_cleared(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("service", ["ec2", "s3"])
-def test_a_call_is_carried_out_and_let_go_when_its_caller_is_gone(
-    sandbox: Sandbox, service: str
-) -> None:
+def test_a_call_is_carried_out_when_its_caller_is_gone(sandbox: Sandbox, service: str) -> None:
     name, client = uuid.uuid4().hex, impatient(sandbox, service)
     if service == "ec2":
         call: Callable[[], Any] = lambda: client.create_key_pair(KeyName=name)  # noqa: E731
