@@ -11,9 +11,9 @@ from rich.console import Console
 
 from sandbox import application, world
 from sandbox.clients import CREDENTIALS, REGION, Clients
-from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudwatch.clock import MINUTE
+from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.server import HOST, Server
 
 _LOOK = 1.0  # seconds

@@ -725,8 +725,8 @@ def install(
 
     `endpoint` gives the server's own URL, as functions are to reach it; it is called when the first
     custom resource is. `clock` gives epoch seconds, to all time stamps and time-outs. `permissions`
-    says when roles and policies count; where nobody judges them, nothing waits for that. `forms` are
-    those of requests to custom resources.
+    says when roles and policies count; where nobody judges them, nothing waits for that. `forms`
+    are those of requests to custom resources.
     """
     changed = Condition()
     custom_resources = CustomResources(endpoint, clock, changed, forms)

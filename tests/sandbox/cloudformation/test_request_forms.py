@@ -36,7 +36,7 @@ def with_forms(sandbox: Sandbox) -> Iterator[With]:
     installed: list[cloudformation.Stacks] = []
 
     def use(forms: RequestForms) -> Sandbox:
-        stacks = cloudformation.install(lambda: "http://127.0.0.1:5000", sandbox.clock, forms)
+        stacks = cloudformation.install(lambda: "http://127.0.0.1:5000", sandbox.clock, forms=forms)
         installed.append(stacks)
         sandbox.stacks = stacks
         return sandbox
