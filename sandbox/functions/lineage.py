@@ -14,13 +14,28 @@ import secrets
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import unquote
-
-from moto.awslambda.models import LambdaFunction
 
 HEADER = "X-Amzn-Trace-Id"
 LIMIT = 16
 """Invocations of one function in one chain; the next one is stopped. AWS says "approximately"."""
+
+
+class Function(Protocol):
+    """What tells a function from others; moto's function has it."""
+
+    @property
+    def account_id(self) -> str:
+        """Of the account that has it."""
+
+    @property
+    def region(self) -> str:
+        """Where it is."""
+
+    @property
+    def function_name(self) -> str:
+        """Its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +67,7 @@ class Lineage:
         return cls(fields["Root"], counts) if fields.get("Root") else cls(counts=counts)
 
     @classmethod
-    def of_batch(cls, headers: Iterable[str | None], function: LambdaFunction) -> Lineage:
+    def of_batch(cls, headers: Iterable[str | None], function: Function) -> Lineage:
         """The chain of a batch of messages.
 
         AWS does not say how a batch of several chains counts. Here each function counts as often as
@@ -66,11 +81,11 @@ class Lineage:
                 counts[name] = max(count, counts.get(name, 0))
         return cls(chains[-1].root, counts)
 
-    def invocations(self, function: LambdaFunction) -> int:
+    def invocations(self, function: Function) -> int:
         """How often the function was invoked in this chain."""
         return self.counts.get(_hash(function), -1) + 1
 
-    def through(self, function: LambdaFunction) -> Lineage:
+    def through(self, function: Function) -> Lineage:
         """The chain with one more invocation of the function."""
         return Lineage(self.root, {**self.counts, _hash(function): self.invocations(function)})
 
@@ -80,6 +95,6 @@ class Lineage:
         return f"Root={self.root};Parent={secrets.token_hex(8)};Sampled=0;Lineage={counts}"
 
 
-def _hash(function: LambdaFunction) -> str:
+def _hash(function: Function) -> str:
     name = f"{function.account_id}:{function.region}:{function.function_name}"
     return hashlib.sha256(name.encode()).hexdigest()[:8]

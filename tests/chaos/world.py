@@ -42,6 +42,8 @@ from sandbox.clients import CREDENTIALS
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, images, store_tasks
 from sandbox.events_put import EventsPut
+from sandbox.functions import trace_headers
+from sandbox.functions.lineage import LIMIT, Lineage
 from tests.chaos import handles
 from tests.chaos.images import WorldsImages, portrait
 
@@ -60,6 +62,7 @@ FAULTS = (
     *("hang", "garble", "refuse"),
 )
 KILLS = ("kill", "kill-after")
+LOOP_STOPPED = "RecursiveInvocation"
 RESPONSE_PUT = "response:Put"
 SIGNAL_PUT = "signal:Put"
 EVENTS_PUT = "events:PutEvents"
@@ -146,6 +149,19 @@ class _Event:
     due: float
     is_for_last_resort: bool = False
     attempts: int = 0
+    chain: Lineage = field(default_factory=Lineage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """What a chain of requests knows of a function."""
+
+    function_name: str
+    account_id: str = ACCOUNT
+    region: str = REGION
+
+
+_MAIN, _LAST_RESORT = _Function("cfn-instance-bundle"), _Function("cfn-instance-bundle-last-resort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +212,8 @@ class World:
         events_put: what the event buses were told, over all of the world's life.
         batch_size: how many messages an event source mapping hands over at once, at most.
         on_call: is told the name of each call of the function before a fault can strike it.
+        allows_loops: whether the functions' RecursiveLoop is Allow; otherwise each is stopped after
+            16 invocations in one chain of requests.
         garbled: how many answers could not be read.
     """
 
@@ -217,12 +235,14 @@ class World:
     events_put: EventsPut = field(default_factory=EventsPut)
     batch_size: int = BATCH
     on_call: Callable[[str], None] | None = None
+    allows_loops: bool = False
     garbled: int = 0
     _events: list[_Event] = field(default_factory=list)
     _armed: list[_Armed] = field(default_factory=list)
     _duplicated: int = 0
     _contexts: list[_Context] = field(default_factory=list)
     _handled: list[Any] = field(default_factory=list)
+    _chains: list[Lineage] = field(default_factory=list)
 
     def clear(self, bucket: str) -> None:
         """Begin anew: an empty ledger, empty queues, a new bucket; time goes on."""
@@ -247,6 +267,7 @@ class World:
         self.log.clear()
         self.answers_struck.clear()
         self.polled.clear()
+        self._chains.clear()
 
     def clear_queues(self) -> None:
         """Forget all messages."""
@@ -258,6 +279,11 @@ class World:
     def arm(self, fault: Fault) -> None:
         """Have calls struck, from now on."""
         self._armed.append(_Armed(fault))
+
+    @property
+    def longest_chain(self) -> int:
+        """How often the function was invoked in one chain of requests, at the most."""
+        return max((each.invocations(_MAIN) for each in self._chains), default=0)
 
     def disarm(self) -> None:
         """Take all faults away that have not struck."""
@@ -387,8 +413,12 @@ class World:
             return
         event.attempts += 1
         handler = last_resort.handler if event.is_for_last_resort else app.handler
-        _, error = self._invoke(handler, json.loads(json.dumps(event.payload)))
+        payload = json.loads(json.dumps(event.payload))
+        _, error = self._invoke(handler, payload, event.chain)
         if error is None:
+            return
+        if error == LOOP_STOPPED:
+            self._hand_over(event, error, {})
             return
         if event.attempts > len(RETRY_DELAYS):
             self._hand_over(event, "RetriesExhausted", {"errorType": error})
@@ -404,7 +434,9 @@ class World:
             "responsePayload": response,
         }
         now = time.time()
-        self._events.append(_Event(record, now, now, not event.is_for_last_resort))
+        function = _LAST_RESORT if event.is_for_last_resort else _MAIN
+        chain = event.chain.through(function)
+        self._events.append(_Event(record, now, now, not event.is_for_last_resort, chain=chain))
 
     def _invoke_batch(self, queue: str, handler: Callable[[Any, Any], Any]) -> None:
         batch = _receive(queue, self.batch_size)
@@ -413,11 +445,13 @@ class World:
         event = {"Records": [_record(message) for message in batch]}
         if queue == "polls":
             self.polled.append(time.time())
+        function = _MAIN if queue == "polls" else _LAST_RESORT
+        chain = Lineage.of_batch(map(trace_headers.header_of, batch), function)
         if queue == "polls" and self._duplicated:
             self._duplicated -= 1
             self.counts["duplicates"] += 1
-            self._invoke(handler, json.loads(json.dumps(event)))
-        answer, error = self._invoke(handler, event)
+            self._invoke(handler, json.loads(json.dumps(event)), chain)
+        answer, error = self._invoke(handler, event, chain)
         if error is not None:
             return
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
@@ -425,13 +459,25 @@ class World:
             if message.id not in failed:
                 _sqs().delete_message(queue, str(message.receipt_handle))
 
-    def _invoke(self, handler: Callable[[Any, Any], Any], event: Any) -> tuple[Any, str | None]:
-        """What a handler returns; and the error's type, where it crashed or was killed."""
+    def _invoke(
+        self, handler: Callable[[Any, Any], Any], event: Any, chain: Lineage
+    ) -> tuple[Any, str | None]:
+        """What a handler returns; and the error's type, where it crashed, was killed or stopped."""
+        function = _LAST_RESORT if handler is last_resort.handler else _MAIN
+        if not self.allows_loops and chain.invocations(function) >= LIMIT:
+            self.counts["loops stopped"] += 1
+            return None, LOOP_STOPPED
+        self._chains.append(chain.through(function))
         context = _Context(time.time() + FUNCTION_SECONDS, handler is last_resort.handler)
+        trace = {
+            "_X_AMZN_TRACE_ID": self._chains[-1].header(),
+            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+        }
         self._contexts.append(context)
         self._handled.append(event)
         try:
-            return handler(event, context), None
+            with patch.dict(os.environ, trace):
+                return handler(event, context), None
         except Killed:
             return None, "Runtime.ExitError"
         except Exception as error:  # noqa: BLE001  as the Lambda runtime does
@@ -451,7 +497,8 @@ class World:
         """While one process waits for AWS, have another handle the same event to its end."""
         if len(self._contexts) > 1 or self._contexts[-1].is_for_last_resort:
             return
-        self._invoke(_other_environment().handler, json.loads(json.dumps(self._handled[-1])))
+        event = json.loads(json.dumps(self._handled[-1]))
+        self._invoke(_other_environment().handler, event, Lineage())
 
     def _meanwhile(self) -> None:
         """While one process waits for AWS, have another do what is due, or comes next."""
@@ -465,7 +512,7 @@ class World:
         for event in [event for event in self._events if event.due <= now]:
             self._events.remove(event)
             event.attempts += 1
-            _, error = self._invoke(handler, dict(event.payload))
+            _, error = self._invoke(handler, dict(event.payload), event.chain)
             if error is not None:
                 event.due = time.time() + RETRY_DELAYS[0]
                 self._events.append(event)
@@ -578,6 +625,8 @@ def running() -> Iterator[World]:
         }
         secret = aws.secretsmanager().create_secret(Name="bundles", SecretString=json.dumps(key))
         world = World(clock, instances, secret["ARN"], _images_of_others(clock))
+        world.allows_loops = _allows_loops()
+        parts.enter_context(trace_headers.kept())
         parts.enter_context(world.events_put.watching())
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
@@ -643,6 +692,11 @@ def _make_resources() -> None:
         "maxReceiveCount": RECEIVES,
     }
     aws.sqs().create_queue(QueueName="polls", Attributes={"RedrivePolicy": json.dumps(redrive)})
+
+
+def _allows_loops() -> bool:
+    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    return bool(template["Globals"]["Function"].get("RecursiveLoop") == "Allow")
 
 
 def _stub(world: World) -> Callable[..., Any]:

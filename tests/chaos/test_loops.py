@@ -1,0 +1,108 @@
+"""Work of any length goes on in one chain of requests, which Lambda would stop without Allow.
+
+Lambda Developer Guide, Use Lambda recursive loop detection.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.functions.lineage import LIMIT
+from tests.chaos.search import quiet
+from tests.chaos.sequence import Run
+from tests.chaos.steps import CREATE, DELETE, HANDLE, STORES, later
+from tests.chaos.world import World, running
+
+TWENTY_MINUTES = {"seconds": 600, "store_seconds": 600, "timeout": 3600}
+TWELVE_HOURS = {"seconds": 11 * 3600, "completion": 43_200}
+
+
+@pytest.fixture(scope="module")
+def worlds() -> Iterator[World]:
+    with quiet(), running() as world:
+        yield world
+
+
+@pytest.fixture
+def world(worlds: World) -> Iterator[World]:
+    """A world whose functions may go on in a loop, as the template says."""
+    assert worlds.allows_loops
+    yield worlds
+    worlds.allows_loops = True
+
+
+def stored_images(world: World) -> list[str]:
+    """The statuses of four stacks, each of which stores an image for twenty minutes."""
+    run = Run(world, most_at_once=4)
+    for number in range(4):
+        run.step(CREATE | STORES | TWENTY_MINUTES | {"instance": number % 2, "prefix": None})
+    run.step(later(3700))
+    world.come_to_rest()
+    return [stack.status for stack in run.stacks]
+
+
+@pytest.mark.faults
+def test_images_are_stored_for_twenty_minutes(world: World) -> None:
+    assert stored_images(world) == ["CREATE_COMPLETE"] * 4
+    assert world.longest_chain > 3 * LIMIT
+    assert world.counts["loops stopped"] == 0
+
+
+def test_without_allow_their_polls_are_stopped_at_the_seventeenth_invocation(world: World) -> None:
+    world.allows_loops = False
+
+    assert "CREATE_COMPLETE" not in stored_images(world)
+    assert world.longest_chain == LIMIT
+    assert world.counts["loops stopped"] > 0
+
+
+def deleted_after_ten_minutes(world: World) -> str:
+    """The status of a stack that is deleted while an image, which can't be cancelled, is stored."""
+    run = Run(world)
+    for step in (
+        CREATE | STORES | {"seconds": 10, "store_seconds": 700, "timeout": 3600},
+        later(60),
+        DELETE,
+    ):
+        run.step(step)
+    run.step(later(3700))
+    world.come_to_rest()
+    [stack] = run.stacks
+    return stack.status
+
+
+@pytest.mark.faults
+def test_a_delete_waits_for_ten_minutes(world: World) -> None:
+    assert deleted_after_ten_minutes(world) == "DELETE_COMPLETE"
+    assert world.longest_chain > LIMIT
+
+
+def test_without_allow_a_delete_does_not_wait_so_long(world: World) -> None:
+    world.allows_loops = False
+
+    assert deleted_after_ten_minutes(world) != "DELETE_COMPLETE"
+    assert world.longest_chain == LIMIT
+
+
+def signalled_after_eleven_hours(world: World) -> list[bytes]:
+    """What a handle of twelve hours hears of a task of eleven."""
+    run = Run(world)
+    run.step(CREATE | HANDLE | TWELVE_HOURS)
+    run.step(later(12 * 3600))
+    [condition] = run.stacks[0].conditions
+    return [signal.body for signal in condition.handle.signals]
+
+
+@pytest.mark.nightly
+def test_a_handle_hears_of_the_end_after_eleven_hours(world: World) -> None:
+    [signal] = signalled_after_eleven_hours(world)
+
+    assert b'"Status": "SUCCESS"' in signal
+    assert world.longest_chain > 100 * LIMIT
+
+
+def test_without_allow_a_handle_does_not_hear_of_it(world: World) -> None:
+    world.allows_loops = False
+
+    assert not any(b"SUCCESS" in signal for signal in signalled_after_eleven_hours(world))
+    assert world.longest_chain == LIMIT
