@@ -208,10 +208,14 @@ def carry_out(world: World, name: str, trial: Trial) -> list[Branch]:
     phase.begin(run)
     if trial.is_refusal:
         world.answered = _allowing_all_once_answered(world)
+    before = world.counts["time-outs"]
 
     def check() -> list[str]:
         wrong = _unnamed(run, name) if trial.is_refusal else phase.problems(run)
-        return [*wrong, *_broken(run)]
+        # Where a call waits for another process, that one's time is counted as the call's.
+        timed_out = world.counts["time-outs"] - before if "twice" not in trial.kinds else 0
+        late = [f"{timed_out} invocations ran into their timeout"] if timed_out else []
+        return [*wrong, *late, *_broken(run)]
 
     return explore(world, trial.faults(phase), lambda: phase.play(run), check)
 

@@ -1011,6 +1011,24 @@ def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
     assert ways.describe([]) == {}
 
 
+def test_a_look_that_fails_concerns_the_tasks_of_its_method_alone(ec2: Ec2) -> None:
+    def throttled(_: object) -> Mapping[str, Task]:
+        raise fault
+
+    fault, images = Throttled("ec2:DescribeImages: RequestLimitExceeded"), Ec2(id_prefix="ami-")
+    images.describe = throttled  # type: ignore[method-assign]
+    ec2.tasks["bun-1"] = RUNNING
+    ways = Methods({"BundleInstance": ec2, "StoreImage": images})
+
+    assert ways.describe_each(["bun-1", "bun-2", "ami-1", "ami-2"]) == {
+        "bun-1": RUNNING,
+        "ami-1": fault,
+        "ami-2": fault,
+    }
+    with pytest.raises(Throttled):
+        ways.describe(["bun-1", "ami-1"])
+
+
 # AMIs that are asked for of a bundle
 
 
