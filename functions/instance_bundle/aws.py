@@ -88,8 +88,8 @@ FILTER_VALUES = 200
 """Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
 
 
-# Calls to these save the progress of a request.
-_SAVES_PROGRESS = {"dynamodb", "sqs"}
+# Calls to these save the progress of a request, or tell of its end.
+_SAVES_PROGRESS = {"dynamodb", "events", "sqs"}
 
 
 @cache

@@ -31,7 +31,7 @@ RETRY_WITHIN = 3
 what hangs is left to the next poll."""
 SAVE = ATTEMPT
 """What an invocation needs left for a call that saves progress: to the ledger, to the poll queue,
-or the answer itself."""
+or what tells of the end."""
 WORK = 2 * ATTEMPT
 """What it needs left for any other call, so that after it there is time to save progress."""
 

@@ -125,7 +125,8 @@ def test_a_call_that_is_reset_at_once_is_attempted_again(invocation: Invocation)
     ("service", "operation", "need"),
     [
         ("ec2", "describe_instances", budget.WORK),
-        ("events", "list_event_buses", budget.WORK),
+        ("s3", "list_buckets", budget.WORK),
+        ("events", "list_event_buses", budget.SAVE),
         ("dynamodb", "list_tables", budget.SAVE),
         ("sqs", "list_queues", budget.SAVE),
     ],

@@ -1012,7 +1012,7 @@ def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
 
 
 def test_a_look_that_fails_concerns_the_tasks_of_its_method_alone(ec2: Ec2) -> None:
-    def throttled(_: object) -> Mapping[str, Task]:
+    def throttled(task_ids: Collection[str]) -> Mapping[str, Task]:
         raise fault
 
     fault, images = Throttled("ec2:DescribeImages: RequestLimitExceeded"), Ec2(id_prefix="ami-")
