@@ -59,9 +59,11 @@ _THROTTLED = frozenset(
     }
 )
 # What passes although its status is below 500 (Amazon S3 API Reference, Error responses; Amazon SQS
-# API Reference, ReceiveMessage).
+# API Reference, ReceiveMessage). The answer to a HEAD request has no body with a code: 400 may be
+# RequestTimeout.
 _PASSING = frozenset(
     {
+        "400",
         "ConditionalRequestConflict",
         "InternalError",
         "InternalException",
@@ -78,6 +80,7 @@ Client = TypeVar("Client", bound=BaseClient)
 _UNANSWERED = (
     botocore_errors.ChecksumError,
     botocore_errors.ConnectionError,
+    botocore_errors.FlexibleChecksumError,
     botocore_errors.HTTPClientError,
     botocore_errors.IncompleteReadError,
     ResponseParserError,
