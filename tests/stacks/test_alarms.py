@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from sandbox.application import STACK_NAME
 from sandbox.clients import Clients
+from sandbox.functions.lineage import HEADER, LIMIT, Lineage
 
+from .installations import resources
 from .support import Aws, SandboxProcess, signing_secret, wait_for
 
 MINUTE = "0.3"
@@ -31,10 +33,11 @@ def aws(tmp_path: Path) -> Iterator[Aws]:
 def test_each_alarm_fires_and_clears(aws: Aws, template: Template) -> None:
     stories: Mapping[str, Callable[[], object]] = {
         "DeadLettersAnsweredAlarm": partial(_crash, aws, template),
-        "OldDeadLetterAlarm": partial(_hold_a_dead_letter, aws),
+        "DeadLetterWaitsAlarm": partial(_hold_a_dead_letter, aws),
         "LastResortFailedAlarm": partial(_drop_an_event, aws),
+        "LoopStoppedAlarm": partial(_stop_a_loop, aws),
     }
-    alarms = {name: alarm for name, alarm in _resources(aws).items() if name.endswith("Alarm")}
+    alarms = {name: alarm for name, alarm in resources(aws).items() if name.endswith("Alarm")}
     assert stories.keys() == alarms.keys()
 
     for name, story in stories.items():
@@ -60,31 +63,56 @@ def _crash(aws: Aws, template: Template) -> None:
 
 def _hold_a_dead_letter(aws: Aws) -> Callable[[], object]:
     """Have a dead letter that crashes the failure handler; returns what ends that."""
-    sqs, resources = aws.clients.client("sqs"), _resources(aws)
-    aws.clients.functions.update_function_configuration(
-        FunctionName=resources["LastResortFunction"], Handler="instance_bundle.no_such.handler"
+    restore = _break_the_failure_handler(aws)
+    queue = resources(aws)["DeadLetterQueue"]
+    sqs = aws.clients.client("sqs")
+    sqs.send_message(QueueUrl=queue, MessageBody="letter")
+
+    def end() -> None:
+        sqs.purge_queue(QueueUrl=queue)
+        restore()
+
+    return end
+
+
+def _drop_an_event(aws: Aws) -> Callable[[], object]:
+    """Have an event crash the failure handler until Lambda drops it; returns what ends that."""
+    restore = _break_the_failure_handler(aws)
+    aws.clients.functions.invoke(
+        FunctionName=resources(aws)["LastResortFunction"], InvocationType="Event", Payload=b"{}"
     )
-    sqs.send_message(QueueUrl=resources["DeadLetterQueue"], MessageBody="letter")
-    return partial(sqs.purge_queue, QueueUrl=resources["DeadLetterQueue"])
+    return restore
 
 
-def _drop_an_event(aws: Aws) -> None:
-    """Say that Lambda has dropped an event of the failure handler's, as Lambda does."""
-    dimension = {"Name": "FunctionName", "Value": _resources(aws)["LastResortFunction"]}
-    datum = {"MetricName": "AsyncEventsDropped", "Dimensions": [dimension], "Value": 1}
-    aws.clients.client("cloudwatch").put_metric_data(Namespace="AWS/Lambda", MetricData=[datum])
-
-
-def _resources(aws: Aws) -> dict[str, str]:
-    """The physical IDs of the application's resources."""
-    pages = aws.clients.cloudformation.get_paginator("list_stack_resources").paginate(
-        StackName=STACK_NAME
+def _break_the_failure_handler(aws: Aws) -> Callable[[], object]:
+    """Have the failure handler crash whenever it is invoked; returns what ends that."""
+    configure = partial(
+        aws.clients.functions.update_function_configuration,
+        FunctionName=resources(aws)["LastResortFunction"],
     )
-    return {
-        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for page in pages
-        for resource in page["StackResourceSummaries"]
-    }
+    configure(Handler="instance_bundle.no_such_module.handler")
+    return partial(configure, Handler="instance_bundle.last_resort.handler")
+
+
+def _stop_a_loop(aws: Aws) -> Callable[[], object]:
+    """Have Lambda stop the function as part of a loop; returns what has it allow loops again."""
+    functions = aws.clients.client("lambda")
+    name = resources(aws)["InstanceBundleFunction"]
+    account = aws.ready["service_token"].split(":")[4]
+    function = SimpleNamespace(account_id=account, region=aws.ready["region"], function_name=name)
+    chain = Lineage()
+    for _ in range(LIMIT):
+        chain = chain.through(cast(Any, function))
+
+    def join_the_chain(params: dict[str, Any], **_: Any) -> None:
+        params["headers"][HEADER] = chain.header()
+
+    functions.meta.events.register("before-call.lambda.Invoke", join_the_chain)
+    functions.put_function_recursion_config(FunctionName=name, RecursiveLoop="Terminate")
+    functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+    return partial(
+        functions.put_function_recursion_config, FunctionName=name, RecursiveLoop="Allow"
+    )
 
 
 def _listening(aws: Aws, alarm: str) -> str:

@@ -1,0 +1,60 @@
+"""The application as the sandbox has it, installed once more, or updated."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.application import STACK_NAME
+
+from .support import Aws
+
+CAPABILITIES: Any = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+
+
+def deployed(aws: Aws) -> dict[str, Any]:
+    """The template that the application was deployed from, its code in S3."""
+    body: Any = aws.clients.cloudformation.get_template(
+        StackName=STACK_NAME, TemplateStage="Original"
+    )["TemplateBody"]
+    template: dict[str, Any] = json.loads(body if isinstance(body, str) else json.dumps(body))
+    return template
+
+
+def install(aws: Aws, stack_name: str, parameters: Mapping[str, str]) -> str:
+    """Install the application as another stack; the stack's ID."""
+    return aws.clients.cloudformation.create_stack(
+        StackName=stack_name,
+        TemplateBody=json.dumps(deployed(aws)),
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
+        ],
+        Capabilities=CAPABILITIES,
+    )["StackId"]
+
+
+def update(aws: Aws, template: Mapping[str, Any]) -> None:
+    """Update the application to another template, and wait until that is done."""
+    stacks = aws.clients.cloudformation
+    [stack] = stacks.describe_stacks(StackName=STACK_NAME)["Stacks"]
+    stacks.update_stack(
+        StackName=STACK_NAME,
+        TemplateBody=json.dumps(template),
+        Parameters=[
+            {"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True}
+            for parameter in stack["Parameters"]
+        ],
+        Capabilities=CAPABILITIES,
+    )
+    assert aws.at_rest(STACK_NAME)["StackStatus"] == "UPDATE_COMPLETE", aws.events(STACK_NAME)
+
+
+def resources(aws: Aws, stack: str = STACK_NAME) -> dict[str, str]:
+    """The physical IDs of an installation's resources, by their logical IDs."""
+    pages = aws.clients.cloudformation.get_paginator("list_stack_resources").paginate(
+        StackName=stack
+    )
+    return {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for page in pages
+        for resource in page["StackResourceSummaries"]
+    }
