@@ -102,6 +102,18 @@ def test_a_parameter_of_the_application_is_checked_before_anything_is_made(
     assert clients.cloudformation.list_stacks()["StackSummaries"] == []
 
 
+@pytest.mark.parametrize("buckets", [",", " ", ",,", "a,,b", "one, two", ",".join(["b"] * 51)])
+def test_names_of_buckets_that_would_allow_other_buckets_are_refused_at_deployment(
+    clients: Clients, buckets: str
+) -> None:
+    """In CloudFormation's words, and the template's: what a list of names has to be."""
+    refused = "'AllowedBuckets' failed to satisfy constraint: must be 50 bucket names at most"
+    with pytest.raises(clients.cloudformation.exceptions.ClientError, match=refused):
+        application.deploy(clients, {"AllowedBuckets": buckets})
+
+    assert clients.cloudformation.list_stacks()["StackSummaries"] == []
+
+
 @pytest.mark.parametrize("argument", ["LogRetentionInDays", "=7"])
 def test_a_parameter_needs_a_name_and_a_value(argument: str) -> None:
     command = [sys.executable, "-m", "sandbox", "serve", "--parameter", argument]
