@@ -41,9 +41,10 @@ CRASHES = 3
 the poll queue hands a message over."""
 
 _PASSING = {fault.__name__ for fault in (PassingFault, NothingDone, Throttled)}
-_NOT_RUN = "EventAgeExceeded"
-"""Lambda's condition where an event was throttled until it was too old (AWS Lambda Developer Guide,
-Capturing records of Lambda asynchronous invocations)."""
+_CRASHED = "RetriesExhausted"
+"""Lambda's condition where each invocation failed (AWS Lambda Developer Guide, Capturing records of
+Lambda asynchronous invocations). The guide names no other one: an event that was throttled until it
+was too old, or that met a reserved concurrency of 0, has another."""
 _GIVEN_UP = "CloudFormation no longer waits for this; it is given up"
 
 
@@ -176,7 +177,7 @@ def _is_passing(event: Mapping[str, Any]) -> bool:
     """Whether an event was not handled because of what passes: throttling, or a fault of AWS's."""
     payload = event.get("responsePayload")
     error = payload.get("errorType") if isinstance(payload, Mapping) else None
-    return _context(event).get("condition") == _NOT_RUN or error in _PASSING
+    return _context(event).get("condition", _CRASHED) != _CRASHED or error in _PASSING
 
 
 def _cause(event: Mapping[str, Any]) -> str:

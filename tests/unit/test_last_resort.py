@@ -365,12 +365,13 @@ def test_a_request_that_was_throttled_beyond_its_deadline_is_failed(
     assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
 
 
-def test_an_event_that_was_throttled_until_it_was_too_old_is_resumed(
-    answers: Answers, context: Context, ledger: Ledger
+@pytest.mark.parametrize("condition", ["EventAgeExceeded", "ZeroReservedConcurrency"])
+def test_an_event_for_which_lambda_had_no_room_is_resumed(
+    answers: Answers, context: Context, ledger: Ledger, condition: str
 ) -> None:
     record = json.loads(crashed(event(answers)))
     del record["responsePayload"]
-    record["requestContext"] = {"condition": "EventAgeExceeded", "approximateInvokeCount": 0}
+    record["requestContext"] = {"condition": condition, "approximateInvokeCount": 0}
 
     assert last_resort.handler(record, context) is None
 
