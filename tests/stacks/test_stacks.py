@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from .support import Aws, deleted, side_by_side, wait_for
+from .support import Aws, deleted, json_of, side_by_side, wait_for
 
 Template = Callable[..., dict[str, Any]]
 
@@ -44,6 +45,7 @@ def test_a_task_that_does_not_complete_rolls_back_and_leaves_nothing(
     side_by_side(
         partial(_task_that_fails, aws, template),
         partial(_task_that_hangs, aws, template),
+        partial(_task_that_hangs_and_came_late, aws, template),
         partial(_stack_that_is_deleted_while_it_is_made, aws, template),
     )
 
@@ -201,21 +203,37 @@ def _task_that_hangs(aws: Aws, template: Template) -> None:
     assert [task["State"] for task in aws.tasks(instance)] == ["failed"]
 
 
+def _task_that_hangs_and_came_late(aws: Aws, template: Template) -> None:
+    """It is given up before CloudFormation gives up, which counts from when it sent the event."""
+    instance = aws.instance(outcome="hang")
+    sent = datetime.now(UTC) - timedelta(seconds=90)
+    event = _event(aws, template, instance, "late", ServiceTimeout="130")
+    event["ResponseURL"] = (
+        f"{aws.clients.endpoint}/sandbox/responses/{instance}?X-Amz-Date={sent:%Y%m%dT%H%M%SZ}"
+    )
+
+    aws.clients.functions.invoke(
+        FunctionName=aws.ready["service_token"], InvocationType="Event", Payload=json.dumps(event)
+    )
+
+    wait_for(lambda: aws.responses(event["StackId"]) or None, "the answer")
+    [answer] = [
+        response
+        for response in json_of(f"{aws.clients.endpoint}/sandbox/responses")
+        if response["stackId"] == event["StackId"]
+    ]
+    assert "Not complete within ServiceTimeout (130 s): " in answer["body"]["Reason"]
+    assert datetime.fromisoformat(answer["received"]) < sent + timedelta(seconds=130)
+    wait_for(
+        lambda: {task["State"] for task in aws.tasks(instance)} <= {"failed"} or None,
+        "the task to end",
+    )
+
+
 def _event_that_comes_twice(aws: Aws, template: Template) -> None:
     """It comes three times at once, and starts one bundle."""
     instance = aws.instance(**SOON)
-    url = f"{aws.clients.endpoint}/cloudformation-custom-resource-response-us-east-1/none?x=y"
-    event = {
-        "RequestType": "Create",
-        "ResponseURL": url,
-        "StackId": f"arn:aws:cloudformation:us-east-1:123456789012:stack/twice/{instance}",
-        "RequestId": f"twice-{instance}",
-        "LogicalResourceId": "Bundle",
-        "ResourceProperties": template(instance, f"twice/{instance}")["Resources"]["Bundle"][
-            "Properties"
-        ]
-        | {"ServiceToken": aws.ready["service_token"]},
-    }
+    event = _event(aws, template, instance, "twice")
 
     for _ in range(3):
         aws.clients.functions.invoke(
@@ -226,6 +244,24 @@ def _event_that_comes_twice(aws: Aws, template: Template) -> None:
 
     wait_for(lambda: aws.keys(f"twice/{instance}.manifest.xml") or None, "the bundle")
     assert len(aws.bundle_requests(instance)) == 1
+
+
+def _event(
+    aws: Aws, template: Template, instance: str, stack: str, **properties: Any
+) -> dict[str, Any]:
+    """A Create of no stack's, to be answered where nobody waits."""
+    body = template(instance, f"{stack}/{instance}", **properties)
+    return {
+        "RequestType": "Create",
+        "ResponseURL": (
+            f"{aws.clients.endpoint}/cloudformation-custom-resource-response-us-east-1/none?x=y"
+        ),
+        "StackId": f"arn:aws:cloudformation:us-east-1:123456789012:stack/{stack}/{instance}",
+        "RequestId": f"{stack}-{instance}",
+        "LogicalResourceId": "Bundle",
+        "ResourceProperties": body["Resources"]["Bundle"]["Properties"]
+        | {"ServiceToken": aws.ready["service_token"]},
+    }
 
 
 def _change_set(aws: Aws, template: Template) -> None:
