@@ -82,7 +82,7 @@ def template(aws: Aws) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def quick_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """A sandbox of its own, for faults: what was killed in it is taken up again within seconds.
+    """A sandbox of its own, for faults: what was killed in it is taken up again soon.
 
     Each poll has an invocation of its own, so that a fault about one stack strikes no other. What
     the function may have to look up before it starts a bundle, it has to.
