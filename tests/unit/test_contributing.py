@@ -30,6 +30,18 @@ def test_each_module_is_on_the_map_with_its_tests() -> None:
     assert [module for module, tests in rows if "`tests/" not in tests] == []
 
 
+def test_each_part_of_the_sandbox_is_on_the_map_with_its_tests() -> None:
+    rows = re.findall(r"^\| (`sandbox/[^|]+) \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
+    named = {name for parts, _ in rows for name in re.findall(r"`([^`]+)`", parts)}
+    top = REPOSITORY / "sandbox"
+
+    assert named == {
+        *(f"sandbox/{path.name}" for path in top.glob("*.py") if not path.stem.startswith("__")),
+        *(f"sandbox/{path.parent.name}/" for path in top.glob("*/__init__.py")),
+    }
+    assert [parts for parts, tests in rows if "`tests/" not in tests] == []
+
+
 def test_each_file_exists() -> None:
     named = paths("benchmarks", "events", "functions", "sandbox", "tests", "tools")
 
