@@ -37,12 +37,18 @@ class CloudWatch:
 
     time: Time = field(default_factory=Time)
     alarms: Alarms = field(init=False)
+    clients: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.alarms = Alarms(self.time)
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]
+        if service not in self.clients:
+            self.clients[service] = boto3.client(
+                service,  # type: ignore[call-overload]  # any service
+                region_name="us-east-1",
+            )
+        return self.clients[service]
 
     def pass_minutes(self, count: int = 1) -> None:
         for _ in range(count):

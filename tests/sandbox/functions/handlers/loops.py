@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from typing import Any
 
 sys.path.append(os.environ["SDK"])
@@ -10,17 +11,26 @@ import app  # type: ignore[import-not-found]  # it is beside this file in the pa
 import boto3
 from botocore import handlers
 
-SQS = boto3.client("sqs")
-UNLINKED = boto3.client("sqs")
-UNLINKED.meta.events.unregister("before-call", handlers.add_recursion_detection_header)
-LAMBDA = boto3.client("lambda")
+
+@cache
+def client(service: str) -> Any:
+    """Made once, and only where it is needed: that takes as long as many calls."""
+    return boto3.client(service)  # type: ignore[call-overload]  # any service
+
+
+@cache
+def unlinked() -> Any:
+    """Of SQS, without botocore's header of the chain."""
+    sqs = boto3.client("sqs")
+    sqs.meta.events.unregister("before-call", handlers.add_recursion_detection_header)
+    return sqs
 
 
 def send_on(event: Any, context: Any) -> None:
     """Send each message to the queue NEXT."""
     app.record(event, context)
     for message in event["Records"]:
-        SQS.send_message(QueueUrl=os.environ["NEXT"], MessageBody=message["body"])
+        client("sqs").send_message(QueueUrl=os.environ["NEXT"], MessageBody=message["body"])
 
 
 def send_on_in_batch(event: Any, context: Any) -> None:
@@ -29,18 +39,18 @@ def send_on_in_batch(event: Any, context: Any) -> None:
     entries: list[Any] = [
         {"Id": each["messageId"], "MessageBody": each["body"]} for each in event["Records"]
     ]
-    SQS.send_message_batch(QueueUrl=os.environ["NEXT"], Entries=entries)
+    client("sqs").send_message_batch(QueueUrl=os.environ["NEXT"], Entries=entries)
 
 
 def send_on_unlinked(event: Any, context: Any) -> None:
     """Send each message to the queue NEXT, without botocore's header of the chain."""
     app.record(event, context)
     for message in event["Records"]:
-        UNLINKED.send_message(QueueUrl=os.environ["NEXT"], MessageBody=message["body"])
+        unlinked().send_message(QueueUrl=os.environ["NEXT"], MessageBody=message["body"])
 
 
 def invoke_itself(event: Any, context: Any) -> None:
     app.record(event, context)
-    LAMBDA.invoke(
+    client("lambda").invoke(
         FunctionName=context.function_name, InvocationType="Event", Payload=b'"once more"'
     )
