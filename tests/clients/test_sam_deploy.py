@@ -55,7 +55,12 @@ def test_what_is_deployed_runs_out_of_s3(
     for name in FUNCTIONS:
         assert re.search(rf"^\+ Add +{name} +AWS::Lambda::Function ", said, re.MULTILINE)
         assert re.search(rf"^CREATE_COMPLETE +AWS::Lambda::Function +{name} ", said, re.MULTILINE)
-    assert shown_outputs(said) == {"ServiceToken", "InstanceBundleLogGroup", "LedgerTable"}
+    assert shown_outputs(said) == {
+        "ServiceToken",
+        "ExportedServiceToken",
+        "InstanceBundleLogGroup",
+        "LedgerTable",
+    }
     managed = bare_sandbox.stack("aws-sam-cli-managed-default")
     assert managed["StackStatus"] == "CREATE_COMPLETE"
     assert bare_sandbox.outputs(managed)["SourceBucket"] in said
