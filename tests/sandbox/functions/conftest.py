@@ -30,7 +30,7 @@ def wait_for(condition: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + PATIENCE
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(0.05)
     return value
 
 
