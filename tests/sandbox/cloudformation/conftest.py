@@ -58,6 +58,9 @@ def sandbox(clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    """A whole server. No test beside it may use `sandbox`, which takes over moto's backends."""
-    with Server() as server:
+    """A whole server, where policies count after a second: most stacks with roles wait for that.
+
+    No test beside it may use `sandbox`, which takes over moto's backends.
+    """
+    with Server(iam_delay=1) as server:
         yield Served(Clients(server.endpoint))

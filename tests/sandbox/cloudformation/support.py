@@ -149,10 +149,11 @@ def failure(event: dict[str, Any], reason: str, **more: Any) -> dict[str, Any]:
 
 def eventually(holds: Callable[[], bool], told: Callable[[], object]) -> None:
     """Wait until the condition holds; fails with what is told after `PATIENCE`."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + PATIENCE, 0.01
     while not holds():
         assert time.monotonic() < deadline, told()
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(0.1, 1.5 * pause)
 
 
 def zipped(code: str = "def handler(event, context): ...") -> bytes:

@@ -36,6 +36,7 @@ class Account:
     def __init__(self, sandbox: Sandbox) -> None:
         self.endpoint = sandbox.endpoint
         self.name = uuid.uuid4().hex
+        self.clients: dict[str, Any] = {}
         self.client("dynamodb").create_table(
             TableName=self.name,
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -50,16 +51,18 @@ class Account:
         self.client("secretsmanager").create_secret(Name=self.name, SecretString="{}")
 
     def client(self, service: str) -> Any:
-        session = boto3.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        )
-        return session.client(
-            service,  # type: ignore[call-overload]  # any service
-            endpoint_url=self.endpoint,
-            config=Config(retries={"mode": "standard", "total_max_attempts": 2}),
-        )
+        if service not in self.clients:
+            session = boto3.Session(
+                aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                region_name=REGION,
+            )
+            self.clients[service] = session.client(
+                service,  # type: ignore[call-overload]  # any service
+                endpoint_url=self.endpoint,
+                config=Config(retries={"mode": "standard", "total_max_attempts": 2}),
+            )
+        return self.clients[service]
 
     def call(self, name: str) -> Any:
         """Make a call; what it answers beside its metadata."""
@@ -86,9 +89,10 @@ class Account:
         return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
 
-@pytest.fixture
-def account(sandbox: Sandbox) -> Account:
-    return Account(sandbox)
+@pytest.fixture(scope="module")
+def account(server: Sandbox) -> Account:
+    """One for all tests: none changes what another one reads."""
+    return Account(server)
 
 
 @pytest.mark.parametrize("body", BODIES)

@@ -27,10 +27,11 @@ NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
 def wait_for(condition: Callable[[], Any]) -> Any:
     """The first true value of a condition, which has to come within `PATIENCE`."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, pause = time.monotonic() + PATIENCE, 0.01
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(0.1, 1.5 * pause)
     return value
 
 
