@@ -47,7 +47,8 @@ _GONE = ("NotFound", "NoSuch", "NonExistent", "DoesNotExist")
 class Order:
     """One resource, as CloudFormation asks its provider for it.
 
-    properties: with intrinsic functions worked out. tags: the stack's.
+    properties: with intrinsic functions worked out. tags: the stack's. since: when the resource's
+    turn was announced, in epoch seconds.
     """
 
     stack_id: str
@@ -58,6 +59,7 @@ class Order:
     type: str
     properties: dict[str, Any]
     tags: Mapping[str, str]
+    since: float
 
 
 class Attributes(Protocol):

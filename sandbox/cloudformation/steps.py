@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -115,9 +116,10 @@ class Convergence:
             self.replaced[declaration.logical_id] = before
         else:
             self.created.add(declaration.logical_id)
-        resource = Resource(declaration, "CREATE_IN_PROGRESS", self._stack.now())
+        now = self._stack.now()
+        resource = Resource(declaration, "CREATE_IN_PROGRESS", now)
         try:
-            order, shown = self._order(declaration)
+            order, shown = self._order(declaration, now)
         except CloudFormationError as problem:
             self._stack.note(resource)
             return _failing(problem)
@@ -130,7 +132,7 @@ class Convergence:
         resource = replace(before, declaration=declaration)
         made = before.made
         try:
-            order, shown = self._order(declaration)
+            order, shown = self._order(declaration, self._stack.now())
         except CloudFormationError as problem:
             self._stack.move(resource, "UPDATE_IN_PROGRESS")
             return _failing(problem)
@@ -144,7 +146,7 @@ class Convergence:
         provider = self._provider(declaration.type)
         return lambda: self._spreading(declaration, provider.update(order, made))
 
-    def _order(self, declaration: Declaration) -> tuple[Order, Mapping[str, Any]]:
+    def _order(self, declaration: Declaration, now: datetime) -> tuple[Order, Mapping[str, Any]]:
         stack, template = self._stack, self._template
         shown = StackNames(stack, template, hide_parameters=True, hide_attributes=True)
         order = Order(
@@ -156,6 +158,7 @@ class Convergence:
             type=declaration.type,
             properties=resolved(template, StackNames(stack, template), declaration.properties),
             tags=stack.tags,
+            since=now.timestamp(),
         )
         return order, resolved(template, shown, declaration.properties)
 

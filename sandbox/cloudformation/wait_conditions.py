@@ -82,8 +82,7 @@ class WaitConditions:
         handle = self._signals.find(text(order.properties.get("Handle", "")))
         if handle is None:
             return Settled(Failed("Handle must be the URL of a wait condition handle"))
-        due = self._clock() + timeout
-        return _Waiting(order, handle, count, due, self._clock, self._changed)
+        return _Waiting(order, handle, count, order.since + timeout, self._clock, self._changed)
 
     def update(self, order: Order, made: Made) -> Settled:
         return _not_updated(order, made)
