@@ -13,18 +13,25 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-VISIBILITY = 9
-"""Seconds after which a message comes back that no invocation has handled."""
+VISIBILITY = 33
+"""Seconds after which a message comes back that no invocation has handled: longer than a process
+holds a request, as in the template."""
 
 
 def hurry(aws: Aws) -> None:
-    """Have messages come back soon, also while an invocation is still at work on them, and each
-    poll have an invocation of its own.
-
-    The function keeps its time, without which it makes no call: what was killed in it is taken up
-    again once its lease has ended, after half a minute.
-    """
+    """Have messages come back soon that no invocation has handled, and each poll have an invocation
+    of its own. The function keeps its time, without which it makes no call."""
+    set_visibility(aws, VISIBILITY)
     set_batch_size(aws, 1)
+
+
+def set_visibility(aws: Aws, seconds: int) -> None:
+    """After which a message comes back. Where it is shorter than the function's time, Lambda takes
+    no change of the queue's mapping, and nothing that is killed becomes a dead letter."""
+    for url in queue_urls(aws):
+        aws.clients.client("sqs").set_queue_attributes(
+            QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)}
+        )
 
 
 def set_batch_size(aws: Aws, size: int) -> None:
@@ -35,19 +42,9 @@ def set_batch_size(aws: Aws, size: int) -> None:
         for mapping in functions.list_event_source_mappings()["EventSourceMappings"]
         if mapping["FunctionArn"] == aws.ready["service_token"]
     ]
-    # Lambda takes no change of a mapping whose queue has less patience than the function's time.
-    _set_visibility(aws, 180)
     functions.update_event_source_mapping(
         UUID=mapping["UUID"], BatchSize=size, ScalingConfig={"MaximumConcurrency": 3}
     )
-    _set_visibility(aws, VISIBILITY)
-
-
-def _set_visibility(aws: Aws, seconds: int) -> None:
-    for url in queue_urls(aws):
-        aws.clients.client("sqs").set_queue_attributes(
-            QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)}
-        )
 
 
 def queue_urls(aws: Aws) -> list[str]:

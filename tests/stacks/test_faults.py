@@ -25,7 +25,7 @@ ONE_OF_EACH: list[tuple[str, str, str, dict[str, float]]] = [
     (STORE, "ec2:CreateImage", "cut-after", {"times": 1}),
     (BUNDLE, "response:Put", "cut", {"times": 6}),
     (BUNDLE, "response:Put", "fail", {"times": 2}),
-    # It outlasts the function's time.
+    # It outlasts the time that the function has for an answer.
     (BUNDLE, "sqs:SendMessage", "delay", {"seconds": 9}),
     (BUNDLE, "event:Delivery", "twice", {"times": ALWAYS}),
     (STORE, "message:Delivery", "twice", {"times": ALWAYS}),

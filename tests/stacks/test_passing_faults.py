@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from .faults import (
+    VISIBILITY,
     clear_faults,
     hits,
     set_batch_size,
     set_fault,
+    set_visibility,
     wait_for_empty_queues,
 )
 from .support import Aws, json_of, wait_for
@@ -65,8 +67,17 @@ def batches(aws: Aws) -> Iterator[Aws]:
     set_batch_size(aws, 1)
 
 
-def test_work_that_lambda_has_no_room_for_is_done_once_it_has(aws: Aws) -> None:
+@pytest.fixture
+def impatient(aws: Aws) -> Iterator[Aws]:
+    """The sandbox, in which what Lambda has no room for is a dead letter soon."""
+    set_visibility(aws, 9)
+    yield aws
+    set_visibility(aws, VISIBILITY)
+
+
+def test_work_that_lambda_has_no_room_for_is_done_once_it_has(impatient: Aws) -> None:
     """A poll is a dead letter by then, and a Create was refused by Lambda before it ever ran."""
+    aws = impatient
     functions, name = aws.clients.functions, aws.ready["service_token"]
     under_way = Trial(aws, instance=aws.instance(seconds="6", bundled="yes"))
     new = new_trial(aws, PHASES[BUNDLE])

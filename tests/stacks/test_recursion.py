@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.clients import Clients
 
-from .faults import hurry
+from .faults import hurry, set_visibility
 from .installations import deployed, update
 from .support import Aws, SandboxProcess, created, json_of, signing_secret, wait_for
 from .test_store_image import stored
@@ -52,6 +52,7 @@ def test_work_of_many_polls_completes_since_the_template_allows_loops(
 
     deploy_without_the_setting(aws)
     hurry(aws)
+    set_visibility(aws, 9)
     before = invocations(aws)
     stack_id = aws.create_stack(
         stored(template, aws.ebs_instance(**LONG), ServiceTimeout=STOPPED_TIMEOUT)
