@@ -156,16 +156,15 @@ def lease() -> float:
     return left() + LEASE_MARGIN
 
 
-def sent_at(date: float | None, received: float) -> float:
-    """When CloudFormation sent a request, in epoch seconds.
+def believed(date: float | None, received: float) -> float | None:
+    """The date of a request, in epoch seconds, if it can be right: anybody can write one.
 
     Args:
-        date: the date that its ResponseURL is signed with; None where it has none. One that can't
-            be right is not believed: anybody can write one.
+        date: the date that its ResponseURL is signed with; None where it has none.
         received: when the request was received first.
     """
     if date is None or not received - _OLDEST <= date <= received + _CLOCK_SKEW:
-        return received
+        return None
     return date
 
 
@@ -174,7 +173,7 @@ def deadline(sent: float, timeout: int) -> float:
     and an answer fit in between.
 
     Args:
-        sent: `sent_at`.
+        sent: when CloudFormation sent it, epoch seconds.
         timeout: how long CloudFormation waits, counted from `sent`.
     """
     margin = min(_LONGEST_MARGIN, max(_SHORTEST_MARGIN, timeout / 5), timeout / 2)

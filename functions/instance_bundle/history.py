@@ -35,8 +35,8 @@ class Record:
         key: the request's key.
         request_type: Create, Update or Delete.
         physical_id: the resource's ID before the request; empty in a Create.
-        sent: when CloudFormation sent it, to be compared as text: `20261124T055807Z`. Empty in an
-            item of a version before that did not know.
+        sent: when CloudFormation sent it, to be compared as text: `20261124T055807Z`; empty where
+            that is not known.
         first_receipt: epoch seconds.
         deadline: epoch seconds; when the answer must be on its way.
         generation: the number of the poll message that counts.
@@ -87,7 +87,8 @@ class Record:
 
     @property
     def sent_at(self) -> float:
-        """When CloudFormation sent the request, epoch seconds."""
+        """When CloudFormation sent the request, epoch seconds; where that is not known, when it was
+        received."""
         return parsed(self.sent) if self.sent else self.first_receipt
 
     def is_later_than(self, other: "Record") -> bool:

@@ -58,15 +58,16 @@ class Ledger:
             The record, and whether this process is the one that drives it.
         """
         now = self._clock()
-        sent = request.sent_at(now)
-        deadline = budget.deadline(sent, request.timeout(accepted=False).seconds)
+        signed = request.signed_at(now)
+        timeout = request.timeout(accepted=False).seconds
+        deadline = budget.deadline(request.sent_at(now), timeout)
         item = {
             **_request_key(request.key),
             "format": FORMAT,
             "request": json.dumps(request.as_event()),
             "request_type": request.request_type,
             "physical_id": request.physical_id,
-            "sent": dated(sent),
+            "sent": dated(signed) if signed else "",
             "first_receipt": _millis(now),
             "deadline": _millis(deadline),
             "generation": 0,

@@ -138,14 +138,18 @@ class Request:
             "ServiceTimeout": self.service_timeout,
         }
 
-    def sent_at(self, received: float) -> float:
-        """When CloudFormation sent it, as the ResponseURL's signature tells; all in epoch seconds.
+    def signed_at(self, received: float) -> float | None:
+        """When the ResponseURL was signed, in epoch seconds; None where it does not tell, or can't
+        be right.
 
         Args:
-            received: when it was received first, which counts where the URL has no date, or none
-                that can be right.
+            received: when the request was received first, epoch seconds.
         """
-        return budget.sent_at(self._date, received)
+        return budget.believed(self._date, received)
+
+    def sent_at(self, received: float) -> float:
+        """When CloudFormation sent it: when its URL was signed, or else when it was received."""
+        return self.signed_at(received) or received
 
     def given_up(self, received: float) -> float:
         """When CloudFormation gives the request up: its timeout after it sent it."""
