@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-PATIENCE = 400
+PATIENCE = 600
 """Seconds until a wait is given up: a machine may have much else to do."""
 
 
