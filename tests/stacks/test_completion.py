@@ -484,7 +484,10 @@ def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort
     }
 
     def crashing(trial: Trial) -> Steps:
-        trial.create(waiting(trial.body("one")))
+        body = waiting(trial.body("one"))
+        # Longer than three kills take to make a dead letter.
+        body["Resources"]["Condition1"]["Properties"]["Timeout"] = "500"
+        trial.create(body)
         yield trial.is_between_polls()
         look, [task] = looks[trial.method.name], trial.bundles()
         fault = set_fault(aws, look, "kill", trial.name, holding=task, times=100_000)
