@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from instance_bundle import aws
 from instance_bundle.errors import Denied
 from instance_bundle.history import Record
-from instance_bundle.outcome import Answer, Done
+from instance_bundle.outcome import Answer, Done, Failed
 from instance_bundle.request import Request
 from instance_bundle.telemetry import logger
 
@@ -75,7 +75,7 @@ def _detail(request: Request, record: Record, answer: Answer) -> Mapping[str, st
         "LogicalResourceId": request.logical_id,
         "RequestId": request.request_id,
         "Method": request.properties.get("Method", "BundleInstance"),
-        **(_complete(answer) if isinstance(answer, Done) else _failed(record, answer.reason)),
+        **(_complete(answer) if isinstance(answer, Done) else _failed(record, answer)),
     }
 
 
@@ -84,9 +84,12 @@ def _complete(answer: Done) -> Mapping[str, str]:
     return {**{name: answer.attributes[name] for name in names}, "Reason": ""}
 
 
-def _failed(record: Record, reason: str) -> Mapping[str, str]:
-    """What is known of work that came to nothing; what is not known is empty."""
+def _failed(record: Record, answer: Failed) -> Mapping[str, str]:
+    """What the answer knows of work that came to nothing; what it does not know is empty. A task
+    that was found since is left out: each copy of an event is the same."""
     target, task = record.target, record.task
+    if task is not None and task.id != answer.physical_id:
+        task = None
     return {
         "InstanceId": target.instance_id if target else "",
         "BundleId": task.id if task else "",
@@ -95,5 +98,5 @@ def _failed(record: Record, reason: str) -> Mapping[str, str]:
         "Prefix": target.prefix if target else "",
         "S3Uri": "",
         "State": "failed",
-        "Reason": reason,
+        "Reason": answer.reason,
     }
