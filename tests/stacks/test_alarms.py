@@ -35,7 +35,8 @@ def test_each_alarm_fires_and_clears(aws: Aws, template: Template) -> None:
         "DeadLettersAnsweredAlarm": partial(_crash, aws, template),
         "DeadLetterWaitsAlarm": partial(_hold_a_dead_letter, aws),
         "LastResortFailedAlarm": partial(_drop_an_event, aws),
-        "LoopStoppedAlarm": partial(_stop_a_loop, aws),
+        "LoopStoppedAlarm": partial(_stop_a_loop, aws, "InstanceBundleFunction"),
+        "LastResortStoppedAlarm": partial(_stop_a_loop, aws, "LastResortFunction"),
     }
     alarms = {name: alarm for name, alarm in resources(aws).items() if name.endswith("Alarm")}
     assert stories.keys() == alarms.keys()
@@ -94,10 +95,10 @@ def _break_the_failure_handler(aws: Aws) -> Callable[[], object]:
     return partial(configure, Handler="instance_bundle.last_resort.handler")
 
 
-def _stop_a_loop(aws: Aws) -> Callable[[], object]:
-    """Have Lambda stop the function as part of a loop; returns what has it allow loops again."""
+def _stop_a_loop(aws: Aws, logical_id: str) -> Callable[[], object]:
+    """Have Lambda stop a function as part of a loop; returns what has it allow loops again."""
     functions = aws.clients.client("lambda")
-    name = resources(aws)["InstanceBundleFunction"]
+    name = resources(aws)[logical_id]
     account = aws.ready["service_token"].split(":")[4]
     function = SimpleNamespace(account_id=account, region=aws.ready["region"], function_name=name)
     chain = Lineage()

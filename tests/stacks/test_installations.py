@@ -94,7 +94,7 @@ def _alarms_that_notify(aws: Aws, notices: str) -> None:
     """Each of them does, when it fires and when it is well again."""
     cloudwatch, sqs = aws.clients.client("cloudwatch"), aws.clients.client("sqs")
     alarms = {name for key, name in resources(aws, "second").items() if key.endswith("Alarm")}
-    assert len(alarms) == 4
+    assert len(alarms) == 5
     for state in ("ALARM", "OK"):
         for name in alarms:
             cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
