@@ -7,6 +7,7 @@ from instance_bundle import aws
 from instance_bundle.errors import Denied
 from instance_bundle.history import Record
 from instance_bundle.outcome import Answer, Done, Failed
+from instance_bundle.refusals import meaning
 from instance_bundle.request import Request
 from instance_bundle.telemetry import logger
 
@@ -46,7 +47,7 @@ def put(bus: str, request: Request, record: Record, answer: Answer) -> None:
         for entry in response["Entries"]:
             if "ErrorCode" in entry:
                 code, message = entry["ErrorCode"], entry.get("ErrorMessage", "")
-                raise aws.meaning("events:PutEvents", code, message)
+                raise meaning("events:PutEvents", code, message)
     except Denied:
         logger.exception("No event tells of the work that has ended", bus=bus)
 

@@ -16,8 +16,9 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from instance_bundle import budget
-from instance_bundle.errors import Denied, InstanceBundleError, PassingFault, Throttled
+from instance_bundle.errors import PassingFault
 from instance_bundle.readable import demand_readable
+from instance_bundle.refusals import meaning
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
@@ -34,46 +35,6 @@ _REPEATED = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
 )
 _ONCE = _REPEATED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
-
-# The codes that the SDKs' standard retry mode takes for throttling (AWS SDKs and Tools Reference
-# Guide, Retry behavior), EC2's, and KMS's as SQS has them (Amazon SQS API Reference, SendMessage).
-_THROTTLED = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "KMS.ThrottlingException",
-        "KmsThrottled",
-        "LimitExceededException",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "SlowDown",
-        "SnapshotCreationPerVolumeRateExceeded",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
-# What passes although its status is below 500 (Amazon S3 API Reference, Error responses; Amazon SQS
-# API Reference, ReceiveMessage). The answer to a HEAD request has no body with a code: 400 may be
-# RequestTimeout.
-_PASSING = frozenset(
-    {
-        "400",
-        "ConditionalRequestConflict",
-        "InternalError",
-        "InternalException",
-        "InternalFailure",
-        "OperationAborted",
-        "OverLimit",
-        "RequestTimeout",
-        "RequestTimeoutException",
-    }
-)
 
 Client = TypeVar("Client", bound=BaseClient)
 
@@ -149,23 +110,17 @@ def _within_limits(client: Client) -> Client:
     return client
 
 
-def chunks(values: list[str], size: int) -> Iterator[list[str]]:
-    """Values, as many at a time as a call takes."""
-    return (values[start : start + size] for start in range(0, len(values), size))
-
-
 @contextmanager
-def calling(action: str) -> Iterator[None]:
+def calling(call: str) -> Iterator[None]:
     """Translate the errors of the AWS call made inside.
 
     Args:
-        action: the IAM action of the call, such as `ec2:BundleInstance`.
+        call: the call, one of `calls.CALLS`.
 
     Raises:
-        Throttled: AWS asks to come later, and did nothing.
         PassingFault: no answer, none that can be read, or a server's fault; the call may have had
             its effect.
-        Denied: AWS refused, for good.
+        InstanceBundleError: what else an error that AWS answered means, `refusals.TABLE`.
     """
     try:
         yield
@@ -173,22 +128,6 @@ def calling(action: str) -> Iterator[None]:
         code = error.response["Error"]["Code"]
         message = error.response["Error"]["Message"]
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
-        raise meaning(action, code, message, status) from error
+        raise meaning(call, code, message, status) from error
     except _UNANSWERED as error:
-        raise PassingFault(f"{action}: {type(error).__name__}") from error
-
-
-def meaning(action: str, code: str, message: str, status: int = 0) -> InstanceBundleError:
-    """What an error that AWS answered means: `Throttled`, `PassingFault` or `Denied`.
-
-    Args:
-        action: the IAM action of the call.
-        code: AWS's error code.
-        message: AWS's words.
-        status: of HTTP; 0 where the error is part of an answer that succeeded.
-    """
-    if code in _THROTTLED:
-        return Throttled(f"{action}: {code}")
-    if status >= 500 or code in _PASSING:
-        return PassingFault(f"{action}: {code}")
-    return Denied(action, code, message)
+        raise PassingFault(f"{call}: {type(error).__name__}") from error

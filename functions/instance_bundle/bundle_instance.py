@@ -2,18 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from instance_bundle import access_key, aws, bundle_objects, images, instance, upload_policy
 from instance_bundle.errors import (
     Denied,
+    InstanceBundleError,
+    NameTaken,
     NotDeletable,
     NothingDone,
     NotRegistered,
     PassingFault,
+    Refusal,
+    Refused,
 )
+from instance_bundle.in_chunks import in_chunks
 from instance_bundle.limits import Limits
 from instance_bundle.method import Made, Outputs, Phase, Task, Work, utc
 from instance_bundle.properties import Image, Location, Target
@@ -89,16 +94,9 @@ class BundleInstance:
         ]
         return _task(max(ours, key=lambda task: task["StartTime"])) if ours else None
 
-    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         """Ask by filter, which does not fail where one of the tasks is no longer listed."""
-        tasks: dict[str, Task] = {}
-        for chunk in aws.chunks(sorted(task_ids), aws.FILTER_VALUES):
-            with aws.calling("ec2:DescribeBundleTasks"):
-                response = aws.ec2().describe_bundle_tasks(
-                    Filters=[{"Name": "bundle-id", "Values": chunk}]
-                )
-            tasks |= {task["BundleId"]: _task(task) for task in response["BundleTasks"]}
-        return tasks
+        return in_chunks(sorted(task_ids), aws.FILTER_VALUES, _described)
 
     def cancel(self, task_id: str) -> None:
         """Call CancelBundleTask, unless the task has ended or is being cancelled."""
@@ -127,6 +125,10 @@ class BundleInstance:
     def is_taken(self, location: Location) -> bool:
         """Whether there is a manifest, which EC2 writes last."""
         return bundle_objects.fingerprint(location) is not None
+
+    def lost(self, task: Task, now: float) -> Refusal | None:  # noqa: ARG002
+        """Nothing is known: EC2 lists bundle tasks for a limited time only."""
+        return None
 
     def has_finished(self, location: Location) -> bool:
         """Whether there is a manifest: EC2 lists a task for a limited time only."""
@@ -178,6 +180,8 @@ class BundleInstance:
             if properties.upload_credentials is not None:
                 expires = work.until + _POLICY_OUTLASTS
                 policy = _signed(properties.upload_credentials, location, expires)
+        except NothingDone:
+            raise
         except PassingFault as fault:
             raise NothingDone(str(fault)) from fault
         return _storage(location, policy)
@@ -186,12 +190,20 @@ class BundleInstance:
         """The work's own task, if that may be what the instance is busy with."""
         try:
             return self.find(work.target, work.since)
-        except (Denied, NothingDone) as error:
+        except NothingDone as error:  # of the look: what runs may be ours
             raise PassingFault(str(error)) from error
 
     def _can_be_cancelled(self, task_id: str) -> bool:
-        task = self.describe([task_id]).get(task_id)
+        task = _described([task_id]).get(task_id)
         return task is not None and task.phase == "running" and task.state != "cancelling"
+
+
+def _described(task_ids: Sequence[str]) -> Mapping[str, Task]:
+    with aws.calling("ec2:DescribeBundleTasks"):
+        response = aws.ec2().describe_bundle_tasks(
+            Filters=[{"Name": "bundle-id", "Values": task_ids}]
+        )
+    return {task["BundleId"]: _task(task) for task in response["BundleTasks"]}
 
 
 def _registered(made: Made, old: Image, new: Image) -> str:
@@ -266,6 +278,8 @@ def _register(made: Made, image: Image, name: str) -> str:
         if own and own["ImageLocation"] == given["ImageLocation"] and _is(own, image, name):
             return own["ImageId"]
         raise NotRegistered(made.task_id, made.location.s3_uri, str(denied)) from denied
+    except Refused as refused:
+        raise Refused(NotRegistered(made.task_id, made.location.s3_uri, str(refused))) from refused
     logger.info("Registered", image_id=image_id, task_id=made.task_id)
     return image_id
 
@@ -281,8 +295,7 @@ def _demand_free(name: str) -> None:
     """See that no AMI has a name, before an hour is spent on the bundle that is to get it."""
     found = images.see([images.named(name)])
     if found:
-        taken = f"AMI name {name} is already in use by AMI {found[0]['ImageId']}"
-        raise Denied("ec2:RegisterImage", images.NAME_TAKEN, taken)
+        raise NameTaken(name, found[0]["ImageId"])
 
 
 def _deregister_all(made: Made) -> None:

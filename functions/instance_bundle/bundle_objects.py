@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from instance_bundle import aws
-from instance_bundle.errors import UnreadableManifest
+from instance_bundle.errors import Gone, UnreadableManifest
 from instance_bundle.properties import Location
+from instance_bundle.refusals import meaning
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def remove_object(bucket: str, key: str, etag: str) -> None:
 
 
 def _head(bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
-    with aws.calling("s3:GetObject"):
+    with aws.calling("s3:HeadObject"):
         try:
             return aws.s3().head_object(Bucket=bucket, Key=key)
         except ClientError as error:
@@ -134,7 +135,7 @@ def _manifest(location: Location, seal: str) -> tuple[bytes, datetime] | None:
 
 def _listed(location: Location) -> "Iterator[ObjectTypeDef]":
     pages = aws.s3().get_paginator("list_objects_v2")
-    with aws.calling("s3:ListBucket"):
+    with aws.calling("s3:ListObjectsV2"):
         try:
             for page in pages.paginate(Bucket=location.bucket, Prefix=location.part_prefix):
                 yield from page.get("Contents", [])
@@ -151,12 +152,16 @@ def _delete(bucket: str, objects: "Iterator[ObjectTypeDef] | Sequence[ObjectType
 
 def _delete_chunk(bucket: str, objects: "Collection[ObjectIdentifierTypeDef]") -> None:
     """Remove objects as they were seen; one that has changed meanwhile stays."""
-    with aws.calling("s3:DeleteObject"):
-        answer = aws.s3().delete_objects(
-            Bucket=bucket, Delete={"Objects": list(objects), "Quiet": True}
-        )
+    try:
+        with aws.calling("s3:DeleteObjects"):
+            answer = aws.s3().delete_objects(
+                Bucket=bucket, Delete={"Objects": list(objects), "Quiet": True}
+            )
+    except Gone as gone:
+        logger.info("The bucket is gone", bucket=bucket, why=gone.code)
+        return
     for error in answer.get("Errors", []):
         code, key = error.get("Code", ""), error.get("Key", "")
         if code not in _NOT_AS_SEEN:
-            raise aws.meaning("s3:DeleteObject", code, f"{error.get('Message', '')} ({key})")
+            raise meaning("s3:DeleteObjects", code, f"{error.get('Message', '')} ({key})")
         logger.info("An object has changed and stays, or is gone", key=key)

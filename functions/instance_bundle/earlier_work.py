@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from instance_bundle import pace
+from instance_bundle.errors import Doubtful, Refused
 from instance_bundle.history import History, Record, Tombstone
 from instance_bundle.ledger import Ledger
-from instance_bundle.method import Made, Task
+from instance_bundle.method import Made, Task, known
 from instance_bundle.methods import Methods
 from instance_bundle.properties import Target, removes_on_delete
 from instance_bundle.telemetry import logger
@@ -95,12 +96,16 @@ class EarlierWork:
         return None
 
     def _work_of(self, other: Record) -> Task | None:
-        if other.task is None:
+        """The work; while it may run, a refusal to tell is waited out to the end."""
+        try:
+            if other.task is not None:
+                return known(self._methods.describe([other.task.id]).get(other.task.id))
             found = self.found(other)
-            if found is not None:
-                self._ledger.started(other, found)
-            return found
-        return self._methods.describe([other.task.id]).get(other.task.id)
+        except Doubtful as doubt:
+            raise Refused(doubt.refusal) from doubt
+        if found is not None:
+            self._ledger.started(other, found)
+        return found
 
     def _clean_up(self, record: Record, other: Record, target: Target, seen: Task | None) -> None:
         """Remove what work that has ended left, where its location is still its own.

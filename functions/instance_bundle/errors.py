@@ -7,19 +7,26 @@ InstanceBundleError
 ├── UnreadableManifest    no manifest of a bundle: logged, and nothing is removed by it
 ├── PassingFault          cut off, timed out, briefly down: waited out, never an answer
 │   └── NothingDone           surely without effect, such as a look at something beforehand
-│       └── Throttled             asked to come later
+│       ├── Throttled             asked to come later
+│       └── Refused               AWS refused a call, and may not do so later
+│           └── Doubtful              believed when it is repeated, where no work runs meanwhile
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── NotAllowed            the instance is not one that this deployment lets be bundled
+    ├── NoInstance            there is no such instance
     ├── NotSuited             the instance is of a kind that the method can't make an image of
     ├── NotDeletable          the deployment lets no objects be removed
     ├── UnusableSecret        the secret of UploadCredentials holds no long-lived access key
+    ├── NameTaken             another AMI has the name
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
     ├── Superseded            a later request about the resource came first, or its Delete
     ├── Denied                AWS refused a call, for good
+    │   └── Gone                  what was to be changed or removed is not there
+    ├── ImageGone             the AMI that was being made is no longer there
     ├── TaskFailed            EC2 ended the bundle task in `failed`
     ├── NotRegistered         no AMI came of a bundle, which is complete and stays
     ├── DeadlineExceeded      the work would outlast the time that it has
+    ├── RefusedToTheEnd       a call was refused until the time was up
     └── NotEnded              what a Delete is to end still runs
 """
 
@@ -27,9 +34,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-USE_STORE_IMAGE = (
-    "Use `Method: StoreImage`, which suits EBS-backed and Linux instances and works on AWS today"
-)
+from instance_bundle import advice
 
 
 class InstanceBundleError(Exception):
@@ -74,6 +79,22 @@ class Throttled(NothingDone):
 
 class Refusal(InstanceBundleError):
     """The request can't be fulfilled; `str()` of it is the Reason that CloudFormation shows."""
+
+
+class Refused(NothingDone):
+    """AWS refused a call, or something is not there, which may be otherwise later.
+
+    Attributes:
+        refusal: what it comes to where it stays so.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(str(refusal))
+
+
+class Doubtful(Refused):
+    """It is believed when it is repeated: a refused read, or what may only not be visible yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +146,16 @@ class NotAllowed(Refusal):
         )
 
 
+class NoInstance(Refusal):
+    """EC2 knows no such instance."""
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__(
+            f"InstanceId: there is no instance {instance_id} in the stack's account and region; "
+            "check the ID."
+        )
+
+
 class NotSuited(Refusal):
     """The instance is of a kind that the method can't make an image of; nothing was done."""
 
@@ -165,6 +196,16 @@ class UnusableSecret(Refusal):
         )
 
 
+class NameTaken(Refusal):
+    """Another AMI of the account and region has the name; nothing was done."""
+
+    def __init__(self, name: str, image_id: str) -> None:
+        super().__init__(
+            f"Image.Name: the AMI {image_id} has the name {name}, and names of AMIs are unique in "
+            "an account and region; give another, or omit it to have a unique one made."
+        )
+
+
 class LocationTaken(Refusal):
     """The bucket and prefix hold a bundle already, or another resource is writing one there."""
 
@@ -186,19 +227,39 @@ class Superseded(Refusal):
 
 
 class Denied(Refusal):
-    """AWS refused a call, and asking again would not help."""
+    """AWS refused a call, and asking again would not help.
 
-    def __init__(self, action: str, code: str, message: str) -> None:
-        self.code = code
-        advice = _advice(action, code, message)
-        super().__init__(f"{action} was refused. {code}: {message.rstrip('. ')}. {advice}")
+    Attributes:
+        call: the call, such as `s3:HeadObject`.
+        code: AWS's error code.
+        message: AWS's words.
+    """
+
+    def __init__(self, call: str, code: str, message: str) -> None:
+        self.call, self.code, self.message = call, code, message
+        words = message.rstrip(". ")
+        super().__init__(f"{call} was refused. {code}: {words}. {advice.on(call, code, message)}")
 
     @property
     def is_by_permissions(self) -> bool:
         """Whether the role may not make the call. A change of IAM's takes effect within minutes, so
         that this may pass (IAM User Guide, Changes that I make are not always immediately visible).
         """
-        return self.code in _PERMISSION_CODES
+        return self.code in advice.PERMISSION_CODES
+
+
+class Gone(Denied):
+    """What was to be changed or removed is not there."""
+
+
+class ImageGone(Refusal):
+    """The AMI that was being made is no longer there."""
+
+    def __init__(self, image_id: str) -> None:
+        super().__init__(
+            f"Image: the AMI {image_id} is no longer there: somebody deregistered it before its "
+            "work had ended. Deploy again to make another one."
+        )
 
 
 class TaskFailed(Refusal):
@@ -223,9 +284,17 @@ class DeadlineExceeded(Refusal):
 
     def __init__(self, timeout: Timeout, progress: str) -> None:
         super().__init__(
-            f"Not complete within {timeout.property} ({timeout.seconds} s): {progress}. "
+            f"{_outlasted(timeout, progress)}. "
             f"{_MORE_TIME[timeout.property]}, or bundle a smaller volume."
         )
+
+
+class RefusedToTheEnd(Refusal):
+    """What AWS refused was still refused when the request's time was up."""
+
+    def __init__(self, timeout: Timeout, refused: str, last_seen: str | None) -> None:
+        last = f" Last seen: {last_seen}." if last_seen else ""
+        super().__init__(f"{_outlasted(timeout, refused)}{last}")
 
 
 class NotEnded(Refusal):
@@ -238,88 +307,13 @@ class NotEnded(Refusal):
         )
 
 
+def _outlasted(timeout: Timeout, progress: str) -> str:
+    return f"Not complete within {timeout.property} ({timeout.seconds} s): {progress}"
+
+
 _MORE_TIME = {
     "ServiceTimeout": (
         "Raise ServiceTimeout (3600 s at most), give a CompletionHandle for work of up to 12 hours"
     ),
     "CompletionTimeout": "Raise CompletionTimeout (43200 s at most)",
 }
-_ADVICE = {
-    "InvalidAMIName.Duplicate": (
-        "Image.Name: names of AMIs are unique in an account and region; give another, or omit it "
-        "to have a unique one made."
-    ),
-    "InvalidInstanceID.NotFound": (
-        "InstanceId: there is no such instance in the stack's account and region; check the ID."
-    ),
-    "InvalidInstanceID.Malformed": "InstanceId: give an ID such as i-1234567890abcdef0.",
-    "IncorrectInstanceState": (
-        "InstanceId: the instance must be running when it is bundled; wait until it is, "
-        "then create the stack again."
-    ),
-    "BundlingInProgress": (
-        "InstanceId: one bundle task at a time is possible on an instance; "
-        "wait for the other one to end, or cancel it, then create the stack again."
-    ),
-}
-_PERMISSION_CODES = {
-    "403",  # the answer to a HEAD request has no body to give another code
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthFailure",
-    "Forbidden",
-    "OptInRequired",
-    "UnauthorizedOperation",
-}
-_OF_IMAGES = {
-    "ec2:CreateImage",
-    "ec2:CreateStoreImageTask",
-    "ec2:CreateTags",
-    "ec2:DeleteSnapshot",
-    "ec2:DeleteTags",
-    "ec2:DeregisterImage",
-    "ec2:DescribeSnapshots",
-    "ec2:DescribeStoreImageTasks",
-    "ec2:ModifyImageAttribute",
-    "ec2:RegisterImage",
-}
-_UNSUPPORTED_CODES = {
-    "InvalidAction",
-    "OperationNotPermitted",
-    "Unsupported",
-    "UnsupportedOperation",
-    "UnsupportedOperationException",
-}
-# EC2 has no code of its own for "wrong kind of instance"; the words tell.
-_UNSUPPORTED_WORDS = (
-    "instance store",
-    "instance-store",
-    "no longer supported",
-    "not supported",
-    "not applicable",
-    "deprecated",
-    "not available",
-)
-
-
-def _advice(action: str, code: str, message: str) -> str:
-    if code in _ADVICE:
-        return _ADVICE[code]
-    if action == "secretsmanager:GetSecretValue":
-        return (
-            "UploadCredentials: check that the secret is there, and that the application's "
-            "parameters UploadSecretArns and UploadSecretsKmsKeyArn name it and its key."
-        )
-    advice = (
-        f"Allow {action} in the role of the function, and in any boundary or SCP above it."
-        if code in _PERMISSION_CODES
-        else "Mend what the message names, then deploy again."
-    )
-    if action in _OF_IMAGES and code in _PERMISSION_CODES:
-        return f"{advice} The application's parameter AllowImages gives it."
-    if action != "ec2:BundleInstance":
-        return advice
-    if code in _UNSUPPORTED_CODES or any(word in message.lower() for word in _UNSUPPORTED_WORDS):
-        return f"{USE_STORE_IMAGE}."
-    # AWS documents the action as no longer supported but not the error it answers now.
-    return f"{advice} AWS no longer supports BundleInstance everywhere. {USE_STORE_IMAGE}."

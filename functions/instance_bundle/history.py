@@ -15,6 +15,11 @@ _OURS = ("bun-", "ami-", "dryrun-")
 
 _DATE = "%Y%m%dT%H%M%SZ"
 
+_REPEATED_AFTER = 15
+"""Seconds after which a doubt that comes again is believed: more than a change takes to be seen."""
+_FORGOTTEN_AFTER = 120
+"""Seconds after which it is another one."""
+
 
 def dated(moment: float) -> str:
     """Epoch seconds as `Record.sent`."""
@@ -24,6 +29,27 @@ def dated(moment: float) -> str:
 def parsed(date: str) -> float:
     """`Record.sent` as epoch seconds."""
     return datetime.strptime(date, _DATE).replace(tzinfo=UTC).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A refusal that is believed only when it is repeated.
+
+    Attributes:
+        reason: its Reason.
+        since: epoch seconds.
+    """
+
+    reason: str
+    since: float
+
+    def is_about(self, reason: str, now: float) -> bool:
+        """Whether a refusal at `now` (epoch seconds) is this one again."""
+        return self.reason == reason and now < self.since + _FORGOTTEN_AFTER
+
+    def is_settled(self, now: float) -> bool:
+        """Whether it came again after long enough."""
+        return now >= self.since + _REPEATED_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +79,9 @@ class Record:
         superseded: a later request ends this one's work, if any.
         ended: the end of its work was asked for while it ran.
         settled: nothing of its work is left to end or to clean up.
+        doubt: what was refused last, and is asked again; None where nothing was.
+        asked: what tells the properties of the request from others.
+        asked_before: likewise of its OldResourceProperties.
     """
 
     request: Request | None
@@ -74,6 +103,9 @@ class Record:
     superseded: bool
     ended: bool
     settled: bool
+    doubt: Doubt | None
+    asked: str
+    asked_before: str
 
     @property
     def succeeded(self) -> bool:
@@ -209,6 +241,21 @@ class History:
         if last is None or (last.answer is not None and last.answer.physical_id in known):
             return None
         return last
+
+    def undoes_last(self, record: Record) -> bool:
+        """Whether an Update asks for what was before the last one, as that of a rollback does."""
+        updates = [
+            other
+            for other in self.requests
+            if other.request_type == "Update"
+            and other.key != record.key
+            and not other.is_later_than(record)
+        ]
+        last = max(updates, key=lambda other: (other.sent, other.first_receipt), default=None)
+        return last is not None and (last.asked, last.asked_before) == (
+            record.asked_before,
+            record.asked,
+        )
 
     def unseen_at(self, record: Record) -> list[Bundle]:
         """Bundles whose answer CloudFormation can't have seen when it sent this Update.

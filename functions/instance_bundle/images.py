@@ -5,13 +5,13 @@ its creation on.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.errors import Denied, NothingDone, PassingFault
+from instance_bundle.errors import Gone, NothingDone, PassingFault, Refused
 from instance_bundle.properties import Image, Location
+from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
@@ -27,7 +27,6 @@ NAME_TAKEN = "InvalidAMIName.Duplicate"
 """EC2's code where another AMI of the account and region has the name."""
 
 _LONGEST_NAME = 128
-_GONE = {"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidSnapshot.NotFound"}
 
 
 def see(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
@@ -35,8 +34,7 @@ def see(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
     names still.
 
     Raises:
-        PassingFault: no answer.
-        Denied: EC2 refuses.
+        PassingFault: no answer, or a refusal.
     """
     with aws.calling("ec2:DescribeImages"):
         return aws.ec2().describe_images(Owners=["self"], Filters=filters, IncludeDisabled=True)[
@@ -68,7 +66,7 @@ def own_of_taken_name(name: str, request_id: str) -> "ImageTypeDef | None":
     """
     try:
         found = see([named(name)])
-    except (Denied, NothingDone) as error:
+    except NothingDone as error:  # of the look: the call before it may have made the AMI
         raise PassingFault(str(error)) from error
     if not found:
         raise PassingFault(f"the AMI that has the name {name} can't be seen yet")
@@ -83,33 +81,64 @@ def made_name(location: Location, request_id: str, distinction: str = "") -> str
     return re.sub(r"[^A-Za-z0-9()\[\] ./'@_-]", "-", text + distinction)[-_LONGEST_NAME:]
 
 
-def amend(image_ids: Collection[str], old: Image, new: Image) -> None:
-    """Set the description of an AMI, and the tags of it and of what it is made of.
+def amend(ids: Sequence[str], old: Image, new: Image) -> None:
+    """Set the description of an AMI, and the tags of it and of what it is made of; what is gone is
+    left out.
 
     Args:
-        image_ids: the AMI's ID, and those of its snapshots.
+        ids: the AMI's ID, and those of its snapshots.
         old: as the stack described it before; tags that it did not name are another's.
         new: as the stack describes it now.
 
     Raises:
         PassingFault: some of it may have been done; repeating it does no harm.
-        Denied: EC2 refuses.
     """
-    resources = list(image_ids)
     if new.description != old.description:
-        with aws.calling("ec2:ModifyImageAttribute"):
-            aws.ec2().modify_image_attribute(
-                ImageId=resources[0], Description={"Value": new.description}
-            )
+        _change(ids[:1], lambda image: _describe(image[0], new.description))
     if new.tags == old.tags:
         return
     if new.tags:
-        with aws.calling("ec2:CreateTags"):
-            aws.ec2().create_tags(Resources=resources, Tags=tags(new.tags))
-    removed: list[TagTypeDef] = [{"Key": key} for key in old.tags if key not in new.tags]
+        _change(ids, lambda some: _tag(some, new.tags))
+    removed = [key for key in old.tags if key not in new.tags]
     if removed:
-        with aws.calling("ec2:DeleteTags"):
-            aws.ec2().delete_tags(Resources=resources, Tags=removed)
+        _change(ids, lambda some: _untag(some, removed))
+
+
+def _describe(image_id: str, description: str) -> None:
+    with aws.calling("ec2:ModifyImageAttribute"):
+        aws.ec2().modify_image_attribute(ImageId=image_id, Description={"Value": description})
+
+
+def _tag(ids: Sequence[str], plain: Mapping[str, str]) -> None:
+    with aws.calling("ec2:CreateTags"):
+        aws.ec2().create_tags(Resources=ids, Tags=tags(plain))
+
+
+def _untag(ids: Sequence[str], keys: Sequence[str]) -> None:
+    with aws.calling("ec2:DeleteTags"):
+        aws.ec2().delete_tags(Resources=ids, Tags=[{"Key": key} for key in keys])
+
+
+def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None:
+    """Change AMIs and snapshots together; where one is gone, each by itself."""
+    try:
+        change(ids)
+    except Gone as gone:
+        for each in ids if len(ids) > 1 else ():
+            _change([each], change)
+        if len(ids) == 1:
+            _demand_gone(ids[0], gone)
+
+
+def _demand_gone(resource_id: str, gone: Gone) -> None:
+    """See that what EC2 does not find is gone, and not only too young to be found everywhere.
+
+    Raises:
+        Refused: EC2 lists it.
+    """
+    if resource_id.startswith("ami-") and see([{"Name": "image-id", "Values": [resource_id]}]):
+        raise Refused(gone) from gone
+    logger.info("It is gone already", resource_id=resource_id, call=gone.call)
 
 
 def deregister(image_id: str) -> None:
@@ -119,18 +148,26 @@ def deregister(image_id: str) -> None:
         PassingFault: it may have been done.
         Denied: EC2 refuses.
     """
-    with ignoring_what_is_gone(), aws.calling("ec2:DeregisterImage"):
-        aws.ec2().deregister_image(ImageId=image_id)
-
-
-@contextmanager
-def ignoring_what_is_gone() -> Iterator[None]:
-    """Let be a refusal that says that an AMI or a snapshot is not there."""
     try:
-        yield
-    except Denied as denied:
-        if denied.code not in _GONE:
-            raise
+        with aws.calling("ec2:DeregisterImage"):
+            aws.ec2().deregister_image(ImageId=image_id)
+    except Gone as gone:
+        _demand_gone(image_id, gone)
+
+
+def delete_snapshot(snapshot_id: str) -> None:
+    """Delete a snapshot; one that is gone is no error. One of an AMI that was just deregistered is
+    in use for a while yet (https://github.com/boto/boto/issues/3019).
+
+    Raises:
+        PassingFault: it may have been done, or the snapshot is in use.
+        Denied: EC2 refuses.
+    """
+    try:
+        with aws.calling("ec2:DeleteSnapshot"):
+            aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+    except Gone as gone:
+        _demand_gone(snapshot_id, gone)
 
 
 def all_tags(image: Image, request_id: str) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from instance_bundle import aws
-from instance_bundle.errors import Denied, NotAllowed, NotSuited
+from instance_bundle.errors import Doubtful, NoInstance, NotAllowed, NotSuited
 from instance_bundle.limits import Tag
 from instance_bundle.properties import MethodName
 
@@ -38,13 +38,13 @@ def look(instance_id: str) -> Instance:
 
     Raises:
         PassingFault: no answer.
-        Denied: EC2 refuses, or there is no such instance.
+        Doubtful: EC2 refuses, or there is no such instance.
     """
     with aws.calling("ec2:DescribeInstances"):
         response = aws.ec2().describe_instances(InstanceIds=[instance_id])
     found = [each for r in response["Reservations"] for each in r.get("Instances", [])]
     if not found:
-        raise Denied("ec2:DescribeInstances", "InvalidInstanceID.NotFound", "It is not there")
+        raise Doubtful(NoInstance(instance_id))
     return Instance(
         id=instance_id,
         is_ebs_backed=found[0].get("RootDeviceType") != "instance-store",
@@ -60,7 +60,7 @@ def demand(instance_id: str, method: MethodName, tag: Tag | None) -> None:
         NotSuited: it does not suit; names the method that does.
         NotAllowed: it does not carry the tag.
         PassingFault: no answer.
-        Denied: EC2 refuses, or there is no such instance.
+        Doubtful: EC2 refuses, or there is no such instance.
     """
     instance = look(instance_id)
     if tag is not None and instance.tags.get(tag.key) != tag.value:

@@ -23,6 +23,7 @@ from instance_bundle.errors import (
     InvalidEvent,
     NothingDone,
     PassingFault,
+    Refused,
     Stale,
     Throttled,
 )
@@ -155,8 +156,8 @@ def _resume_or_answer(request: Request, event: Mapping[str, Any]) -> None:
     """Leave the request to its polls where they can see to it."""
     try:
         record, is_new = ledger().open(request, budget.lease())
-    except Denied as denied:
-        _answer(request, None, conceal(str(denied), request))
+    except (Denied, Refused) as refused:
+        _answer(request, None, conceal(str(refused), request))
         return
     crashed = is_new and not _is_passing(event)
     if record.answer is None and not crashed and time.time() < record.deadline:

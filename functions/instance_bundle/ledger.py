@@ -13,6 +13,7 @@ older one is dropped. A request that a later one has superseded starts nothing a
 Bundles, and the claims of their locations, stay until their Delete. All else expires.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from instance_bundle import aws, budget
 from instance_bundle.errors import Busy, Denied, Stale, Superseded
-from instance_bundle.history import Bundle, History, Record, Tombstone, dated
+from instance_bundle.history import Bundle, Doubt, History, Record, Tombstone, dated
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed
 from instance_bundle.properties import Location, Target
@@ -67,6 +68,8 @@ class Ledger:
             "request": json.dumps(request.as_event()),
             "request_type": request.request_type,
             "physical_id": request.physical_id,
+            "asked": _digest(request.properties),
+            "asked_before": _digest(request.old_properties),
             "sent": dated(signed) if signed else "",
             "first_receipt": _millis(now),
             "deadline": _millis(deadline),
@@ -209,6 +212,16 @@ class Ledger:
             "attribute_exists(#item)",
             {"#task": "task", "#item": "item"},
             {":task": _task_json(task)},
+        )
+
+    def doubt(self, record: Record, doubt: Doubt) -> None:
+        """Write down what was refused, and is asked again."""
+        self._update(
+            _request_key(record.key),
+            "SET #doubt = :doubt",
+            "attribute_exists(#item)",
+            {"#doubt": "doubt", "#item": "item"},
+            {":doubt": json.dumps(asdict(doubt))},
         )
 
     def accept(self, record: Record, accepted: Done) -> Done:
@@ -458,6 +471,15 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _deserialize(value) for name, value in item.items()}
 
 
+def _digest(properties: Any) -> str:
+    text = json.dumps(properties, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _doubt(stored: Mapping[str, Any]) -> Doubt:
+    return Doubt(**stored)
+
+
 def _millis(seconds: float) -> int:
     return int(seconds * 1000)
 
@@ -528,4 +550,7 @@ def _record(item: Mapping[str, Any]) -> Record:
         superseded="superseded" in item,
         ended="ended" in item,
         settled="settled" in item,
+        doubt=_doubt(json.loads(item["doubt"])) if "doubt" in item else None,
+        asked=item.get("asked", ""),
+        asked_before=item.get("asked_before", ""),
     )

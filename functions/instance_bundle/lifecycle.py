@@ -13,16 +13,18 @@ from instance_bundle.earlier_work import EarlierWork, Unsettled
 from instance_bundle.errors import (
     DeadlineExceeded,
     Denied,
+    Doubtful,
     LocationTaken,
     NotEnded,
     NothingDone,
     PassingFault,
     Refusal,
+    Refused,
     Superseded,
     TaskFailed,
     Timeout,
 )
-from instance_bundle.history import Bundle, History, Record, Tombstone
+from instance_bundle.history import Bundle, Doubt, History, Record, Tombstone
 from instance_bundle.ledger import Ledger
 from instance_bundle.limits import Limits
 from instance_bundle.method import Made, Task, Work, utc
@@ -56,7 +58,11 @@ class Lifecycle:
 
     def create(self, record: Record) -> Outcome:
         """Start the bundle, and look again soon."""
-        return self._make(record, *self._earlier.settle(record))
+        try:
+            settled = self._earlier.settle(record)
+        except Doubtful as doubt:
+            return _failed(record, self._believed(record, doubt))
+        return self._make(record, *settled)
 
     def update(self, record: Record) -> Outcome:
         """Answer a bundle that the resource owns where it is the one described; else make one."""
@@ -76,13 +82,17 @@ class Lifecycle:
             if bundle != owned:
                 self._let_go(record, bundle)
         if owned.location is not None and not history.is_late(record):
-            method, made = self._methods.of(owned.physical_id), _made(owned, owned.location)
-            image_id = method.amend(made, request.old_image, properties.image)
-            owned = self._with_image(record, owned, image_id)
+            owned = self._amended(record, history, owned, owned.location)
         return Done(owned.physical_id, owned.attributes)
 
     def delete(self, record: Record) -> Outcome:
         """End the work that still runs, then let go of the bundle."""
+        try:
+            return self._delete(record)
+        except Doubtful as doubt:
+            return _failed(record, self._believed(record, doubt))
+
+    def _delete(self, record: Record) -> Outcome:
         history, unsettled = self._earlier.settle(record)
         if unsettled is not None:
             if self._is_overdue(record):
@@ -124,13 +134,21 @@ class Lifecycle:
         request = _request(record)
         properties = admit(request, self._limits, _until(record, request))
         work = _work(record, request, properties)
-        if properties.dry_run:
+        try:
+            return self._begin(record, work)
+        except Doubtful as doubt:
+            refusal = self._believed(record, doubt)
+            self._ledger.release(work.target.location, record.key)
+            return _failed(record, refusal)
+
+    def _begin(self, record: Record, work: Work) -> Outcome:
+        if work.properties.dry_run:
             return self._rehearse(record, work)
-        location = work.target.location
+        location, method = work.target.location, self._methods.named(work.target.method)
         self._ledger.intend(record, work.target)
         if not self._ledger.claim(location, record.key):
             return _failed(record, LocationTaken(location.s3_uri, "another resource has a bundle"))
-        if self._methods.named(properties.method).is_taken(location):
+        if method.is_taken(location):
             self._ledger.release(location, record.key)
             return _failed(record, LocationTaken(location.s3_uri, "there is a bundle already"))
         return self._start(record, work)
@@ -154,10 +172,9 @@ class Lifecycle:
             self._ledger.release(work.target.location, record.key)
             self._ledger.attempt_was_nothing(record)
             return _failed(record, refusal)
-        except NothingDone as fault:
-            logger.warning("Will try again", fault=str(fault))
+        except NothingDone:
             self._ledger.attempt_was_nothing(record)
-            return self._wait(record, pace.AFTER_FAULT)
+            raise
         self._ledger.started(record, task)
         count("Started")
         logger.info("Started", task_id=task.id, s3_uri=work.target.location.s3_uri)
@@ -182,7 +199,10 @@ class Lifecycle:
         if seen is None:
             if self._is_overdue(record):
                 return self._give_up(record, last)
-            return self._wait(record, pace.AFTER_FAULT)
+            lost = method.lost(last, self._clock())
+            if lost is None:
+                return self._wait(record, pace.AFTER_FAULT)
+            return Failed(last.id, str(self._believed(record, Doubtful(lost))))
         if seen.phase == "failed":
             self._ledger.release(work.target.location, record.key)
             return Failed(seen.id, str(TaskFailed(seen.id, seen.error_code, seen.error_message)))
@@ -228,6 +248,38 @@ class Lifecycle:
         )
         return Done(task.id, attributes)
 
+    def _believed(self, record: Record, refused: Refused) -> Refusal:
+        """The refusal, once it is repeated.
+
+        Raises:
+            Refused: it came for the first time, or too soon after that: it is to be asked again.
+        """
+        now, doubt = self._clock(), record.doubt
+        if doubt is not None and doubt.is_about(str(refused), now):
+            if doubt.is_settled(now):
+                return refused.refusal
+        else:
+            self._ledger.doubt(record, Doubt(str(refused), now))
+        raise refused
+
+    def _amended(
+        self, record: Record, history: History, bundle: Bundle, location: Location
+    ) -> Bundle:
+        """A bundle with the AMI that is described now. That of a rollback must not fail, since
+        CloudFormation can't go on then: what is refused is left as it is."""
+        request, method = _request(record), self._methods.of(bundle.physical_id)
+        image = Properties.parse(request.properties).image
+        try:
+            image_id = method.amend(_made(bundle, location), request.old_image, image)
+        except (Refused, Refusal) as refused:
+            if not history.undoes_last(record):
+                raise
+            if isinstance(refused, Refused) and not self._is_overdue(record):
+                self._believed(record, refused)
+            logger.error("The AMI is left as it is", image_id=bundle.physical_id, why=str(refused))
+            return bundle
+        return self._with_image(record, bundle, image_id)
+
     def _with_image(self, record: Record, bundle: Bundle, image_id: str) -> Bundle:
         """A bundle with another AMI; it stays that of the request that made it."""
         if bundle.attributes["ImageId"] == image_id:
@@ -256,10 +308,12 @@ class Lifecycle:
         """The finished bundle's; empty where it can't be seen, which must not fail the bundle."""
         try:
             return self._methods.of(task.id).finished(location, task) or ""
-        except (PassingFault, Denied) as error:
-            if isinstance(error, PassingFault) and not self._is_overdue(record):
-                raise
-            logger.warning("OnDelete can't remove this bundle", why=str(error))
+        except PassingFault as fault:
+            if not self._is_overdue(record):
+                if not isinstance(fault, Doubtful):
+                    raise
+                self._believed(record, fault)
+            logger.warning("OnDelete can't remove this bundle", why=str(fault))
             return ""
 
     def _give_way(self, record: Record) -> Outcome:

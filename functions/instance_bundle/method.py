@@ -3,8 +3,10 @@
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal, Protocol
 
+from instance_bundle.errors import InstanceBundleError, Refusal
 from instance_bundle.properties import Image, Location, Properties, Target
 
 Phase = Literal["running", "complete", "failed"]
@@ -13,6 +15,11 @@ Phase = Literal["running", "complete", "failed"]
 def utc(moment: float) -> str:
     """A moment, in epoch seconds, as tasks tell it: ISO 8601, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def parsed(moment: str) -> float:
+    """A moment of `utc`, in epoch seconds."""
+    return datetime.fromisoformat(moment).timestamp()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,17 @@ class Task:
 
     def __str__(self) -> str:
         return f"task {self.id} is {self.state}{self.progress and f' at {self.progress}'}"
+
+
+def known(found: Task | InstanceBundleError | None) -> Task | None:
+    """A task that was asked for; None where EC2 does not list it.
+
+    Raises:
+        InstanceBundleError: what `found` is, where it is one.
+    """
+    if isinstance(found, InstanceBundleError):
+        raise found
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +143,9 @@ class Method(Protocol):
     def find(self, target: Target, since: float) -> Task | None:
         """The work on this target, if it was started at or after `since` (epoch seconds)."""
 
-    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
-        """How far the tasks are; those that EC2 no longer lists are left out."""
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
+        """How far the tasks are, or why that is not known; those that EC2 does not list are left
+        out."""
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
         """Do what comes next, where one stage has ended and another follows; the task then.
@@ -153,6 +172,10 @@ class Method(Protocol):
 
     def is_taken(self, location: Location) -> bool:
         """Whether a finished bundle lies where one is to be made."""
+
+    def lost(self, task: Task, now: float) -> Refusal | None:
+        """What it means that EC2 does not list a task which it listed, or should list, at `now`
+        (epoch seconds); None where it means nothing."""
 
     def has_finished(self, location: Location) -> bool:
         """Whether a task that EC2 no longer lists has finished."""

@@ -25,28 +25,11 @@ class Methods:
         """The method that a task is of."""
         return next(m for m in self._by_name.values() if task_id.startswith(m.id_prefix))
 
-    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
-        """How far tasks of all methods are.
-
-        Raises:
-            PassingFault: a method does not know.
-            Denied: likewise, for good.
-        """
-        tasks: dict[str, Task] = {}
-        for task_id, found in self.describe_each(task_ids).items():
-            if isinstance(found, InstanceBundleError):
-                raise found
-            tasks[task_id] = found
-        return tasks
-
-    def describe_each(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         """How far tasks of all methods are, or why that is not known, with no call for a method
-        that none is of: a call that fails is no other method's."""
+        that none is of; those that EC2 does not list are left out."""
         tasks: dict[str, Task | InstanceBundleError] = {}
         for method in self._by_name.values():
             own = [task_id for task_id in task_ids if task_id.startswith(method.id_prefix)]
-            try:
-                tasks |= method.describe(own) if own else {}
-            except InstanceBundleError as error:
-                tasks |= dict.fromkeys(own, error)
+            tasks |= method.describe(own) if own else {}
         return tasks

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from instance_bundle import aws
 from instance_bundle.errors import InstanceBundleError, InvalidEvent, PassingFault
+from instance_bundle.refusals import meaning
 from instance_bundle.request import RequestKey
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ AT_ONCE = 10
 _GENERATIONS = 1_000_000
 """More than the polls of a request that is looked at each second of twelve hours."""
 
-_SEND = "sqs:SendMessage"
+_SEND, _SEND_TOGETHER = "sqs:SendMessage", "sqs:SendMessageBatch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _send_ten(
         for number, (poll, delay) in enumerate(polls)
     ]
     try:
-        with aws.calling(_SEND):
+        with aws.calling(_SEND_TOGETHER):
             response = aws.sqs().send_message_batch(QueueUrl=queue_url, Entries=entries)
     except InstanceBundleError as error:
         return {poll.key: error for poll, _ in polls}
@@ -110,7 +111,7 @@ def _send_ten(
 
 def _why(entry: "BatchResultErrorEntryTypeDef") -> InstanceBundleError:
     status = 400 if entry["SenderFault"] else 500
-    return aws.meaning(_SEND, entry["Code"], entry.get("Message", ""), status)
+    return meaning(_SEND_TOGETHER, entry["Code"], entry.get("Message", ""), status)
 
 
 def receive(queue_url: str, seconds: int) -> list[dict[str, Any]]:
@@ -157,7 +158,7 @@ def remove(queue_url: str, receipt_handles: Sequence[str]) -> None:
             {"Id": str(number), "ReceiptHandle": handle}
             for number, handle in enumerate(receipt_handles[start : start + AT_ONCE])
         ]
-        with aws.calling("sqs:DeleteMessage"):
+        with aws.calling("sqs:DeleteMessageBatch"):
             response = aws.sqs().delete_message_batch(QueueUrl=queue_url, Entries=entries)
         for entry in response.get("Failed", []):
-            raise PassingFault(f"sqs:DeleteMessage: {entry['Code']}")
+            raise PassingFault(f"sqs:DeleteMessageBatch: {entry['Code']}")

@@ -13,11 +13,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from instance_bundle import budget, messages, pace, poll_queue
-from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Stale
+from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Refused, Stale
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
 from instance_bundle.messages import Message
-from instance_bundle.method import Task
+from instance_bundle.method import Task, known
 from instance_bundle.methods import Methods
 from instance_bundle.poll_queue import Poll
 from instance_bundle.protocol import BundleResource, Continuation
@@ -119,13 +119,10 @@ class Batch:
     ) -> Callable[[Record], Task | None]:
         """Describe all tasks of a method at once; where that fails, it fails for those alone."""
         task_ids = {item.task.id for item in taken if isinstance(item, Record) and item.task}
-        seen = self._methods.describe_each(task_ids)
+        seen = self._methods.describe(task_ids)
 
         def look(record: Record) -> Task | None:
-            found = seen.get(record.task.id) if record.task else None
-            if isinstance(found, InstanceBundleError):
-                raise found
-            return found
+            return known(seen.get(record.task.id)) if record.task else None
 
         return look
 
@@ -148,7 +145,7 @@ class Batch:
             case Busy():
                 # Not before that process's time is over: should it do well, another poll goes on.
                 poll_queue.send(self._queue_url, poll, math.ceil(max(1, taken.seconds)))
-            case PassingFault():
+            case PassingFault() if not isinstance(taken, Refused):
                 self._wait_out(taken, poll)
             case _:
                 raise taken

@@ -19,7 +19,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from crhelper import SUCCESS, CfnResource
 
 from instance_bundle import budget, delivery, pace, poll_queue, response
-from instance_bundle.errors import DeadlineExceeded, Denied, InvalidEvent, PassingFault, Refusal
+from instance_bundle.errors import (
+    DeadlineExceeded,
+    Denied,
+    InstanceBundleError,
+    InvalidEvent,
+    PassingFault,
+    Refusal,
+    Refused,
+    RefusedToTheEnd,
+)
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
@@ -152,11 +161,9 @@ class BundleResource(CfnResource):
         """
         try:
             record, is_new = self._ledger().open(self._request, budget.lease())
-        except Denied as denied:
+        except (Denied, Refused) as refused:
             admit()  # such as of a property so large that nothing can store it
-            if denied.is_by_permissions and self._may_wait_for_permissions():
-                raise PassingFault(str(denied)) from denied
-            raise
+            raise self._lasting(refused) from refused
         if record.answer is not None:
             self._record = record
             return self._comes_to(record.answer)
@@ -164,9 +171,11 @@ class BundleResource(CfnResource):
             if is_new:
                 admit()
             self._poll_later(record, record.generation, self._soon(record))
-        except Refusal:
-            self._record = record
-            raise
+        except (Refusal, Refused) as refused:
+            lasting = self._lasting(refused)
+            if isinstance(lasting, Refusal):
+                self._record = record
+            raise lasting from refused
         if not is_new:
             logger.info("Received again; its poll takes it up")
             return None
@@ -229,10 +238,10 @@ class BundleResource(CfnResource):
             return
         try:
             record, answer = self._ledger().answer(self._record.key, answer)
-        except Denied as denied:
+        except (Denied, Refused) as refused:
             # Nothing can be stored: that is the answer.
             logger.exception("The answer could not be stored")
-            answer = self._without_secrets(Failed(answer.physical_id, str(denied)))
+            answer = self._without_secrets(Failed(answer.physical_id, str(refused)))
             self._log_answer(answer)
             delivery.deliver(self._request, self._record, answer, self._settings())
             return
@@ -308,13 +317,15 @@ class BundleResource(CfnResource):
         else:
             logger.error("Answering", status="FAILED", reason=answer.reason)
 
-    def _may_wait_for_permissions(self) -> bool:
-        """Whether Lambda is to send the event again, since permissions that were just changed may
-        not be there yet. A Create is refused at once: CloudFormation can roll it back, but not what
-        fails an Update or Delete."""
+    def _lasting(self, refused: Refusal | Refused) -> InstanceBundleError:
+        """What a refusal means before the first poll is sent: Lambda may send the event again,
+        since permissions that were just changed may not be there yet. A Create is refused at once:
+        CloudFormation can roll it back, but not what fails an Update or Delete."""
         now = self._clock()
         in_time = self._request.given_up(now) - now > budget.EVENT_RETRIES
-        return in_time and self._request.request_type != "Create"
+        if isinstance(refused, Refusal) or (in_time and self._request.request_type != "Create"):
+            return refused
+        return refused.refusal
 
     def _soon(self, record: Record) -> int:
         """Seconds until a poll that is sent now comes: soon, and not after the deadline."""
@@ -326,7 +337,12 @@ class BundleResource(CfnResource):
             logger.warning("Will try again", fault=str(fault))
             return Pending(max(1, min(pace.AFTER_FAULT, round(left))))
         timeout = self._request.timeout(accepted=record.accepted is not None)
-        return Failed(self._id_of_failure(), str(DeadlineExceeded(timeout, str(fault))))
+        if isinstance(fault, Refused):
+            last_seen = str(record.task) if record.task else None
+            ended: Refusal = RefusedToTheEnd(timeout, str(fault), last_seen)
+        else:
+            ended = DeadlineExceeded(timeout, str(fault))
+        return Failed(self._id_of_failure(), str(ended))
 
     def _is_past_listening(self, record: Record) -> bool:
         timeout = self._request.timeout(accepted=record.accepted is not None)

@@ -25,6 +25,36 @@ class Settings:
     event_bus: str
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls AWS, as far as the environment tells.
+
+    Attributes:
+        function: its name.
+        role: the name of its role.
+        installation: the name of the application's stack.
+    """
+
+    function: str
+    role: str
+    installation: str
+
+    def __str__(self) -> str:
+        of = f" {self.function}" if self.function else ""
+        at = f" (application {self.installation})" if self.installation else ""
+        return f"the role{self.role and f' {self.role}'} of the function{of}{at}"
+
+
+@cache
+def identity() -> Identity:
+    """The identity of this process."""
+    return Identity(
+        function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", ""),
+        role=os.environ.get("ROLE", ""),
+        installation=os.environ.get("INSTALLATION", ""),
+    )
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process.

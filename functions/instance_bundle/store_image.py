@@ -6,15 +6,25 @@ bucket once.
 """
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws, bundle_objects, images, instance
-from instance_bundle.errors import Denied, NotDeletable, NothingDone, PassingFault
+from instance_bundle.errors import (
+    Denied,
+    ImageGone,
+    InstanceBundleError,
+    NotDeletable,
+    NothingDone,
+    PassingFault,
+    Refusal,
+    Refused,
+)
+from instance_bundle.in_chunks import in_chunks
 from instance_bundle.limits import Limits
-from instance_bundle.method import Made, Outputs, Phase, Task, Work, utc
+from instance_bundle.method import Made, Outputs, Phase, Task, Work, known, parsed, utc
 from instance_bundle.properties import Image, Location, Target
 from instance_bundle.telemetry import logger
 
@@ -30,6 +40,11 @@ BUCKET_TAG = "cfn-instance-bundle:bucket"
 
 IMAGE_IDS = 20
 """Images that one DescribeStoreImageTasks takes (EC2 API Reference)."""
+
+
+_SHOWN = 300
+"""Seconds after which EC2 surely shows an image to each call: it takes minutes at times
+(https://github.com/hashicorp/packer/issues/3377)."""
 
 
 class StoreImage:
@@ -67,15 +82,12 @@ class StoreImage:
 
     def find(self, target: Target, since: float) -> Task | None:  # noqa: ARG002
         """The request's ID is a tag of the image from its creation on."""
-        found = _tasks(images.see([images.made_for(target.request_id)]))
-        return next(iter(found.values()), None)
+        found = {i["ImageId"]: i for i in images.see([images.made_for(target.request_id)])}
+        return known(next(iter(_tasks(found).values()), None))
 
-    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         """Ask by filter, which does not fail where one of the images is gone."""
-        tasks: dict[str, Task] = {}
-        for chunk in aws.chunks(sorted(task_ids), aws.FILTER_VALUES):
-            tasks |= _tasks(images.see([{"Name": "image-id", "Values": chunk}]))
-        return tasks
+        return _tasks(in_chunks(sorted(task_ids), aws.FILTER_VALUES, _images))
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
         """Store the image once it is available. A refusal may be that of a task that is ours."""
@@ -92,9 +104,9 @@ class StoreImage:
                     Bucket=work.target.location.bucket,
                     S3ObjectTags=[{"Key": key, "Value": value} for key, value in tags.items()],
                 )
-        except Denied:
-            now = self.describe([seen.id]).get(seen.id, seen)
-            if now.state == "available":
+        except (Denied, Refused):
+            now = known(self.describe([seen.id]).get(seen.id, seen))
+            if now is None or now.state == "available":
                 raise
             return now
         logger.info("Storing", task_id=seen.id, bucket=work.target.location.bucket)
@@ -102,7 +114,7 @@ class StoreImage:
 
     def cancel(self, task_id: str) -> None:
         """Deregister an image that is not being stored yet; EC2 ends no store task."""
-        task = self.describe([task_id]).get(task_id)
+        task = known(self.describe([task_id]).get(task_id))
         if task is not None and task.phase == "running" and task.state != "storing":
             images.deregister(task_id)
 
@@ -117,6 +129,11 @@ class StoreImage:
     def is_taken(self, location: Location) -> bool:  # noqa: ARG002
         """Never: each object is named for its image."""
         return False
+
+    def lost(self, task: Task, now: float) -> Refusal | None:
+        """An image that EC2 has shown before is gone; one that it has not may be too young."""
+        shown = task.updated > task.started
+        return ImageGone(task.id) if shown or now > parsed(task.started) + _SHOWN else None
 
     def has_finished(self, location: Location) -> bool:  # noqa: ARG002
         """Never: an image that is not listed is gone, and its store task listed for 31 days."""
@@ -155,6 +172,8 @@ class StoreImage:
     def _prepare(self, work: Work) -> None:
         try:
             instance.demand(work.properties.instance_id, "StoreImage", self._limits.instance_tag)
+        except NothingDone:
+            raise
         except PassingFault as fault:
             raise NothingDone(str(fault)) from fault
 
@@ -188,31 +207,43 @@ def _name(work: Work) -> str:
 def _unmake(image_id: str, request_id: str) -> None:
     images.deregister(image_id)
     for snapshot_id in _snapshots_for(request_id, image_id):
-        with images.ignoring_what_is_gone(), aws.calling("ec2:DeleteSnapshot"):
-            aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+        images.delete_snapshot(snapshot_id)
 
 
-def _tasks(seen: "Iterable[ImageTypeDef]") -> dict[str, Task]:
-    by_id = {image["ImageId"]: image for image in seen}
-    stored = _store_tasks(
-        {
-            image_id: images.tags_of(image).get(BUCKET_TAG, "")
-            for image_id, image in by_id.items()
-            if image["State"] == "available"
-        }
-    )
-    return {image_id: _task(image, stored.get(image_id)) for image_id, image in by_id.items()}
+def _images(image_ids: Sequence[str]) -> "Mapping[str, ImageTypeDef]":
+    found = images.see([{"Name": "image-id", "Values": image_ids}])
+    return {image["ImageId"]: image for image in found}
 
 
-def _store_tasks(buckets: Mapping[str, str]) -> "Mapping[str, StoreImageTaskResultTypeDef]":
+def _tasks(
+    seen: "Mapping[str, ImageTypeDef | InstanceBundleError]",
+) -> Mapping[str, Task | InstanceBundleError]:
+    unknown = {key: error for key, error in seen.items() if isinstance(error, InstanceBundleError)}
+    by_id = {
+        key: image for key, image in seen.items() if not isinstance(image, InstanceBundleError)
+    }
+    available = [key for key, image in by_id.items() if image["State"] == "available"]
+    stored = in_chunks(available, IMAGE_IDS, lambda ids: _store_tasks({i: by_id[i] for i in ids}))
+    return unknown | {key: _of_both(image, stored.get(key)) for key, image in by_id.items()}
+
+
+def _of_both(
+    image: "ImageTypeDef", stored: "StoreImageTaskResultTypeDef | InstanceBundleError | None"
+) -> Task | InstanceBundleError:
+    return stored if isinstance(stored, InstanceBundleError) else _task(image, stored)
+
+
+def _store_tasks(
+    by_id: "Mapping[str, ImageTypeDef]",
+) -> "Mapping[str, StoreImageTaskResultTypeDef]":
     """The latest store task of each image into its bucket: EC2 lists the latest first."""
+    buckets = {key: images.tags_of(image).get(BUCKET_TAG, "") for key, image in by_id.items()}
     tasks: dict[str, StoreImageTaskResultTypeDef] = {}
-    for chunk in aws.chunks(list(buckets), IMAGE_IDS):
-        with aws.calling("ec2:DescribeStoreImageTasks"):
-            response = aws.ec2().describe_store_image_tasks(ImageIds=chunk)
-        for task in response["StoreImageTaskResults"]:
-            if task["Bucket"] == buckets.get(task["AmiId"]):
-                tasks.setdefault(task["AmiId"], task)
+    with aws.calling("ec2:DescribeStoreImageTasks"):
+        response = aws.ec2().describe_store_image_tasks(ImageIds=list(buckets))
+    for task in response["StoreImageTaskResults"]:
+        if task["Bucket"] == buckets.get(task["AmiId"]):
+            tasks.setdefault(task["AmiId"], task)
     return tasks
 
 

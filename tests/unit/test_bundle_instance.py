@@ -15,16 +15,19 @@ from instance_bundle import aws, images, upload_policy
 from instance_bundle.bundle_instance import BundleInstance
 from instance_bundle.errors import (
     Denied,
+    Doubtful,
+    NameTaken,
     NotAllowed,
     NotDeletable,
     NothingDone,
     NotRegistered,
     PassingFault,
+    Refused,
     Throttled,
 )
 from instance_bundle.images import REQUEST_TAG
 from instance_bundle.limits import Limits, Tag
-from instance_bundle.method import Made, Method, Task, Work
+from instance_bundle.method import Made, Method, Task, Work, known
 from instance_bundle.properties import Image, Location, Properties, Target
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
@@ -34,7 +37,6 @@ from tests.sandbox.ec2.clients import image_of, tags_of
 from .test_images import (
     DENIAL,
     FAULT,
-    FAULTS,
     NAME,
     TAGGED,
     THROTTLE,
@@ -42,6 +44,7 @@ from .test_images import (
     cut_after,
     error,
     failing,
+    faults,
     hiding,
     is_hidden_by_default,
     is_seen_by_name_alone,
@@ -105,7 +108,13 @@ def complete(method: Method, instance: str, clock: Clock) -> Task:
 def finish(method: Method, instance: str, clock: Clock, location: Location = HERE) -> Task:
     task = start(method, instance, location)
     clock.now += 10
-    return method.describe([task.id])[task.id]
+    return described(method, task)
+
+
+def described(method: Method, task: Task) -> Task:
+    found = known(method.describe([task.id])[task.id])
+    assert found is not None
+    return found
 
 
 def made(complete: Task) -> Made:
@@ -235,7 +244,7 @@ def test_a_rehearsal_starts_nothing(method: Method, instance: str) -> None:
 
 
 def test_a_rehearsal_that_ec2_refuses_is_refused(method: Method, instance: str) -> None:
-    with pytest.raises(Denied, match=r"InvalidInstanceID\.NotFound"):
+    with pytest.raises(Doubtful, match=r"InvalidInstanceID\.NotFound"):
         method.rehearse(work("i-0123456789abcdef0"))
 
 
@@ -257,7 +266,7 @@ def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -
 def test_an_instance_that_is_not_there_is_told_before_its_tag(clock: Clock, instance: str) -> None:
     method = BundleInstance(Limits(instance_tag=Tag("bundle", "yes")))
 
-    with pytest.raises(Denied, match="there is no such instance"):
+    with pytest.raises(Doubtful, match="there is no such instance"):
         start(method, "i-0123456789abcdef0")
 
 
@@ -279,7 +288,7 @@ def test_credentials_sign_a_policy_that_lasts_beyond_the_deadline(
 
 def test_a_secret_that_can_not_be_read_starts_nothing(instance: str, clock: Clock) -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:none-AbCdEf"
-    with pytest.raises(Denied, match="secretsmanager:GetSecretValue was refused"):
+    with pytest.raises(Doubtful, match="secretsmanager:GetSecretValue was refused"):
         BundleInstance(Limits()).start(work(instance, upload_credentials=arn))
 
     assert bundle_tasks.requests_received() == []
@@ -311,7 +320,7 @@ def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
     clock.now += 1
     method.cancel(task.id)
 
-    ended = method.describe([task.id])[task.id]
+    ended = described(method, task)
     assert (ended.phase, ended.error_code) == ("failed", "Client.Cancelled")
     method.cancel("bun-00000000000000000")
 
@@ -325,7 +334,7 @@ def test_a_bundle_is_stored_once_its_manifest_is_there(
     assert not method.is_taken(HERE)
 
     clock.now += 2
-    complete = method.describe([task.id])[task.id]
+    complete = described(method, task)
     assert (complete.phase, complete.progress) == ("complete", "100%")
     assert method.is_taken(HERE)
 
@@ -343,7 +352,7 @@ def test_a_bucket_that_is_not_there_stores_nothing(method: Method, instance: str
         (error("Unavailable", 503), PassingFault),
         (ConnectTimeoutError(endpoint_url="https://ec2"), PassingFault),
         (ReadTimeoutError(endpoint_url="https://ec2"), PassingFault),
-        (error("UnauthorizedOperation", 403), Denied),
+        (error("UnauthorizedOperation", 403), Doubtful),
     ],
 )
 def test_what_an_error_of_ec2_means(
@@ -354,10 +363,7 @@ def test_what_an_error_of_ec2_means(
 
     monkeypatch.setattr(BaseClient, "_make_api_call", fail)
 
-    with pytest.raises(meaning) as raised:
-        method.describe(["bun-1"])
-
-    assert type(raised.value) is meaning
+    assert type(method.describe(["bun-1"])["bun-1"]) is meaning
 
 
 def test_a_manifest_that_may_not_be_seen_is_a_refusal_that_names_the_action(
@@ -368,7 +374,7 @@ def test_a_manifest_that_may_not_be_seen_is_a_refusal_that_names_the_action(
 
     monkeypatch.setattr(BaseClient, "_make_api_call", forbid)
 
-    with pytest.raises(Denied, match="Allow s3:GetObject in the role"):
+    with pytest.raises(Doubtful, match="Allow s3:GetObject in the role"):
         method.is_taken(HERE)
 
 
@@ -409,7 +415,7 @@ def test_no_image_is_registered_before_the_bundle_is_complete(
 ) -> None:
     task = start(method, instance)
     clock.now += 9
-    running = method.describe([task.id])[task.id]
+    running = described(method, task)
     assert (running.phase, running.progress) == ("running", "90%")
     calls.clear()
 
@@ -535,7 +541,7 @@ def test_a_bundle_whose_manifest_is_gone_is_not_registered(
 
 @pytest.mark.parametrize(
     ("fault", "meaning"),
-    [(THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, NotRegistered)],
+    [(THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Refused)],
 )
 def test_what_an_error_in_registering_means(
     method: Method, instance: str, complete: Task, fault: Exception, meaning: type[Exception]
@@ -657,10 +663,9 @@ def test_a_name_that_is_taken_is_told_before_the_bundle_is_made(
     become(other, state)
     asked = work(instance, Location("images", "next"), image=Image(name="web 1"))
 
-    with hiding(is_hidden_by_default), pytest.raises(Denied) as raised:
+    with hiding(is_hidden_by_default), pytest.raises(NameTaken) as raised:
         attempt(method, asked)
-    assert raised.value.code == images.NAME_TAKEN
-    assert f"AMI name web 1 is already in use by AMI {other}. Image.Name: " in str(raised.value)
+    assert str(raised.value).startswith(f"Image.Name: the AMI {other} has the name web 1, ")
     assert len(bundle_tasks.requests_received()) == 1
 
 
@@ -867,7 +872,10 @@ def test_an_amendment_that_is_refused_says_where_the_bundle_is_kept(
 ) -> None:
     first = advance(method, instance, complete, Image()).image_id
 
-    with failing("RegisterImage", DENIAL), pytest.raises(NotRegistered, match=complete.id):
+    with (
+        failing("RegisterImage", DENIAL),
+        pytest.raises(Refused, match=f"{complete.id} is complete"),
+    ):
         method.amend(made(complete), Image(), replace(TAGGED, name=name))
     assert own_images() == [first]
 
@@ -879,7 +887,7 @@ def test_an_amendment_in_place_that_a_fault_cut_short_is_done_by_repeating_it(
     old = replace(TAGGED, name="web 1")
     new = replace(old, description="another", tags={"team": "blue"})
     first = advance(method, instance, complete, old).image_id
-    for fault, meaning in FAULTS:
+    for fault, meaning in faults(operation):
         with failing(operation, fault), pytest.raises(meaning):
             method.amend(made(complete), old, new)
 
@@ -940,7 +948,7 @@ def test_a_removal_that_a_fault_cut_short_is_done_by_repeating_it(
     for image in (Image(), TAGGED):
         advance(method, instance, complete, image)
     gone = made(complete)
-    for fault, meaning in FAULTS:
+    for fault, meaning in faults(operation):
         with failing(operation, fault), pytest.raises(meaning):
             method.remove(gone)
         assert keys() == BUNDLE
@@ -966,7 +974,7 @@ def test_no_image_is_looked_for_where_there_was_no_bundle(
     task = start(method, instance)
     method.cancel(task.id)
     clock.now += 1
-    ended = method.describe([task.id])[task.id]
+    ended = described(method, task)
     calls.clear()
 
     method.remove_leftovers(target(instance), ended)

@@ -3,6 +3,7 @@
 import pytest
 
 from instance_bundle.errors import DeadlineExceeded, Denied, NotRegistered, Timeout
+from instance_bundle.settings import identity
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,25 @@ def test_a_refusal_of_another_call_tells_the_action_that_was_denied() -> None:
 
     assert "Allow dynamodb:PutItem in the role of the function" in reason
     assert "StoreImage" not in reason
+
+
+def test_a_denial_tells_whose_permission_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {
+        "AWS_LAMBDA_FUNCTION_NAME": "bundles",
+        "ROLE": "bundles-role-1",
+        "INSTALLATION": "our-bundles",
+    }
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    identity.cache_clear()
+
+    reason = str(Denied("s3:HeadObject", "403", "Forbidden"))
+    identity.cache_clear()
+
+    assert reason == (
+        "s3:HeadObject was refused. 403: Forbidden. Allow s3:GetObject in the role bundles-role-1 "
+        "of the function bundles (application our-bundles), and in any boundary or SCP above it."
+    )
 
 
 @pytest.mark.parametrize(

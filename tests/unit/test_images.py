@@ -15,7 +15,14 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
 from instance_bundle import aws, images
-from instance_bundle.errors import Denied, NothingDone, PassingFault, Throttled
+from instance_bundle.errors import (
+    Denied,
+    Doubtful,
+    NothingDone,
+    PassingFault,
+    Refused,
+    Throttled,
+)
 from instance_bundle.images import REQUEST_TAG
 from instance_bundle.properties import Image, Location
 from sandbox.ec2 import api as ec2
@@ -47,8 +54,17 @@ def error(code: str, status: int) -> ClientError:
 THROTTLE = error("RequestLimitExceeded", 503)
 FAULT = error("InternalError", 500)
 DENIAL = error("UnauthorizedOperation", 403)
-FAULTS = ((THROTTLE, Throttled), (FAULT, PassingFault), (DENIAL, Denied))
-"""What a call can meet, and what that means."""
+PASSING = ((THROTTLE, Throttled), (FAULT, PassingFault))
+
+
+WAITED_OUT = {"CreateStoreImageTask", "CreateTags", "DeleteTags", "ModifyImageAttribute"}
+
+
+def faults(operation: str) -> list[tuple[Exception, type[Exception]]]:
+    """What a call of EC2 or S3 can meet, and what that means."""
+    if operation.startswith(("Describe", "Head")):
+        return [*PASSING, (DENIAL, Doubtful)]
+    return [*PASSING, (DENIAL, Refused if operation in WAITED_OUT else Denied)]
 
 
 @contextmanager
@@ -209,13 +225,13 @@ def test_an_image_that_was_disabled_is_seen(instance: str) -> None:
         assert [image["ImageId"] for image in images.see([images.made_for("r1")])] == [image_id]
 
 
-@pytest.mark.parametrize(("fault", "meaning"), FAULTS)
+@pytest.mark.parametrize(("fault", "meant"), faults("DescribeImages"))
 def test_what_an_error_in_seeing_means(
-    instance: str, fault: Exception, meaning: type[Exception]
+    instance: str, fault: Exception, meant: type[Exception]
 ) -> None:
-    with failing("DescribeImages", fault), pytest.raises(meaning) as raised:
+    with failing("DescribeImages", fault), pytest.raises(meant) as raised:
         images.see([images.named("web")])
-    assert type(raised.value) is meaning
+    assert type(raised.value) is meant
 
 
 # A name that is taken
@@ -328,10 +344,10 @@ def test_amending_that_a_fault_cut_short_is_done_by_repeating_it(
     instance: str, operation: str
 ) -> None:
     image_id = create_for("r1", instance, **TAGGED.tags)
-    for fault, meaning in FAULTS:
-        with failing(operation, fault), pytest.raises(meaning) as raised:
+    for fault, meant in faults(operation):
+        with failing(operation, fault), pytest.raises(meant) as raised:
             images.amend([image_id], TAGGED, AMENDED)
-        assert type(raised.value) is meaning
+        assert type(raised.value) is meant
 
     images.amend([image_id], TAGGED, AMENDED)
     assert image_of(image_id)["Description"] == "another"
@@ -355,11 +371,11 @@ def test_an_id_that_is_none_is_no_image_that_is_gone(instance: str) -> None:
         images.deregister("web")
 
 
-@pytest.mark.parametrize(("fault", "meaning"), FAULTS)
+@pytest.mark.parametrize(("fault", "meant"), faults("DeregisterImage"))
 def test_what_an_error_in_deregistering_means(
-    instance: str, fault: Exception, meaning: type[Exception]
+    instance: str, fault: Exception, meant: type[Exception]
 ) -> None:
     image_id = create_for("r1", instance)
-    with failing("DeregisterImage", fault), pytest.raises(meaning):
+    with failing("DeregisterImage", fault), pytest.raises(meant):
         images.deregister(image_id)
     assert own_images() == [image_id]

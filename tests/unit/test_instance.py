@@ -6,7 +6,7 @@ import pytest
 from moto import mock_aws
 
 from instance_bundle import aws, instance
-from instance_bundle.errors import Denied, NotAllowed, NotSuited
+from instance_bundle.errors import Doubtful, NotAllowed, NotSuited
 from instance_bundle.limits import Tag
 from instance_bundle.properties import MethodName
 from sandbox.ec2 import api as ec2
@@ -122,5 +122,5 @@ def test_the_tag_is_told_before_the_kind(launch: Launch) -> None:
 def test_an_instance_that_is_not_there_is_told_before_all_else(
     launch: Launch, tag: Tag | None
 ) -> None:
-    with pytest.raises(Denied, match="there is no such instance"):
+    with pytest.raises(Doubtful, match="there is no such instance"):
         instance.demand("i-0123456789abcdef0", "StoreImage", tag)

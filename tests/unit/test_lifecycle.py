@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,12 +11,16 @@ import pytest
 from instance_bundle import response
 from instance_bundle.errors import (
     Denied,
+    Doubtful,
+    ImageGone,
+    InstanceBundleError,
     InvalidProperties,
     NotAllowed,
     NothingDone,
     NotRegistered,
     PassingFault,
     Refusal,
+    Refused,
     Superseded,
     Throttled,
     UnusableSecret,
@@ -35,6 +40,7 @@ STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 RUNNING = Task(
     "bun-1", "running", "bundling", "20%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:05Z"
 )
+FORBIDDEN = Denied("s3:HeadObject", "403", "Forbidden")
 HANDLE = (
     "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/arn%3Aaws%3Acloudformation"
     "%3Aus-east-1%3A123456789012%3Astack/web/0a1b2c3d/Handle1?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE"
@@ -66,6 +72,7 @@ class Ec2:
 
     Attributes:
         obstacle: what each call meets that starts work, carries it on or changes what was made.
+        hidden: what the look at a location meets.
         starts_all_the_same: the call that starts work met it after it had its effect.
         registered: the AMIs that were made of bundles, by what was asked for.
     """
@@ -81,6 +88,7 @@ class Ec2:
     amended: list[tuple[Made, Image | None, Image | None]] = field(default_factory=list)
     registered: dict[str, str] = field(default_factory=dict)
     obstacle: Exception | None = None
+    hidden: Exception | None = None
     starts_all_the_same: bool = False
 
     id_prefix: str = "bun-"
@@ -106,8 +114,11 @@ class Ec2:
         found = target.location in self.started
         return next(reversed(self.tasks.values()), None) if found else None
 
-    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task]:
+    def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         return {id_: task for id_, task in self.tasks.items() if id_ in task_ids}
+
+    def lost(self, task: Task, now: float) -> Refusal | None:
+        return ImageGone(task.id) if task.id.startswith("ami-") else None
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
         self.advanced.append((last.state, seen.state))
@@ -133,6 +144,8 @@ class Ec2:
         self.cancelled.append(task_id)
 
     def is_taken(self, location: Location) -> bool:
+        if self.hidden is not None:
+            raise self.hidden
         return location in self.stored
 
     def has_finished(self, location: Location) -> bool:
@@ -347,7 +360,8 @@ def test_a_call_that_was_lost_is_made_again_only_once_it_would_show(
 def test_throttling_is_waited_out(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     record = opened(ledger, request())
     ec2.obstacle = Throttled("RequestLimitExceeded")
-    assert life.create(record) == Pending(10)
+    with pytest.raises(Throttled):
+        life.create(record)
     ec2.obstacle = None
 
     assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
@@ -365,6 +379,88 @@ def test_a_task_that_ec2_no_longer_lists_is_complete_where_its_manifest_is(
 
     assert isinstance(outcome, Done)
     assert outcome.attributes["State"] == "complete"
+
+
+def test_a_refused_read_is_believed_when_it_is_repeated(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    """A permission that was just given takes a while to count, and nothing has been started."""
+    record = opened(ledger, request())
+    ec2.hidden = Doubtful(FORBIDDEN)
+    for later in (0, 10):
+        clock.now += later
+        with pytest.raises(Doubtful):
+            life.create(stored_record(ledger, record))
+    clock.now += 5
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == str(FORBIDDEN)
+    assert ec2.started == []
+    assert ledger.claim(Location("images", "web"), request(request_id="another").key)
+
+
+def test_a_read_that_was_refused_once_is_forgotten(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request())
+    ec2.hidden = Doubtful(FORBIDDEN)
+    with pytest.raises(Doubtful):
+        life.create(record)
+    clock.now += 10
+    ec2.hidden = Doubtful(Denied("ec2:DescribeImages", "UnauthorizedOperation", "No."))
+    with pytest.raises(Doubtful):
+        life.poll(stored_record(ledger, record), None)
+    clock.now += 10
+    ec2.hidden = Doubtful(FORBIDDEN)
+    with pytest.raises(Doubtful):
+        life.poll(stored_record(ledger, record), None)
+    clock.now += 121
+    with pytest.raises(Doubtful):
+        life.poll(stored_record(ledger, record), None)
+    clock.now += 15
+    ec2.hidden = None
+
+    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
+    assert len(ec2.started) == 1
+
+
+def test_an_image_that_is_gone_is_told_when_it_was_missed_twice(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
+) -> None:
+    record = opened(ledger, request(Method="StoreImage", Storage={"S3": {"Bucket": "images"}}))
+    life.create(record)
+    with pytest.raises(Doubtful, match="no longer there"):
+        life.poll(stored_record(ledger, record), None)
+    clock.now += 15
+
+    outcome = life.poll(stored_record(ledger, record), None)
+
+    assert isinstance(outcome, Failed)
+    assert outcome.physical_id == "ami-1"
+    assert "the AMI ami-1 is no longer there" in outcome.reason
+
+
+def test_a_finished_bundle_that_may_not_be_looked_at_is_done_when_that_is_repeated(
+    life: Lifecycle,
+    ledger: Ledger,
+    ec2: Ec2,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbid(location: Location, task: Task) -> None:
+        raise Doubtful(FORBIDDEN)
+
+    record = opened(ledger, request())
+    life.create(record)
+    done = replace(RUNNING, phase="complete", state="complete")
+    monkeypatch.setattr(ec2, "finished", forbid)
+    with pytest.raises(Doubtful):
+        life.poll(stored_record(ledger, record), done)
+    clock.now += 15
+
+    assert isinstance(life.poll(stored_record(ledger, record), done), Done)
 
 
 def test_a_task_that_ec2_does_not_list_is_unknown_not_gone(life: Lifecycle, ledger: Ledger) -> None:
@@ -849,7 +945,7 @@ def test_a_task_that_was_started_unseen_is_cancelled_at_the_deadline(
     assert ec2.cancelled == ["bun-1"]
 
 
-@pytest.mark.parametrize("error", [Denied("s3:GetObject", "403", "Forbidden"), PassingFault("S3")])
+@pytest.mark.parametrize("error", [Doubtful(FORBIDDEN), PassingFault("S3")])
 def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
     life: Lifecycle,
     ledger: Ledger,
@@ -1001,6 +1097,32 @@ def test_an_update_in_place_amends_what_was_finished(
     assert described_now == Image(description="new")
 
 
+@pytest.mark.parametrize("is_rollback", [True, False])
+def test_an_amendment_that_is_refused_fails_no_rollback(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, *, is_rollback: bool
+) -> None:
+    """The first update fails; the second asks for what was before it, or for something else."""
+    record = opened(ledger, request())
+    life.create(record)
+    done = life.poll(stored_record(ledger, record), complete(ec2))
+    assert isinstance(done, Done)
+    ledger.answer(record.key, done)
+    first = request("Update", "r2", "bun-1", old=request().properties, Image=WEB)
+    ec2.obstacle = Refused(Denied("ec2:RegisterImage", "UnauthorizedOperation", "No."))
+    failed = opened(ledger, first)
+    with pytest.raises(Refused):
+        life.update(failed)
+    ledger.answer(failed.key, Failed("bun-1", "It was refused to the end."))
+    clock.now += 60
+    image = {} if is_rollback else {"Image": OTHER}
+    second = opened(ledger, request("Update", "r3", "bun-1", old=first.properties, **image))
+
+    for later in (0, 20):
+        clock.now += later
+        with pytest.raises(Refused) if later == 0 or not is_rollback else nullcontext():
+            assert life.update(stored_record(ledger, second)) == done
+
+
 def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
     ways = methods(ec2)
     bundle, image = ways.named("BundleInstance"), ways.named("StoreImage")
@@ -1012,21 +1134,19 @@ def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
 
 
 def test_a_look_that_fails_concerns_the_tasks_of_its_method_alone(ec2: Ec2) -> None:
-    def throttled(task_ids: Collection[str]) -> Mapping[str, Task]:
-        raise fault
+    def throttled(task_ids: Collection[str]) -> Mapping[str, InstanceBundleError]:
+        return dict.fromkeys(task_ids, fault)
 
     fault, images = Throttled("ec2:DescribeImages: RequestLimitExceeded"), Ec2(id_prefix="ami-")
     images.describe = throttled  # type: ignore[method-assign]
     ec2.tasks["bun-1"] = RUNNING
     ways = Methods({"BundleInstance": ec2, "StoreImage": images})
 
-    assert ways.describe_each(["bun-1", "bun-2", "ami-1", "ami-2"]) == {
+    assert ways.describe(["bun-1", "bun-2", "ami-1", "ami-2"]) == {
         "bun-1": RUNNING,
         "ami-1": fault,
         "ami-2": fault,
     }
-    with pytest.raises(Throttled):
-        ways.describe(["bun-1", "ami-1"])
 
 
 # AMIs that are asked for of a bundle
@@ -1603,7 +1723,8 @@ def test_what_could_not_be_started_in_time_is_failed_and_not_started_any_more(
 ) -> None:
     record = opened(ledger, request(ServiceTimeout="60"))
     ec2.obstacle = Throttled("RequestLimitExceeded")
-    assert isinstance(life.create(record), Pending)
+    with pytest.raises(Throttled):
+        life.create(record)
     ec2.obstacle = None
     clock.now = record.deadline
 

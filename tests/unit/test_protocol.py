@@ -18,7 +18,14 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from instance_bundle import app, aws, budget, poll_queue, telemetry
-from instance_bundle.errors import Denied, InstanceBundleError, NothingDone, PassingFault
+from instance_bundle.errors import (
+    Denied,
+    Doubtful,
+    InstanceBundleError,
+    NothingDone,
+    PassingFault,
+    Throttled,
+)
 from instance_bundle.history import Record
 from instance_bundle.method import Task
 from instance_bundle.poll_queue import Poll
@@ -281,7 +288,7 @@ def test_a_batch_shares_one_describe(
     looks: list[set[str]] = []
     describe = ec2.describe
 
-    def look(task_ids: Collection[str]) -> Mapping[str, Task]:
+    def look(task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         looks.append(set(task_ids))
         return describe(task_ids)
 
@@ -297,9 +304,6 @@ def test_a_look_that_is_throttled_is_waited_out(
 ) -> None:
     app.handler(event(answers), context)
 
-    def throttled(task_ids: object) -> None:
-        raise PassingFault("ec2:DescribeBundleTasks: RequestLimitExceeded")
-
     with monkeypatch.context() as patch:
         patch.setattr(ec2, "describe", throttled)
         assert deliver(polls(), context) == []
@@ -310,19 +314,28 @@ def test_a_look_that_is_throttled_is_waited_out(
     assert answers.bodies[0]["Status"] == "SUCCESS"
 
 
-def test_a_look_that_is_denied_is_failed_with_the_action_and_the_bundles_id(
+def test_a_look_that_is_denied_to_the_end_is_failed_with_the_action_and_the_bundles_id(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.handler(event(answers), context)
 
-    def denied(task_ids: object) -> None:
-        raise Denied("ec2:DescribeBundleTasks", "UnauthorizedOperation", "You may not.")
+    def denied(task_ids: Collection[str]) -> Mapping[str, InstanceBundleError]:
+        denied = Denied("ec2:DescribeBundleTasks", "UnauthorizedOperation", "You may not.")
+        return dict.fromkeys(task_ids, Doubtful(denied))
 
     monkeypatch.setattr(ec2, "describe", denied)
-    deliver(polls(), context)
+    for later in (0, 20, 1000):
+        with time_machine.travel(time.time() + later, tick=False):
+            assert deliver(polls(), context) == []
+    assert answers.bodies == []
+    with time_machine.travel(time.time() + 3600, tick=False):
+        deliver(polls(), context)
 
     assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
-    assert "Allow ec2:DescribeBundleTasks in the role" in answers.bodies[0]["Reason"]
+    reason = answers.bodies[0]["Reason"]
+    assert reason.startswith("Not complete within ServiceTimeout (3600 s): ec2:DescribeBundleTasks")
+    assert "Allow ec2:DescribeBundleTasks in the role" in reason
+    assert reason.endswith("Last seen: task bun-1 is bundling at 20%.")
 
 
 def test_a_fault_in_the_create_is_left_to_the_poll(
@@ -516,8 +529,8 @@ def test_crhelper_makes_no_clients_and_is_told_of_no_local_run(
 # Faults, and messages that come again
 
 
-def throttled(*_: object) -> None:
-    raise PassingFault("ec2:DescribeBundleTasks: RequestLimitExceeded")
+def throttled(task_ids: Collection[str]) -> Mapping[str, InstanceBundleError]:
+    return dict.fromkeys(task_ids, Throttled("ec2:DescribeBundleTasks: RequestLimitExceeded"))
 
 
 def test_a_fault_that_lasts_beyond_the_deadline_is_answered_and_polled_no_more(
@@ -574,8 +587,6 @@ def denying(operation: str) -> Any:
     [
         ("SendMessage", "sqs:SendMessage", True),
         ("PutItem", "dynamodb:PutItem", False),
-        ("Query", "dynamodb:Query", True),
-        ("UpdateItem", "dynamodb:UpdateItem", False),
     ],
 )
 def test_what_may_not_be_called_is_failed_at_once_with_its_action(
@@ -598,6 +609,33 @@ def test_what_may_not_be_called_is_failed_at_once_with_its_action(
         app.handler(event(answers), context)
         assert answers.bodies[1] == answers.bodies[0]
         assert ec2.started == []
+
+
+def test_a_ledger_that_can_not_be_read_fails_a_create_when_that_is_repeated(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", denying("Query"))
+        app.handler(event(answers), context)
+        assert answers.bodies == []
+        with time_machine.travel(time.time() + 20, tick=False):
+            assert deliver(polls(), context) == []
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert "Allow dynamodb:Query in the role" in answers.bodies[0]["Reason"]
+    assert ec2.started == []
+
+
+def test_a_ledger_that_can_not_be_written_to_any_more_is_left_to_lambda_to_repeat(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", denying("UpdateItem"))
+        with pytest.raises(Doubtful, match="Allow dynamodb:UpdateItem in the role"):
+            app.handler(event(answers), context)
+
+    assert answers.bodies == []
+    assert ec2.started == []
 
 
 @pytest.mark.parametrize(
@@ -787,7 +825,7 @@ def looks(ec2: Ec2, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     describe = ec2.describe
 
-    def counting(task_ids: Collection[str]) -> Mapping[str, Task]:
+    def counting(task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         counts.append(len(task_ids))
         return describe(task_ids)
 
@@ -856,7 +894,10 @@ def test_no_more_messages_are_gathered_than_an_invocation_is_good_for(
 
 @pytest.mark.parametrize(
     "error",
-    [PassingFault("sqs: ConnectionClosedError"), Denied("sqs", "AccessDenied", "not authorized")],
+    [
+        PassingFault("sqs: ConnectionClosedError"),
+        Denied("sqs:SendMessage", "AccessDenied", "not authorized"),
+    ],
 )
 @pytest.mark.parametrize("failing", ["receive", "remove"])
 def test_a_batch_that_can_not_be_enlarged_or_tidied_up_is_carried_on(
@@ -917,7 +958,11 @@ def test_polls_of_one_delay_are_sent_together_ten_a_call(
 
 @pytest.mark.parametrize(
     ("sender_fault", "code", "is_reported"),
-    [(False, "InternalError", False), (True, "AccessDenied", True)],
+    [
+        (False, "InternalError", False),
+        (True, "AccessDenied", False),
+        (True, "InvalidMessageContents", True),
+    ],
 )
 def test_a_poll_that_alone_is_not_sent_harms_no_other(
     ec2: Ec2,

@@ -83,12 +83,12 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any], bytes]] = {
         lambda ec2: ec2.create_tags(Resources=["ami-1"], Tags=[]),
         XML + b"<CreateTagsResponse><return>true</return></CreateTagsResponse>",
     ),
-    "s3:ListBucket": (
+    "s3:ListObjectsV2": (
         "s3",
         lambda s3: s3.list_objects_v2(Bucket="images"),
         XML + b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>",
     ),
-    "s3:DeleteObject": (
+    "s3:DeleteObjects": (
         "s3",
         lambda s3: s3.delete_objects(Bucket="images", Delete={"Objects": [{"Key": "a"}]}),
         XML + b"<DeleteResult></DeleteResult>",

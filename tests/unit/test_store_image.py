@@ -12,15 +12,17 @@ from moto import mock_aws
 from instance_bundle import aws
 from instance_bundle.errors import (
     Denied,
+    Doubtful,
     NotAllowed,
     NotDeletable,
     NothingDone,
     NotSuited,
     PassingFault,
+    Refused,
 )
 from instance_bundle.images import REQUEST_TAG
 from instance_bundle.limits import Limits, Tag
-from instance_bundle.method import Made, Task, Work
+from instance_bundle.method import Made, Task, Work, known
 from instance_bundle.properties import Image, Location, Properties, Target
 from instance_bundle.store_image import BUCKET_TAG, StoreImage
 from sandbox.ec2 import api as ec2
@@ -30,7 +32,6 @@ from tests.sandbox.ec2.clients import image_of, snapshots_of, state_of, tag, tag
 from .test_images import (
     DENIAL,
     FAULT,
-    FAULTS,
     NAME,
     NOWHERE,
     TAGGED,
@@ -38,6 +39,7 @@ from .test_images import (
     become,
     cut_after,
     failing,
+    faults,
     hiding,
     is_hidden_by_default,
     is_too_young,
@@ -92,7 +94,9 @@ def work(instance: str, image: Image | None = None, **where: str) -> Work:
 
 
 def seen(method: StoreImage, task: Task) -> Task:
-    return method.describe([task.id])[task.id]
+    found = known(method.describe([task.id])[task.id])
+    assert found is not None
+    return found
 
 
 def available(method: StoreImage, asked: Work, clock: Clock) -> Task:
@@ -269,7 +273,7 @@ def test_a_rehearsal_that_ec2_refuses_is_refused(method: StoreImage, instance: s
     method.start(work(instance, Image(name="web"), request="r2"))
     with pytest.raises(Denied, match=r"InvalidAMIName\.Duplicate"):
         method.rehearse(work(instance, Image(name="web")))
-    with pytest.raises(Denied, match=r"InvalidInstanceID\.NotFound"):
+    with pytest.raises(Doubtful, match=r"InvalidInstanceID\.NotFound"):
         method.rehearse(work("i-0123456789abcdef0"))
     with failing("CreateImage", DENIAL), pytest.raises(Denied, match="Allow ec2:CreateImage"):
         method.rehearse(work(instance))
@@ -415,7 +419,7 @@ def test_more_images_than_a_call_takes_are_seen(
     unknown = [f"ami-{number:017}" for number in range(356)]
     described = method.describe([*(task.id for task in tasks), *unknown])
 
-    states = [described[task.id].state for task in tasks]
+    states = [task.state for task in map(known, described.values()) if task is not None]
     assert states == ["storing" if number % 2 == 0 else "available" for number in range(45)]
     assert len(described) == 45
     assert calls.count("DescribeImages") == 3
@@ -600,7 +604,7 @@ def test_an_image_that_is_gone_can_not_be_stored(
     ready = available(method, asked, clock)
     aws.ec2().deregister_image(ImageId=ready.id)
 
-    with pytest.raises(Denied, match=r"InvalidAMIID\.Unavailable"):
+    with pytest.raises(Refused, match=r"InvalidAMIID\.Unavailable"):
         advance(method, asked, ready)
 
 
@@ -903,7 +907,7 @@ def test_a_fault_in_looking_at_the_instance_is_known_to_have_done_nothing(
     assert own_images() == []
 
 
-@pytest.mark.parametrize(("fault", "meaning"), FAULTS)
+@pytest.mark.parametrize(("fault", "meaning"), faults("CreateImage"))
 def test_what_an_error_in_creating_an_image_means(
     method: StoreImage, instance: str, fault: Exception, meaning: type[Exception]
 ) -> None:
@@ -967,7 +971,7 @@ def test_a_fault_in_dealing_with_what_was_made_passes(
 ) -> None:
     made = make(method, work(instance, TAGGED), clock)
     _, act = MADE_STEPS[step]
-    for fault, meaning in FAULTS:
+    for fault, meaning in faults(operation):
         with failing(operation, fault), pytest.raises(meaning):
             act(method, made)
 
@@ -984,8 +988,8 @@ def test_a_fault_in_dealing_with_what_was_made_passes(
     ("operation", "act"),
     [
         ("DescribeImages", lambda method, asked, task: method.find(asked.target, asked.since)),
-        ("DescribeImages", lambda method, asked, task: method.describe([task.id])),
-        ("DescribeStoreImageTasks", lambda method, asked, task: method.describe([task.id])),
+        ("DescribeImages", lambda method, asked, task: seen(method, task)),
+        ("DescribeStoreImageTasks", lambda method, asked, task: seen(method, task)),
         ("CreateStoreImageTask", advance),
         ("DescribeImages", lambda method, asked, task: method.cancel(task.id)),
         ("DeregisterImage", lambda method, asked, task: method.cancel(task.id)),
@@ -1001,7 +1005,7 @@ def test_a_fault_in_making_passes(
 ) -> None:
     asked = work(instance)
     task = available(method, asked, clock)
-    for fault, meaning in FAULTS:
+    for fault, meaning in faults(operation):
         with failing(operation, fault), pytest.raises(meaning):
             act(method, asked, task)
     assert seen(method, task).state == "available"

@@ -282,7 +282,7 @@ def test_both_functions_are_told_the_bus_and_one_whether_it_makes_images() -> No
 
     assert shared["EVENT_BUS"] == {"Ref": "EventBusName"}
     assert own["InstanceBundleFunction"]["ALLOW_IMAGES"] == {"Ref": "AllowImages"}
-    assert own["LastResortFunction"] == {}
+    assert own["LastResortFunction"] == {"ROLE": {"Ref": "LastResortRole"}}
 
 
 @pytest.mark.parametrize(

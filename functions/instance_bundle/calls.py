@@ -1,0 +1,70 @@
+"""The calls of AWS that this application makes: what each is for, and which action allows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Purpose(Enum):
+    """What a call is for, by which a refusal of it is judged."""
+
+    START = "starts work"
+    GO_ON = "goes on with work of which a good part exists already"
+    READ = "reads"
+    REPAIR = "repairs what exists"
+    REMOVE = "removes or ends what exists"
+    SAVE = "saves progress"
+    TELL = "tells others"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call.
+
+    Attributes:
+        purpose: what it is for.
+        action: the IAM action that allows it; empty where it has the call's name (Service
+            Authorization Reference).
+    """
+
+    purpose: Purpose
+    action: str = ""
+
+
+CALLS: Mapping[str, Call] = {
+    "ec2:BundleInstance": Call(Purpose.START),
+    "ec2:CreateImage": Call(Purpose.START),
+    "ec2:CreateStoreImageTask": Call(Purpose.GO_ON),
+    "ec2:RegisterImage": Call(Purpose.GO_ON),
+    "ec2:DescribeBundleTasks": Call(Purpose.READ),
+    "ec2:DescribeImages": Call(Purpose.READ),
+    "ec2:DescribeInstances": Call(Purpose.READ),
+    "ec2:DescribeSnapshots": Call(Purpose.READ),
+    "ec2:DescribeStoreImageTasks": Call(Purpose.READ),
+    "s3:GetObject": Call(Purpose.READ),
+    "s3:HeadObject": Call(Purpose.READ, "s3:GetObject"),
+    "s3:ListObjectsV2": Call(Purpose.READ, "s3:ListBucket"),
+    "secretsmanager:GetSecretValue": Call(Purpose.READ),
+    "ec2:CreateTags": Call(Purpose.REPAIR),
+    "ec2:DeleteTags": Call(Purpose.REPAIR),
+    "ec2:ModifyImageAttribute": Call(Purpose.REPAIR),
+    "ec2:CancelBundleTask": Call(Purpose.REMOVE),
+    "ec2:DeleteSnapshot": Call(Purpose.REMOVE),
+    "ec2:DeregisterImage": Call(Purpose.REMOVE),
+    "s3:DeleteObjects": Call(Purpose.REMOVE, "s3:DeleteObject"),
+    "dynamodb:DeleteItem": Call(Purpose.SAVE),
+    "dynamodb:GetItem": Call(Purpose.SAVE),
+    "dynamodb:PutItem": Call(Purpose.SAVE),
+    "dynamodb:Query": Call(Purpose.SAVE),
+    "dynamodb:UpdateItem": Call(Purpose.SAVE),
+    "sqs:DeleteMessageBatch": Call(Purpose.SAVE, "sqs:DeleteMessage"),
+    "sqs:ReceiveMessage": Call(Purpose.SAVE),
+    "sqs:SendMessage": Call(Purpose.SAVE),
+    "sqs:SendMessageBatch": Call(Purpose.SAVE, "sqs:SendMessage"),
+    "events:PutEvents": Call(Purpose.TELL),
+}
+
+
+def action_of(call: str) -> str:
+    """The IAM action that allows a call."""
+    return CALLS[call].action or call
