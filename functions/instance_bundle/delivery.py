@@ -4,6 +4,7 @@ import json
 
 from instance_bundle import announcement, response
 from instance_bundle.history import Record
+from instance_bundle.ledger import Ledger
 from instance_bundle.outcome import Answer, Done
 from instance_bundle.request import Request
 from instance_bundle.settings import Settings
@@ -38,6 +39,26 @@ def deliver(request: Request, record: Record, answer: Answer, settings: Settings
     if request.handle is not None and (record.accepted or isinstance(answer, Done)):
         response.deliver(request.handle, _signal(request, record, answer), origin)
     announcement.put(settings.event_bus, request, record, answer)
+
+
+def repeat(
+    request: Request, record: Record, answer: Answer, ledger: Ledger, settings: Settings
+) -> None:
+    """Tell all once more, since one of them may not have heard. That something is complete is no
+    news once it is deleted: then CloudFormation alone is told.
+
+    Args:
+        request: the request.
+        record: its record, with the answer stored.
+        answer: what came of it.
+        ledger: knows whether what was answered is still there.
+        settings: where to.
+
+    Raises:
+        PassingFault: it did not get through to one of them.
+    """
+    is_gone = isinstance(answer, Done) and not ledger.has_bundle(request.key, answer.physical_id)
+    (answer_cloudformation if is_gone else deliver)(request, record, answer, settings)
 
 
 def answer_cloudformation(

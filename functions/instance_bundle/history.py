@@ -33,7 +33,7 @@ def parsed(date: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A refusal that is believed only when it is repeated.
+    """What was refused last: some of it is believed only when it is repeated.
 
     Attributes:
         reason: its Reason.
@@ -45,7 +45,11 @@ class Doubt:
 
     def is_about(self, reason: str, now: float) -> bool:
         """Whether a refusal at `now` (epoch seconds) is this one again."""
-        return self.reason == reason and now < self.since + _FORGOTTEN_AFTER
+        return self.reason == reason and self.is_recent(now)
+
+    def is_recent(self, now: float) -> bool:
+        """Whether it is of now (epoch seconds), and not of something long past."""
+        return now < self.since + _FORGOTTEN_AFTER
 
     def is_settled(self, now: float) -> bool:
         """Whether it came again after long enough."""

@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from instance_bundle import budget, delivery, pace, poll_queue, response
 from instance_bundle.errors import (
     Denied,
+    Doubtful,
     InvalidEvent,
     NothingDone,
     PassingFault,
@@ -33,7 +34,7 @@ from instance_bundle.outcome import Failed
 from instance_bundle.poll_queue import Poll
 from instance_bundle.properties import DEFAULT_COMPLETION_TIMEOUT
 from instance_bundle.redaction import conceal
-from instance_bundle.request import Request, unwrapped
+from instance_bundle.request import Request, RequestKey, unwrapped
 from instance_bundle.settings import settings
 from instance_bundle.telemetry import about, count, logger, metrics
 
@@ -42,6 +43,7 @@ CRASHES = 3
 the poll queue hands a message over."""
 
 _PASSING = {fault.__name__ for fault in (PassingFault, NothingDone, Throttled)}
+_REFUSED = {Refused.__name__, Doubtful.__name__}
 _CRASHED = "RetriesExhausted"
 """Lambda's condition where each invocation failed (AWS Lambda Developer Guide, Capturing records of
 Lambda asynchronous invocations). The guide names no other one: an event that was throttled until it
@@ -105,7 +107,11 @@ def _deal_with(body: Any) -> None:
 
 
 def _deal_with_poll(poll: Poll) -> None:
-    record = ledger().take_over(poll.key, poll.generation, budget.lease())
+    try:
+        record = ledger().take_over(poll.key, poll.generation, budget.lease())
+    except Refused as refused:
+        _answer_unstored(poll.key, refused)
+        return
     with about(record.key):
         if record.answer is None and record.begun < CRASHES and time.time() < record.deadline:
             _resume(record)
@@ -113,6 +119,18 @@ def _deal_with_poll(poll: Poll) -> None:
             _answer(record.request, record, "its polls did not run in time")
         else:
             _answer(record.request, record, "its polls kept failing")
+
+
+def _answer_unstored(key: RequestKey, refused: Refused) -> None:
+    """Answer a request that the ledger can tell, but nothing can be written down about.
+
+    Raises:
+        PassingFault: the ledger can't tell either.
+    """
+    record = ledger().read(key)
+    if record is not None and record.request is not None and record.answer is None:
+        with about(key):
+            _answer(record.request, None, conceal(str(refused), record.request))
 
 
 def _answer_event(event: Any) -> None:
@@ -163,7 +181,7 @@ def _resume_or_answer(request: Request, event: Mapping[str, Any]) -> None:
     if record.answer is None and not crashed and time.time() < record.deadline:
         _resume(record)
     else:
-        _answer(record.request, record, _cause(event))
+        _answer(record.request, record, conceal(_cause(event), request))
 
 
 def _resume(record: Record) -> None:
@@ -182,7 +200,9 @@ def _is_passing(event: Mapping[str, Any]) -> bool:
 
 
 def _cause(event: Mapping[str, Any]) -> str:
-    context = _context(event)
+    payload, context = event.get("responsePayload"), _context(event)
+    if isinstance(payload, Mapping) and payload.get("errorType") in _REFUSED:
+        return str(payload.get("errorMessage"))
     condition = context.get("condition", "its invocations failed")
     times = context.get("approximateInvokeCount", "several")
     return f"{condition} after {times} invocations"
@@ -215,7 +235,10 @@ def _answer(request: Request | None, record: Record | None, cause: str) -> None:
         response.deliver(request.response_url, text, settings().limits.response_origin)
     else:
         record, answer = ledger().answer(request.key, failed)
-        delivery.deliver(request, record, answer, settings())
+        if answer == failed:
+            delivery.deliver(request, record, answer, settings())
+        else:
+            delivery.repeat(request, record, answer, ledger(), settings())
         ledger().delivered(request.key)
     count("DeadLettersAnswered")
 

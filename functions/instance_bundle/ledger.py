@@ -369,6 +369,11 @@ class Ledger:
         with aws.calling("dynamodb:PutItem"):
             aws.dynamodb().put_item(TableName=self._table, Item=_wire(item))
 
+    def has_bundle(self, key: RequestKey, physical_id: str) -> bool:
+        """Whether a bundle was kept, and is not deleted."""
+        item = self._get(_bundle_key(key, physical_id))
+        return item is not None and "bundle" in item
+
     def bury(self, key: RequestKey, tombstone: Tombstone) -> None:
         """Leave a tombstone, in the place of the bundle if there is one."""
         item = {

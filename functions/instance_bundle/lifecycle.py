@@ -20,11 +20,12 @@ from instance_bundle.errors import (
     PassingFault,
     Refusal,
     Refused,
+    RefusedToTheEnd,
     Superseded,
     TaskFailed,
     Timeout,
 )
-from instance_bundle.history import Bundle, Doubt, History, Record, Tombstone
+from instance_bundle.history import Bundle, History, Record, Tombstone
 from instance_bundle.ledger import Ledger
 from instance_bundle.limits import Limits
 from instance_bundle.method import Made, Task, Work, utc
@@ -224,13 +225,17 @@ class Lifecycle:
         return replace(pending, accepted=Done(task.id, self._attributes(work, task)))
 
     def _give_up(self, record: Record, task: Task) -> Outcome:
+        end = "its end was asked for"
         try:
             self._methods.of(task.id).cancel(task.id)
         except (PassingFault, Denied) as error:
             # The answer can't wait; the request that follows it ends the task.
             logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
-            return _failed(record, DeadlineExceeded(_timeout(record), f"{task}; it runs on"))
-        return _failed(record, DeadlineExceeded(_timeout(record), f"{task}; its end was asked for"))
+            end = "it runs on"
+        timeout, last_seen = _timeout(record), f"{task}; {end}"
+        if record.doubt is not None and record.doubt.is_recent(self._clock()):
+            return _failed(record, RefusedToTheEnd(timeout, record.doubt.reason, last_seen))
+        return _failed(record, DeadlineExceeded(timeout, last_seen))
 
     def _done(self, record: Record, work: Work, task: Task) -> Outcome:
         properties, location = work.properties, work.target.location
@@ -255,12 +260,9 @@ class Lifecycle:
             Refused: it came for the first time, or too soon after that: it is to be asked again.
         """
         now, doubt = self._clock(), record.doubt
-        if doubt is not None and doubt.is_about(str(refused), now):
-            if doubt.is_settled(now):
-                return refused.refusal
-        else:
-            self._ledger.doubt(record, Doubt(str(refused), now))
-        raise refused
+        if doubt is None or not doubt.is_about(str(refused), now) or not doubt.is_settled(now):
+            raise refused
+        return refused.refusal
 
     def _amended(
         self, record: Record, history: History, bundle: Bundle, location: Location

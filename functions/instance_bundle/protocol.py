@@ -29,7 +29,7 @@ from instance_bundle.errors import (
     Refused,
     RefusedToTheEnd,
 )
-from instance_bundle.history import Record
+from instance_bundle.history import Doubt, Record
 from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
 from instance_bundle.outcome import Answer, Done, Failed, Outcome, Pending
@@ -288,22 +288,17 @@ class BundleResource(CfnResource):
 
     def _deliver(self, record: Record, answer: Answer) -> None:
         self._log_answer(answer)
-        tell = delivery.answer_cloudformation if self._is_gone(record, answer) else delivery.deliver
+        is_first = self._record is not None and self._record.answer is None
         try:
-            tell(self._request, record, answer, self._settings())
+            if is_first:
+                delivery.deliver(self._request, record, answer, self._settings())
+            else:
+                delivery.repeat(self._request, record, answer, self._ledger(), self._settings())
         except PassingFault:
             if not self._is_past_listening(record):
                 raise
             logger.exception("CloudFormation no longer waits for the answer; it is given up")
         self._ledger().delivered(record.key)
-
-    def _is_gone(self, record: Record, answer: Answer) -> bool:
-        """Whether all have heard the answer to a request that has come again, and what was made is
-        deleted: that it is complete is no news then."""
-        if record.request is not None or isinstance(answer, Failed):
-            return False
-        bundles = self._ledger().history(record.key).bundles
-        return all(bundle.physical_id != answer.physical_id for bundle in bundles)
 
     def _put(self, answer: Answer) -> None:
         self._log_answer(answer)
@@ -318,14 +313,11 @@ class BundleResource(CfnResource):
             logger.error("Answering", status="FAILED", reason=answer.reason)
 
     def _lasting(self, refused: Refusal | Refused) -> InstanceBundleError:
-        """What a refusal means before the first poll is sent: Lambda may send the event again,
-        since permissions that were just changed may not be there yet. A Create is refused at once:
-        CloudFormation can roll it back, but not what fails an Update or Delete."""
+        """What a refusal means before the first poll is sent: Lambda sends the event again, while
+        there is time, since permissions that were just changed may not be there yet."""
         now = self._clock()
         in_time = self._request.given_up(now) - now > budget.EVENT_RETRIES
-        if isinstance(refused, Refusal) or (in_time and self._request.request_type != "Create"):
-            return refused
-        return refused.refusal
+        return refused if isinstance(refused, Refusal) or in_time else refused.refusal
 
     def _soon(self, record: Record) -> int:
         """Seconds until a poll that is sent now comes: soon, and not after the deadline."""
@@ -335,6 +327,7 @@ class BundleResource(CfnResource):
         left = record.deadline - self._clock()
         if left > 0:
             logger.warning("Will try again", fault=str(fault))
+            self._note(record, fault)
             return Pending(max(1, min(pace.AFTER_FAULT, round(left))))
         timeout = self._request.timeout(accepted=record.accepted is not None)
         if isinstance(fault, Refused):
@@ -343,6 +336,18 @@ class BundleResource(CfnResource):
         else:
             ended = DeadlineExceeded(timeout, str(fault))
         return Failed(self._id_of_failure(), str(ended))
+
+    def _note(self, record: Record, fault: PassingFault) -> None:
+        """Write a refusal down: some are believed when they are repeated, and the Reason at the
+        deadline names one."""
+        now = self._clock()
+        noted = record.doubt is not None and record.doubt.is_about(str(fault), now)
+        if not isinstance(fault, Refused) or noted:
+            return
+        try:
+            self._ledger().doubt(record, Doubt(str(fault), now))
+        except PassingFault as another:
+            logger.warning("The refusal is not written down", fault=str(another))
 
     def _is_past_listening(self, record: Record) -> bool:
         timeout = self._request.timeout(accepted=record.accepted is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from instance_bundle.calls import CALLS, Purpose
 from tests.chaos.branches import Branch, explore
 from tests.chaos.phases import PHASES, Call, OwnCalls, Phase
 from tests.chaos.sequence import Run
@@ -41,6 +42,17 @@ def first_of_each_name(call: Call) -> bool:
 def first_of_each_name_before_the_answer(call: Call) -> bool:
     """Likewise, of the request that the phase begins with."""
     return call.nth_of_its_name == 1 and call.is_before_answer
+
+
+def each_read(call: Call) -> bool:
+    """Every call that only reads."""
+    known = CALLS.get(call.name)
+    return known is not None and known.purpose is Purpose.READ
+
+
+def first_read_of_each_name(call: Call) -> bool:
+    """The first call of each name that only reads."""
+    return first_of_each_name(call) and each_read(call)
 
 
 def each_before_the_answer(call: Call) -> bool:
@@ -107,11 +119,14 @@ DENIED = Trial(
     is_refusal=True,
 )
 
-_SHORT = (KILLED_BEFORE, KILLS, FAILS, HANGS, TWICE, DENIED)
+_READING = tuple(name for name in PHASES if not name.endswith(("refused", "retain")))
+DENIED_ONCE = Trial("denied once", ("deny",), first_read_of_each_name, _READING, in_faults=_MAIN)
+
+_SHORT = (KILLED_BEFORE, KILLS, FAILS, HANGS, TWICE, DENIED, DENIED_ONCE)
 
 
 def _at_each_call(trial: Trial) -> Trial:
-    selection = each_before_the_answer if trial.is_refusal else each_call
+    selection = {DENIED: each_before_the_answer, DENIED_ONCE: each_read}.get(trial, each_call)
     return replace(trial, name=f"each {trial.name}", selection=selection, in_faults=())
 
 
@@ -128,73 +143,70 @@ def command(trial: Trial, phase: str) -> str:
     return "faults" if phase in trial.in_faults else "nightly"
 
 
-REFUSED: Mapping[str, Mapping[str, str]] = {
+REFUSED: Mapping[str, Collection[str]] = {
     "BundleInstance: create": {
-        "dynamodb:PutItem": "dynamodb:PutItem",
-        "dynamodb:Query": "dynamodb:Query",
-        "dynamodb:UpdateItem": "dynamodb:UpdateItem",
-        "ec2:BundleInstance": "ec2:BundleInstance",
-        "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
-        "ec2:DescribeImages": "ec2:DescribeImages",
-        "ec2:DescribeInstances": "ec2:DescribeInstances",
-        "ec2:RegisterImage": "ec2:RegisterImage",
-        "s3:HeadObject": "s3:GetObject",
-        "secretsmanager:GetSecretValue": "secretsmanager:GetSecretValue",
-        "sqs:SendMessage": "sqs:SendMessage",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "ec2:BundleInstance",
+        "ec2:DescribeBundleTasks",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstances",
+        "ec2:RegisterImage",
+        "s3:HeadObject",
+        "secretsmanager:GetSecretValue",
+        "sqs:SendMessage",
     },
     "BundleInstance: delete": {
-        "dynamodb:DeleteItem": "dynamodb:DeleteItem",
-        "dynamodb:PutItem": "dynamodb:PutItem",
-        "dynamodb:Query": "dynamodb:Query",
-        "dynamodb:UpdateItem": "dynamodb:UpdateItem",
-        "ec2:DeregisterImage": "ec2:DeregisterImage",
-        "ec2:DescribeImages": "ec2:DescribeImages",
-        "s3:DeleteObjects": "s3:DeleteObject",
-        "s3:GetObject": "s3:GetObject",
-        "s3:ListObjectsV2": "s3:ListBucket",
-        "sqs:SendMessage": "sqs:SendMessage",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "ec2:DeregisterImage",
+        "ec2:DescribeImages",
+        "s3:DeleteObjects",
+        "s3:GetObject",
+        "s3:ListObjectsV2",
+        "sqs:SendMessage",
     },
     "BundleInstance: delete while created": {
-        "ec2:CancelBundleTask": "ec2:CancelBundleTask",
-        "ec2:DescribeBundleTasks": "ec2:DescribeBundleTasks",
+        "ec2:CancelBundleTask",
     },
     "BundleInstance: update in place": {
-        "ec2:DescribeImages": "ec2:DescribeImages",
-        "ec2:RegisterImage": "ec2:RegisterImage",
+        "ec2:DescribeImages",
+        "ec2:RegisterImage",
     },
     "BundleInstance: replace": {
-        "ec2:BundleInstance": "ec2:BundleInstance",
+        "ec2:BundleInstance",
     },
     "StoreImage: create": {
-        "ec2:CreateImage": "ec2:CreateImage",
-        "ec2:CreateStoreImageTask": "ec2:CreateStoreImageTask",
-        "ec2:DescribeImages": "ec2:DescribeImages",
-        "ec2:DescribeInstances": "ec2:DescribeInstances",
-        "ec2:DescribeStoreImageTasks": "ec2:DescribeStoreImageTasks",
+        "ec2:CreateImage",
+        "ec2:CreateStoreImageTask",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstances",
+        "ec2:DescribeStoreImageTasks",
     },
     "StoreImage: update in place": {
-        "ec2:CreateTags": "ec2:CreateTags",
-        "ec2:DeleteTags": "ec2:DeleteTags",
-        "ec2:DescribeSnapshots": "ec2:DescribeSnapshots",
-        "ec2:ModifyImageAttribute": "ec2:ModifyImageAttribute",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+        "ec2:DescribeSnapshots",
+        "ec2:ModifyImageAttribute",
     },
     "StoreImage: delete": {
-        "ec2:DeleteSnapshot": "ec2:DeleteSnapshot",
-        "ec2:DeregisterImage": "ec2:DeregisterImage",
-        "ec2:DescribeSnapshots": "ec2:DescribeSnapshots",
-        "s3:DeleteObjects": "s3:DeleteObject",
+        "ec2:DeleteSnapshot",
+        "ec2:DeregisterImage",
+        "ec2:DescribeSnapshots",
+        "s3:DeleteObjects",
     },
     "StoreImage: delete while created": {
-        "ec2:DeleteSnapshot": "ec2:DeleteSnapshot",
-        "ec2:DeregisterImage": "ec2:DeregisterImage",
-        "ec2:DescribeImages": "ec2:DescribeImages",
-        "s3:HeadObject": "s3:GetObject",
+        "ec2:DeleteSnapshot",
+        "ec2:DeregisterImage",
     },
     "StoreImage: replace": {
-        "ec2:CreateImage": "ec2:CreateImage",
+        "ec2:CreateImage",
     },
 }
-"""The IAM action that the Reason names, by the phase and its call that is refused."""
+"""The calls that are refused in a phase, each of which a Reason names."""
 
 
 def carry_out(world: World, name: str, trial: Trial) -> list[Branch]:
@@ -273,10 +285,9 @@ def _unnamed(run: Run, phase: str) -> Iterator[str]:
     refused = {line.removeprefix("deny ") for line in run.world.log if line.startswith("deny ")}
     [stack] = run.stacks
     reasons = [each.taken.get("Reason", "") for each in stack.exchanges if each.taken]
-    for call in refused & REFUSED.get(phase, {}).keys():
-        action = REFUSED[phase][call]
-        if not any(f"{action} was refused. " in reason for reason in reasons):
-            yield f"no Reason says that {action} was refused: {reasons}"
+    for call in refused.intersection(REFUSED.get(phase, ())):
+        if not any(f"{call} was refused. " in reason for reason in reasons):
+            yield f"no Reason says that {call} was refused: {reasons}"
 
 
 def _broken(run: Run) -> Iterator[str]:

@@ -10,7 +10,7 @@ from moto.sqs.models import sqs_backends
 
 from instance_bundle import app, budget, last_resort
 from instance_bundle.errors import Denied, PassingFault
-from instance_bundle.history import dated
+from instance_bundle.history import Bundle, Tombstone, dated
 from instance_bundle.last_resort import CRASHES
 from instance_bundle.ledger import Ledger
 from instance_bundle.method import Task
@@ -512,16 +512,24 @@ def test_a_request_that_was_not_accepted_is_failed_at_cloudformation_alone(
     assert answers.signals == []
 
 
+@pytest.mark.parametrize("is_deleted", [False, True])
 def test_a_result_that_stands_is_signalled_instead_of_a_failure(
-    answers: Answers, context: Context, ledger: Ledger
+    answers: Answers, context: Context, ledger: Ledger, *, is_deleted: bool
 ) -> None:
     body = accepted(answers, ledger, told=True)
     key = Request.parse(event(answers)).key
-    ledger.answer(key, Done("bun-1", {**ACCEPTED.attributes, "ImageId": "ami-1"}))
+    done = Done("bun-1", {**ACCEPTED.attributes, "ImageId": "ami-1"})
+    ledger.keep(key, Bundle("bun-1", key.request_id, "naming", None, "", done.attributes))
+    ledger.answer(key, done)
+    if is_deleted:
+        ledger.bury(key, Tombstone("bun-1", "", unseen=False))
 
     last_resort.handler(letter(body), context)
 
     assert answers.bodies == []
+    if is_deleted:
+        assert answers.signals == []
+        return
     [(_, signal)] = answers.signals
     assert signal["Status"] == "SUCCESS"
     assert json.loads(signal["Data"])["ImageId"] == "ami-1"
