@@ -25,12 +25,20 @@ EVENT_DELIVERY = "event:Delivery"
 MESSAGE_DELIVERY = "message:Delivery"
 """A batch of messages handed to a function by an event source mapping."""
 
+BUS_DELIVERY = "bus:Delivery"
+"""An event handed to a target of a rule by EventBridge."""
+
 KINDS = (
     *("fail", "throttle", "deny", "refuse", "garble", "delay"),
     *("cut", "cut-after", "kill", "kill-after", "twice"),
 )
 
-_DELIVERIES = (EVENT_DELIVERY, MESSAGE_DELIVERY)
+_OF_DELIVERIES: dict[str, tuple[str, ...]] = {
+    EVENT_DELIVERY: ("twice",),
+    MESSAGE_DELIVERY: ("twice",),
+    BUS_DELIVERY: ("twice", "delay", "cut"),
+}
+"""The kinds of faults that strike a delivery."""
 _EVERY_CALL = "*"
 _LONGEST_DELAY = 3600
 _CALL = re.compile(r"[a-z][a-z0-9.-]*:[A-Z][A-Za-z0-9]*")
@@ -151,8 +159,11 @@ def _check_together(given: Mapping[str, Any]) -> None:
     for name in required:
         if name not in given:
             raise NotAFault(f"{name} is missing; it has to be {_MEMBERS[name][1]}.")
-    if (given["call"] in _DELIVERIES) != (given["fault"] == "twice"):
-        raise NotAFault(f"twice is for {' and '.join(_DELIVERIES)}, and they are for twice.")
+    kinds = _OF_DELIVERIES.get(given["call"])
+    if kinds is None and given["fault"] == "twice":
+        raise NotAFault(f"twice is for {' and '.join(_OF_DELIVERIES)}.")
+    if kinds is not None and given["fault"] not in kinds:
+        raise NotAFault(f"{given['call']} takes {', '.join(kinds)}.")
     for name, kind in _OF_ONE_KIND.items():
         if name in given and given["fault"] != kind:
             raise NotAFault(f"{name} is for {kind} only.")

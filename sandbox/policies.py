@@ -40,6 +40,36 @@ def permits(documents: Iterable[str], request: Request) -> bool:
     return "Allow" in effects and "Deny" not in effects
 
 
+def admits(document: str, service: str, request: Request) -> bool:
+    """Whether a resource's policy, which is JSON, lets a service of AWS's do something.
+
+    Args:
+        service: a service principal, such as `events.amazonaws.com`.
+    """
+    effects = {
+        statement["Effect"]
+        for statement in _statements(document)
+        if _is_for(statement, service) and _concerns(statement, request)
+    }
+    return "Allow" in effects and "Deny" not in effects
+
+
+def _is_for(statement: Mapping[str, Any], service: str) -> bool:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+    if "NotPrincipal" in statement:
+        return not _names_service(statement["NotPrincipal"], service)
+    return _names_service(statement.get("Principal", {}), service)
+
+
+def _names_service(principal: Any, service: str) -> bool:
+    """Whether it is everybody, or this service."""
+    if isinstance(principal, str):
+        return principal == "*"
+    return "*" in _listed(principal.get("AWS", [])) or service in _listed(
+        principal.get("Service", [])
+    )
+
+
 @cache
 def _statements(document: str) -> list[dict[str, Any]]:
     return _listed(json.loads(document).get("Statement", []))

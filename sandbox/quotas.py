@@ -31,6 +31,9 @@ TARGETS = 5
 """Of a rule (the same page)."""
 RULE_NAME = 64
 """Characters (https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html)."""
+PATTERN = 2_048
+"""Characters of a rule's event pattern; 4,096 on request
+(https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html)."""
 TARGET_INPUT = 8_192
 """Characters (https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_Target.html)."""
 
@@ -100,6 +103,8 @@ def _within_bus(put_rule: Callable[..., Rule]) -> Callable[..., Rule]:
     ) -> Rule:
         if len(name) > RULE_NAME:
             raise ValidationException(_too_long(name, "name", RULE_NAME))
+        if len(given.get("event_pattern") or "") > PATTERN:
+            raise LimitExceeded
         bus = events.event_buses.get((event_bus_arn or "default").rpartition("/")[2])
         if bus is not None and name not in bus.rules and len(bus.rules) >= RULES:
             raise LimitExceeded

@@ -39,6 +39,7 @@ from sandbox.cloudwatch.alarms import Alarms
 from sandbox.cloudwatch.clock import MINUTE, CloudWatchClock
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
+from sandbox.events import api as events
 from sandbox.events_put import EventsPut
 from sandbox.faulty_app import FaultyApp, Wsgi
 from sandbox.functions import event_sources
@@ -131,6 +132,7 @@ class Server:
         parts.enter_context(ec2.install())
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())
+        parts.enter_context(events.install(self._faults))
         parts.enter_context(quotas.enforced())
         self._permissions = parts.enter_context(permissions.installed(delay=self._iam_delay))
         parts.enter_context(policy_quotas.enforced())

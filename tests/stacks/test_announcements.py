@@ -295,7 +295,16 @@ def queue_that_hears(aws: Aws, bus: str) -> str:
     """The URL of a queue that gets what comes onto a bus, which is new, of complete bundles."""
     events, sqs = aws.clients.client("events"), aws.clients.client("sqs")
     events.create_event_bus(Name=bus)
-    queue: str = sqs.create_queue(QueueName=f"hears-{bus}")["QueueUrl"]
+    sends = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": "*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [sends]})
+    queue: str = sqs.create_queue(QueueName=f"hears-{bus}", Attributes={"Policy": policy})[
+        "QueueUrl"
+    ]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
     pattern = {
         "source": ["cfn-instance-bundle"],

@@ -104,6 +104,10 @@ class Served:
         answer = urllib3.request("POST", f"{self.endpoint}/sandbox/faults", body=set_fault)
         assert answer.status == 201, answer.data
 
+    def clear_faults(self) -> None:
+        answer = urllib3.request("DELETE", f"{self.endpoint}/sandbox/faults")
+        assert answer.status == 204, answer.data
+
 
 def body(resources: Resources, **outputs: Any) -> str:
     """A template."""

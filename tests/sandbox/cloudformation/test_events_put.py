@@ -105,17 +105,3 @@ def test_a_fault_strikes_put_events(served: Served) -> None:
 
     assert len(events(served, source)) == 1
     assert [fault["hits"] for fault in served.listed("faults")] == [["events:PutEvents"]]
-
-
-def test_the_targets_of_rules_get_events_as_before(served: Served) -> None:
-    source, sqs, client = name(), served.clients.client("sqs"), served.clients.client("events")
-    queue = sqs.create_queue(QueueName=source)["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    client.put_rule(Name=source, EventPattern=json.dumps({"source": [source]}))
-    target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}
-    client.put_targets(Rule=source, Targets=[target])
-
-    put(served, entry(source), entry(name()))
-
-    [message] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
-    assert json.loads(message["Body"])["source"] == source

@@ -349,8 +349,12 @@ def test_faults_are_shown_and_cleared(sandbox: Sandbox) -> None:
         ({"call": "*", "fault": "fail", "about": ""}, "about.*not empty"),
         ({"call": "*", "fault": "delay", "seconds": -1}, "seconds is -1.*number of seconds"),
         ({"call": "*", "fault": "delay", "seconds": float("nan")}, "seconds.*number of seconds"),
-        ({"call": "*", "fault": "twice"}, "twice is for event:Delivery and message:Delivery"),
-        ({"call": "event:Delivery", "fault": "fail"}, "twice is for event:Delivery"),
+        (
+            {"call": "*", "fault": "twice"},
+            "twice is for event:Delivery and message:Delivery and bus:Delivery",
+        ),
+        ({"call": "event:Delivery", "fault": "fail"}, "event:Delivery takes twice"),
+        ({"call": "bus:Delivery", "fault": "kill"}, "bus:Delivery takes twice, delay, cut"),
     ],
 )
 def test_a_body_that_is_not_right_is_told_what_is_wrong(

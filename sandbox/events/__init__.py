@@ -1,0 +1,1 @@
+"""EventBridge: rules that deliver to queues and functions."""
