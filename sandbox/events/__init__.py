@@ -1,1 +1,1 @@
-"""EventBridge: rules that deliver to queues and functions."""
+"""EventBridge: events of AWS's services, and rules that deliver to queues and functions."""

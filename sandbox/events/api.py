@@ -1,8 +1,10 @@
-"""EventBridge in moto's server: rules that match and deliver as AWS's do."""
+"""EventBridge in moto's server: rules that match and deliver as AWS's do, and AWS's own events."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
@@ -10,7 +12,7 @@ from unittest.mock import patch
 from moto.events.models import EventPattern, EventPatternParser, Rule
 from moto.events.responses import EventsHandler
 
-from sandbox.events import patterns
+from sandbox.events import ami_events, patterns
 from sandbox.events.deliveries import Deliveries
 from sandbox.faults import Faults
 
@@ -20,12 +22,13 @@ _NOT_AUTHORIZED = {
 }
 
 
-def install(faults: Faults) -> ExitStack:
-    """Put rules that deliver into moto, until the result is closed, which waits for the deliveries
-    at work.
+def install(faults: Faults, clock: Callable[[], float] = time.time) -> ExitStack:
+    """Put rules that deliver, and the events of EC2, into moto, until the result is closed,
+    which waits for the deliveries at work.
 
     Args:
         faults: close them first, where deliveries may be held.
+        clock: epoch seconds, for the time of events.
     """
     installed = ExitStack()
     deliveries = Deliveries(faults, others=Rule.send_to_targets)
@@ -42,6 +45,7 @@ def install(faults: Faults) -> ExitStack:
         (EventsHandler, "put_events", _put_events),
     ):
         installed.enter_context(patch.object(owner, name, replacement))
+    installed.enter_context(ami_events.raised(clock))
     return installed
 
 

@@ -32,7 +32,7 @@ def client(service: str) -> Any:
 @pytest.fixture
 def moved(clock: Clock) -> Iterator[EventBridge]:
     """With EC2's images and bundle tasks on `clock`."""
-    with mock_aws(), ec2.install(clock), events.install(Faults()):
+    with mock_aws(), ec2.install(clock), events.install(Faults(), clock):
         yield EventBridge(client)
 
 
