@@ -27,8 +27,10 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
+from sandbox.ec2 import SERVICE
 from sandbox.ec2.access_keys import secret_of
 from sandbox.ec2.upload_policies import SignedPolicy, Upload, UploadRefused, verify
+from sandbox.events.object_events import requested_by
 
 LISTED_SECONDS = 3600
 """Seconds that a task is listed after its end; AWS says only "for a limited time"."""
@@ -352,7 +354,8 @@ class BundleTasks:
     def _put(self, task: BundleTask, key: str, content: bytes) -> None:
         if key not in task.written:
             self._admit(task.storage, key, content)
-            self._s3.put_object(task.storage.bucket, key, content)
+            with requested_by(SERVICE):
+                self._s3.put_object(task.storage.bucket, key, content)
             task.written.append(key)
 
     def _admit(self, storage: S3Storage, key: str, content: bytes) -> None:
@@ -371,8 +374,9 @@ class BundleTasks:
         return secret_of(self._ec2.account_id, partition, access_key_id)
 
     def _remove_written(self, task: BundleTask) -> None:
-        for key in task.written:
-            self._s3.delete_object(task.storage.bucket, key)
+        with requested_by(SERVICE):
+            for key in task.written:
+                self._s3.delete_object(task.storage.bucket, key)
         task.written.clear()
 
     def _shut_down_or_run(self, task: BundleTask, *, ended: bool, begun: bool) -> None:

@@ -21,7 +21,7 @@ from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.paginator import paginate
 from moto.utilities.utils import get_partition
 
-from sandbox.ec2 import kept
+from sandbox.ec2 import SERVICE, kept
 from sandbox.ec2.image import snapshot_ids
 from sandbox.ec2.image_rules import image_of
 from sandbox.ec2.steering import Steering, number, tags_of
@@ -34,6 +34,7 @@ from sandbox.ec2.store_rules import (
     target_of,
 )
 from sandbox.ec2.store_task import StoredObject, StoreTask, View
+from sandbox.events.object_events import requested_by
 
 LISTED_SECONDS = 31 * 86400
 """Seconds that a task is listed (EC2 API Reference, DescribeStoreImageTasks)."""
@@ -167,7 +168,9 @@ class StoreTasks:
 
     def _write(self, target: StoredObject) -> None:
         content = (target.key.encode() * _BYTES)[:_BYTES]
-        written = self._s3.put_object(target.bucket, target.key, content)
+        # PutObject takes 5 GB at most, and an image may have more.
+        with requested_by(SERVICE, "CompleteMultipartUpload"):
+            written = self._s3.put_object(target.bucket, target.key, content)
         self._s3.put_object_tagging(written, dict(target.tags))
 
     def _check_bucket(self, target: StoredObject) -> None:

@@ -12,7 +12,7 @@ from unittest.mock import patch
 from moto.events.models import EventPattern, EventPatternParser, Rule
 from moto.events.responses import EventsHandler
 
-from sandbox.events import ami_events, patterns
+from sandbox.events import ami_events, bucket_notifications, object_events, patterns
 from sandbox.events.deliveries import Deliveries
 from sandbox.faults import Faults
 
@@ -23,7 +23,7 @@ _NOT_AUTHORIZED = {
 
 
 def install(faults: Faults, clock: Callable[[], float] = time.time) -> ExitStack:
-    """Put rules that deliver, and the events of EC2, into moto, until the result is closed,
+    """Put rules that deliver, and the events of EC2 and S3, into moto, until the result is closed,
     which waits for the deliveries at work.
 
     Args:
@@ -46,6 +46,8 @@ def install(faults: Faults, clock: Callable[[], float] = time.time) -> ExitStack
     ):
         installed.enter_context(patch.object(owner, name, replacement))
     installed.enter_context(ami_events.raised(clock))
+    installed.enter_context(object_events.raised(clock))
+    installed.enter_context(bucket_notifications.served())
     return installed
 
 
