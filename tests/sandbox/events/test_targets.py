@@ -160,14 +160,8 @@ def test_a_function_is_invoked_with_the_event_where_its_policy_lets_the_rule(
     source = name()
     functions = [function(bridge) for _ in range(2)]
     rules = [bridge.rule({"source": [source]}, {"Arn": arn}) for arn in functions]
-    for arn, source_arn in zip(functions, (rules[0], rules[0]), strict=True):
-        bridge.client("lambda").add_permission(
-            FunctionName=arn,
-            StatementId="events",
-            Action="lambda:InvokeFunction",
-            Principal="events.amazonaws.com",
-            SourceArn=source_arn,
-        )
+    for arn in functions:
+        permit(bridge, arn, rules[0])
 
     bridge.put(source, {"state": "complete"})
 
@@ -175,6 +169,29 @@ def test_a_function_is_invoked_with_the_event_where_its_policy_lets_the_rule(
     assert (event["source"], event["detail"]) == (source, {"state": "complete"})
     assert failed(bridge, rules[1])
     assert printed(bridge, functions[1]) == []
+
+
+def test_a_bucket_that_is_created_is_no_event(bridge: EventBridge) -> None:
+    source, arn = name(), function(bridge)
+    pattern = {"source": ["aws.s3", source], "detail": {"eventName": ["CreateBucket"]}}
+    permit(bridge, arn, bridge.rule(pattern, {"Arn": arn}))
+
+    bridge.client("s3").create_bucket(Bucket=source)
+    bridge.put(source, {"eventName": "CreateBucket"})
+
+    wait_for(lambda: source in {event["source"] for event in printed(bridge, arn)})
+    assert len(printed(bridge, arn)) == 1
+
+
+def permit(bridge: EventBridge, function_arn: str, rule_arn: str) -> None:
+    """Let a rule invoke a function."""
+    bridge.client("lambda").add_permission(
+        FunctionName=function_arn,
+        StatementId="events",
+        Action="lambda:InvokeFunction",
+        Principal="events.amazonaws.com",
+        SourceArn=rule_arn,
+    )
 
 
 def function(bridge: EventBridge) -> str:
