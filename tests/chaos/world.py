@@ -126,18 +126,28 @@ class Fault:
             other work that is due is done first.
         nth: the first call that is struck, counted from when the fault was set.
         times: how many in a row.
+        seconds: for how long calls are struck, from the first one on; None where it is only
+            `times` that ends it.
     """
 
     call: str
     kind: str
     nth: int = 1
     times: int = 1
+    seconds: float | None = None
 
 
 @dataclass(slots=True)
 class _Armed:
     fault: Fault
     seen: int = 0
+    struck_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up in which it strikes."""
+        first, seconds = self.struck_at, self.fault.seconds
+        return first is not None and seconds is not None and time.time() >= first + seconds
 
 
 @dataclass(slots=True)
@@ -571,7 +581,7 @@ class World:
 
     def _strike(self, name: str) -> str | None:
         for armed in self._armed:
-            if armed.fault.call not in ("*", name):
+            if armed.fault.call not in ("*", name) or armed.is_over:
                 continue
             armed.seen += 1
             past = armed.seen - armed.fault.nth
@@ -579,6 +589,7 @@ class World:
                 continue
             if past == armed.fault.times - 1:
                 self._armed.remove(armed)
+            armed.struck_at = armed.struck_at or time.time()
             self.counts[armed.fault.kind] += 1
             self.log.append(f"{armed.fault.kind} {name}")
             if (

@@ -1,0 +1,190 @@
+"""What comes of each call of the function that AWS refuses, throttles or does not answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+
+from instance_bundle.calls import CALLS
+from tests.chaos.branches import explore
+from tests.chaos.matrix import ALWAYS
+from tests.chaos.phases import PHASES, OwnCalls, Phase
+from tests.chaos.sequence import Run, Step
+from tests.chaos.stacks import Stack
+from tests.chaos.steps import CREATE, STORES
+from tests.chaos.world import Fault, World
+
+ONCE, FOR_GOOD = "refused once", "refused for good"
+MEETS: Mapping[str, Fault] = {
+    ONCE: Fault("*", "deny"),
+    FOR_GOOD: Fault("*", "deny", times=ALWAYS),
+    "throttled for a minute": Fault("*", "throttle", times=ALWAYS, seconds=60),
+    "unreadable": Fault("*", "garble"),
+    "hangs": Fault("*", "hang"),
+}
+"""What each call meets, the first time that it is made; for good is until a request is answered."""
+
+AS_EVER = "as ever"
+
+_AGAIN: Step = {"do": "duplicate event", "number": 1, "delay": 300}
+_SEVERAL = [CREATE | {"prefix": None} | different for different in ({}, {"instance": 1}, STORES)]
+
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "BundleInstance: create": (
+        *("dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem", "sqs:SendMessage"),
+        *("ec2:BundleInstance", "ec2:DescribeBundleTasks", "ec2:DescribeImages"),
+        *("ec2:DescribeInstances", "ec2:RegisterImage", "events:PutEvents"),
+        *("s3:HeadObject", "secretsmanager:GetSecretValue"),
+    ),
+    "BundleInstance: delete": (
+        *("dynamodb:DeleteItem", "ec2:DeregisterImage"),
+        *("s3:DeleteObjects", "s3:GetObject", "s3:ListObjectsV2"),
+    ),
+    "BundleInstance: delete while created": ("ec2:CancelBundleTask",),
+    "StoreImage: create": (
+        *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:DescribeStoreImageTasks"),
+    ),
+    "StoreImage: update in place": (
+        *("ec2:CreateTags", "ec2:DeleteTags", "ec2:DescribeSnapshots", "ec2:ModifyImageAttribute"),
+    ),
+    "StoreImage: delete": ("ec2:DeleteSnapshot",),
+    "an event that comes again": ("dynamodb:GetItem",),
+    "several at once": (*("sqs:DeleteMessageBatch", "sqs:ReceiveMessage", "sqs:SendMessageBatch"),),
+}
+"""Where each call is struck."""
+
+_OWN: Mapping[str, Phase] = {
+    "an event that comes again": Phase([], [CREATE, _AGAIN], "CREATE_COMPLETE", 1, ["a"]),
+    "several at once": Phase([], _SEVERAL, "CREATE_COMPLETE", 3, []),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a call that met something.
+
+    Attributes:
+        call: such as `ec2:CreateImage`.
+        meets: one of `MEETS`.
+        statuses: of the stacks in the end.
+        reasons: of the answers that were FAILED.
+        seconds: how much later than ever the phase's first request was answered.
+        is_as_ever: all stacks ended as without it.
+        broken: the promises that were.
+    """
+
+    call: str
+    meets: str
+    statuses: tuple[str, ...]
+    reasons: tuple[str, ...]
+    seconds: float
+    is_as_ever: bool
+    broken: tuple[str, ...]
+
+    def __str__(self) -> str:
+        late = f", {self.seconds:+.0f} s" if round(self.seconds) else ""
+        if self.is_as_ever:
+            return f"{AS_EVER}{late}"
+        return f"FAILED{late}" if self.reasons else f"{', '.join(self.statuses)}{late}"
+
+
+def outcomes(world: World) -> Iterator[Outcome]:
+    """The outcome for each call, by each thing that it meets."""
+    for place, calls in PLACES.items():
+        yield from _outcomes_at(world, place, calls)
+
+
+def table(found: Iterator[Outcome] | list[Outcome]) -> Table:
+    """The outcomes, a row for each call."""
+    shown = Table("Call", "Purpose", *MEETS, box=box.SIMPLE, title="What comes of a call that …")
+    by_call: dict[str, dict[str, str]] = {}
+    for each in found:
+        by_call.setdefault(each.call, {})[each.meets] = str(each)
+    for call in sorted(by_call, key=lambda call: (CALLS[call].purpose.value, call)):
+        shown.add_row(call, CALLS[call].purpose.value, *(by_call[call][meets] for meets in MEETS))
+    return shown
+
+
+def _outcomes_at(world: World, place: str, calls: tuple[str, ...]) -> Iterator[Outcome]:
+    phase = _OWN.get(place) or PHASES[place]
+    run = Run(world, most_at_once=3)
+    world.batch_size = 2 if place == "several at once" else 10
+    phase.begin(run)
+    before = sum(len(stack.exchanges) for stack in run.stacks)
+    own, struck = OwnCalls(phase), dict.fromkeys(calls, False)
+    began, answered_at = time.time(), _answered_at(world)
+    ever: dict[str, object] = {}
+
+    def at(name: str) -> Iterator[Fault]:
+        call = own.next(name)
+        if call is not None and name in struck and not struck[name]:
+            struck[name] = True
+            yield from MEETS.values()
+
+    def check() -> list[str]:
+        stacks = run.stacks
+        statuses = [stack.status for stack in stacks]
+        outcome = {
+            "statuses": statuses,
+            "reasons": list(_reasons(stacks, before)),
+            "seconds": (answered_at[before] if len(answered_at) > before else began) - began,
+            "broken": list(_broken(run)),
+        }
+        if not world.log:
+            ever.update(outcome)
+            return []
+        return [json.dumps(outcome)]
+
+    for branch in explore(world, at, lambda: phase.play(run), check):
+        yield _outcome(branch.fault, json.loads(branch.problems[0]), ever)
+    assert all(struck.values()), f"{place} makes no call of {struck}"
+
+
+def _outcome(fault: Fault, found: Mapping[str, list[str]], ever: Mapping[str, object]) -> Outcome:
+    kind_of = {(each.kind, each.times): name for name, each in MEETS.items()}
+    return Outcome(
+        call=fault.call,
+        meets=kind_of[fault.kind, fault.times],
+        statuses=tuple(found["statuses"]),
+        reasons=tuple(found["reasons"]),
+        seconds=float(str(found["seconds"])) - float(str(ever["seconds"])),
+        is_as_ever=found["statuses"] == ever["statuses"] and not found["reasons"],
+        broken=tuple(found["broken"]),
+    )
+
+
+def _answered_at(world: World) -> list[float]:
+    """When each first answer came, from now on; an answer ends what is refused for good."""
+    moments: list[float] = []
+    answered: Callable[[str, bytes], int] = world.answered
+    seen: set[str] = set()
+
+    def receive(url: str, body: bytes) -> int:
+        if url not in seen:
+            seen.add(url)
+            moments.append(time.time())
+            world.disarm()
+        return answered(url, body)
+
+    world.answered = receive
+    return moments
+
+
+def _reasons(stacks: list[Stack], before: int) -> Iterator[str]:
+    for stack in stacks:
+        for exchange in stack.exchanges[before:]:
+            if exchange.taken is not None and exchange.taken["Status"] == "FAILED":
+                yield str(exchange.taken["Reason"])
+
+
+def _broken(run: Run) -> Iterator[str]:
+    run.world.disarm()
+    try:
+        run.finish()
+    except AssertionError as violation:
+        yield str(violation)

@@ -1,0 +1,58 @@
+"""Each call of the function is refused, throttled, unreadable and hangs: what comes of it."""
+
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from instance_bundle.calls import CALLS, Purpose
+from tests.chaos.outcomes import FOR_GOOD, MEETS, ONCE, PLACES, Outcome, outcomes, table
+from tests.chaos.search import quiet
+from tests.chaos.world import running
+
+SERVICE_TIMEOUT = 600
+"""Seconds, of the steps' stacks."""
+
+FAILED_BY = {
+    ONCE: {Purpose.START, Purpose.REMOVE},
+    FOR_GOOD: set(Purpose) - {Purpose.TELL},
+}
+"""Whose refusal is an answer; for good: in the end."""
+
+MERELY_HELPS = {
+    "dynamodb:GetItem",
+    *("sqs:DeleteMessageBatch", "sqs:ReceiveMessage", "sqs:SendMessageBatch"),
+}
+"""Without these a batch is smaller, or its messages come again, or an answer that was given is not
+repeated."""
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[list[Outcome]]:
+    with quiet(), running() as world:
+        yield list(outcomes(world))
+
+
+def test_each_call_is_tried() -> None:
+    assert {call for calls in PLACES.values() for call in calls} == {*CALLS}
+
+
+@pytest.mark.faults
+def test_what_comes_of_each_call_is_by_its_purpose(
+    found: list[Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        Console(width=160).print(table(found))
+
+    assert len(found) == len(CALLS) * len(MEETS)
+    assert [str(each.broken) for each in found if each.broken] == []
+    assert [each for each in found if not is_right(each)] == []
+
+
+def is_right(outcome: Outcome) -> bool:
+    """Whether it ends as the table in `instance_bundle.refusals` promises."""
+    fails = CALLS[outcome.call].purpose in FAILED_BY.get(outcome.meets, set())
+    if not fails or outcome.call in MERELY_HELPS:
+        return outcome.is_as_ever
+    named = any(f"{outcome.call} was refused. " in reason for reason in outcome.reasons)
+    return named and outcome.seconds < SERVICE_TIMEOUT
