@@ -32,6 +32,7 @@ from sandbox import (
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
+from sandbox.cloudformation.reads import READ_DELAY, OfFunctions
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudformation.signals import SIGNAL_PATH
 from sandbox.cloudwatch import embedded_metrics
@@ -82,6 +83,8 @@ class Server:
         iam_delay: seconds until a change of a role's policies counts.
         concurrency: executions of functions that the account may have at once in a Region.
         forms: of CloudFormation's requests to custom resources.
+        describe_delay: seconds by which what functions read of CloudFormation's stacks is out of
+            date.
         cloudwatch_minute: how many seconds a minute of CloudWatch's takes, by which alarms are
             evaluated and messages grow old.
 
@@ -97,6 +100,7 @@ class Server:
         iam_delay: float = permissions.IAM_DELAY,
         concurrency: int = ACCOUNT_LIMIT,
         forms: RequestForms = USUAL_FORMS,
+        describe_delay: float = READ_DELAY,
         cloudwatch_minute: float = MINUTE,
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
@@ -107,6 +111,7 @@ class Server:
         self._parts = ExitStack()
         self._concurrency = concurrency
         self._forms = forms
+        self._describe_delay = describe_delay
         self._alarms = Alarms(CloudWatchClock(cloudwatch_minute))
         self._faults = faults.Faults()
         self._calls = CallsMade()
@@ -154,8 +159,12 @@ class Server:
         parts.callback(self._functions.close)
         parts.callback(event_sources.install(self._functions, self._faults, self._calls).close)
         self._faulty = FaultyApp(self._call, self._faults, self._calls, self._functions.calling)
+        self._services = OfFunctions(self._moto, self._functions.calling)
         self._stacks = cloudformation.install(
-            lambda: self.endpoint, permissions=self._permissions, forms=self._forms
+            lambda: self.endpoint,
+            permissions=self._permissions,
+            forms=self._forms,
+            read_delay=self._describe_delay,
         )
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))
@@ -186,7 +195,7 @@ class Server:
                 return _received(Request(environ), receive)(environ, start_response)
         if region := applications.region_of(environ):
             return self._applications.serve(Request(environ), region)(environ, start_response)
-        return self._moto(environ, start_response)
+        return self._services(environ, start_response)
 
     def _report(self, path: str) -> Response:
         match path.removeprefix("/sandbox/"):

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Condition
 from types import SimpleNamespace
@@ -34,13 +34,23 @@ from moto.utilities.utils import get_partition
 
 from sandbox import request_models
 from sandbox.cloudformation import changes, template_limits, wait_conditions
+from sandbox.cloudformation.change_sets import ChangeSet, ChangeSetNotFound, InvalidChangeSetStatus
 from sandbox.cloudformation.custom_resources import CustomResources
+from sandbox.cloudformation.describe_api import DescribeCalls
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.operations import Operations
+from sandbox.cloudformation.reads import READ_DELAY, Reads
+from sandbox.cloudformation.refusals import (
+    check_change_set,
+    check_continuation,
+    check_deletable,
+    check_rollback,
+    check_updatable,
+)
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudformation.resources import Provider
 from sandbox.cloudformation.signals import Signals
-from sandbox.cloudformation.stacks import Settings, Stack, parameters_shown
+from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.templates import (
     Template,
     capabilities,
@@ -50,10 +60,10 @@ from sandbox.cloudformation.templates import (
     read,
     transforms,
 )
+from sandbox.cloudformation.views import Operation, Settings, View
 from sandbox.permissions import Permissions
 
 _STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
-_UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _NO_UPDATES = "No updates are to be performed."
 
 
@@ -66,50 +76,7 @@ class _Engine:
     custom_resources: CustomResources
     signals: Signals
     operations: Operations
-
-
-@dataclass(frozen=True, slots=True)
-class _ChangeSet:
-    """A change set. changes: as DescribeChangeSet gives them. problem: why it can't be executed."""
-
-    change_set_id: str
-    name: str
-    kind: str
-    description: str | None
-    stack: Stack
-    template: Template
-    settings: Settings
-    changes: list[dict[str, Any]]
-    problem: str | None
-    created: datetime
-    executed: bool = False
-
-    def summary(self) -> dict[str, Any]:
-        """As ListChangeSets gives it."""
-        execution = "EXECUTE_COMPLETE" if self.executed else "AVAILABLE"
-        return {
-            "ChangeSetName": self.name,
-            "ChangeSetId": self.change_set_id,
-            "StackId": self.stack.stack_id,
-            "StackName": self.stack.name,
-            "Description": self.description,
-            "CreationTime": self.created,
-            "Status": "FAILED" if self.problem else "CREATE_COMPLETE",
-            "StatusReason": self.problem,
-            "ExecutionStatus": "UNAVAILABLE" if self.problem else execution,
-        }
-
-    def described(self) -> dict[str, Any]:
-        """As DescribeChangeSet gives it."""
-        return {
-            **self.summary(),
-            "Parameters": parameters_shown(self.template),
-            "NotificationARNs": self.settings.topics,
-            "RollbackConfiguration": {},
-            "Capabilities": self.settings.capabilities,
-            "Tags": [{"Key": key, "Value": value} for key, value in self.settings.tags.items()],
-            "Changes": [{"Type": "Resource", "ResourceChange": change} for change in self.changes],
-        }
+    reads: Reads
 
 
 class Backend(CloudFormationBackend):
@@ -120,7 +87,7 @@ class Backend(CloudFormationBackend):
         self._engine = engine
         self._changed = engine.changed
         self._stacks: dict[str, Stack] = {}
-        self._change_sets: dict[str, _ChangeSet] = {}
+        self._change_sets: dict[str, ChangeSet] = {}
 
     @property
     def _url_module(self) -> Any:
@@ -147,6 +114,19 @@ class Backend(CloudFormationBackend):
         """The stacks, newest first, with those that are deleted."""
         with self._changed:
             return list(self._stacks.values())[::-1]
+
+    def views(self) -> list[View]:
+        """The stacks as the caller is to see them, newest first. Raises Throttled."""
+        moment = self._engine.reads.moment(self.account_id, self.region_name)
+        views = (
+            stack.view() if moment is None else stack.view_at(moment) for stack in self.all_stacks()
+        )
+        return [view for view in views if view]
+
+    def age(self, view: View) -> timedelta:
+        """The time since a stack was deleted; none where it was not."""
+        now = datetime.fromtimestamp(self._engine.clock(), UTC)
+        return now - view.deletion_time if view.deletion_time else timedelta()
 
     def get_stack(self, name_or_stack_id: str) -> Stack:  # type: ignore[override]
         """The stack of that ID, or the one of that name that is not deleted.
@@ -178,6 +158,7 @@ class Backend(CloudFormationBackend):
             changed=self._changed,
             exports=self.exports,
             importer=self._importer,
+            past=self._engine.reads.delay,
         )
         with self._changed:
             if self._find(name):
@@ -235,7 +216,7 @@ class Backend(CloudFormationBackend):
 
     def _begin_creation(self, stack: Stack, wanted: Template) -> None:
         stack.template = wanted
-        operation = stack.begin("CREATE_IN_PROGRESS")
+        operation = stack.begin("CREATE_IN_PROGRESS", "CREATE_STACK")
         operations = self._engine.operations
         operations.start(stack, operation, partial(operations.create, stack, operation, wanted))
 
@@ -243,7 +224,7 @@ class Backend(CloudFormationBackend):
         self, stack: Stack, body: str | None, given: dict[str, str], settings: Settings
     ) -> None:
         """Begin to update the stack. Raises ValidationError and InsufficientCapabilities."""
-        _check_updatable(stack)
+        check_updatable(stack, preserves=settings.preserves)
         wanted = self._read(body, given, settings, stack_id=stack.stack_id, name=stack.name)
         retyped = changes.retyped(stack, wanted)
         if retyped:
@@ -255,26 +236,61 @@ class Backend(CloudFormationBackend):
     def _begin_update(self, stack: Stack, wanted: Template, settings: Settings) -> None:
         stack.settings = settings
         stack.updated_time = stack.now()
-        operation = stack.begin("UPDATE_IN_PROGRESS")
+        operation = stack.begin("UPDATE_IN_PROGRESS", "UPDATE_STACK")
         operations = self._engine.operations
         operations.start(stack, operation, partial(operations.update, stack, operation, wanted))
 
-    def delete_stack(self, name_or_stack_id: str, retain: Iterable[str] = ()) -> None:
+    def delete_stack(
+        self, name_or_stack_id: str, retain: Iterable[str] = (), *, force: bool = False
+    ) -> None:
         """Begin to delete a stack; a stack that is not there, or going, is left alone.
 
+        force: whether what could not be deleted is left.
         Raises ValidationError where the stack is protected, being updated, or used by another.
         """
         stack = self._find(name_or_stack_id)
         if stack is None or stack.status in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
             return
-        _check_deletable(stack, list(retain))
+        retain = set(retain)
+        check_deletable(stack, retain, force=force)
         for export in stack.own_exports():
             stack.check_unused(export, "deleted")
-        operation = stack.begin("DELETE_IN_PROGRESS")
+        if force:
+            retain |= {
+                name
+                for name, resource in stack.resources.items()
+                if resource.status == "DELETE_FAILED"
+            }
+        operation = stack.begin("DELETE_IN_PROGRESS", "DELETE_STACK")
+        delete = partial(self._engine.operations.delete, stack, operation, retain, force=force)
+        self._engine.operations.start(stack, operation, delete)
+
+    def roll_back(self, stack: Stack) -> None:
+        """Begin to roll a stack back whose failure was left: delete it, if it was never complete.
+
+        Raises ValidationError.
+        """
+        check_rollback(stack)
         operations = self._engine.operations
-        operations.start(
-            stack, operation, partial(operations.delete, stack, operation, list(retain))
-        )
+        if stack.stable is None:
+            operation = stack.begin("DELETE_IN_PROGRESS", "ROLLBACK")
+            run = partial(operations.undo_creation, stack, operation)
+        else:
+            operation = stack.begin("UPDATE_ROLLBACK_IN_PROGRESS", "ROLLBACK")
+            run = partial(operations.roll_back_update, stack, operation)
+        operations.start(stack, operation, run)
+
+    def continue_rollback(self, stack: Stack, skipped: Iterable[str]) -> None:
+        """Begin to roll a stack back whose rollback failed, but leave the `skipped` resources.
+
+        Raises ValidationError.
+        """
+        skipped = frozenset(skipped)
+        check_continuation(stack, skipped)
+        operation = stack.begin("UPDATE_ROLLBACK_IN_PROGRESS", "CONTINUE_ROLLBACK")
+        operations = self._engine.operations
+        run = partial(operations.roll_back_update, stack, operation, skipped=skipped)
+        operations.start(stack, operation, run)
 
     def make_change_set(
         self,
@@ -285,14 +301,14 @@ class Backend(CloudFormationBackend):
         body: str | None,
         given: dict[str, str],
         settings: Settings,
-    ) -> _ChangeSet:
+    ) -> ChangeSet:
         """A new change set, on a new stack or an existing one. Raises ValidationError,
         InsufficientCapabilities and AlreadyExistsException."""
         validate_create_change_set(change_set_name)
         stack = self._find(stack_name)
         if kind == "UPDATE":
             stack = self.get_stack(stack_name)
-            _check_updatable(stack)
+            check_change_set(stack)
         elif stack and stack.status != "REVIEW_IN_PROGRESS":
             raise invalid(
                 f"Stack [{stack_name}] already exists and cannot be created again with the "
@@ -310,8 +326,10 @@ class Backend(CloudFormationBackend):
         )
         if stack is None:
             stack = self._new_stack(new_id, stack_name, settings)
-            stack.begin("REVIEW_IN_PROGRESS")
-        change_set = _ChangeSet(
+            stack.begin("REVIEW_IN_PROGRESS", "CREATE_CHANGESET")
+        else:
+            stack.operations.append(Operation("CREATE_CHANGESET"))
+        change_set = ChangeSet(
             change_set_id=generate_changeset_id(change_set_name, self.region_name, self.account_id),
             name=change_set_name,
             kind=kind,
@@ -331,12 +349,12 @@ class Backend(CloudFormationBackend):
         if stack and any(existing.name == name for existing in self.change_sets_of(stack)):
             raise AlreadyExistsException(f"ChangeSet {name} already exists")
 
-    def change_sets_of(self, stack: Stack) -> list[_ChangeSet]:
+    def change_sets_of(self, stack: Stack) -> list[ChangeSet]:
         """The stack's change sets, oldest first."""
         with self._changed:
             return [item for item in self._change_sets.values() if item.stack is stack]
 
-    def find_change_set(self, name_or_id: str, stack_name: str | None) -> _ChangeSet:
+    def find_change_set(self, name_or_id: str, stack_name: str | None) -> ChangeSet:
         """The change set of that ID, or the stack's one of that name. Raises ChangeSetNotFound."""
         with self._changed:
             if name_or_id in self._change_sets:
@@ -347,70 +365,39 @@ class Backend(CloudFormationBackend):
                 return change_set
         raise ChangeSetNotFound(f"ChangeSet [{name_or_id}] does not exist")
 
-    def forget_change_set(self, change_set: _ChangeSet) -> None:
+    def forget_change_set(self, change_set: ChangeSet) -> None:
         """Delete the change set."""
         with self._changed:
             self._change_sets.pop(change_set.change_set_id, None)
 
-    def carry_out(self, change_set: _ChangeSet) -> None:
-        """Begin what the change set says. Raises InvalidChangeSetStatus and ValidationError."""
+    def carry_out(self, change_set: ChangeSet, *, on_failure: str | None) -> None:
+        """Begin what the change set says. Raises InvalidChangeSetStatus and ValidationError.
+
+        on_failure: what to do where it fails, if not what the change set says.
+        """
         if change_set.executed or change_set.problem:
             raise InvalidChangeSetStatus(
                 f"ChangeSet [{change_set.change_set_id}] cannot be executed in its current status "
                 f"of [{change_set.summary()['ExecutionStatus']}]"
             )
         stack = change_set.stack
+        settings = replace(
+            change_set.settings, on_failure=on_failure or change_set.settings.on_failure
+        )
         if change_set.kind == "UPDATE":
-            _check_updatable(stack)
+            check_updatable(stack, preserves=settings.preserves)
         with self._changed:
             executed = replace(change_set, executed=True)
             self._change_sets[change_set.change_set_id] = executed
         stack.change_set_id = change_set.change_set_id
         if change_set.kind == "UPDATE":
-            self._begin_update(stack, change_set.template, change_set.settings)
+            self._begin_update(stack, change_set.template, settings)
         else:
-            stack.settings = change_set.settings
+            stack.settings = settings
             self._begin_creation(stack, change_set.template)
 
 
-class ChangeSetNotFound(ValidationError):
-    """There is no such change set."""
-
-    code = "ChangeSetNotFound"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message=message)
-
-
-class InvalidChangeSetStatus(ValidationError):
-    """The change set can't be executed."""
-
-    code = "InvalidChangeSetStatus"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message=message)
-
-
-def _check_updatable(stack: Stack) -> None:
-    if stack.status not in _UPDATABLE:
-        raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
-
-
-def _check_deletable(stack: Stack, retain: list[str]) -> None:
-    if stack.settings.protected:
-        raise invalid(
-            f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
-        )
-    if stack.status.startswith("UPDATE_") and stack.status.endswith("_IN_PROGRESS"):
-        raise invalid(f"Stack [{stack.name}] cannot be deleted while in status {stack.status}")
-    if retain and stack.status != "DELETE_FAILED":
-        raise invalid(
-            f"Invalid operation on stack [{stack.stack_id}]. When you delete a stack, specify "
-            "which resources to retain only when the stack is in the DELETE_FAILED state."
-        )
-
-
-class Response(CloudFormationResponse):
+class Response(DescribeCalls):
     """CloudFormation's API calls that concern stacks and change sets."""
 
     RESPONSE_KEY_PATH_TO_TRANSFORMER = {  # noqa: RUF012 (moto's attribute)
@@ -463,7 +450,7 @@ class Response(CloudFormationResponse):
             role_arn=self._get_param("RoleARN", before.role_arn),
             timeout_in_minutes=self._get_param("TimeoutInMinutes", before.timeout_in_minutes),
             protected=before.protected if protected is None else protected,
-            on_failure=self._on_failure() or before.on_failure,
+            on_failure=self._on_failure() or "ROLLBACK",
         )
 
     def _on_failure(self) -> str | None:
@@ -484,72 +471,29 @@ class Response(CloudFormationResponse):
             self._settings(),
             self._get_param("StackPolicyBody"),
         )
-        return ActionResult({"StackId": stack.stack_id})
+        return _begun(stack)
 
     def update_stack(self) -> ActionResult:
         stack = self._stack()
         self._backend.change_stack(
             stack, self._body(stack), self._given(stack), self._settings(stack)
         )
-        return ActionResult({"StackId": stack.stack_id})
+        return _begun(stack)
 
     def delete_stack(self) -> ActionResult:
         retain = self._get_param("RetainResources", [])
-        self._backend.delete_stack(self._get_param("StackName"), retain)
+        force = self._get_param("DeletionMode") == "FORCE_DELETE_STACK"
+        self._backend.delete_stack(self._get_param("StackName"), retain, force=force)
         return EmptyResult()
 
-    def describe_stacks(self) -> ActionResult:
-        name = self._get_param("StackName")
-        stacks = [self._backend.get_stack(name)] if name else self._backend.live_stacks()
-        return ActionResult({"Stacks": [stack.described() for stack in stacks]})
+    def rollback_stack(self) -> ActionResult:
+        stack = self._stack()
+        self._backend.roll_back(stack)
+        return _begun(stack)
 
-    def list_stacks(self) -> ActionResult:
-        wanted = self._get_param("StackStatusFilter", [])
-        summaries = [stack.summary() for stack in self._backend.all_stacks()]
-        return ActionResult(
-            {
-                "StackSummaries": [
-                    summary
-                    for summary in summaries
-                    if not wanted or summary["StackStatus"] in wanted
-                ]
-            }
-        )
-
-    def describe_stack_events(self) -> ActionResult:
-        return ActionResult({"StackEvents": self._stack().newest_events()})
-
-    def describe_stack_resource(self) -> ActionResult:
-        stack, name = self._stack(), self._get_param("LogicalResourceId")
-        for resource in stack.described_resources():
-            if resource["LogicalResourceId"] == name:
-                return ActionResult({"StackResourceDetail": resource})
-        raise invalid(f"Resource {name} does not exist for stack {stack.name}")
-
-    def describe_stack_resources(self) -> ActionResult:
-        physical_id = self._get_param("PhysicalResourceId")
-        logical_id = self._get_param("LogicalResourceId")
-        stacks = self._backend.live_stacks() if physical_id else [self._stack()]
-        owners = [
-            stack.described_resources()
-            for stack in stacks
-            if not physical_id
-            or any(r["PhysicalResourceId"] == physical_id for r in stack.described_resources())
-        ]
-        if not owners:
-            raise invalid(f"Stack for {physical_id} does not exist")
-        return ActionResult(
-            {
-                "StackResources": [
-                    resource
-                    for resource in owners[0]
-                    if logical_id in (None, resource["LogicalResourceId"])
-                ]
-            }
-        )
-
-    def list_stack_resources(self) -> ActionResult:
-        return ActionResult({"StackResourceSummaries": self._stack().described_resources()})
+    def continue_update_rollback(self) -> ActionResult:
+        self._backend.continue_rollback(self._stack(), self._get_param("ResourcesToSkip", []))
+        return EmptyResult()
 
     def list_imports(self) -> ActionResult:
         export = self._get_param("ExportName")
@@ -574,7 +518,7 @@ class Response(CloudFormationResponse):
         )
         return ActionResult({"Id": change_set.change_set_id, "StackId": change_set.stack.stack_id})
 
-    def _change_set(self) -> _ChangeSet:
+    def _change_set(self) -> ChangeSet:
         return self._backend.find_change_set(
             self._get_param("ChangeSetName"), self._get_param("StackName")
         )
@@ -583,7 +527,7 @@ class Response(CloudFormationResponse):
         return ActionResult(self._change_set().described())
 
     def execute_change_set(self) -> ActionResult:
-        self._backend.carry_out(self._change_set())
+        self._backend.carry_out(self._change_set(), on_failure=self._on_failure())
         return EmptyResult()
 
     def delete_change_set(self) -> ActionResult:
@@ -630,6 +574,12 @@ class Response(CloudFormationResponse):
                 "Metadata": json.dumps(metadata) if metadata else None,
             }
         )
+
+
+def _begun(stack: Stack) -> ActionResult:
+    """The answer to a call that began an operation."""
+    operation_id = stack.operations[-1].operation_id
+    return ActionResult({"StackId": stack.stack_id, "OperationId": operation_id})
 
 
 def _summary(template: dict[str, Any]) -> dict[str, Any]:
@@ -720,13 +670,15 @@ def install(
     clock: Callable[[], float] = time.time,
     permissions: Permissions | None = None,
     forms: RequestForms = USUAL_FORMS,
+    read_delay: float = READ_DELAY,
 ) -> Stacks:
     """Put this CloudFormation in the place of moto's, in this process.
 
     `endpoint` gives the server's own URL, as functions are to reach it; it is called when the first
     custom resource is. `clock` gives epoch seconds, to all time stamps and time-outs. `permissions`
     says when roles and policies count; where nobody judges them, nothing waits for that. `forms`
-    are those of requests to custom resources.
+    are those of requests to custom resources. `read_delay` is by how many seconds what functions
+    read of stacks is out of date.
     """
     changed = Condition()
     custom_resources = CustomResources(endpoint, clock, changed, forms)
@@ -736,7 +688,8 @@ def install(
         wait_conditions.CONDITION: wait_conditions.WaitConditions(signals, clock, changed),
     }
     operations = Operations(custom_resources, own, changed, permissions)
-    engine = _Engine(clock, changed, custom_resources, signals, operations)
+    reads = Reads(clock, read_delay)
+    engine = _Engine(clock, changed, custom_resources, signals, operations, reads)
     replaced = cloudformation_backends.backend
     cloudformation_backends.backend = cast(Any, partial(Backend, engine))
     cloudformation_backends.clear()

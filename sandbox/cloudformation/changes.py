@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.cloudformation.stacks import Settings, Stack
+from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.templates import Template
+from sandbox.cloudformation.views import Settings
 
 _NO_CHANGES = (
     "The submitted information didn't contain changes. "
@@ -36,7 +37,9 @@ def retyped(stack: Stack, wanted: Template) -> str | None:
 
 
 def unchanged(stack: Stack, wanted: Template, settings: Settings) -> bool:
-    """Whether nothing is to be updated."""
+    """Whether nothing is to be updated. What failed is tried again."""
+    if stack.status.endswith("_FAILED"):
+        return False
     before = stack.template.sketch() if stack.template else {}
     return before == wanted.sketch() and stack.settings.tags == settings.tags
 

@@ -11,24 +11,23 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from graphlib import TopologicalSorter
 from threading import Condition, Event, Thread
-from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
 
-from sandbox.cloudformation import exports
-from sandbox.cloudformation.intrinsics import invalid, text
+from sandbox.cloudformation.outputs import output
 from sandbox.cloudformation.resources import (
     ModelledResources,
     Placeholders,
     Provider,
-    Work,
     model_of,
 )
-from sandbox.cloudformation.stacks import Output, Resource, Stack
-from sandbox.cloudformation.steps import Convergence, Removal, StackNames, resolved
+from sandbox.cloudformation.restoration import Restoration
+from sandbox.cloudformation.stacks import Stack
+from sandbox.cloudformation.steps import Convergence, Removal
 from sandbox.cloudformation.templates import Template
+from sandbox.cloudformation.views import Resource
+from sandbox.cloudformation.walks import Visit, Walk, dependents
 from sandbox.permissions import Permissions
 
 log = logging.getLogger("sandbox")
@@ -40,88 +39,6 @@ _JOIN = 2.0  # seconds that a thread is given to end
 
 class _Closed(Exception):
     """The sandbox closes, and operations end where they stand."""
-
-
-class _Walk:
-    """Visits a stack's resources, each once those that it needs are done.
-
-    With `persevere` a failure holds up only what needs the failed resource, and the walk goes on to
-    its end. Without, it ends the walk, as does `interrupted`, and work under way is cancelled.
-    """
-
-    def __init__(
-        self,
-        graph: Mapping[str, Set[str]],
-        visit: Convergence | Removal,
-        *,
-        persevere: bool,
-        interrupted: Callable[[], bool],
-    ) -> None:
-        self._order = TopologicalSorter(graph)
-        self._visit = visit
-        self._persevere = persevere
-        self._interrupted = interrupted
-        self._ready: list[str] = []
-        self._under_way: dict[str, Work] = {}
-        self._failed: list[str] = []
-
-    def has_news(self) -> bool:
-        """Whether there is something to do for a walk that waits."""
-        return self._stopping() or any(work.outcome() for work in self._under_way.values())
-
-    def run(self, wait: Callable[[], None]) -> list[str]:
-        """Returns the resources that failed."""
-        self._order.prepare()
-        while self._order.is_active() and not self._stopping():
-            self._ready += self._order.get_ready()
-            if self._ready:
-                first = self._visit.first(self._ready)
-                self._ready = [name for name in self._ready if name not in first]
-                self._start(first)
-            elif not self._under_way:
-                break  # what is left needs what failed
-            elif not self._harvest():
-                wait()
-        for name, work in self._under_way.items():
-            self._visit.cancel(name, work)
-            self._failed.append(name)
-        return self._failed
-
-    def _stopping(self) -> bool:
-        return not self._persevere and (bool(self._failed) or self._interrupted())
-
-    def _start(self, names: Iterable[str]) -> None:
-        starts = {name: self._visit.begin(name) for name in names}
-        for name, start in starts.items():
-            if start is None:
-                self._order.done(name)
-            elif self._stopping():
-                self._visit.cancel(name, None)
-                self._failed.append(name)
-            else:
-                self._under_way[name] = start()
-                self._harvest()
-
-    def _harvest(self) -> bool:
-        """Settle the work that has an outcome. Returns whether there was any."""
-        outcomes = [(name, work.outcome()) for name, work in self._under_way.items()]
-        settled = [(name, outcome) for name, outcome in outcomes if outcome]
-        for name, outcome in settled:
-            del self._under_way[name]
-            if self._visit.settle(name, outcome):
-                self._order.done(name)
-            else:
-                self._failed.append(name)
-        return bool(settled)
-
-
-def _dependents(resources: Mapping[str, Resource]) -> dict[str, set[str]]:
-    """The resources, last first, each with those that need it and so are deleted before it."""
-    needs = {name: resource.declaration.depends_on for name, resource in resources.items()}
-    return {
-        name: {other for other in resources if name in needs[other]}
-        for name in reversed(list(resources))
-    }
 
 
 def _retained(resource: Resource) -> bool:
@@ -222,27 +139,40 @@ class Operations:
             return self._own[resource_type]
         return self._modelled if model_of(resource_type) else self._placeholders
 
-    def _convergence(self, stack: Stack, template: Template) -> Convergence:
-        return Convergence(stack, template, self._provider, self._permissions)
+    def _convergence(
+        self,
+        stack: Stack,
+        template: Template,
+        *,
+        back: bool = False,
+        skipped: Set[str] = frozenset(),
+    ) -> Convergence:
+        return Convergence(
+            stack, template, self._provider, self._permissions, back=back, skipped=skipped
+        )
 
     def create(self, stack: Stack, operation: object, template: Template) -> None:
         """Create the stack's resources, and on failure do what the stack's settings say."""
+        settings = stack.settings
         convergence = self._convergence(stack, template)
-        failed = self._walk(stack, operation, template.graph, convergence, persevere=False)
+        failed = self._walk(
+            stack, operation, template.graph, convergence, persevere=settings.preserves
+        )
         problem = self._failures(stack, failed) or self._publish(stack, operation, template)
         if stack.operation is not operation:
             return
         if not problem:
+            stack.settle()
             stack.become("CREATE_COMPLETE", operation=operation)
-        elif stack.settings.on_failure == "DO_NOTHING":
+        elif settings.preserves:
             stack.become("CREATE_FAILED", problem, operation=operation)
-        elif stack.settings.on_failure == "DELETE":
+        elif settings.on_failure == "DELETE":
             reason = f"{problem}Delete requested by user."
-            stack.become("DELETE_IN_PROGRESS", reason, operation=operation)
+            stack.become("DELETE_IN_PROGRESS", reason, operation=operation, kind="DELETE_STACK")
             self._remove_all(stack, operation, kept=_retained_on_creation)
         else:
             reason = f"{problem}Rollback requested by user."
-            stack.become("ROLLBACK_IN_PROGRESS", reason, operation=operation)
+            stack.become("ROLLBACK_IN_PROGRESS", reason, operation=operation, kind="ROLLBACK")
             self._roll_back_creation(stack, operation)
 
     def _roll_back_creation(self, stack: Stack, operation: object) -> None:
@@ -252,20 +182,38 @@ class Operations:
         else:
             stack.become("ROLLBACK_COMPLETE", operation=operation)
 
-    def delete(self, stack: Stack, operation: object, retain: Iterable[str] = ()) -> None:
-        """Delete the stack's resources but those to `retain` and those whose policy says so."""
+    def delete(
+        self, stack: Stack, operation: object, retain: Iterable[str] = (), *, force: bool = False
+    ) -> None:
+        """Delete the stack's resources but those to `retain` and those whose policy says so.
+
+        force: whether the stack is deleted all the same where some of them can't be.
+        """
         retain = set(retain)
         self._remove_all(
             stack,
             operation,
             kept=lambda resource: resource.declaration.logical_id in retain or _retained(resource),
+            force=force,
         )
 
+    def undo_creation(self, stack: Stack, operation: object) -> None:
+        """Delete a stack that was never complete, as its rollback does."""
+        self._remove_all(stack, operation, kept=_retained_on_creation)
+
     def _remove_all(
-        self, stack: Stack, operation: object, *, kept: Callable[[Resource], bool]
+        self,
+        stack: Stack,
+        operation: object,
+        *,
+        kept: Callable[[Resource], bool],
+        force: bool = False,
     ) -> None:
         failed = self._remove(stack, operation, _existing(stack), kept=kept)
-        if failed:
+        left = self._clean_up(stack, operation, {}, _replaced(stack), kept=kept)
+        stack.former = [was for was in stack.former if was.declaration.logical_id in left]
+        failed += left
+        if failed and not force:
             stack.become("DELETE_FAILED", self._failures(stack, failed), operation=operation)
             return
         stack.retract()
@@ -273,48 +221,90 @@ class Operations:
         stack.become("DELETE_COMPLETE", operation=operation)
 
     def update(self, stack: Stack, operation: object, template: Template) -> None:
-        """Bring the stack to `template` and clean up; on failure, bring it back to what it was.
+        """Bring the stack to `template` and clean up; on failure, bring it back to what it was, or
+        leave it, as the stack's settings say.
 
         Not done as AWS does: modelled resources that need replacement are replaced by their model,
-        in place, before the clean-up, or not at all where the model knows no update; a stack whose
-        rollback failed can't be continued; DisableRollback is for creation only.
+        in place, before the clean-up, or not at all where the model knows no update.
         """
-        before = stack.template
-        if before is None:
+        if stack.template is None:
             raise LookupError(f"stack {stack.name} has no template to update")
-        imports, stack.imports = stack.imports, set()
-        stack.template = template
-        forth = self._convergence(stack, template)
-        failed = self._walk(stack, operation, template.graph, forth, persevere=False)
-        problem = self._failures(stack, failed) or self._publish(stack, operation, template)
-        if problem:
-            stack.become("UPDATE_ROLLBACK_IN_PROGRESS", problem, operation=operation)
-            stack.template, stack.imports = before, imports
-            self._roll_back_update(stack, operation, before, forth)
+        stack.template, stack.imports = template, set()
+        if unmade := self._remove_unmade(stack, operation):
+            stack.become("UPDATE_FAILED", self._failures(stack, unmade), operation=operation)
             return
+        preserves = stack.settings.preserves
+        forth = self._convergence(stack, template)
+        failed = self._walk(stack, operation, template.graph, forth, persevere=preserves)
+        stack.created |= forth.created
+        stack.former += forth.replaced.values()
+        problem = self._failures(stack, failed) or self._publish(stack, operation, template)
+        if problem and preserves:
+            self._restore(stack, operation, forth)
+            stack.become("UPDATE_FAILED", problem, operation=operation)
+        elif problem:
+            status = "UPDATE_ROLLBACK_IN_PROGRESS"
+            stack.become(status, problem, operation=operation, kind="ROLLBACK")
+            self.roll_back_update(stack, operation)
+        else:
+            self._finish_update(stack, operation, template)
+
+    def _finish_update(self, stack: Stack, operation: object, template: Template) -> None:
         stack.become("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", operation=operation)
         removed = {
             name: resource
             for name, resource in _existing(stack).items()
             if name not in template.resources
         }
-        self._clean_up(stack, operation, removed, forth.replaced, kept=_retained)
+        self._clean_up(stack, operation, removed, _replaced(stack), kept=_retained)
+        stack.settle()
         stack.become("UPDATE_COMPLETE", operation=operation)
 
-    def _roll_back_update(
-        self, stack: Stack, operation: object, before: Template, forth: Convergence
+    def _remove_unmade(self, stack: Stack, operation: object) -> list[str]:
+        """Delete what an operation before left that failed to be created. Returns what failed."""
+        if stack.stable and not stack.created:
+            return []
+        unmade = {
+            name: resource
+            for name, resource in _existing(stack).items()
+            if resource.made is None and (stack.stable is None or name in stack.created)
+        }
+        return self._remove(stack, operation, unmade, kept=_retained_on_creation)
+
+    def _restore(self, stack: Stack, operation: object, forth: Convergence) -> None:
+        before = {name: forth.before[name] for name in forth.failed if name in forth.before}
+        restoration = Restoration(stack, before, self._provider)
+        graph: dict[str, set[str]] = {name: set() for name in before}
+        self._walk(stack, operation, graph, restoration, persevere=True)
+
+    def roll_back_update(
+        self, stack: Stack, operation: object, *, skipped: Set[str] = frozenset()
     ) -> None:
-        back = self._convergence(stack, before)
-        failed = self._walk(stack, operation, before.graph, back, persevere=False)
+        """Bring the stack back to what it was when it was last stable, but leave `skipped`."""
+        if stack.stable is None:
+            raise LookupError(f"stack {stack.name} was never stable")
+        template = stack.stable.template
+        stack.template, stack.imports = template, set(stack.stable.imports)
+        back = self._convergence(stack, template, back=True, skipped=skipped)
+        failed = self._walk(stack, operation, template.graph, back, persevere=False)
+        stack.former += back.replaced.values()
         if failed:
+            stack.unrestored = frozenset(back.failed)
             problem = self._failures(stack, failed)
             stack.become("UPDATE_ROLLBACK_FAILED", problem, operation=operation)
             return
         stack.become("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", operation=operation)
         created = {
-            name: resource for name, resource in _existing(stack).items() if name in forth.created
+            name: resource for name, resource in _existing(stack).items() if name in stack.created
         }
-        self._clean_up(stack, operation, created, back.replaced, kept=_retained_on_creation)
+        stable = stack.stable.physical_ids
+        replaced = [
+            resource
+            for resource in _replaced(stack)
+            if resource.physical_id != stable.get(resource.declaration.logical_id)
+        ]
+        self._clean_up(stack, operation, created, replaced, kept=_retained_on_creation)
+        stack.settle()
         stack.become("UPDATE_ROLLBACK_COMPLETE", operation=operation)
 
     def _clean_up(
@@ -322,25 +312,24 @@ class Operations:
         stack: Stack,
         operation: object,
         removed: Mapping[str, Resource],
-        replaced: Mapping[str, Resource],
+        replaced: Iterable[Resource],
         *,
         kept: Callable[[Resource], bool],
-    ) -> None:
-        """Delete what an update left, but what is `kept` of the removed resources. As on AWS, what
-        can't be deleted fails no update."""
-        removal = Removal(
-            stack,
-            {**removed, **replaced},
-            self._provider,
-            kept=lambda resource: (
-                _retained_on_replacement(resource)
-                if resource.declaration.logical_id in replaced
-                else kept(resource)
-            ),
-            replaced=set(replaced),
-        )
-        graph = _dependents({**removed, **replaced})
-        self._walk(stack, operation, graph, removal, persevere=True)
+    ) -> list[str]:
+        """Delete what operations left, but what is `kept` of the removed resources. Returns what
+        can't be deleted, which, as on AWS, fails no update."""
+        failed: list[str] = []
+        layers: list[tuple[dict[str, Resource], set[str]]] = [(dict(removed), set())]
+        for resource in replaced:
+            name = resource.declaration.logical_id
+            if all(name in doomed for doomed, _ in layers):
+                layers.append(({}, set()))
+            doomed, anew = next(layer for layer in layers if name not in layer[0])
+            doomed[name] = resource
+            anew.add(name)
+        for doomed, anew in layers:
+            failed += self._remove(stack, operation, doomed, kept=kept, replaced=anew)
+        return failed
 
     def _remove(
         self,
@@ -349,16 +338,29 @@ class Operations:
         doomed: Mapping[str, Resource],
         *,
         kept: Callable[[Resource], bool],
+        replaced: Set[str] = frozenset(),
     ) -> list[str]:
-        removal = Removal(stack, doomed, self._provider, kept=kept)
-        return self._walk(stack, operation, _dependents(doomed), removal, persevere=True)
+        """Delete resources, but those that are `kept`, and those of the `replaced` that their
+        policy keeps. Returns those that can't be deleted."""
+        removal = Removal(
+            stack,
+            doomed,
+            self._provider,
+            kept=lambda resource: (
+                _retained_on_replacement(resource)
+                if resource.declaration.logical_id in replaced
+                else kept(resource)
+            ),
+            replaced=replaced,
+        )
+        return self._walk(stack, operation, dependents(doomed), removal, persevere=True)
 
     def _publish(self, stack: Stack, operation: object, template: Template) -> str | None:
         """Make the outputs, unless the operation is superseded. Returns what went wrong."""
         if stack.operation is not operation:
             return None
         try:
-            stack.publish([_output(stack, template, name) for name in template.outputs])
+            stack.publish([output(stack, template, name) for name in template.outputs])
         except CloudFormationError as problem:
             return f"{problem.message.rstrip('. ')}. "
         return None
@@ -381,19 +383,19 @@ class Operations:
         stack: Stack,
         operation: object,
         graph: Mapping[str, Set[str]],
-        visit: Convergence | Removal,
+        visit: Visit,
         *,
         persevere: bool,
     ) -> list[str]:
-        walk = _Walk(
+        walk = Walk(
             graph,
             visit,
             persevere=persevere,
-            interrupted=lambda: stack.operation is not operation,
+            interrupted=lambda: visit.interruptible and stack.operation is not operation,
         )
         return walk.run(lambda: self._wait(stack, walk))
 
-    def _wait(self, stack: Stack, walk: _Walk) -> None:
+    def _wait(self, stack: Stack, walk: Walk) -> None:
         waiting = _Waiting(lambda: stack.abandoned or walk.has_news())
         with self._changed:
             self._check_open(stack)
@@ -425,31 +427,10 @@ def _existing(stack: Stack) -> dict[str, Resource]:
     return {name: resource for name, resource in stack.resources.items() if resource.exists}
 
 
-def _output(stack: Stack, template: Template, key: str) -> Output:
-    declared = template.outputs[key]
-    names = StackNames(stack, template)
-    export = declared.get("Export")
-    value = _output_value(key, resolved(template, names, declared["Value"]))
-    if export:
-        exports.check_value(key, value)
-    return Output(
-        key=key,
-        value=value,
-        shown=_output_value(
-            key,
-            resolved(
-                template, StackNames(stack, template, hide_attributes=True), declared["Value"]
-            ),
-        ),
-        description=declared.get("Description"),
-        export_name=text(resolved(template, names, export["Name"])) if export else None,
-    )
-
-
-def _output_value(key: str, value: Any) -> str:
-    if isinstance(value, dict | list):
-        raise invalid(
-            f"Template format error: The Value field of every Outputs member must evaluate to a "
-            f"String. ({key})"
-        )
-    return text(value)
+def _replaced(stack: Stack) -> list[Resource]:
+    """What resources were before they were made anew, where that is something else."""
+    return [
+        resource
+        for resource in stack.former
+        if resource.physical_id != stack.resources[resource.declaration.logical_id].physical_id
+    ]

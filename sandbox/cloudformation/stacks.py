@@ -1,92 +1,36 @@
-"""A stack: its resources, its events, and how the API describes them."""
+"""A stack: its resources, its events, and what it is rolled back to."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Condition
-from typing import Any
 
 from moto.cloudformation.models import Event
 from moto.cloudformation.parsing import Export
 
 from sandbox.cloudformation.intrinsics import invalid
-from sandbox.cloudformation.resources import Made, Order
-from sandbox.cloudformation.templates import Declaration, Template
+from sandbox.cloudformation.templates import Template
+from sandbox.cloudformation.views import History, Operation, Output, Resource, Settings, View
 
 log = logging.getLogger("sandbox")
-
-MASK = "****"
 
 STACK_TYPE = "AWS::CloudFormation::Stack"
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
-    """A stack's resource as it stands.
+class Stable:
+    """What a stack was when it was last stable: what it is rolled back to.
 
-    order: what its provider was last asked for. shown: the same properties, with what is not to be
-    echoed masked. made: None where it does not exist, or its creation failed. physical_id: by which
-    it is to be deleted; None where nothing is to be deleted.
+    physical_ids: of its resources, by their logical IDs.
     """
 
-    declaration: Declaration
-    status: str
-    timestamp: datetime
-    order: Order | None = None
-    shown: Mapping[str, Any] = field(default_factory=dict)
-    made: Made | None = None
-    physical_id: str | None = None
-    reason: str | None = None
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is, or may be, something to delete."""
-        return self.status not in ("DELETE_COMPLETE", "DELETE_SKIPPED")
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One of a stack's outputs."""
-
-    key: str
-    value: str
-    shown: str
-    description: str | None
-    export_name: str | None
-
-    def described(self) -> dict[str, Any]:
-        """As DescribeStacks gives it."""
-        return {
-            "OutputKey": self.key,
-            "OutputValue": self.shown,
-            "Description": self.description,
-            "ExportName": self.export_name,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a request says of a stack beside its template."""
-
-    tags: dict[str, str] = field(default_factory=dict)
-    topics: list[str] = field(default_factory=list)
-    capabilities: list[str] = field(default_factory=list)
-    role_arn: str | None = None
-    timeout_in_minutes: int | None = None
-    protected: bool = False
-    on_failure: str = "ROLLBACK"
-
-
-def parameters_shown(template: Template) -> list[dict[str, str]]:
-    """The parameters' keys and values, those that are not to be echoed masked."""
-    return [
-        {"ParameterKey": key, "ParameterValue": MASK if key in template.hidden else value}
-        for key, value in template.parameters.items()
-    ]
+    template: Template
+    imports: frozenset[str]
+    physical_ids: Mapping[str, str | None]
 
 
 class Stack:
@@ -94,7 +38,7 @@ class Stack:
 
     Its operation's thread writes, and API calls read, each under the lock of `changed`, which is
     notified when an operation begins. `exports` are all exports of the region, by name; `importer`
-    names a stack that uses an export.
+    names a stack that uses an export. `past`: for how many seconds `view_at` knows what was.
     """
 
     def __init__(
@@ -109,6 +53,7 @@ class Stack:
         changed: Condition,
         exports: dict[str, Export],
         importer: Callable[[str], str | None],
+        past: float = 0,
     ) -> None:
         self.stack_id = stack_id
         self.name = name
@@ -128,9 +73,20 @@ class Stack:
         self.change_set_id: str | None = None
         self.operation = object()
         """Stands for the operation that may change the stack's status: the one begun last."""
+        self.operations: list[Operation] = []
+        """What the stack went through, oldest first; an operation's rollback is one of its own."""
+        self.stable: Stable | None = None
+        """What the stack is rolled back to; None where its creation never was complete."""
+        self.created: set[str] = set()
+        """The resources that are new since then."""
+        self.former: list[Resource] = []
+        """What resources were, since then, before they were made anew, oldest first."""
+        self.unrestored: frozenset[str] = frozenset()
+        """The resources whose rollback failed."""
         self.abandoned = False
         """Whether nobody wants the stack any more: its operation ends where it stands."""
         self._clock = clock
+        self._history = History(past)
         self.changed = changed
         self._last = datetime.min.replace(tzinfo=UTC)
         self.creation_time = self.now()
@@ -154,24 +110,44 @@ class Stack:
             self._last = max(present, self._last + timedelta(milliseconds=1))
             return self._last
 
-    def begin(self, status: str, reason: str | None = "User Initiated") -> object:
-        """Begin an operation, which supersedes a running one. Returns what stands for it."""
+    def begin(self, status: str, kind: str, reason: str | None = "User Initiated") -> object:
+        """Begin an operation, which supersedes a running one. Returns what stands for it.
+
+        kind: as LastOperations names it.
+        """
         with self.changed:
             self.operation = operation = object()
             self.changed.notify_all()
-        self.become(status, reason, operation=operation)
+        self.become(status, reason, operation=operation, kind=kind)
         return operation
 
-    def become(self, status: str, reason: str | None = None, *, operation: object) -> None:
-        """Change the stack's own status, unless another operation has begun since."""
+    def become(
+        self, status: str, reason: str | None = None, *, operation: object, kind: str | None = None
+    ) -> None:
+        """Change the stack's own status, unless another operation has begun since.
+
+        kind: of the operation that begins with it, as LastOperations names it.
+        """
         with self.changed:
             if operation is not self.operation:
                 return
+            if kind:
+                self.operations.append(Operation(kind))
             self.status, self.status_reason = status, reason
             event = self._event(
                 self.name, self.stack_id, STACK_TYPE, status, reason, properties=None
             )
+            self._remember()
         self._announce(event)
+
+    def settle(self) -> None:
+        """From now on the stack is rolled back to what it is now."""
+        if self.template is None:
+            raise LookupError(f"stack {self.name} has no template")
+        with self.changed:
+            physical_ids = {name: resource.physical_id for name, resource in self.resources.items()}
+            self.stable = Stable(self.template, frozenset(self.imports), physical_ids)
+            self.created, self.former, self.unrestored = set(), [], frozenset()
 
     def note(self, resource: Resource, *, kept: bool = True) -> None:
         """Record what became of a resource: as an event, and, with `kept`, as how it now stands."""
@@ -187,12 +163,14 @@ class Stack:
                 resource.reason,
                 properties=json.dumps(resource.shown) if resource.shown else None,
             )
+            self._remember()
         self._announce(event)
 
     def keep(self, resource: Resource) -> None:
         """Record how a resource now stands, with no event."""
         with self.changed:
             self.resources[resource.declaration.logical_id] = resource
+            self._remember()
 
     def move(
         self, resource: Resource, status: str, reason: str | None = None, *, kept: bool = True
@@ -223,6 +201,7 @@ class Stack:
             resource_properties=properties,
         )
         event.timestamp = self.now()
+        event.operation_id = self.operations[-1].operation_id  # type: ignore[attr-defined]
         self.events.append(event)
         return event
 
@@ -279,73 +258,31 @@ class Stack:
             for name in self.own_exports():
                 del self.exports[name]
 
-    def described(self) -> dict[str, Any]:
-        """As DescribeStacks gives it."""
+    def view(self) -> View:
+        """The stack now."""
         with self.changed:
-            settings, template = self.settings, self.template
-            return {
-                "StackId": self.stack_id,
-                "StackName": self.name,
-                "ChangeSetId": self.change_set_id,
-                "Description": template.description if template else None,
-                "Parameters": parameters_shown(template) if template else [],
-                "CreationTime": self.creation_time,
-                "LastUpdatedTime": self.updated_time,
-                "DeletionTime": self.deletion_time,
-                "RollbackConfiguration": {},
-                "StackStatus": self.status,
-                "StackStatusReason": self.status_reason,
-                "DisableRollback": settings.on_failure == "DO_NOTHING",
-                "NotificationARNs": settings.topics,
-                "TimeoutInMinutes": settings.timeout_in_minutes,
-                "Capabilities": settings.capabilities,
-                "Outputs": [output.described() for output in self.outputs],
-                "RoleARN": settings.role_arn,
-                "Tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
-                "EnableTerminationProtection": settings.protected,
-                "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
-            }
-
-    def summary(self) -> dict[str, Any]:
-        """As ListStacks gives it."""
-        described = self.described()
-        summary = {
-            name: described[name]
-            for name in (
-                "StackId",
-                "StackName",
-                "CreationTime",
-                "LastUpdatedTime",
-                "DeletionTime",
-                "StackStatus",
-                "StackStatusReason",
-                "DriftInformation",
+            return View(
+                stack_id=self.stack_id,
+                name=self.name,
+                settings=self.settings,
+                template=self.template,
+                change_set_id=self.change_set_id,
+                status=self.status,
+                status_reason=self.status_reason,
+                creation_time=self.creation_time,
+                updated_time=self.updated_time,
+                deletion_time=self.deletion_time,
+                outputs=self.outputs,
+                resources=dict(self.resources),
+                operations=tuple(self.operations),
+                events=self.events,
+                event_count=len(self.events),
             )
-        }
-        return {**summary, "TemplateDescription": described["Description"]}
 
-    def described_resources(self) -> list[dict[str, Any]]:
-        """Each resource, as DescribeStackResources and, under the other names of the same values,
-        DescribeStackResource and ListStackResources give it."""
+    def view_at(self, moment: float) -> View | None:
+        """The stack at that moment, in epoch seconds; None where it was not there yet."""
         with self.changed:
-            resources = sorted(self.resources.values(), key=lambda r: r.declaration.logical_id)
-            return [
-                {
-                    "StackId": self.stack_id,
-                    "StackName": self.name,
-                    "LogicalResourceId": resource.declaration.logical_id,
-                    "PhysicalResourceId": resource.physical_id,
-                    "ResourceType": resource.declaration.type,
-                    "Timestamp": resource.timestamp,
-                    "LastUpdatedTimestamp": resource.timestamp,
-                    "ResourceStatus": resource.status,
-                    "ResourceStatusReason": resource.reason,
-                    "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
-                }
-                for resource in resources
-            ]
+            return self._history.at(moment)
 
-    def newest_events(self) -> list[Event]:
-        """The events, newest first."""
-        with self.changed:
-            return self.events[::-1]
+    def _remember(self) -> None:
+        self._history.add(self._clock(), self.view())

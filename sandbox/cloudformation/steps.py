@@ -14,12 +14,11 @@ from sandbox.cloudformation import inconvenience
 from sandbox.cloudformation.inconvenience import Spreading
 from sandbox.cloudformation.intrinsics import invalid
 from sandbox.cloudformation.resources import Failed, Made, Order, Outcome, Provider, Settled, Work
-from sandbox.cloudformation.stacks import MASK, Resource, Stack
+from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.templates import Declaration, Template
+from sandbox.cloudformation.views import MASK, Resource
+from sandbox.cloudformation.walks import Start
 from sandbox.permissions import Permissions
-
-Start = Callable[[], Work]
-"""What starts the work on a resource."""
 
 
 class StackNames:
@@ -72,7 +71,11 @@ class Convergence:
     """Brings resources to what a template declares.
 
     replaced: what the resources that were made anew were before. created: those that are new.
+    before: what the resources that an update was begun of were before. failed: the resources whose
+    work failed, those that were cancelled left out.
     """
+
+    interruptible = True
 
     def __init__(
         self,
@@ -80,13 +83,20 @@ class Convergence:
         template: Template,
         provider: Callable[[str], Provider],
         permissions: Permissions | None,
+        *,
+        back: bool = False,
+        skipped: Set[str] = frozenset(),
     ) -> None:
+        """back: whether it is a rollback. skipped: the resources that it leaves as they are."""
         self._stack = stack
         self._template = template
         self._provider = provider
         self._permissions = permissions
         self._needed = frozenset(chain.from_iterable(template.graph.values()))
-        self._before: dict[str, Resource] = {}
+        self._back = back
+        self._skipped = skipped
+        self.failed: set[str] = set()
+        self.before: dict[str, Resource] = {}
         self.replaced: dict[str, Resource] = {}
         self.created: set[str] = set()
 
@@ -98,6 +108,9 @@ class Convergence:
         """Announce the resource's turn. Returns what starts the work; None where there is none."""
         declaration = self._template.resources[logical_id]
         before = self._stack.resources.get(logical_id)
+        if before and logical_id in self._skipped:
+            self._stack.move(replace(before, declaration=declaration), "UPDATE_COMPLETE")
+            return None
         return (
             self._begin_update(declaration, before)
             if before and before.made is not None and before.exists
@@ -128,7 +141,7 @@ class Convergence:
         return lambda: self._spreading(declaration, provider.create(order))
 
     def _begin_update(self, declaration: Declaration, before: Resource) -> Start | None:
-        self._before[declaration.logical_id] = before
+        self.before[declaration.logical_id] = before
         resource = replace(before, declaration=declaration)
         made = before.made
         try:
@@ -166,8 +179,10 @@ class Convergence:
         """Record the outcome. Returns whether it is a good one."""
         resource = self._stack.resources[logical_id]
         creating = resource.status.startswith("CREATE")
+        if isinstance(outcome, Failed):
+            self.failed.add(logical_id)
         if isinstance(outcome, Failed) and outcome.untouched and not creating:
-            before = replace(self._before[logical_id], declaration=resource.declaration)
+            before = replace(self.before[logical_id], declaration=resource.declaration)
             self._stack.move(before, "UPDATE_FAILED", outcome.reason)
         elif isinstance(outcome, Failed):
             self._fail(resource, outcome.reason, outcome.physical_id)
@@ -183,7 +198,7 @@ class Convergence:
         made = replace(resource, made=outcome, physical_id=outcome.physical_id)
         if outcome.physical_id != resource.physical_id:
             logical_id = resource.declaration.logical_id
-            self.replaced[logical_id] = self._before[logical_id]
+            self.replaced[logical_id] = self.before[logical_id]
             self._stack.move(
                 made,
                 "UPDATE_IN_PROGRESS",
@@ -204,10 +219,12 @@ class Convergence:
             self._stack.move(failed, "CREATE_FAILED", reason)
             return
         # What the failed update asked for counts as what there is, under the ID that it answered:
-        # the rollback swaps the two, and where it answers another ID, deletes this one.
+        # the rollback swaps the two, and where it answers another ID, deletes this one. A rollback
+        # that failed is asked for again by the next one.
         if resource.made and resource.order:
             physical_id = physical_id or resource.made.physical_id
-            made = replace(resource.made, order=resource.order, physical_id=physical_id)
+            order = resource.made.order if self._back else resource.order
+            made = replace(resource.made, order=order, physical_id=physical_id)
             resource = replace(resource, made=made, physical_id=physical_id)
         self._stack.move(resource, "UPDATE_FAILED", reason)
 
@@ -229,6 +246,8 @@ class Removal:
 
     replaced: those whose logical IDs now stand for other resources.
     """
+
+    interruptible = False
 
     def __init__(
         self,

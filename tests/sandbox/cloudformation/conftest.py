@@ -15,6 +15,7 @@ from sandbox.clients import Clients
 from sandbox.cloudformation import api as cloudformation
 from sandbox.server import Server
 from tests.fixtures import PATIENCE
+from tests.sandbox.cloudformation.phases import Phases
 from tests.sandbox.cloudformation.serving import Served
 from tests.sandbox.cloudformation.support import REGION, Clock, Sandbox, zipped
 
@@ -54,6 +55,13 @@ def sandbox(clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> I
     for thread in box.threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
+
+
+@pytest.fixture
+def phases(sandbox: Sandbox) -> Phases:
+    """A stack whose requests nobody but the test answers."""
+    sandbox.answer = lambda _: None
+    return Phases(sandbox)
 
 
 @pytest.fixture(scope="module")

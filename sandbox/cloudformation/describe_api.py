@@ -1,0 +1,119 @@
+"""CloudFormation's API calls that read stacks: what they are, their resources and their events."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Protocol, cast
+
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.responses import CloudFormationResponse
+from moto.core.common_types import TYPE_RESPONSE
+from moto.core.responses import ActionResult
+
+from sandbox.api_calls import error_answer
+from sandbox.cloudformation.intrinsics import invalid
+from sandbox.cloudformation.reads import THROTTLING, Throttled
+from sandbox.cloudformation.views import View
+
+_REMEMBERED = timedelta(days=90)
+"""For how long the resources of a deleted stack are known
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackResources.html)."""
+
+
+class Shelf(Protocol):
+    """The stacks of an account and region, as a caller is to see them."""
+
+    def views(self) -> list[View]:
+        """Those that the caller sees, newest first. Raises Throttled."""
+
+    def age(self, view: View) -> timedelta:
+        """The time since a stack was deleted; none where it was not."""
+
+
+class DescribeCalls(CloudFormationResponse):
+    """CloudFormation's API calls that read stacks."""
+
+    def call_action(self) -> TYPE_RESPONSE:
+        try:
+            return super().call_action()
+        except Throttled:  # moto's own errors are those that a service's model names
+            answer = error_answer({"REQUEST_METHOD": self.method}, "cloudformation:", THROTTLING)
+            return THROTTLING.status, dict(answer.headers), answer.get_data(as_text=True)
+
+    @property
+    def _shelf(self) -> Shelf:
+        return cast(Shelf, self.cloudformation_backend)
+
+    def _view(self, *, of_resources: bool = False) -> View:
+        """The stack that the request names: by its ID, or by its name while it is not deleted.
+
+        of_resources: whether it is about the stack's resources. Raises ValidationError.
+        """
+        wanted = self._get_param("StackName")
+        for view in self._shelf.views():
+            if view.stack_id == wanted or (view.name == wanted and not view.deleted):
+                if of_resources and self._shelf.age(view) >= _REMEMBERED:
+                    break
+                return view
+        raise ValidationError(wanted)
+
+    def describe_stacks(self) -> ActionResult:
+        if self._get_param("StackName"):
+            views = [self._view()]
+        else:
+            views = [view for view in self._shelf.views() if not view.deleted]
+        return ActionResult({"Stacks": [view.described() for view in views]})
+
+    def list_stacks(self) -> ActionResult:
+        wanted = self._get_param("StackStatusFilter", [])
+        summaries = [view.summary() for view in self._shelf.views()]
+        return ActionResult(
+            {
+                "StackSummaries": [
+                    summary
+                    for summary in summaries
+                    if not wanted or summary["StackStatus"] in wanted
+                ]
+            }
+        )
+
+    def describe_stack_events(self) -> ActionResult:
+        return ActionResult({"StackEvents": self._view().newest_events()})
+
+    def describe_stack_resource(self) -> ActionResult:
+        """Of a stack that is there, a resource that is gone is not known
+        (https://github.com/localstack/localstack/pull/13269)."""
+        view, name = self._view(of_resources=True), self._get_param("LogicalResourceId")
+        resource = view.resources.get(name)
+        if resource is None or not (resource.exists or view.deleted):
+            raise invalid(f"Resource {name} does not exist for stack {view.name}")
+        [described] = [r for r in view.described_resources() if r["LogicalResourceId"] == name]
+        return ActionResult({"StackResourceDetail": described})
+
+    def describe_stack_resources(self) -> ActionResult:
+        physical_id = self._get_param("PhysicalResourceId")
+        logical_id = self._get_param("LogicalResourceId")
+        if physical_id:
+            views = [view for view in self._shelf.views() if not view.deleted]
+        else:
+            views = [self._view(of_resources=True)]
+        owners = [
+            resources
+            for resources in (view.described_resources() for view in views)
+            if not physical_id or any(r["PhysicalResourceId"] == physical_id for r in resources)
+        ]
+        if not owners:
+            raise invalid(f"Stack for {physical_id} does not exist")
+        return ActionResult(
+            {
+                "StackResources": [
+                    resource
+                    for resource in owners[0]
+                    if logical_id in (None, resource["LogicalResourceId"])
+                ]
+            }
+        )
+
+    def list_stack_resources(self) -> ActionResult:
+        resources = self._view(of_resources=True).described_resources()
+        return ActionResult({"StackResourceSummaries": resources})
