@@ -81,6 +81,7 @@ def update_failed(phases: Phases) -> str:
     stack_id = phases.created(FAMILY, Bundle="bun-1", Sibling="sib-1")
     phases.update(NEW_FAMILY, DisableRollback=True)
     phases.fail(phases.request("Update", "Sibling"), "sib-2")
+    phases.until_resource("UPDATE_FAILED", "Sibling")  # which stops no other
     phases.answer(phases.request("Update"), "bun-2")
 
     back = phases.request("Update", "Sibling", nth=2)
