@@ -1,9 +1,10 @@
 """Reads of stacks by functions: they are stale, and throttled.
 
-AWS documents neither. What is known: DescribeStacks is capped "to 5 calls per second", which can't
-be raised (https://github.com/aws/aws-sam-cli/issues/2671), and a stack may be unknown for a while
-after its creation (https://github.com/aws/aws-cdk/issues/7340). Here each read of a function tells
-what was true `delay` seconds before, and all of them count together.
+AWS documents neither. What was seen: DescribeStacks still told of the status before an operation
+that had begun (https://github.com/aws/aws-cdk-cli/pull/1848), or did not know a new stack
+(https://github.com/aws/aws-cdk/issues/7340); and it is capped "to 5 calls per second", which can't
+be raised (https://github.com/aws/aws-sam-cli/issues/2671). For how long the first lasts is assumed,
+and so is that all reads count together.
 
 Other clients see the present, and as often as they like: tests and AWS CLI's waiters take a stack
 that is at rest for one that has ended what they asked for just now, which a stale answer would make

@@ -259,3 +259,19 @@ def test_what_can_not_be_deleted_is_left_without_a_request(
 
     assert phases.seen(stack_id) == ("DELETE_COMPLETE", "DELETE_SKIPPED", "bun-1")
     assert [e["RequestType"] for e in phases.sandbox.events].count("Delete") == 1
+
+
+def test_each_operation_has_an_id_that_its_events_have(phases: Phases) -> None:
+    client = phases.sandbox.client
+    begun = client.create_stack(StackName="shop", TemplateBody=BUNDLE)
+    phases.fail(phases.request("Create"))
+    phases.answer(phases.request("Delete"))
+    phases.sandbox.until("ROLLBACK_COMPLETE")
+
+    rollback, create = phases.sandbox.stack()["LastOperations"]
+    assert create == {"OperationType": "CREATE_STACK", "OperationId": begun["OperationId"]}
+    assert rollback["OperationType"] == "ROLLBACK"
+    events = client.describe_stack_events(StackName="shop")["StackEvents"]
+    found = {event["ResourceStatus"]: event["OperationId"] for event in events}
+    assert found["CREATE_FAILED"] == create["OperationId"]
+    assert found["ROLLBACK_IN_PROGRESS"] == rollback["OperationId"]
