@@ -6,18 +6,16 @@ and serialising of requests, stack sets, stack policies and the list of exports 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Condition
 from types import SimpleNamespace
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
 
 from moto.cloudformation.exceptions import AlreadyExistsException, ValidationError
 from moto.cloudformation.models import CloudFormationBackend, cloudformation_backends
@@ -29,8 +27,6 @@ from moto.cloudformation.utils import (
     validate_create_change_set,
 )
 from moto.core.responses import ActionResult, EmptyResult
-from moto.s3.models import s3_backends
-from moto.utilities.utils import get_partition
 
 from sandbox import request_models
 from sandbox.cloudformation import changes, template_limits, wait_conditions
@@ -38,6 +34,7 @@ from sandbox.cloudformation.change_sets import ChangeSet, ChangeSetNotFound, Inv
 from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.describe_api import DescribeCalls
 from sandbox.cloudformation.intrinsics import invalid, text
+from sandbox.cloudformation.nested_stacks import NestedStacks
 from sandbox.cloudformation.operations import Operations
 from sandbox.cloudformation.reads import READ_DELAY, Reads
 from sandbox.cloudformation.refusals import (
@@ -48,9 +45,10 @@ from sandbox.cloudformation.refusals import (
     check_updatable,
 )
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
-from sandbox.cloudformation.resources import Provider
+from sandbox.cloudformation.resources import Order, Provider, generated_id
 from sandbox.cloudformation.signals import Signals
 from sandbox.cloudformation.stacks import Stack
+from sandbox.cloudformation.template_source import from_s3
 from sandbox.cloudformation.templates import (
     Template,
     capabilities,
@@ -115,11 +113,16 @@ class Backend(CloudFormationBackend):
         with self._changed:
             return list(self._stacks.values())[::-1]
 
-    def views(self) -> list[View]:
-        """The stacks as the caller is to see them, newest first. Raises Throttled."""
+    def views(self, named: str | None = None) -> list[View]:
+        """The stacks as the caller is to see them, newest first, or those of a name or an ID.
+
+        Raises Throttled.
+        """
         moment = self._engine.reads.moment(self.account_id, self.region_name)
         views = (
-            stack.view() if moment is None else stack.view_at(moment) for stack in self.all_stacks()
+            stack.view() if moment is None else stack.view_at(moment)
+            for stack in self.all_stacks()
+            if named in (None, stack.name, stack.stack_id)
         )
         return [view for view in views if view]
 
@@ -147,7 +150,9 @@ class Backend(CloudFormationBackend):
                 return stack
         return None
 
-    def _new_stack(self, stack_id: str, name: str, settings: Settings) -> Stack:
+    def _new_stack(
+        self, stack_id: str, name: str, settings: Settings, parent: Stack | None = None
+    ) -> Stack:
         stack = Stack(
             stack_id=stack_id,
             name=name,
@@ -159,6 +164,7 @@ class Backend(CloudFormationBackend):
             exports=self.exports,
             importer=self._importer,
             past=self._engine.reads.delay,
+            parent=parent,
         )
         with self._changed:
             if self._find(name):
@@ -232,6 +238,36 @@ class Backend(CloudFormationBackend):
         if changes.unchanged(stack, wanted, settings):
             raise invalid(_NO_UPDATES)
         self._begin_update(stack, wanted, settings)
+
+    def nest(self, order: Order, url: str, given: Mapping[str, str]) -> Stack:
+        """Begin to create a stack as a resource. Raises CloudFormationError."""
+        parent, name = self.get_stack(order.stack_id), generated_id(order)
+        stack_id = generate_stack_id(name, self.region_name, self.account_id)
+        settings = replace(parent.settings, protected=False)
+        wanted = self._nested(url, given, settings, stack_id, name)
+        stack = self._new_stack(stack_id, name, settings, parent)
+        self._begin_creation(stack, wanted)
+        return stack
+
+    def change_nested(self, stack: Stack, order: Order, url: str, given: Mapping[str, str]) -> bool:
+        """Begin to update a stack that is a resource; whether there is something to update.
+
+        Raises CloudFormationError.
+        """
+        settings = replace(self.get_stack(order.stack_id).settings, protected=False)
+        check_updatable(stack, preserves=settings.preserves)
+        wanted = self._nested(url, given, settings, stack.stack_id, stack.name)
+        if changes.unchanged(stack, wanted, settings):
+            return False
+        stack.verdict = None
+        self._begin_update(stack, wanted, settings)
+        return True
+
+    def _nested(
+        self, url: str, given: Mapping[str, str], settings: Settings, stack_id: str, name: str
+    ) -> Template:
+        body = from_s3(url, self.account_id, self.region_name)
+        return self._read(body, dict(given), settings, stack_id=stack_id, name=name, checked=False)
 
     def _begin_update(self, stack: Stack, wanted: Template, settings: Settings) -> None:
         stack.settings = settings
@@ -420,7 +456,7 @@ class Response(DescribeCalls):
         url: str | None = self._get_param("TemplateURL")
         body: str | None = self._get_param("TemplateBody")
         if url:
-            return _from_s3(url, self.current_account, self.region)
+            return from_s3(url, self.current_account, self.region)
         template_limits.check_body(body or "")
         return body
 
@@ -621,31 +657,6 @@ def _check_stack_name(name: str) -> None:
         )
 
 
-def _from_s3(url: str, account: str, region: str) -> str:
-    """The template that the URL names, in the path or the virtual-host style, on any host."""
-    parts = urlsplit(url)
-    host, path = parts.hostname or "", unquote(parts.path).lstrip("/")
-    if host == "localhost" or host.startswith(("s3.", "s3-")) or _is_address(host):
-        bucket, _, key = path.partition("/")
-    else:
-        bucket, key = host.split(".s3")[0], path
-    buckets = s3_backends[account][get_partition(region)]
-    stored = buckets.get_object(bucket, key) if bucket in buckets.buckets else None
-    if stored is None:
-        raise invalid(f"S3 error: The specified key does not exist: {url}")
-    body = bytes(stored.value)
-    template_limits.check_object(body)
-    return body.decode()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Stacks:
     """CloudFormation, installed.
@@ -687,7 +698,10 @@ def install(
         wait_conditions.HANDLE: wait_conditions.Handles(signals),
         wait_conditions.CONDITION: wait_conditions.WaitConditions(signals, clock, changed),
     }
-    operations = Operations(custom_resources, own, changed, permissions)
+    nested = NestedStacks(
+        lambda account, region: cast(Any, cloudformation_backends[account][region])
+    )
+    operations = Operations(custom_resources, own, nested, changed, permissions)
     reads = Reads(clock, read_delay)
     engine = _Engine(clock, changed, custom_resources, signals, operations, reads)
     replaced = cloudformation_backends.backend

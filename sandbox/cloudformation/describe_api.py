@@ -23,8 +23,11 @@ _REMEMBERED = timedelta(days=90)
 class Shelf(Protocol):
     """The stacks of an account and region, as a caller is to see them."""
 
-    def views(self) -> list[View]:
-        """Those that the caller sees, newest first. Raises Throttled."""
+    def views(self, named: str | None = None) -> list[View]:
+        """Those that the caller sees, newest first, or those of a name or an ID.
+
+        Raises Throttled.
+        """
 
     def age(self, view: View) -> timedelta:
         """The time since a stack was deleted; none where it was not."""
@@ -50,7 +53,7 @@ class DescribeCalls(CloudFormationResponse):
         of_resources: whether it is about the stack's resources. Raises ValidationError.
         """
         wanted = self._get_param("StackName")
-        for view in self._shelf.views():
+        for view in self._shelf.views(wanted):
             if view.stack_id == wanted or (view.name == wanted and not view.deleted):
                 if of_resources and self._shelf.age(view) >= _REMEMBERED:
                     break

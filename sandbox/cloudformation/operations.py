@@ -8,13 +8,12 @@ rollback; what they lack is said at `Operations.update`.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, field
-from threading import Condition, Event, Thread
+from threading import Condition, Thread
 
 from moto.cloudformation.exceptions import CloudFormationError
 
+from sandbox.cloudformation.nested_stacks import NestedStacks
 from sandbox.cloudformation.outputs import output
 from sandbox.cloudformation.resources import (
     ModelledResources,
@@ -23,17 +22,16 @@ from sandbox.cloudformation.resources import (
     model_of,
 )
 from sandbox.cloudformation.restoration import Restoration
-from sandbox.cloudformation.stacks import Stack
+from sandbox.cloudformation.stacks import STACK_TYPE, Stack
 from sandbox.cloudformation.steps import Convergence, Removal
 from sandbox.cloudformation.templates import Template
 from sandbox.cloudformation.views import Resource
 from sandbox.cloudformation.walks import Visit, Walk, dependents
+from sandbox.cloudformation.watch import Watch
 from sandbox.permissions import Permissions
 
 log = logging.getLogger("sandbox")
 
-_LOOK = 0.2  # seconds between looks at the clock, which may be a simulated one and jump
-_REST = 20  # times as long as a look took is waited until the next
 _JOIN = 2.0  # seconds that a thread is given to end
 
 
@@ -53,24 +51,14 @@ def _retained_on_replacement(resource: Resource) -> bool:
     return resource.declaration.update_replace_policy == "Retain"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """An operation that waits until it has something to do."""
-
-    has_news: Callable[[], bool]
-    woken: Event = field(default_factory=Event)
-
-
 class Operations:
-    """Runs operations on stacks, each in a thread, one at a time on each stack.
-
-    One thread looks for all that wait, so that an answer to one of many stacks wakes that one.
-    """
+    """Runs operations on stacks, each in a thread, one at a time on each stack."""
 
     def __init__(
         self,
         custom_resources: Provider,
         own: Mapping[str, Provider],
+        nested: NestedStacks,
         changed: Condition,
         permissions: Permissions | None,
     ) -> None:
@@ -78,14 +66,13 @@ class Operations:
         judges what roles may do, so that nothing waits for it."""
         self._custom = custom_resources
         self._permissions = permissions
-        self._own = own
+        self._own = {**own, STACK_TYPE: nested}
+        self._nested = nested
         self._modelled = ModelledResources()
         self._placeholders = Placeholders()
         self._changed = changed
         self._threads: dict[str, Thread] = {}
-        self._waiting: set[_Waiting] = set()
-        self._closed = False
-        Thread(target=self._look_on, name="operations", daemon=True).start()
+        self._watch = Watch(changed)
 
     def start(self, stack: Stack, operation: object, run: Callable[[], None]) -> None:
         """Run `operation`, which has begun on the stack, once the one before it has ended."""
@@ -117,9 +104,8 @@ class Operations:
 
     def close(self) -> None:
         """End running operations where they stand."""
+        self._watch.close()
         with self._changed:
-            self._closed = True
-            self._changed.notify_all()
             threads = list(self._threads.values())
         for thread in threads:
             thread.join(_JOIN)
@@ -127,7 +113,7 @@ class Operations:
                 log.warning("%s did not end", thread.name)
 
     def _check_open(self, stack: Stack) -> None:
-        if self._closed or stack.abandoned:
+        if self._watch.closed or stack.abandoned:
             raise _Closed
 
     def _provider(self, resource_type: str) -> Provider:
@@ -241,6 +227,7 @@ class Operations:
         problem = self._failures(stack, failed) or self._publish(stack, operation, template)
         if problem and preserves:
             self._restore(stack, operation, forth)
+            self._keep_nested(stack)
             stack.become("UPDATE_FAILED", problem, operation=operation)
         elif problem:
             status = "UPDATE_ROLLBACK_IN_PROGRESS"
@@ -251,14 +238,30 @@ class Operations:
 
     def _finish_update(self, stack: Stack, operation: object, template: Template) -> None:
         stack.become("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", operation=operation)
+        self._wait(stack, lambda: stack.verdict is not None)
+        if stack.verdict == "undone":
+            status = "UPDATE_ROLLBACK_IN_PROGRESS"
+            stack.become(status, operation=operation, kind="ROLLBACK")
+            self.roll_back_update(stack, operation)
+            return
+        nested = self._keep_nested(stack)
         removed = {
             name: resource
             for name, resource in _existing(stack).items()
             if name not in template.resources
         }
         self._clean_up(stack, operation, removed, _replaced(stack), kept=_retained)
+        self._wait(stack, lambda: not any(c.status.endswith("_IN_PROGRESS") for c in nested))
         stack.settle()
         stack.become("UPDATE_COMPLETE", operation=operation)
+
+    def _keep_nested(self, stack: Stack) -> list[Stack]:
+        """The stack's nested stacks, whose last updates are final now."""
+        return [
+            self._nested.keep(stack, resource.physical_id)
+            for resource in _existing(stack).values()
+            if resource.declaration.type == STACK_TYPE and resource.made and resource.physical_id
+        ]
 
     def _remove_unmade(self, stack: Stack, operation: object) -> list[str]:
         """Delete what an operation before left that failed to be created. Returns what failed."""
@@ -393,34 +396,11 @@ class Operations:
             persevere=persevere,
             interrupted=lambda: visit.interruptible and stack.operation is not operation,
         )
-        return walk.run(lambda: self._wait(stack, walk))
+        return walk.run(lambda: self._wait(stack, walk.has_news))
 
-    def _wait(self, stack: Stack, walk: Walk) -> None:
-        waiting = _Waiting(lambda: stack.abandoned or walk.has_news())
-        with self._changed:
-            self._check_open(stack)
-            if waiting.has_news():
-                return
-            self._waiting.add(waiting)
-        waiting.woken.wait()
+    def _wait(self, stack: Stack, has_news: Callable[[], bool]) -> None:
+        self._watch.wait(lambda: stack.abandoned or has_news())
         self._check_open(stack)
-
-    def _look_on(self) -> None:
-        while not self._closed:
-            with self._changed:
-                self._changed.wait(_LOOK)
-                began = time.monotonic()
-                self._wake()
-            # Where thousands wait, looking takes its time, but little of everybody's.
-            time.sleep(_REST * (time.monotonic() - began))
-        with self._changed:
-            self._wake()
-
-    def _wake(self) -> None:
-        woken = {waiting for waiting in self._waiting if self._closed or waiting.has_news()}
-        self._waiting -= woken
-        for waiting in woken:
-            waiting.woken.set()
 
 
 def _existing(stack: Stack) -> dict[str, Resource]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Condition
+from typing import Literal
 
 from moto.cloudformation.models import Event
 from moto.cloudformation.parsing import Export
@@ -19,6 +20,8 @@ from sandbox.cloudformation.views import History, Operation, Output, Resource, S
 log = logging.getLogger("sandbox")
 
 STACK_TYPE = "AWS::CloudFormation::Stack"
+
+Verdict = Literal["kept", "undone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Stack:
         exports: dict[str, Export],
         importer: Callable[[str], str | None],
         past: float = 0,
+        parent: Stack | None = None,
     ) -> None:
         self.stack_id = stack_id
         self.name = name
@@ -83,6 +87,10 @@ class Stack:
         """What resources were, since then, before they were made anew, oldest first."""
         self.unrestored: frozenset[str] = frozenset()
         """The resources whose rollback failed."""
+        self.parent_id: str | None = parent.stack_id if parent else None
+        self.root_id: str | None = (parent.root_id or parent.stack_id) if parent else None
+        self.verdict: Verdict | None = "kept"
+        """What becomes of the last update, by the parent's operation; None while that is open."""
         self.abandoned = False
         """Whether nobody wants the stack any more: its operation ends where it stands."""
         self._clock = clock
@@ -148,6 +156,15 @@ class Stack:
             physical_ids = {name: resource.physical_id for name, resource in self.resources.items()}
             self.stable = Stable(self.template, frozenset(self.imports), physical_ids)
             self.created, self.former, self.unrestored = set(), [], frozenset()
+
+    def decide(self, verdict: Verdict) -> bool:
+        """Say what becomes of the last update; whether that was open."""
+        with self.changed:
+            if self.verdict is not None:
+                return False
+            self.verdict = verdict
+            self.changed.notify_all()
+            return True
 
     def note(self, resource: Resource, *, kept: bool = True) -> None:
         """Record what became of a resource: as an event, and, with `kept`, as how it now stands."""
@@ -277,6 +294,8 @@ class Stack:
                 operations=tuple(self.operations),
                 events=self.events,
                 event_count=len(self.events),
+                parent_id=self.parent_id,
+                root_id=self.root_id,
             )
 
     def view_at(self, moment: float) -> View | None:

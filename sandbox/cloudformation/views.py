@@ -117,6 +117,8 @@ class View:
     operations: Sequence[Operation]
     events: Sequence[Event]
     event_count: int
+    parent_id: str | None
+    root_id: str | None
 
     @property
     def deleted(self) -> bool:
@@ -146,6 +148,8 @@ class View:
             "RoleARN": settings.role_arn,
             "Tags": [{"Key": key, "Value": value} for key, value in settings.tags.items()],
             "EnableTerminationProtection": settings.protected,
+            "ParentId": self.parent_id,
+            "RootId": self.root_id,
             "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
             "LastOperations": [
                 {"OperationType": operation.kind, "OperationId": operation.operation_id}
@@ -166,6 +170,8 @@ class View:
                 "DeletionTime",
                 "StackStatus",
                 "StackStatusReason",
+                "ParentId",
+                "RootId",
                 "DriftInformation",
                 "LastOperations",
             )
