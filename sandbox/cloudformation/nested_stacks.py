@@ -1,10 +1,13 @@
 """Stacks that are resources of other stacks.
 
 "Use nested stacks" in the CloudFormation User Guide
-(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-nested-stacks.html). A
-nested stack's update is final only with its parent's: until then it is
-UPDATE_COMPLETE_CLEANUP_IN_PROGRESS, and if the parent fails, it is rolled back. This was seen, and
-is not documented. A nested stack is updated only where its properties change.
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-nested-stacks.html).
+"CloudFormation doesn't start cleaning up nested stack resources until all nested stacks have been
+updated or have rolled back"
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html): until its
+parent cleans up, a nested stack is UPDATE_COMPLETE_CLEANUP_IN_PROGRESS, and if the parent fails, it
+is rolled back, to UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS. Here one is updated only where its
+properties change.
 """
 
 from __future__ import annotations
@@ -79,11 +82,11 @@ class _Nested:
             outputs = {output.key: output.value for output in stack.outputs}
         if status in self.good:
             return Made(stack.stack_id, self.order, _Outputs(self.order, outputs))
-        if status.endswith("_IN_PROGRESS"):
+        has_rolled_back = status in _ROLLED_BACK
+        if status.endswith("_IN_PROGRESS") and not has_rolled_back:
             return None
         problem = f"Embedded stack {stack.stack_id} was not successfully {self.what}: {reason}"
-        # A stack that could not be updated has rolled itself back.
-        return Failed(problem, stack.stack_id, untouched=status == "UPDATE_ROLLBACK_COMPLETE")
+        return Failed(problem, stack.stack_id, untouched=has_rolled_back)
 
     def abandon(self) -> str:
         return self.stack.stack_id

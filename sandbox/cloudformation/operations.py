@@ -251,7 +251,7 @@ class Operations:
             if name not in template.resources
         }
         self._clean_up(stack, operation, removed, _replaced(stack), kept=_retained)
-        self._wait(stack, lambda: not any(c.status.endswith("_IN_PROGRESS") for c in nested))
+        self._wait_for_rest(stack, nested)
         stack.settle()
         stack.become("UPDATE_COMPLETE", operation=operation)
 
@@ -262,6 +262,9 @@ class Operations:
             for resource in _existing(stack).values()
             if resource.declaration.type == STACK_TYPE and resource.made and resource.physical_id
         ]
+
+    def _wait_for_rest(self, stack: Stack, nested: list[Stack]) -> None:
+        self._wait(stack, lambda: not any(c.status.endswith("_IN_PROGRESS") for c in nested))
 
     def _remove_unmade(self, stack: Stack, operation: object) -> list[str]:
         """Delete what an operation before left that failed to be created. Returns what failed."""
@@ -297,6 +300,8 @@ class Operations:
             stack.become("UPDATE_ROLLBACK_FAILED", problem, operation=operation)
             return
         stack.become("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", operation=operation)
+        self._wait(stack, lambda: stack.verdict == "kept")
+        nested = self._keep_nested(stack)
         created = {
             name: resource for name, resource in _existing(stack).items() if name in stack.created
         }
@@ -307,6 +312,7 @@ class Operations:
             if resource.physical_id != stable.get(resource.declaration.logical_id)
         ]
         self._clean_up(stack, operation, created, replaced, kept=_retained_on_creation)
+        self._wait_for_rest(stack, nested)
         stack.settle()
         stack.become("UPDATE_ROLLBACK_COMPLETE", operation=operation)
 

@@ -158,13 +158,14 @@ class Stack:
             self.created, self.former, self.unrestored = set(), [], frozenset()
 
     def decide(self, verdict: Verdict) -> bool:
-        """Say what becomes of the last update; whether that was open."""
+        """Say what becomes of the last update, if that is open, or that its end is final; whether
+        it was open."""
         with self.changed:
-            if self.verdict is not None:
-                return False
-            self.verdict = verdict
-            self.changed.notify_all()
-            return True
+            is_open = self.verdict is None
+            if is_open or verdict == "kept":
+                self.verdict = verdict
+                self.changed.notify_all()
+            return is_open
 
     def note(self, resource: Resource, *, kept: bool = True) -> None:
         """Record what became of a resource: as an event, and, with `kept`, as how it now stands."""

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from tests.sandbox.cloudformation.phases import TOKEN, Phases
-from tests.sandbox.cloudformation.support import eventually
 
 CHILD = """
 Parameters: {Name: {Type: String}}
@@ -130,10 +129,13 @@ def test_an_update_is_rolled_back_with_the_parents(phases: Phases) -> None:
     assert status(phases, nested) == "UPDATE_ROLLBACK_IN_PROGRESS"
     assert status(phases, "shop") == "UPDATE_ROLLBACK_IN_PROGRESS"
     phases.answer(back, "bun-1")
+    sibling = phases.request("Update", "Sibling", nth=2)
+    assert status(phases, nested) == "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"
+    assert "Delete" not in [event["RequestType"] for event in phases.sandbox.events]
+    phases.answer(sibling)
     phases.answer(phases.request("Delete"))
-    phases.answer(phases.request("Update", "Sibling", nth=2))
     phases.sandbox.until("UPDATE_ROLLBACK_COMPLETE")
-    eventually(lambda: status(phases, nested) == "UPDATE_ROLLBACK_COMPLETE", phases.sandbox.told)
+    assert status(phases, nested) == "UPDATE_ROLLBACK_COMPLETE"
 
 
 def test_an_update_that_is_under_way_when_the_parents_fails_is_rolled_back(phases: Phases) -> None:
@@ -146,7 +148,19 @@ def test_an_update_that_is_under_way_when_the_parents_fails_is_rolled_back(phase
     assert status(phases, nested) == "UPDATE_IN_PROGRESS"
     phases.answer(update, "bun-2")
     phases.answer(phases.request("Update", nth=2), "bun-1")
-    phases.answer(phases.request("Delete"))
     phases.answer(phases.request("Update", "Sibling", nth=2))
+    phases.answer(phases.request("Delete"))
     phases.sandbox.until("UPDATE_ROLLBACK_COMPLETE")
     assert status(phases, nested) == "UPDATE_ROLLBACK_COMPLETE"
+
+
+def test_an_update_that_fails_is_rolled_back_and_fails_the_parents(phases: Phases) -> None:
+    nested = created(phases)
+    phases.update(parent("two", "two"))
+    phases.fail(phases.request("Update"), "bun-2")
+    phases.answer(phases.request("Update", nth=2), "bun-1")
+    phases.answer(phases.request("Delete"))
+    phases.sandbox.until("UPDATE_ROLLBACK_COMPLETE")
+
+    assert status(phases, nested) == "UPDATE_ROLLBACK_COMPLETE"
+    assert len(phases.sandbox.events) == 5  # nothing about the sibling
