@@ -364,7 +364,7 @@ class Backend(CloudFormationBackend):
             stack = self._new_stack(new_id, stack_name, settings)
             stack.begin("REVIEW_IN_PROGRESS", "CREATE_CHANGESET")
         else:
-            stack.operations.append(Operation("CREATE_CHANGESET"))
+            stack.add(Operation("CREATE_CHANGESET"))
         change_set = ChangeSet(
             change_set_id=generate_changeset_id(change_set_name, self.region_name, self.account_id),
             name=change_set_name,
@@ -614,7 +614,7 @@ class Response(DescribeCalls):
 
 def _begun(stack: Stack) -> ActionResult:
     """The answer to a call that began an operation."""
-    operation_id = stack.operations[-1].operation_id
+    operation_id = stack.operation.operation_id
     return ActionResult({"StackId": stack.stack_id, "OperationId": operation_id})
 
 

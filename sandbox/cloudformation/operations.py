@@ -25,7 +25,7 @@ from sandbox.cloudformation.restoration import Restoration
 from sandbox.cloudformation.stacks import STACK_TYPE, Stack
 from sandbox.cloudformation.steps import Convergence, Removal
 from sandbox.cloudformation.templates import Template
-from sandbox.cloudformation.views import Resource
+from sandbox.cloudformation.views import Operation, Resource
 from sandbox.cloudformation.walks import Visit, Walk, dependents
 from sandbox.cloudformation.watch import Watch
 from sandbox.permissions import Permissions
@@ -74,7 +74,7 @@ class Operations:
         self._threads: dict[str, Thread] = {}
         self._watch = Watch(changed)
 
-    def start(self, stack: Stack, operation: object, run: Callable[[], None]) -> None:
+    def start(self, stack: Stack, operation: Operation, run: Callable[[], None]) -> None:
         """Run `operation`, which has begun on the stack, once the one before it has ended."""
         with self._changed:
             before = self._threads.get(stack.stack_id)
@@ -88,7 +88,7 @@ class Operations:
             thread.start()
 
     def _run(
-        self, stack: Stack, operation: object, run: Callable[[], None], before: Thread | None
+        self, stack: Stack, operation: Operation, run: Callable[[], None], before: Thread | None
     ) -> None:
         if before:
             before.join()
@@ -137,7 +137,7 @@ class Operations:
             stack, template, self._provider, self._permissions, back=back, skipped=skipped
         )
 
-    def create(self, stack: Stack, operation: object, template: Template) -> None:
+    def create(self, stack: Stack, operation: Operation, template: Template) -> None:
         """Create the stack's resources, and on failure do what the stack's settings say."""
         settings = stack.settings
         convergence = self._convergence(stack, template)
@@ -154,14 +154,18 @@ class Operations:
             stack.become("CREATE_FAILED", problem, operation=operation)
         elif settings.on_failure == "DELETE":
             reason = f"{problem}Delete requested by user."
-            stack.become("DELETE_IN_PROGRESS", reason, operation=operation, kind="DELETE_STACK")
+            stack.become(
+                "DELETE_IN_PROGRESS", reason, operation=operation, begun=Operation("DELETE_STACK")
+            )
             self._remove_all(stack, operation, kept=_retained_on_creation)
         else:
             reason = f"{problem}Rollback requested by user."
-            stack.become("ROLLBACK_IN_PROGRESS", reason, operation=operation, kind="ROLLBACK")
+            stack.become(
+                "ROLLBACK_IN_PROGRESS", reason, operation=operation, begun=Operation("ROLLBACK")
+            )
             self._roll_back_creation(stack, operation)
 
-    def _roll_back_creation(self, stack: Stack, operation: object) -> None:
+    def _roll_back_creation(self, stack: Stack, operation: Operation) -> None:
         failed = self._remove(stack, operation, _existing(stack), kept=_retained_on_creation)
         if failed:
             stack.become("ROLLBACK_FAILED", self._failures(stack, failed), operation=operation)
@@ -169,7 +173,7 @@ class Operations:
             stack.become("ROLLBACK_COMPLETE", operation=operation)
 
     def delete(
-        self, stack: Stack, operation: object, retain: Iterable[str] = (), *, force: bool = False
+        self, stack: Stack, operation: Operation, retain: Iterable[str] = (), *, force: bool = False
     ) -> None:
         """Delete the stack's resources but those to `retain` and those whose policy says so.
 
@@ -183,14 +187,14 @@ class Operations:
             force=force,
         )
 
-    def undo_creation(self, stack: Stack, operation: object) -> None:
+    def undo_creation(self, stack: Stack, operation: Operation) -> None:
         """Delete a stack that was never complete, as its rollback does."""
         self._remove_all(stack, operation, kept=_retained_on_creation)
 
     def _remove_all(
         self,
         stack: Stack,
-        operation: object,
+        operation: Operation,
         *,
         kept: Callable[[Resource], bool],
         force: bool = False,
@@ -206,7 +210,7 @@ class Operations:
         stack.deletion_time = stack.now()
         stack.become("DELETE_COMPLETE", operation=operation)
 
-    def update(self, stack: Stack, operation: object, template: Template) -> None:
+    def update(self, stack: Stack, operation: Operation, template: Template) -> None:
         """Bring the stack to `template` and clean up; on failure, bring it back to what it was, or
         leave it, as the stack's settings say.
 
@@ -231,17 +235,17 @@ class Operations:
             stack.become("UPDATE_FAILED", problem, operation=operation)
         elif problem:
             status = "UPDATE_ROLLBACK_IN_PROGRESS"
-            stack.become(status, problem, operation=operation, kind="ROLLBACK")
+            stack.become(status, problem, operation=operation, begun=Operation("ROLLBACK"))
             self.roll_back_update(stack, operation)
         else:
             self._finish_update(stack, operation, template)
 
-    def _finish_update(self, stack: Stack, operation: object, template: Template) -> None:
+    def _finish_update(self, stack: Stack, operation: Operation, template: Template) -> None:
         stack.become("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", operation=operation)
         self._wait(stack, lambda: stack.verdict is not None)
         if stack.verdict == "undone":
             status = "UPDATE_ROLLBACK_IN_PROGRESS"
-            stack.become(status, operation=operation, kind="ROLLBACK")
+            stack.become(status, operation=operation, begun=Operation("ROLLBACK"))
             self.roll_back_update(stack, operation)
             return
         nested = self._keep_nested(stack)
@@ -266,7 +270,7 @@ class Operations:
     def _wait_for_rest(self, stack: Stack, nested: list[Stack]) -> None:
         self._wait(stack, lambda: not any(c.status.endswith("_IN_PROGRESS") for c in nested))
 
-    def _remove_unmade(self, stack: Stack, operation: object) -> list[str]:
+    def _remove_unmade(self, stack: Stack, operation: Operation) -> list[str]:
         """Delete what an operation before left that failed to be created. Returns what failed."""
         if stack.stable and not stack.created:
             return []
@@ -277,14 +281,14 @@ class Operations:
         }
         return self._remove(stack, operation, unmade, kept=_retained_on_creation)
 
-    def _restore(self, stack: Stack, operation: object, forth: Convergence) -> None:
+    def _restore(self, stack: Stack, operation: Operation, forth: Convergence) -> None:
         before = {name: forth.before[name] for name in forth.failed if name in forth.before}
         restoration = Restoration(stack, before, self._provider)
         graph: dict[str, set[str]] = {name: set() for name in before}
         self._walk(stack, operation, graph, restoration, persevere=True)
 
     def roll_back_update(
-        self, stack: Stack, operation: object, *, skipped: Set[str] = frozenset()
+        self, stack: Stack, operation: Operation, *, skipped: Set[str] = frozenset()
     ) -> None:
         """Bring the stack back to what it was when it was last stable, but leave `skipped`."""
         if stack.stable is None:
@@ -319,7 +323,7 @@ class Operations:
     def _clean_up(
         self,
         stack: Stack,
-        operation: object,
+        operation: Operation,
         removed: Mapping[str, Resource],
         replaced: Iterable[Resource],
         *,
@@ -343,7 +347,7 @@ class Operations:
     def _remove(
         self,
         stack: Stack,
-        operation: object,
+        operation: Operation,
         doomed: Mapping[str, Resource],
         *,
         kept: Callable[[Resource], bool],
@@ -364,7 +368,7 @@ class Operations:
         )
         return self._walk(stack, operation, dependents(doomed), removal, persevere=True)
 
-    def _publish(self, stack: Stack, operation: object, template: Template) -> str | None:
+    def _publish(self, stack: Stack, operation: Operation, template: Template) -> str | None:
         """Make the outputs, unless the operation is superseded. Returns what went wrong."""
         if stack.operation is not operation:
             return None
@@ -390,7 +394,7 @@ class Operations:
     def _walk(
         self,
         stack: Stack,
-        operation: object,
+        operation: Operation,
         graph: Mapping[str, Set[str]],
         visit: Visit,
         *,

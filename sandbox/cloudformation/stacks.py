@@ -75,8 +75,8 @@ class Stack:
         self.status = "REVIEW_IN_PROGRESS"
         self.status_reason: str | None = None
         self.change_set_id: str | None = None
-        self.operation = object()
-        """Stands for the operation that may change the stack's status: the one begun last."""
+        self.operation = Operation("")
+        """The operation that may change the stack's status: the one begun last."""
         self.operations: list[Operation] = []
         """What the stack went through, oldest first; an operation's rollback is one of its own."""
         self.stable: Stable | None = None
@@ -118,29 +118,37 @@ class Stack:
             self._last = max(present, self._last + timedelta(milliseconds=1))
             return self._last
 
-    def begin(self, status: str, kind: str, reason: str | None = "User Initiated") -> object:
-        """Begin an operation, which supersedes a running one. Returns what stands for it.
-
-        kind: as LastOperations names it.
-        """
+    def begin(self, status: str, kind: str, reason: str | None = "User Initiated") -> Operation:
+        """Begin an operation, which supersedes a running one. Returns it."""
         with self.changed:
-            self.operation = operation = object()
+            self.operation = operation = Operation(kind)
             self.changed.notify_all()
-        self.become(status, reason, operation=operation, kind=kind)
+        self.become(status, reason, operation=operation, begun=operation)
         return operation
 
+    def add(self, operation: Operation) -> None:
+        """Note an operation that leaves the stack's status as it is."""
+        with self.changed:
+            self.operations.append(operation)
+            self._remember()
+
     def become(
-        self, status: str, reason: str | None = None, *, operation: object, kind: str | None = None
+        self,
+        status: str,
+        reason: str | None = None,
+        *,
+        operation: Operation,
+        begun: Operation | None = None,
     ) -> None:
         """Change the stack's own status, unless another operation has begun since.
 
-        kind: of the operation that begins with it, as LastOperations names it.
+        begun: what begins with it: `operation`, or its rollback.
         """
         with self.changed:
             if operation is not self.operation:
                 return
-            if kind:
-                self.operations.append(Operation(kind))
+            if begun:
+                self.operations.append(begun)
             self.status, self.status_reason = status, reason
             event = self._event(
                 self.name, self.stack_id, STACK_TYPE, status, reason, properties=None

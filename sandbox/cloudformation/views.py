@@ -83,7 +83,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What LastOperations tells of an operation
+    """An operation on a stack. kind: as LastOperations names it
     (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_OperationEntry.html)."""
 
     kind: str
