@@ -1,7 +1,5 @@
 """Each call of the function is refused, throttled, unreadable and hangs: what comes of it."""
 
-from collections.abc import Iterator
-
 import pytest
 from rich.console import Console
 
@@ -28,9 +26,9 @@ repeated."""
 
 
 @pytest.fixture(scope="module")
-def found() -> Iterator[list[Outcome]]:
+def found() -> list[Outcome]:
     with quiet(), running() as world:
-        yield list(outcomes(world))
+        return list(outcomes(world))
 
 
 def test_each_call_is_tried() -> None:
