@@ -23,7 +23,9 @@ SIGNAL_PUT = "signal:Put"
 
 _PRESIGNED_PUTS = {RESPONSE_PATH: RESPONSE_PUT, SIGNAL_PATH: SIGNAL_PUT}
 
-_CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/(?P<service>[^/]+)/aws4_request")
+_CREDENTIAL_SCOPE = re.compile(
+    r"Credential=[^/]+/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
+)
 
 _S3_SERVICE = {"GET": "ListBuckets"}
 _S3_BUCKET = {
@@ -115,6 +117,12 @@ def call_name(environ: dict[str, Any]) -> str | None:
     service = scope["service"]
     action = _s3_action(environ) if service == "s3" else _action(environ)
     return f"{service}:{action}" if action else None
+
+
+def region_of(environ: dict[str, Any]) -> str:
+    """The Region that a call is signed for, which `call_name` gave a name of a service."""
+    scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return scope["region"] if scope else ""
 
 
 def call_text(environ: dict[str, Any], name: str) -> str:

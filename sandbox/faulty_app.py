@@ -21,6 +21,9 @@ from sandbox.garbled import garbled
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
+CALLER = "sandbox.caller"
+"""Where a request's environ has the `Caller`, if a function calls."""
+
 
 class Caller(Protocol):
     """The process of a function, which calls while it handles an event."""
@@ -28,6 +31,10 @@ class Caller(Protocol):
     @property
     def function_name(self) -> str:
         """The function's name."""
+
+    @property
+    def role(self) -> str:
+        """The ARN of the role that the function has."""
 
     @property
     def event(self) -> str | None:
@@ -67,6 +74,7 @@ class FaultyApp:
             return self._app(environ, start_response)
         caller = self._caller(environ.get("HTTP_USER_AGENT", ""), environ["REMOTE_PORT"])
         if caller is not None:
+            environ[CALLER] = caller
             self._calls.add(caller.function_name, name)
         if not self._faults.any_set:
             return self._app(environ, start_response)

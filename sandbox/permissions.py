@@ -13,15 +13,15 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 from moto.iam.models import IAMBackend, ManagedPolicy, Policy, Role, iam_backends
 
 from sandbox import aws_policies
-from sandbox.policies import Context, Request, permits
+from sandbox.policies import Context, Request, judged
 
 IAM_DELAY = 3.0
 """Seconds; AWS names no number. Public reports tell of two and more
@@ -47,18 +47,48 @@ _CHANGES: tuple[tuple[type[Any], tuple[str, ...]], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Policies:
+class Refusal:
+    """Why a request is refused. policy: the kind of policy. denies: it does so by a statement."""
+
+    policy: Literal["identity-based policy", "permissions boundary", "resource-based policy"]
+    denies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RolePolicies:
     """A role's policies, as JSON. boundary: None where the role has none."""
 
     of_role: frozenset[str]
-    boundary: str | None
+    boundary: str | None = None
 
-    def permit(self, request: Request) -> bool:
-        within = self.boundary is None or permits([self.boundary], request)
-        return within and permits(self.of_role, request)
+    def refusal(self, request: Request, of_resource: str | None = None) -> Refusal | None:
+        """Why a request is refused; None where it is allowed.
+
+        One that a policy denies is refused. Otherwise it is allowed by the role's policies or the
+        resource's, within the boundary
+        (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html).
+        Of a resource's policy that names a session AWS does not ask the boundary; here it does.
+
+        of_resource: the statements of the resource's policy that are about the role, as JSON; it is
+            of the same account.
+        """
+        by_role = judged(self.of_role, request)
+        by_boundary = "allowed" if self.boundary is None else judged([self.boundary], request)
+        by_resource = "not allowed" if of_resource is None else judged([of_resource], request)
+        if by_role == "denied":
+            return Refusal("identity-based policy", denies=True)
+        if by_boundary == "denied":
+            return Refusal("permissions boundary", denies=True)
+        if by_resource == "denied":
+            return Refusal("resource-based policy", denies=True)
+        if "allowed" not in (by_role, by_resource):
+            return Refusal("identity-based policy", denies=False)
+        if by_boundary != "allowed":
+            return Refusal("permissions boundary", denies=False)
+        return None
 
 
-_NOTHING = _Policies(frozenset(), None)
+_NOTHING = RolePolicies(frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +96,7 @@ class _Version:
     """A role's policies from `since` on, in epoch seconds."""
 
     since: float
-    policies: _Policies
+    policies: RolePolicies
 
 
 class Permissions:
@@ -89,13 +119,25 @@ class Permissions:
             resource: the ARN of what it is done to.
             context: values of condition keys; `aws:PrincipalArn` is known.
         """
-        role = _role(role_arn)
-        if role is None:
-            return False
-        request = Request(action, resource, {"aws:PrincipalArn": role_arn, **(context or {})})
-        return all(policies.permit(request) for policies in self._seen(role))
+        return self.refusal(role_arn, Request(action, resource, context or {})) is None
 
-    def _seen(self, role: Role) -> list[_Policies]:
+    def refusal(
+        self, role_arn: str, request: Request, of_resource: str | None = None
+    ) -> Refusal | None:
+        """Why a request of a role's is refused; None where it is allowed.
+
+        Args:
+            role_arn: of the role; one that is unknown may do nothing.
+            request: what it wants to do; `aws:PrincipalArn` is known.
+            of_resource: as of `RolePolicies.refusal`.
+        """
+        role = _role(role_arn)
+        seen = [_NOTHING] if role is None else self._seen(role)
+        request = replace(request, context={"aws:PrincipalArn": role_arn, **request.context})
+        refusals = (policies.refusal(request, of_resource) for policies in seen)
+        return next((refusal for refusal in refusals if refusal is not None), None)
+
+    def _seen(self, role: Role) -> list[RolePolicies]:
         """What some part of AWS may still take for the role's policies."""
         begin = self._clock() - self._delay
         with self._lock:
@@ -117,7 +159,7 @@ class Permissions:
                 for role in list(backend.roles.values()):
                     self._note(role, _policies(backend, role))
 
-    def _note(self, role: Role, policies: _Policies) -> None:
+    def _note(self, role: Role, policies: RolePolicies) -> None:
         versions = self._versions.setdefault(role.id, [])
         if not versions or versions[-1].policies != policies:
             versions.append(_Version(self._clock(), policies))
@@ -175,11 +217,11 @@ def _role(arn: str) -> Role | None:
     return next((role for role in list(backend.roles.values()) if role.name == name), None)
 
 
-def _policies(backend: IAMBackend, role: Role) -> _Policies:
+def _policies(backend: IAMBackend, role: Role) -> RolePolicies:
     inline = [_canonical(document) for document in list(role.policies.values())]
     managed = [_document(policy) for policy in list(role.managed_policies.values())]
     boundary = role.permissions_boundary_arn
-    return _Policies(
+    return RolePolicies(
         of_role=frozenset([*inline, *managed]),
         boundary=_boundary(backend, boundary) if boundary else None,
     )

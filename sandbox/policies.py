@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 Context = Mapping[str, str | Sequence[str]]
 """Condition keys, such as ``aws:PrincipalArn``, and their values."""
@@ -28,16 +28,52 @@ class Request:
     context: Context = field(default_factory=dict)
 
 
-def permits(documents: Iterable[str], request: Request) -> bool:
-    """Whether a statement of these policies, which are JSON, allows the request, and none denies
-    it."""
+Verdict = Literal["allowed", "not allowed", "denied"]
+"""`denied` where a statement denies the request, `not allowed` where none allows it."""
+
+
+def judged(documents: Iterable[str], request: Request) -> Verdict:
+    """What these policies, which are JSON, say of the request."""
     effects = {
         statement["Effect"]
         for document in documents
         for statement in _statements(document)
         if _concerns(statement, request)
     }
-    return "Allow" in effects and "Deny" not in effects
+    if "Deny" in effects:
+        return "denied"
+    return "allowed" if "Allow" in effects else "not allowed"
+
+
+def permits(documents: Iterable[str], request: Request) -> bool:
+    """Whether a statement of these policies, which are JSON, allows the request, and none denies
+    it."""
+    return judged(documents, request) == "allowed"
+
+
+@cache
+def open_to(document: str, principals: frozenset[str]) -> str:
+    """The statements of a resource's policy that are about one of these principals, as a policy of
+    its own.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+
+    Args:
+        document: JSON.
+        principals: ARNs, IDs of accounts, and `*`.
+
+    Raises:
+        ValueError: a statement has NotPrincipal, which is not known here.
+    """
+    concerned = [each for each in _statements(document) if principals & _principals(each)]
+    return json.dumps({"Statement": concerned})
+
+
+def _principals(statement: Mapping[str, Any]) -> set[str]:
+    if "NotPrincipal" in statement:
+        raise ValueError("NotPrincipal is not known here")
+    written = statement.get("Principal", {})
+    return {written} if isinstance(written, str) else {*_listed(written.get("AWS", []))}
 
 
 def admits(document: str, service: str, request: Request) -> bool:

@@ -29,6 +29,8 @@ from sandbox import (
     quotas,
     shortcuts,
 )
+from sandbox.authorization.authorization import Authorization
+from sandbox.authorization.authorized_app import AuthorizedApp
 from sandbox.calls_made import CallsMade
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
@@ -73,6 +75,7 @@ class Server:
     * `GET /sandbox/signals`: each signal to a wait condition handle, as it was received;
     * `GET /sandbox/events`: each event that was put onto a bus of EventBridge;
     * `GET /sandbox/api-calls`: how often each function has made each API call;
+    * `GET /sandbox/authorizations`: what was asked of IAM for these calls, and the answer;
     * `GET /sandbox/invocations`: how often each function was invoked;
     * `GET /sandbox/messages`: each message that was put into an SQS queue;
     * `/sandbox/faults`: the faults that strike calls; README.md says how they are set.
@@ -114,7 +117,6 @@ class Server:
         self._describe_delay = describe_delay
         self._alarms = Alarms(CloudWatchClock(cloudwatch_minute))
         self._faults = faults.Faults()
-        self._calls = CallsMade()
         self._messages = MessagesSent()
         self._events = EventsPut()
         self._applications = applications.Applications()
@@ -140,6 +142,8 @@ class Server:
         parts.enter_context(events.install(self._faults))
         parts.enter_context(quotas.enforced())
         self._permissions = parts.enter_context(permissions.installed(delay=self._iam_delay))
+        self._authorization = Authorization(self._permissions)
+        self._calls = CallsMade(self._authorization.allows)
         parts.enter_context(policy_quotas.enforced())
         parts.enter_context(function_rules.enforced())
         parts.enter_context(event_source_rules.enforced(self._permissions))
@@ -158,7 +162,12 @@ class Server:
         )
         parts.callback(self._functions.close)
         parts.callback(event_sources.install(self._functions, self._faults, self._calls).close)
-        self._faulty = FaultyApp(self._call, self._faults, self._calls, self._functions.calling)
+        self._faulty = FaultyApp(
+            AuthorizedApp(self._call, self._authorization),
+            self._faults,
+            self._calls,
+            self._functions.calling,
+        )
         self._services = OfFunctions(self._moto, self._functions.calling)
         self._stacks = cloudformation.install(
             lambda: self.endpoint,
@@ -209,14 +218,16 @@ class Server:
                 report = self._events.described()
             case "api-calls":
                 report = self._calls.described()
+            case "authorizations":
+                report = self._authorization.described()
             case "invocations":
                 report = self._functions.invocations()
             case "messages":
                 report = self._messages.described()
             case _:
                 return Response(
-                    "There is api-calls, bundle-requests, events, faults, invocations, messages, "
-                    "responses and signals here.\n",
+                    "There is api-calls, authorizations, bundle-requests, events, faults, "
+                    "invocations, messages, responses and signals here.\n",
                     status=404,
                 )
         return Response(json.dumps(report, indent=2) + "\n", content_type="application/json")

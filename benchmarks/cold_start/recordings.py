@@ -131,6 +131,7 @@ def _deployment(clients: Clients, ready: Ready, code: Path, endpoint: Endpoint) 
         arn=deployed["FunctionArn"],
         version="$LATEST",
         region=ready.region,
+        role=deployed["Role"],
         runtime=deployed["Runtime"],
         handler=deployed["Handler"],
         memory=deployed["MemorySize"],

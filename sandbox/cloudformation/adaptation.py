@@ -53,7 +53,13 @@ def told(resource_type: str, properties: dict[str, Any], name: str) -> dict[str,
 
 
 def attributes(resource_type: str, resource: Any) -> dict[str, str]:
-    """What ``Fn::GetAtt`` gives of a resource beside what its model knows."""
+    """What ``Fn::GetAtt`` gives of a resource beside what its model knows, or instead of it.
+
+    The ARN of a log group stands for its streams
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html).
+    """
+    if resource_type == _LOG_GROUP:
+        return {"Arn": f"{resource.arn}:*"}
     if resource_type == _PARAMETER:
         return {"Type": resource.parameter_type, "Value": resource.value}
     return {}

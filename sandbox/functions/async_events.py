@@ -21,7 +21,7 @@ from sandbox.calls_made import CallsMade
 from sandbox.faults import EVENT_DELIVERY, Faults
 from sandbox.functions import metrics
 from sandbox.functions.concurrency import TooManyRequestsException, reserved_by
-from sandbox.functions.destinations import Condition, Failure, deliver
+from sandbox.functions.destinations import Condition, Failure, call_to, deliver
 from sandbox.functions.lineage import Lineage
 from sandbox.functions.payloads import require_async_size
 from sandbox.functions.recursion import RecursiveInvocationException
@@ -210,11 +210,10 @@ class AsyncEvents:
         metrics.count(function, "AsyncEventsDropped")
 
     def _report(self, function: LambdaFunction, failure: Failure, destination: str) -> None:
-        action = deliver(failure, destination, self.send)
-        if action is None:
+        call, parameters = call_to(destination)
+        is_allowed = call is not None and self._calls.by_role(function, call, **parameters)
+        if not is_allowed or not deliver(failure, destination, self.send):
             metrics.count(function, "DestinationDeliveryFailures")
-        else:
-            self._calls.add(function.function_name, action)
 
 
 def pauses() -> Iterator[float]:

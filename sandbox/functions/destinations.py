@@ -83,7 +83,20 @@ class Send(Protocol):
     ) -> Any: ...
 
 
-def deliver(failure: Failure, destination: str, send: Send) -> str | None:
+def call_to(destination: str) -> tuple[str | None, dict[str, str]]:
+    """The call by which Lambda hands a record to a destination, as `service:Action`, and what says
+    in its request where that is; None for one that is no queue or function."""
+    _, _, service, _, _, name = destination.split(":", 5)
+    match service:
+        case "sqs":
+            return "sqs:SendMessage", {"QueueUrl": name}
+        case "lambda":
+            return "lambda:InvokeFunction", {"FunctionName": destination}
+    logger.warning("destination %s is not supported: it is no queue or function", destination)
+    return None, {}
+
+
+def deliver(failure: Failure, destination: str, send: Send) -> bool:
     """Hand a failure's record to a destination.
 
     Args:
@@ -91,8 +104,7 @@ def deliver(failure: Failure, destination: str, send: Send) -> str | None:
         send: what a destination function is invoked with.
 
     Returns:
-        The action that the role of the failed function has to allow for it, such as
-        `sqs:SendMessage`; None if the record was not delivered, for example since it is too large.
+        Whether the record was delivered; it is not if it is too large, for example.
     """
     _, _, service, region, account, name = destination.split(":", 5)
     record = json.dumps(failure.record())
@@ -104,7 +116,7 @@ def deliver(failure: Failure, destination: str, send: Send) -> str | None:
                     record,
                     system_attributes=trace_headers.system_attributes(failure.chain.header()),
                 )
-                return "sqs:SendMessage"
+                return True
             case "lambda":
                 send(
                     get_backend(account, region).get_function(destination),
@@ -112,12 +124,10 @@ def deliver(failure: Failure, destination: str, send: Send) -> str | None:
                     failure.chain,
                     of_stopped=failure.condition == "RecursiveInvocation",
                 )
-                return "lambda:InvokeFunction"
+                return True
     except (LambdaClientError, SQSException):
         logger.exception("destination %s could not be reached", destination)
-        return None
-    logger.warning("destination %s is not supported: it is no queue or function", destination)
-    return None
+    return False
 
 
 def _qualified(arn: str, version: str) -> str:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.exceptions import LambdaClientError, UnknownFunctionException
 from moto.awslambda.models import EventSourceMapping, lambda_backends
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
@@ -131,20 +131,28 @@ class EventSources:
         return batch
 
     def _receive(self, mapping: EventSourceMapping, count: int, wait: float) -> list[Message]:
-        """Up to count visible messages, after at most wait seconds; none if the queue is gone."""
+        """Up to count visible messages, after at most wait seconds; none if the queue is gone, or
+        the function's role does not allow it."""
         queue = _queue(mapping)
         if queue is None:
             return []
-        self._count_polling(mapping)
+        calls = ("sqs:GetQueueAttributes", "sqs:ReceiveMessage")
+        if not all(self._may(mapping, call) for call in calls):
+            self._closed.wait(wait)
+            return []
         return _received(mapping, queue, count, wait)
 
-    def _count_polling(self, mapping: EventSourceMapping) -> None:
-        """Count what Lambda calls by the function's role to poll, also where nothing comes of it.
+    def _may(self, mapping: EventSourceMapping, call: str) -> bool:
+        """Whether the function's role allows a call about the queue, which is counted.
 
         https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
         """
-        self._calls.add(_function_name(mapping), "sqs:GetQueueAttributes")
-        self._calls.add(_function_name(mapping), "sqs:ReceiveMessage")
+        backend = lambda_backends[mapping.account_id][mapping.region]
+        try:
+            function = backend.get_function(mapping.function_arn)
+        except UnknownFunctionException:
+            return False
+        return self._calls.by_role(function, call, QueueUrl=_queue_name(mapping))
 
     def _deliver(
         self,
@@ -171,8 +179,7 @@ class EventSources:
             return
         failed = batches.failed(mapping, batch, result)
         for message in batch.messages:
-            if message.id not in failed:
-                self._calls.add(_function_name(mapping), "sqs:DeleteMessage")
+            if message.id not in failed and self._may(mapping, "sqs:DeleteMessage"):
                 _delete(mapping, message)
 
     def _invoke(
@@ -255,10 +262,6 @@ def _mappings() -> Iterator[EventSourceMapping]:
             for mapping in list(backend._event_source_mappings.values()):
                 if mapping.event_source_arn.split(":")[2] == "sqs":
                     yield mapping
-
-
-def _function_name(mapping: EventSourceMapping) -> str:
-    return mapping.function_arn.split(":")[6]
 
 
 def _queue_name(mapping: EventSourceMapping) -> str:

@@ -5,6 +5,7 @@ import threading
 import time
 
 from moto.awslambda.exceptions import UnknownFunctionException
+from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.models import logs_backends
@@ -34,7 +35,7 @@ class Logs:
         """Put one line that a function printed into its log group; the sink for
         `functions.install`.
 
-        What a function prints after it was deleted goes nowhere.
+        What a function prints after it was deleted, or without its role's permission, goes nowhere.
         """
         try:
             function = get_backend(DEFAULT_ACCOUNT_ID, REGION).get_function(function_name)
@@ -42,16 +43,20 @@ class Logs:
             _logger.debug("%s is gone, and printed: %s", function_name, line)
             return
         with self._lock:
-            self._put(function_name, logging_config_of(function)["LogGroup"], line)
+            self._put(function, logging_config_of(function)["LogGroup"], line)
 
-    def _put(self, function_name: str, group: str, line: str) -> None:
+    def _put(self, function: LambdaFunction, group: str, line: str) -> None:
         logs = logs_backends[DEFAULT_ACCOUNT_ID][REGION]
+        stream = {"logGroupName": group, "logStreamName": STREAM}
         if group not in logs.groups:
-            self._calls.add(function_name, "logs:CreateLogGroup")
+            if not self._calls.by_role(function, "logs:CreateLogGroup", logGroupName=group):
+                return
             logs.create_log_group(group, {})
         if STREAM not in logs.groups[group].streams:
-            self._calls.add(function_name, "logs:CreateLogStream")
+            if not self._calls.by_role(function, "logs:CreateLogStream", **stream):
+                return
             logs.create_log_stream(group, STREAM)
-        self._calls.add(function_name, "logs:PutLogEvents")
+        if not self._calls.by_role(function, "logs:PutLogEvents", **stream):
+            return
         event = {"timestamp": int(time.time() * 1000), "message": line}
         logs.put_log_events(group, STREAM, [event])

@@ -77,6 +77,7 @@ class Runtime:
 class Deployment:
     """A function's code and configuration at one moment. Equal deployments share warm environments.
 
+    role: the ARN of the function's role.
     runtime: AWS's identifier, such as `python3.13`.
     memory: MB.
     code: directory of the unpacked code.
@@ -88,6 +89,7 @@ class Deployment:
     arn: str
     version: str
     region: str
+    role: str
     runtime: str
     handler: str
     memory: int
@@ -167,6 +169,11 @@ class ExecutionEnvironment:
     def function_name(self) -> str:
         """The name of the function whose environment this is."""
         return self.deployment.name
+
+    @property
+    def role(self) -> str:
+        """The ARN of the role that the function has."""
+        return self.deployment.role
 
     @property
     def event(self) -> str | None:

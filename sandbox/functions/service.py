@@ -209,6 +209,7 @@ class Functions:
             arn=function.function_arn,
             version=str(function.version),
             region=function.region,
+            role=str(function.role),
             runtime=str(function.run_time),
             handler=str(function.handler),
             memory=int(function.memory_size),
@@ -461,7 +462,7 @@ def install(
     retry_delays: seconds before each retry of an asynchronous event; AWS waits 60, then 120.
     concurrency: executions that an account may have at once in a Region.
     faults: those that have an asynchronous event delivered twice; none if absent.
-    calls: where the calls are counted that reporting to a destination takes.
+    calls: where the calls are counted, and judged, that reporting to a destination takes.
 
     Raises RuntimeError if no interpreter can be prepared (see `prepare_runtime`).
     """

@@ -328,14 +328,19 @@ def _marked(mark: str) -> "FilterTypeDef":
     return {"Name": f"tag:{MARK}", "Values": [mark]}
 
 
-def signing_secret(clients: Clients) -> str:
-    """The ARN of a new secret, with the access key that the sandbox knows."""
+def signing_secret(clients: Clients, kms_key: str | None = None) -> str:
+    """The ARN of a new secret, with the access key that the sandbox knows.
+
+    kms_key: the ARN of the key that encrypts it; AWS's own if absent.
+    """
     key = {
         "AccessKeyId": CREDENTIALS["AWS_ACCESS_KEY_ID"],
         "SecretAccessKey": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     }
     made = clients.client("secretsmanager").create_secret(
-        Name=f"bundles/{uuid.uuid4().hex}", SecretString=json.dumps(key)
+        Name=f"bundles/{uuid.uuid4().hex}",
+        SecretString=json.dumps(key),
+        **({"KmsKeyId": kms_key} if kms_key else {}),
     )
     arn: str = made["ARN"]
     return arn

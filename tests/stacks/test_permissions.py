@@ -2,31 +2,30 @@
 
 The application is deployed twice: with every parameter that allows something, and with as little as
 it can do with. What the policies allow is read from the deployed roles, in which parameters and
-conditions are resolved; what is called, from the sandbox, which counts it.
+conditions are resolved; what is asked of IAM for the calls, from the sandbox.
 """
 
 import base64
 import json
 import re
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
-from samtranslator.yaml_helper import yaml_parse
 
 from instance_bundle import upload_policy
 from instance_bundle.images import REQUEST_TAG
-from sandbox.artifact import REPOSITORY
+from sandbox.authorization.needs import BY_LAMBDA, NEEDS
 from sandbox.clients import CREDENTIALS, Clients
+from sandbox.policies import Request, permits
+from tests import roles
+from tests.iam import misfit
 
-from .actions import ACTIONS, AT_CREATION, BY_LAMBDA, WITH_KEYS, at_creation, needs, through
 from .faults import (
     clear_faults,
     hits,
@@ -40,7 +39,6 @@ from .trials import BUNDLE_AND_REGISTER, BUNDLE_INSTANCE, STORE_IMAGE, Steps, Tr
 
 KEY_OF_LEDGER_AND_QUEUES = "arn:aws:kms:us-east-1:123456789012:key/of-ledger-and-queues"
 KEY_OF_SECRETS = "arn:aws:kms:us-east-1:123456789012:key/of-secrets"
-ENCRYPTING = ("dynamodb", "secretsmanager", "sqs")
 
 FULL = {
     "KmsKeyArn": KEY_OF_LEDGER_AND_QUEUES,
@@ -66,7 +64,7 @@ A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  
 def full_deployment(of_all_workers: Path) -> Iterator[Aws]:
     with shared(of_all_workers / "full-sandbox", FULL) as ready:
         clients = Clients(ready["endpoint"])
-        yield Aws({**ready, "secret": signing_secret(clients)}, clients)
+        yield Aws({**ready, "secret": signing_secret(clients, KEY_OF_SECRETS)}, clients)
 
 
 @pytest.fixture
@@ -92,84 +90,26 @@ def least(least_deployment: Aws, of_all_workers: Path) -> Iterator[Aws]:
         yield least_deployment
 
 
-# What is allowed, and what is called
+# What is allowed, and what was asked
 
-_MEMBERS = {"Sid", "Effect", "Action", "Resource", "Condition"}
 OF_TAG = "aws:ResourceTag/"
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement of a role's policies, with parameters and the template's conditions resolved.
-
-    Attributes:
-        sid: its name.
-        actions: what it allows.
-        resources: what it allows that on.
-        services: those that `kms:ViaService` holds it to; empty where nothing does.
-        creations: the calls that `ec2:CreateAction` holds it to; likewise.
-        tags: the keys of the tags that its resources must have.
-        condition_keys: what its conditions are about.
-    """
-
-    sid: str
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-    services: tuple[str, ...]
-    creations: tuple[str, ...]
-    tags: tuple[str, ...]
-    condition_keys: frozenset[str]
-
-    @classmethod
-    def of(cls, written: Mapping[str, Any]) -> "Statement":
-        assert {"Action", "Resource"} <= {*written} <= _MEMBERS, written
-        condition = written.get("Condition", {})
-        assert {*condition} <= {"Null", "StringEquals"}, written
-        equal, absent = condition.get("StringEquals", {}), condition.get("Null", {})
-        assert {*absent.values()} <= {"false"}, written
-        return cls(
-            sid=written["Sid"],
-            actions=_listed(written["Action"]),
-            resources=_listed(written["Resource"]),
-            services=tuple(
-                endpoint.partition(".")[0] for endpoint in _listed(equal.get("kms:ViaService", []))
-            ),
-            creations=tuple(
-                f"ec2:{action}" for action in _listed(equal.get("ec2:CreateAction", []))
-            ),
-            tags=tuple(key.removeprefix(OF_TAG) for key in absent if key.startswith(OF_TAG)),
-            condition_keys=frozenset({*equal, *absent}),
-        )
-
-    def allows(self) -> set[str]:
-        """Actions, as `needs` has them."""
-        if self.services:
-            return {through(action, name) for action in self.actions for name in self.services}
-        if self.creations:
-            return {at_creation(action, call) for action in self.actions for call in self.creations}
-        return {*self.actions}
-
-
-def _listed(one_or_more: str | list[str]) -> tuple[str, ...]:
-    return (one_or_more,) if isinstance(one_or_more, str) else tuple(one_or_more)
+Statement = dict[str, Any]
 
 
 def statements(aws: Aws) -> dict[str, list[Statement]]:
-    """The statements of each function's role, by the function's name in the template."""
+    """The statements of each function's role that allow something, as IAM has them, by the
+    function's name in the template."""
     functions = aws.clients.functions.list_functions()["Functions"]
     names = names_in_the_template(aws)
     return {
-        names[function["FunctionName"]]: statements_of(aws, function["Role"])
+        names[function["FunctionName"]]: [
+            each for each in written_for(aws, function["Role"]) if each["Effect"] == "Allow"
+        ]
         for function in functions
     }
 
 
-def statements_of(aws: Aws, role_arn: str) -> list[Statement]:
-    written = written_for(aws, role_arn)
-    return [Statement.of(each) for each in written if each["Effect"] == "Allow"]
-
-
-def written_for(aws: Aws, role_arn: str) -> list[dict[str, Any]]:
+def written_for(aws: Aws, role_arn: str) -> list[Statement]:
     """The statements of a role's policies, as IAM has them."""
     iam, role = aws.clients.client("iam"), role_arn.rpartition("/")[2]
     assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
@@ -202,110 +142,59 @@ def calls(aws: Aws) -> dict[str, Counter[str]]:
     return found
 
 
-def missing(
-    allowed: Collection[Statement], made: Collection[str], encrypting: Collection[str] = ()
-) -> list[str]:
-    """What calls need and no statement allows, for a person."""
-    all_allowed = {permission for statement in allowed for permission in statement.allows()}
-    return [
-        f"{call} needs {permission}, and no statement allows it"
-        for call in sorted(made)
-        for permission in sorted(needs(call, encrypting) - all_allowed)
-    ]
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of IAM for calls, by the function's name in the template."""
+
+    requests: dict[str, list[Request]]
+    refused: list[str]
+
+    @classmethod
+    def of(cls, aws: Aws) -> "Asked":
+        names, requests = names_in_the_template(aws), defaultdict[str, list[Request]](list)
+        refused: list[str] = []
+        for each in json_of(f"{aws.clients.endpoint}/sandbox/authorizations"):
+            asked = f"{each['call']} needs {each['action']} on {each['resource']}"
+            requests[names[each["function"]]].append(
+                Request(each["action"], each["resource"], each["context"])
+            )
+            if not each["allowed"]:
+                refused.append(f"{asked}, and {each['function']} may not do that")
+        return cls(dict(requests), refused)
 
 
-def too_much(
-    allowed: Collection[Statement], made: Collection[str], encrypting: Collection[str] = ()
-) -> list[str]:
-    """What statements allow and no call needs, for a person."""
-    all_needed = {permission for call in made for permission in needs(call, encrypting)}
+def lacks(allowed: Sequence[Statement], requests: Collection[Request]) -> list[Request]:
+    """The requests that no statement allows."""
+    policy = json.dumps({"Statement": allowed})
+    return [request for request in requests if not permits([policy], request)]
+
+
+def too_much(allowed: Sequence[Statement], requests: Collection[Request]) -> list[str]:
+    """What statements allow and no request needs, for a person: by action and resource, and by
+    action and a value that a condition names."""
     return [
-        f"{statement.sid} allows {permission}, and no call needs it"
+        f"{statement['Sid']} allows {what}, and nothing needs it"
         for statement in allowed
-        for permission in sorted(statement.allows() - all_needed)
+        for what, part in parts(statement)
+        if len(lacks([part], requests)) == len(requests)
     ]
 
 
-# The map
+def parts(statement: Statement) -> Iterator[tuple[str, Statement]]:
+    """Statements that each allow a part of what one does, and what that is."""
+    for action in _listed(statement["Action"]):
+        for arn in _listed(statement["Resource"]):
+            yield f"{action} on {arn}", {**statement, "Action": action, "Resource": arn}
+        equal = statement.get("Condition", {}).get("StringEquals", {})
+        for key, values in equal.items():
+            for value in _listed(values):
+                condition = {**statement["Condition"], "StringEquals": {**equal, key: value}}
+                part = {**statement, "Action": action, "Condition": condition}
+                yield f"{action} where {key} is {value}", part
 
 
-@cache
-def services() -> dict[str, Any]:
-    """The Service Authorization Reference, as cfn-lint has it."""
-    text = files("cfnlint.data.AdditionalSpecs").joinpath("Policies.json").read_text()
-    found: dict[str, Any] = json.loads(text)
-    return found
-
-
-def is_an_action(name: str) -> bool:
-    service, _, action = name.partition(":")
-    return action.lower() in services()[service]["Actions"]
-
-
-def test_each_action_of_the_map_and_of_the_template_is_one_of_iams() -> None:
-    of_map = {
-        action
-        for by_call in (ACTIONS, WITH_KEYS, AT_CREATION)
-        for found in by_call.values()
-        for action in found
-    }
-    of_template = {
-        action
-        for statement in written_statements()
-        for action in _listed(statement["Action"])
-        if statement["Effect"] == "Allow"
-    }
-
-    assert {action for action in of_map | of_template if not is_an_action(action)} == set()
-
-
-def written_statements() -> Iterator[dict[str, Any]]:
-    """The statements about what may be done, of all policies of roles, as they are written."""
-    template = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::IAM::Role":
-            yield from found_in(resource["Properties"]["Policies"])
-
-
-def found_in(node: Any) -> Iterator[dict[str, Any]]:
-    """The statements in a piece of the template, whatever its conditions are."""
-    if isinstance(node, dict) and "Effect" in node:
-        actions = node["Action"]
-        if isinstance(actions, dict):  # of the longer list; the shorter one is part of it
-            actions = actions["Fn::If"][1]
-        yield {**node, "Action": actions}
-    elif isinstance(node, dict | list):
-        for member in node.values() if isinstance(node, dict) else node:
-            yield from found_in(member)
-
-
-def test_the_map_has_the_calls_that_the_code_makes_and_those_that_lambda_makes() -> None:
-    assert {*ACTIONS} == calls_in_the_code() | BY_LAMBDA
-    assert {*WITH_KEYS, *AT_CREATION} <= {*ACTIONS}
-    assert actions_in_the_code() <= {action for found in ACTIONS.values() for action in found}
-
-
-CODE = [path.read_text() for path in (REPOSITORY / "functions/instance_bundle").glob("*.py")]
-
-
-def calls_in_the_code() -> set[str]:
-    """The calls that are written down in the functions' code, and those that libraries make."""
-    written = re.compile(r'\baws\.(\w+)\(\)\s*\.(\w+)\((?:"(\w+)")?')
-    found = {
-        f"{client.removesuffix('_once')}:{_camel_case(paginated or method)}"
-        for text in CODE
-        for client, method, paginated in written.findall(text)
-    }
-    return found | {"secretsmanager:GetSecretValue", "response:Put", "signal:Put"}
-
-
-def _camel_case(method: str) -> str:
-    return "".join(word.capitalize() for word in method.split("_"))
-
-
-def actions_in_the_code() -> set[str]:
-    """The actions that the functions name where they are refused."""
-    return {name for text in CODE for name in re.findall(r'\.calling\("([\w:]+)"\)', text)}
+def _listed(one_or_more: str | list[str]) -> list[str]:
+    return [one_or_more] if isinstance(one_or_more, str) else one_or_more
 
 
 # Every feature
@@ -320,7 +209,7 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "UseLedger": {"table/LedgerTable"},
             "UsePollQueue": {"PollQueue"},
             "InvokeFailureHandler": {"function:LastResortFunction"},
-            "Log": {"log-group:InstanceBundleLogGroup"},
+            "Log": {"log-group:InstanceBundleLogGroup:*"},
             "DescribeImages": {"*"},
             "CreateImages": {"instance/*", "image/*", "snapshot/*"},
             "RegisterBundles": {"image/*"},
@@ -339,7 +228,7 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "UseLedger": {"table/LedgerTable"},
             "SendPolls": {"PollQueue"},
             "InvokeFunction": {"function:InstanceBundleFunction"},
-            "Log": {"log-group:LastResortLogGroup"},
+            "Log": {"log-group:LastResortLogGroup:*"},
             "PutEvents": {"event-bus/default"},
             "Decrypt": {"key/of-ledger-and-queues"},
             "EncryptMessages": {"key/of-ledger-and-queues"},
@@ -357,7 +246,7 @@ def touched(aws: Aws) -> dict[str, dict[str, set[str]]]:
         return "".join(names.get(part, part) for part in parts)
 
     return {
-        function: {found.sid: {*map(name, found.resources)} for found in allowed}
+        function: {found["Sid"]: {*map(name, _listed(found["Resource"]))} for found in allowed}
         for function, allowed in statements(aws).items()
     }
 
@@ -373,96 +262,34 @@ def names_in_the_template(aws: Aws) -> dict[str, str]:
     }
 
 
-def test_an_action_is_allowed_on_resources_of_a_kind_that_it_takes(full: Aws) -> None:
-    wrong = [
-        f"{function}, {statement.sid}: {action} on {arn}"
-        for function, allowed in statements(full).items()
-        for statement in allowed
-        for action in statement.actions
-        for arn in statement.resources
-        if not takes(action, arn)
-    ]
-
-    assert wrong == []
-
-
-def takes(action: str, arn: str) -> bool:
-    """Whether an action can be allowed on a resource; one with no kinds of them, on `*` alone."""
-    return arn == "*" if not kinds_of(action) else bool(kinds_that_fit(action, arn))
-
-
-def kinds_of(action: str) -> list[dict[str, Any]]:
-    """The kinds of resources that an action takes."""
-    service, _, name = action.partition(":")
-    of_service = services()[service]
-    names = of_service["Actions"][name.lower()].get("Resources", [])
-    return [of_service["Resources"][kind.lower()] for kind in names]
-
-
-def kinds_that_fit(action: str, arn: str) -> list[dict[str, Any]]:
-    """Those of them that a resource is of."""
-    return [
-        kind
-        for kind in kinds_of(action)
-        if any(re.fullmatch(re.sub(r"\$\{\w+}", "[^:]*", f), arn) for f in kind["ARNFormats"])
-    ]
-
-
-def test_a_tag_is_demanded_of_resources_whose_tags_a_condition_may_be_about(full: Aws) -> None:
-    key = f"{OF_TAG}${{TagKey}}"
-    wrong = [
-        f"{statement.sid}: {action} on {arn}"
-        for statement in statements(full)["InstanceBundleFunction"]
-        for action in statement.actions
-        for arn in statement.resources
-        if statement.tags
-        and not any(key in kind.get("ConditionKeys", []) for kind in kinds_that_fit(action, arn))
-    ]
-
-    assert wrong == []
-
-
-UNKNOWN_TO_CFN_LINT = {
-    # Its data has the keys of resources, and not those of requests and services: Service
-    # Authorization Reference, Condition keys for Amazon EC2.
-    "ec2:CreateAction",
-    # Likewise, Condition keys for Amazon EventBridge.
-    *("events:detail-type", "events:source"),
-    # AWS KMS Developer Guide, AWS KMS condition keys.
-    "kms:ViaService",
-    # Amazon S3 User Guide, Amazon S3 condition keys, s3:ResourceAccount.
-    "s3:ResourceAccount",
-}
-
-
-def test_each_condition_is_about_a_key_that_there_is(full: Aws) -> None:
-    of_policies = {
-        key
+def test_each_statement_is_of_actions_resources_and_conditions_that_there_are(full: Aws) -> None:
+    wrong = {
+        misfit(action, arn, keys_of(statement))
         for allowed in statements(full).values()
         for statement in allowed
-        for key in statement.condition_keys
-    }
-    known = {
-        key.partition("/")[0]
-        for service in services().values()
-        for kind in service["Resources"].values()
-        for key in kind.get("ConditionKeys", [])
+        for action in _listed(statement["Action"])
+        for arn in _listed(statement["Resource"])
     }
 
-    unknown = {key for key in of_policies if key.partition("/")[0] not in known}
-    assert unknown == UNKNOWN_TO_CFN_LINT
+    assert wrong == {None}
+
+
+def keys_of(statement: Statement) -> set[str]:
+    """The condition keys of a statement."""
+    return {key for keys in statement.get("Condition", {}).values() for key in keys}
 
 
 def test_only_images_and_snapshots_that_were_made_so_are_open_to_the_function(full: Aws) -> None:
     demanded = {
-        statement.sid: statement.tags
+        statement["Sid"]: statement.get("Condition", {}).get("Null")
         for statement in statements(full)["InstanceBundleFunction"]
-        if any("image/" in arn or "snapshot/" in arn for arn in statement.resources)
+        if any("image/" in arn or "snapshot/" in arn for arn in _listed(statement["Resource"]))
     }
 
-    makes = {"CreateImages": (), "RegisterBundles": (), "TagWhatIsMade": ()}
+    makes = {"CreateImages", "RegisterBundles", "TagWhatIsMade"}
     others = {"UseImages", "UseSnapshots"}
-    assert demanded == makes | dict.fromkeys(others, (REQUEST_TAG,))
+    tagged = {f"{OF_TAG}{REQUEST_TAG}": "false"}
+    assert demanded == dict.fromkeys(makes) | dict.fromkeys(others, tagged)
 
 
 OF_BUCKETS = {"s3:ListBucket"}
@@ -505,9 +332,9 @@ def allowed_on_objects(
         key: {
             action
             for statement in allowed
-            for action in statement.actions
+            for action in _listed(statement["Action"])
             if action.startswith("s3:") and action not in OF_BUCKETS
-            if of_these(statement.resources, f"arn:aws:s3:::{bucket}/{key}")
+            if of_these(_listed(statement["Resource"]), f"arn:aws:s3:::{bucket}/{key}")
             and of_these(open_to_it, f"arn:aws:s3:::{bucket}/{key}")
         }
         for key in KEYS
@@ -531,26 +358,95 @@ def tagged(trial: Trial) -> Trial:
     return trial
 
 
-@pytest.mark.faults
-def test_a_full_run_calls_what_the_policies_allow_and_all_of_it(full: Aws) -> None:
-    """Everything that the code can call is called, by crashes of all kinds and after them."""
-    hurry(full)
-    # Whether two polls come in one batch, chance decides.
-    deletes_itself = any(_redeliver_a_batch(full) for _ in range(5))
-    problems = _go_through_everything(full)
-    wait_for_empty_queues(full)
-    made = calls(full)
+@dataclass(frozen=True)
+class FullRun:
+    """What came of calling everything that the code can call, by crashes of all kinds and after
+    them.
 
-    assert deletes_itself
-    assert problems == {}
-    assert {call for counts in made.values() for call in counts} == {*ACTIONS}
-    allowed = statements(full)
-    functions = {"InstanceBundleFunction", "LastResortFunction"}
-    assert {*made} == {*allowed} == functions
-    gaps = {name: missing(allowed[name], made[name], ENCRYPTING) for name in functions}
-    excess = {name: too_much(allowed[name], made[name], ENCRYPTING) for name in functions}
-    assert gaps == {name: [] for name in functions}
-    assert excess == {name: [] for name in functions}
+    Attributes:
+        problems: what has not ended as it has to.
+        deletes_itself: whether the function took a message out of the queue itself.
+        made: the calls.
+        asked: what was asked of IAM for them.
+        allowed: the statements of each function's role.
+    """
+
+    problems: dict[str, list[str]]
+    deletes_itself: bool
+    made: set[str]
+    asked: Asked
+    allowed: dict[str, list[Statement]]
+
+
+@pytest.fixture(scope="session")
+def full_run(full_deployment: Aws, of_all_workers: Path) -> FullRun:
+    with locked(of_all_workers / "full"):
+        hurry(full_deployment)
+        # Whether two polls come in one batch, chance decides.
+        deletes_itself = any(_redeliver_a_batch(full_deployment) for _ in range(5))
+        problems = _go_through_everything(full_deployment)
+        wait_for_empty_queues(full_deployment)
+        return FullRun(
+            problems,
+            deletes_itself,
+            {call for counts in calls(full_deployment).values() for call in counts},
+            Asked.of(full_deployment),
+            statements(full_deployment),
+        )
+
+
+@pytest.mark.faults
+def test_a_full_run_calls_what_the_policies_allow_and_all_of_it(full_run: FullRun) -> None:
+    assert full_run.deletes_itself
+    assert full_run.problems == {}
+    # The log groups are there already.
+    assert full_run.made == {*NEEDS} - {"logs:CreateLogGroup"}
+    allowed, requests = full_run.allowed, full_run.asked.requests
+    assert {*requests} == {*allowed} == {"InstanceBundleFunction", "LastResortFunction"}
+    assert full_run.asked.refused == []
+    excess = {name: too_much(allowed[name], requests[name]) for name in allowed}
+    assert excess == {name: [] for name in allowed}
+
+
+@pytest.mark.faults
+def test_what_a_full_run_needs_is_of_actions_resources_and_keys_that_there_are(
+    full_run: FullRun,
+) -> None:
+    requests = [request for each in full_run.asked.requests.values() for request in each]
+
+    assert {misfit(each.action, each.resource, each.context) for each in requests} == {None}
+
+
+def each_action(parameters: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Each action that a statement allows: function, Sid, action; by names of the template."""
+    return [
+        (function, statement["Sid"], action)
+        for function, of_role in roles.statements(parameters).items()
+        for statement in of_role
+        for action in _listed(statement["Action"])
+        if statement["Effect"] == "Allow"
+    ]
+
+
+def without(statement: Statement, sid: str, action: str) -> Statement:
+    """A statement with one action less, if it is the one of the Sid."""
+    if statement["Sid"] != sid:
+        return statement
+    left = [each for each in _listed(statement["Action"]) if each != action]
+    assert left != statement["Action"]
+    return {**statement, "Action": left}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("function", "sid", "action"), each_action(FULL))
+def test_a_full_run_misses_each_action_that_is_taken_away(
+    full_run: FullRun, function: str, sid: str, action: str
+) -> None:
+    left = [without(each, sid, action) for each in full_run.allowed[function]]
+
+    missed = lacks(left, full_run.asked.requests[function])
+
+    assert {request.action for request in missed} == {action}
 
 
 def _redeliver_a_batch(aws: Aws) -> bool:
@@ -762,10 +658,10 @@ def test_only_an_instance_that_carries_the_tag_is_bundled(full: Aws) -> None:
 
 def test_the_least_deployment_may_write_nothing_to_s3_and_make_no_images(least: Aws) -> None:
     allowed = {
-        permission
+        action
         for of_role in statements(least).values()
         for statement in of_role
-        for permission in statement.allows()
+        for action in _listed(statement["Action"])
     }
 
     assert {name for name in allowed if name.startswith("s3:")} == {"s3:GetObject", "s3:ListBucket"}
@@ -806,14 +702,27 @@ def test_the_least_deployment_bundles_by_upload_policies_and_calls_no_more_than_
     assert replaced.problems("DELETE_COMPLETE", 2, ["one", "two"]) == []
     assert least.stack(failing.stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     assert failing.manifests() == set()
-    allowed = statements(least)
-    assert {
-        function: missing(allowed[function], made) for function, made in calls(least).items()
-    } == {function: [] for function in allowed}
+    assert Asked.of(least).refused == []
 
 
-@pytest.mark.faults
-def test_a_least_run_calls_what_the_policies_allow_and_all_of_it(least: Aws) -> None:
+@dataclass(frozen=True)
+class LeastRun:
+    """What came of calling all that the least deployment can; as `FullRun`."""
+
+    problems: list[list[str]]
+    asked: Asked
+    allowed: dict[str, list[Statement]]
+
+
+@pytest.fixture(scope="session")
+def least_run(least_deployment: Aws, of_all_workers: Path) -> LeastRun:
+    with locked(of_all_workers / "least"):
+        problems = _go_through_the_least(least_deployment)
+        return LeastRun(problems, Asked.of(least_deployment), statements(least_deployment))
+
+
+def _go_through_the_least(least: Aws) -> list[list[str]]:
+    """What of the stacks does not end as it has to."""
     hurry(least)
     midway, too_late = least_trial(least, outcome="hang"), least_trial(least, seconds="8")
     at_the_polls, *crashing = (least_trial(least, seconds="1") for _ in range(3))
@@ -838,15 +747,33 @@ def test_a_least_run_calls_what_the_policies_allow_and_all_of_it(least: Aws) -> 
     carry_out(least, steps)
     clear_faults(least)
     wait_for_empty_queues(least)
+    return [
+        *(trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in crashing),
+        at_the_polls.problems("ROLLBACK_COMPLETE", 1, ["one"]),
+        too_late.problems("DELETE_COMPLETE", 1, ["one"]),
+        midway.problems("DELETE_COMPLETE", 1, []),
+    ]
 
-    assert [trial.problems("CREATE_COMPLETE", 1, ["one"]) for trial in crashing] == [[], []]
-    assert at_the_polls.problems("ROLLBACK_COMPLETE", 1, ["one"]) == []
-    assert too_late.problems("DELETE_COMPLETE", 1, ["one"]) == []
-    assert midway.problems("DELETE_COMPLETE", 1, []) == []
-    allowed, made = statements(least), calls(least)
-    gaps = {name: missing(allowed[name], made[name]) for name in allowed}
-    excess = {name: too_much(allowed[name], made[name]) for name in allowed}
-    assert gaps == excess == {name: [] for name in allowed}
+
+@pytest.mark.faults
+def test_a_least_run_calls_what_the_policies_allow_and_all_of_it(least_run: LeastRun) -> None:
+    assert least_run.problems == [[], [], [], [], []]
+    allowed, requests = least_run.allowed, least_run.asked.requests
+    assert least_run.asked.refused == []
+    excess = {name: too_much(allowed[name], requests[name]) for name in allowed}
+    assert excess == {name: [] for name in allowed}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("function", "sid", "action"), each_action(LEAST))
+def test_a_least_run_misses_each_action_that_is_taken_away(
+    least_run: LeastRun, function: str, sid: str, action: str
+) -> None:
+    left = [without(each, sid, action) for each in least_run.allowed[function]]
+
+    missed = lacks(left, least_run.asked.requests[function])
+
+    assert {request.action for request in missed} == {action}
 
 
 def least_trial(aws: Aws, **steering: str) -> Trial:

@@ -31,3 +31,11 @@ def test_an_update_changes_the_retention_and_takes_it_away(served: Served) -> No
     served.until(stack, "UPDATE_COMPLETE")
     assert retention(served, name) is None
     served.delete(stack)
+
+
+def test_its_arn_stands_for_its_streams(served: Served) -> None:
+    stack = served.create(group(), Arn={"Fn::GetAtt": ["Group", "Arn"]}, Name={"Ref": "Group"})
+
+    made = served.until(stack, "CREATE_COMPLETE")
+
+    assert made["Arn"] == f"arn:aws:logs:us-east-1:123456789012:log-group:{made['Name']}:*"

@@ -20,6 +20,7 @@ from sandbox.clients import CREDENTIALS, REGION
 from sandbox.server import Server
 from tests.fixtures import PATIENCE
 
+ROLE = "caller"
 CALLER = Path(__file__).with_name("caller.py")
 
 
@@ -91,9 +92,25 @@ class Function:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """With a role that functions may have, whose policy counts."""
     with Server() as server:
-        yield Sandbox(server.endpoint)
+        sandbox = Sandbox(server.endpoint)
+        iam = sandbox.client("iam")
+        iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
+        allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        iam.put_role_policy(
+            RoleName=ROLE,
+            PolicyName="all",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
+        )
+        probe = deployed(sandbox, "handle", tmp_path_factory.mktemp("probe") / "record.jsonl")
+        deadline = time.monotonic() + PATIENCE
+        while probe.invoke("DescribeRegions")["Payload"] != {"answers": [200]}:
+            assert time.monotonic() < deadline, "the policy does not count"
+            time.sleep(0.1)
+        sandbox.client("lambda").delete_function(FunctionName=probe.name)
+        yield sandbox
 
 
 @pytest.fixture
@@ -115,14 +132,7 @@ def deployed(sandbox: Sandbox, handler: str, record: Path) -> Function:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.write(CALLER, CALLER.name)
-    iam = sandbox.client("iam")
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
-    allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="all",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
-    )
+    role = sandbox.client("iam").get_role(RoleName=ROLE)
     function = sandbox.client("lambda").create_function(
         FunctionName=name,
         Handler=f"caller.{handler}",

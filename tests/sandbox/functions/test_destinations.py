@@ -69,11 +69,15 @@ def test_a_queue_as_destination_takes_permission_to_send(
 
 
 @pytest.mark.parametrize(
-    ("destination", "words"),
+    ("destination", "words", "called"),
     [
-        ("arn:aws:lambda:us-east-1:123456789012:function:Gone", "could not be reached"),
-        ("arn:aws:sqs:us-east-1:123456789012:gone", "could not be reached"),
-        ("arn:aws:sns:us-east-1:123456789012:topic", "is not supported"),
+        (
+            "arn:aws:lambda:us-east-1:123456789012:function:Gone",
+            "could not be reached",
+            ["lambda:InvokeFunction"],
+        ),
+        ("arn:aws:sqs:us-east-1:123456789012:gone", "could not be reached", ["sqs:SendMessage"]),
+        ("arn:aws:sns:us-east-1:123456789012:topic", "is not supported", []),
     ],
 )
 def test_a_destination_that_takes_nothing_is_told_in_the_log(
@@ -82,6 +86,7 @@ def test_a_destination_that_takes_nothing_is_told_in_the_log(
     caplog: pytest.LogCaptureFixture,
     destination: str,
     words: str,
+    called: list[str],
 ) -> None:
     caplog.set_level(logging.WARNING, "sandbox")
     account.deploy("fail")
@@ -90,4 +95,4 @@ def test_a_destination_that_takes_nothing_is_told_in_the_log(
     account.invoke(InvocationType="Event")
 
     wait_for(lambda: f"destination {destination} {words}" in caplog.text)
-    assert calls.described() == []
+    assert [made["call"] for made in calls.described()] == called

@@ -1,0 +1,122 @@
+"""Judges the calls of functions by their roles, and keeps what was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.awslambda.models import LambdaFunction
+
+from sandbox.api_calls import ServiceError
+from sandbox.authorization import others
+from sandbox.authorization.call import Call
+from sandbox.authorization.demand import Demand
+from sandbox.authorization.needs import demands_of
+from sandbox.authorization.refusals import told
+from sandbox.permissions import Permissions
+from sandbox.policies import open_to
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A function that calls, by the credentials of its role."""
+
+    function_name: str
+    role_arn: str
+
+    @property
+    def account(self) -> str:
+        """The ID of the role's account."""
+        return self.role_arn.split(":")[4]
+
+    @property
+    def session_arn(self) -> str:
+        """The role's session, which Lambda names for the function."""
+        role = self.role_arn.rpartition("/")[2]
+        return f"arn:aws:sts::{self.account}:assumed-role/{role}/{self.function_name}"
+
+    @property
+    def principals(self) -> frozenset[str]:
+        """What policies of resources of the same account call it."""
+        root = f"arn:aws:iam::{self.account}:root"
+        return frozenset({"*", self.account, root, self.role_arn, self.session_arn})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    function: str
+    call: str
+    demand: Demand
+    is_allowed: bool
+
+
+class Authorization:
+    """What functions may call now. Safe to use from several threads.
+
+    Args:
+        permissions: of the roles.
+    """
+
+    def __init__(self, permissions: Permissions) -> None:
+        self._permissions = permissions
+        self._lock = threading.Lock()
+        self._asked: Counter[_Asked] = Counter()
+
+    def refusal(self, caller: Caller, call: Call) -> ServiceError | None:
+        """What the called service answers where it refuses; None where it does not."""
+        return next((error for _, error in self.refusals(caller, call)), None)
+
+    def refusals(self, caller: Caller, call: Call) -> list[tuple[Demand, ServiceError]]:
+        """What of a call the role may not do, and what the called service says of it."""
+        judged = [(demand, self._refusal(caller, call, demand)) for demand in demands_of(call)]
+        return [(demand, error) for demand, error in judged if error is not None]
+
+    def allows(self, function: LambdaFunction, name: str, parameters: Mapping[str, Any]) -> bool:
+        """Whether a function's role allows a call that Lambda makes by it.
+
+        Args:
+            name: of the call, as `service:Action`.
+            parameters: what says what it is about, as in the call's request.
+        """
+        caller = Caller(function.function_name, function.role)
+        call = Call(name, function.account_id, function.region, parameters)
+        return self.refusal(caller, call) is None
+
+    def described(self) -> list[dict[str, Any]]:
+        """What was asked of IAM, as JSON can hold it: `function`, `call`, `action`, `resource`,
+        `context` (condition keys and values), `allowed` and `count`."""
+        with self._lock:
+            asked = list(self._asked.items())
+        return [
+            {
+                "function": each.function,
+                "call": each.call,
+                "action": each.demand.action,
+                "resource": each.demand.target.arn,
+                "context": dict(each.demand.target.context),
+                "allowed": each.is_allowed,
+                "count": count,
+            }
+            for each, count in asked
+        ]
+
+    def _refusal(self, caller: Caller, call: Call, demand: Demand) -> ServiceError | None:
+        refusal = self._permissions.refusal(
+            caller.role_arn, demand.request(), _policy_of_resource(caller, call, demand)
+        )
+        asked = _Asked(caller.function_name, call.name, demand, is_allowed=refusal is None)
+        with self._lock:
+            self._asked[asked] += 1
+        return None if refusal is None else told(call, caller.session_arn, demand, refusal)
+
+
+def _policy_of_resource(caller: Caller, call: Call, demand: Demand) -> str | None:
+    """The statements about the caller in the policy of a queue; of others none is known."""
+    if not demand.action.startswith("sqs:"):
+        return None
+    queue = others.queue_of(call)
+    policy = queue.policy if queue is not None else None
+    return open_to(policy, caller.principals) if policy else None

@@ -1,0 +1,57 @@
+"""The server's calls; those of functions are carried out only if their roles allow them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sandbox.api_calls import call_name, error_answer, read_body, region_of
+from sandbox.authorization import call as calls
+from sandbox.authorization import delete_objects
+from sandbox.authorization.authorization import Authorization, Caller
+from sandbox.authorization.call import Call
+from sandbox.faulty_app import CALLER, Wsgi
+
+
+class AuthorizedApp:
+    """A WSGI application that refuses what the role of the calling function does not allow.
+
+    Calls of others are carried out: they have any credentials. So are calls that have no name here.
+
+    Args:
+        app: what carries the calls out.
+        authorization: what judges.
+    """
+
+    def __init__(self, app: Wsgi, authorization: Authorization) -> None:
+        self._app = app
+        self._authorization = authorization
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        by = environ.get(CALLER)
+        name = call_name(environ) if by is not None else None
+        if by is None or name is None:
+            return self._app(environ, start_response)
+        caller = Caller(by.function_name, by.role)
+        call = _call(environ, name, caller)
+        if name == "s3:DeleteObjects":
+            refusals = self._authorization.refusals(caller, call)
+            return delete_objects.without(refusals, self._app, environ)(environ, start_response)
+        refusal = self._authorization.refusal(caller, call)
+        if refusal is None:
+            return self._app(environ, start_response)
+        return error_answer(environ, name, refusal)(environ, start_response)
+
+
+def _call(environ: dict[str, Any], name: str, caller: Caller) -> Call:
+    holds_object = name.startswith("s3:") and name != "s3:DeleteObjects"
+    return calls.read(
+        name,
+        caller.account,
+        region_of(environ),
+        host=environ.get("HTTP_HOST", ""),
+        path=environ["PATH_INFO"],
+        query=environ.get("QUERY_STRING", ""),
+        content_type=environ.get("CONTENT_TYPE", ""),
+        body=b"" if holds_object else read_body(environ),
+    )

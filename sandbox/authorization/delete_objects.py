@@ -1,0 +1,52 @@
+"""DeleteObjects of Amazon S3, which answers for each object by itself.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+from werkzeug import Response
+
+from sandbox.api_calls import ServiceError, read_body
+from sandbox.authorization.demand import Demand
+from sandbox.faulty_app import Wsgi
+
+_OBJECT = re.compile(r"<Object>.*?<Key>(.*?)</Key>.*?</Object>", re.DOTALL)
+_END = "</DeleteResult>"
+_NOTHING = f'<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{_END}'
+
+
+def without(
+    refusals: Sequence[tuple[Demand, ServiceError]], app: Wsgi, environ: dict[str, Any]
+) -> Wsgi:
+    """What serves the request: it deletes the objects that no refusal is about, and names the
+    others."""
+    if not refusals:
+        return app
+    errors = {demand.target.arn.partition("/")[2]: error for demand, error in refusals}
+
+    def kept(match: re.Match[str]) -> str:
+        return "" if html.unescape(match[1]) in errors else match[0]
+
+    body = _OBJECT.sub(kept, read_body(environ).decode())
+    answer = Response(_NOTHING, content_type="application/xml")
+    if _OBJECT.search(body):
+        environ["wsgi.input"] = io.BytesIO(body.encode())
+        environ["CONTENT_LENGTH"] = str(len(body.encode()))
+        answer = Response.from_app(app, environ, buffered=True)
+    if answer.status_code == 200:
+        told = "".join(_error(key, error) for key, error in errors.items())
+        answer.data = answer.get_data(as_text=True).replace(_END, f"{told}{_END}")
+    return answer
+
+
+def _error(key: str, error: ServiceError) -> str:
+    said = f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+    return f"<Error><Key>{escape(key)}</Key>{said}</Error>"

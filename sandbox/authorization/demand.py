@@ -1,0 +1,31 @@
+"""What the policies of a role have to allow for a call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.policies import Request
+
+Context = tuple[tuple[str, str | tuple[str, ...]], ...]
+"""Condition keys and their values; those that every request has are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an action is done to. arn: `*` where the action has no resource types."""
+
+    arn: str = "*"
+    context: Context = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """An action on one resource."""
+
+    action: str
+    target: Target
+
+    def request(self) -> Request:
+        """It as IAM is asked; the sandbox is what AWS is over TLS."""
+        context = {"aws:SecureTransport": "true", **dict(self.target.context)}
+        return Request(self.action, self.target.arn, context)

@@ -1,0 +1,123 @@
+"""The tables, queues, secrets, buses, functions, log streams and keys that calls are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.kms.models import kms_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.sqs.models import Queue, sqs_backends
+
+from sandbox.authorization.call import Call
+from sandbox.authorization.demand import Target
+
+
+def anything(call: Call) -> Iterator[Target]:  # noqa: ARG001  one of several
+    """All there is."""
+    yield Target()
+
+
+def table(call: Call) -> Iterator[Target]:
+    """The table, or the index of it."""
+    arn = _arn(call, f"table/{_table_name(call)}")
+    index = call.parameters.get("IndexName")
+    yield Target(f"{arn}/index/{index}" if index else arn)
+
+
+def queue(call: Call) -> Iterator[Target]:
+    """The queue."""
+    yield Target(_arn(call, _queue_name(call)))
+
+
+def secret(call: Call) -> Iterator[Target]:
+    """The secret."""
+    secret_id = call.parameters.get("SecretId", "")
+    found = _secret(call)
+    arn = found.arn if found is not None else _arn(call, f"secret:{secret_id}")
+    yield Target(arn, (("secretsmanager:SecretId", secret_id),))
+
+
+def buses(call: Call) -> Iterator[Target]:
+    """The bus of each entry (Amazon EventBridge User Guide, Using IAM policy conditions)."""
+    for entry in call.parameters.get("Entries", []):
+        name = (entry.get("EventBusName") or "default").rpartition("/")[2]
+        context = (
+            ("events:source", entry.get("Source", "")),
+            ("events:detail-type", entry.get("DetailType", "")),
+        )
+        yield Target(_arn(call, f"event-bus/{name}"), context)
+
+
+def function(call: Call) -> Iterator[Target]:
+    """The function, by its ARN."""
+    yield Target(call.parameters["FunctionName"])
+
+
+def log_group(call: Call) -> Iterator[Target]:
+    """The log group."""
+    yield Target(_arn(call, f"log-group:{call.parameters['logGroupName']}"))
+
+
+def log_stream(call: Call) -> Iterator[Target]:
+    """The stream of a log group."""
+    group, stream = call.parameters["logGroupName"], call.parameters["logStreamName"]
+    yield Target(_arn(call, f"log-group:{group}:log-stream:{stream}"))
+
+
+def key_of_table(call: Call) -> Iterator[Target]:
+    """The customer's key that the table is encrypted by."""
+    found = dynamodb_backends[call.account][call.region].tables.get(_table_name(call))
+    encryption: Mapping[str, Any] = (found and found.sse_specification) or {}
+    if encryption.get("SSEType") == "KMS":
+        yield from _key(call, encryption.get("KMSMasterKeyId"))
+
+
+def key_of_queue(call: Call) -> Iterator[Target]:
+    """The customer's key that the queue is encrypted by."""
+    found = queue_of(call)
+    yield from _key(call, getattr(found, "kms_master_key_id", None))
+
+
+def key_of_secret(call: Call) -> Iterator[Target]:
+    """The customer's key that the secret is encrypted by."""
+    found = _secret(call)
+    yield from _key(call, found.kms_key_id if found is not None else None)
+
+
+def queue_of(call: Call) -> Queue | None:
+    """moto's queue; None where there is none."""
+    return sqs_backends[call.account][call.region].queues.get(_queue_name(call))
+
+
+def _arn(call: Call, resource: str) -> str:
+    return f"arn:aws:{call.service}:{call.region}:{call.account}:{resource}"
+
+
+def _table_name(call: Call) -> str:
+    return str(call.parameters.get("TableName", "")).rpartition("/")[2]
+
+
+def _queue_name(call: Call) -> str:
+    return str(call.parameters.get("QueueUrl", "")).rpartition("/")[2]
+
+
+def _secret(call: Call) -> Any:
+    secrets = secretsmanager_backends[call.account][call.region].secrets
+    return secrets.get(call.parameters.get("SecretId", ""))
+
+
+def _key(call: Call, key_id: str | None) -> Iterator[Target]:
+    """A key, used by the called service on the caller's behalf; AWS's own keys are open to whoever
+    may use the service (AWS KMS Developer Guide, kms:ViaService, and AWS managed keys)."""
+    awss_own = f"alias/aws/{call.service}"
+    kms = kms_backends[call.account][call.region]
+    if not key_id or key_id == awss_own:
+        return
+    # moto makes a table's key where the template names none.
+    if kms.alias_exists(awss_own) and kms.describe_key(awss_own).arn == key_id:
+        return
+    region, account = call.region, call.account
+    arn = key_id if key_id.startswith("arn:") else f"arn:aws:kms:{region}:{account}:key/{key_id}"
+    yield Target(arn, (("kms:ViaService", f"{call.service}.{region}.amazonaws.com"),))

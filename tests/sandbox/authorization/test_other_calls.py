@@ -1,0 +1,236 @@
+"""DynamoDB, SQS, Secrets Manager and EventBridge ask IAM, and KMS for keys of the customer's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.sandbox.authorization.conftest import SESSION, Account, code
+from tests.sandbox.cloudformation.parts import document
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/of-the-customer"
+ITEM = {"id": {"S": "1"}}
+
+
+def make_table(account: Account, **more: Any) -> None:
+    account.owner.client("dynamodb").create_table(
+        TableName="ledger",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        **more,
+    )
+
+
+def make_queue(account: Account, **attributes: str) -> str:
+    url: str = account.owner.client("sqs").create_queue(QueueName="polls", Attributes=attributes)[
+        "QueueUrl"
+    ]
+    return url
+
+
+def test_a_table_is_named_in_dynamodbs_words(account: Account) -> None:
+    make_table(account)
+
+    error = account.refusal("dynamodb", "put_item", TableName="ledger", Item=ITEM)
+
+    assert code(error) == (400, "AccessDeniedException")
+    arn = "arn:aws:dynamodb:us-east-1:123456789012:table/ledger"
+    assert error.response["Error"]["Message"] == (
+        f"User: {SESSION} is not authorized to perform: dynamodb:PutItem on resource: {arn} "
+        "because no identity-based policy allows the dynamodb:PutItem action"
+    )
+    account.allow("dynamodb:PutItem", resource=arn)
+    account.client("dynamodb").put_item(TableName="ledger", Item=ITEM)
+    assert account.missing("dynamodb", "scan", TableName="ledger") == "dynamodb:Scan"
+
+
+def test_a_batch_of_messages_needs_the_action_of_one(account: Account) -> None:
+    sent = {"QueueUrl": make_queue(account), "Entries": [{"Id": "1", "MessageBody": "a"}]}
+    error = account.refusal("sqs", "send_message_batch", **sent)
+    assert code(error) == (403, "AccessDenied")
+
+    account.allow("sqs:SendMessage", resource="arn:aws:sqs:us-east-1:123456789012:polls")
+
+    assert account.client("sqs").send_message_batch(**sent)["Successful"]
+
+
+def test_a_secret_is_allowed_by_its_arn_whatever_names_it(account: Account) -> None:
+    arn = account.owner.client("secretsmanager").create_secret(Name="key", SecretString="a")["ARN"]
+    error = account.refusal("secretsmanager", "get_secret_value", SecretId="key")
+    assert code(error) == (400, "AccessDeniedException")
+
+    account.allow("secretsmanager:GetSecretValue", resource=arn)
+
+    for secret_id in ("key", arn):
+        found = account.client("secretsmanager").get_secret_value(SecretId=secret_id)
+        assert found["SecretString"] == "a"
+
+
+def test_each_event_is_asked_for_with_its_source_and_type(account: Account) -> None:
+    account.allow(
+        "events:PutEvents",
+        resource="arn:aws:events:us-east-1:123456789012:event-bus/default",
+        Condition={"StringEquals": {"events:source": "me", "events:detail-type": "News"}},
+    )
+    news = {"Source": "me", "DetailType": "News", "Detail": "{}"}
+
+    account.client("events").put_events(Entries=[news])
+
+    for other in ({"Source": "you"}, {"DetailType": "Gossip"}, {"EventBusName": "other"}):
+        error = account.refusal("events", "put_events", Entries=[news, {**news, **other}])
+        assert code(error) == (400, "AccessDeniedException")
+    assert len(account.owner.client("events").list_event_buses()["EventBuses"]) == 1
+
+
+# The policy of a queue
+
+
+def set_policy(account: Account, url: str, *statements: dict[str, Any]) -> None:
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    account.owner.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
+
+def about(principal: Any, effect: str = "Allow", **more: Any) -> dict[str, Any]:
+    return {"Effect": effect, "Principal": principal, "Action": "sqs:*", "Resource": "*", **more}
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        "*",
+        {"AWS": "*"},
+        {"AWS": "123456789012"},
+        {
+            "AWS": [
+                "arn:aws:iam::123456789012:role/other",
+                "arn:aws:iam::123456789012:role/worker-role",
+            ]
+        },
+        {"AWS": SESSION},
+    ],
+)
+def test_the_queues_policy_may_allow_what_the_role_does_not(
+    account: Account, principal: Any
+) -> None:
+    url = make_queue(account)
+    set_policy(account, url, about({"AWS": "arn:aws:iam::123456789012:role/other"}))
+    assert (
+        account.missing("sqs", "send_message", QueueUrl=url, MessageBody="a") == "sqs:SendMessage"
+    )
+
+    set_policy(account, url, about(principal))
+
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="a")
+
+
+def test_the_queues_policy_may_deny_what_the_role_allows(account: Account) -> None:
+    url = make_queue(account)
+    account.allow("sqs:*")
+
+    def deny_all_but(role: str) -> None:
+        others = {"ArnNotEquals": {"aws:PrincipalArn": role}}
+        plain = {"Bool": {"aws:SecureTransport": "false"}}
+        set_policy(
+            account,
+            url,
+            about("*", "Deny", Condition=others),
+            about("*", "Deny", Condition=plain),
+        )
+
+    deny_all_but(account.role)
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="a")
+    deny_all_but("arn:aws:iam::123456789012:role/other")
+    error = account.refusal("sqs", "send_message", QueueUrl=url, MessageBody="a")
+    assert error.response["Error"]["Message"].endswith(
+        "with an explicit deny in a resource-based policy"
+    )
+
+
+def test_the_queues_policy_allows_nothing_beyond_the_boundary(account: Account) -> None:
+    url, iam = make_queue(account), account.owner.client("iam")
+    set_policy(account, url, about({"AWS": SESSION}))
+
+    def bound(*actions: str) -> None:
+        arn = iam.create_policy(
+            PolicyName=actions[0].replace(":", "-"), PolicyDocument=json.dumps(document(*actions))
+        )["Policy"]["Arn"]
+        iam.put_role_permissions_boundary(RoleName="worker-role", PermissionsBoundary=arn)
+
+    bound("sqs:ReceiveMessage")
+    error = account.refusal("sqs", "send_message", QueueUrl=url, MessageBody="a")
+    assert error.response["Error"]["Message"].endswith(
+        "because no permissions boundary allows the sqs:SendMessage action"
+    )
+    bound("sqs:SendMessage")
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="a")
+
+
+# Keys of the customer's
+
+
+def allow_key(account: Account, *actions: str, service: str) -> None:
+    """All of the services, and these actions on keys through one of them."""
+    via = {"StringEquals": {"kms:ViaService": f"{service}.us-east-1.amazonaws.com"}}
+    services = ["dynamodb:*", "secretsmanager:*", "sqs:*"]
+    statements: list[dict[str, Any]] = [{"Effect": "Allow", "Action": services, "Resource": "*"}]
+    if actions:
+        allowed = {"Effect": "Allow", "Action": list(actions), "Resource": KEY}
+        statements.append({**allowed, "Condition": via})
+    account.put(*statements)
+
+
+def test_a_table_of_the_customers_key_needs_decrypt_through_dynamodb(account: Account) -> None:
+    make_table(account, SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY})
+    allow_key(account, "kms:Decrypt", service="sqs")
+    assert account.missing("dynamodb", "get_item", TableName="ledger", Key=ITEM) == "kms:Decrypt"
+
+    allow_key(account, "kms:Decrypt", service="dynamodb")
+
+    account.client("dynamodb").get_item(TableName="ledger", Key=ITEM)
+
+
+def test_a_table_of_awss_own_key_needs_nothing_more(account: Account) -> None:
+    make_table(account, SSESpecification={"Enabled": True, "SSEType": "KMS"})
+    allow_key(account, service="")
+
+    account.client("dynamodb").get_item(TableName="ledger", Key=ITEM)
+
+
+@pytest.mark.parametrize("lacking", ["kms:Decrypt", "kms:GenerateDataKey"])
+def test_sending_to_a_queue_of_the_customers_key_needs_both_actions(
+    account: Account, lacking: str
+) -> None:
+    url = make_queue(account, KmsMasterKeyId=KEY)
+    actions = {"kms:Decrypt", "kms:GenerateDataKey"}
+    allow_key(account, *(actions - {lacking}), service="sqs")
+
+    error = account.refusal("sqs", "send_message", QueueUrl=url, MessageBody="a")
+
+    assert error.response["Error"]["Code"] == "KMS.AccessDeniedException"
+    assert f"perform: {lacking} on resource: {KEY} " in error.response["Error"]["Message"]
+    allow_key(account, *actions, service="sqs")
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="a")
+
+
+def test_receiving_from_a_queue_of_the_customers_key_needs_decrypt(account: Account) -> None:
+    url = make_queue(account, KmsMasterKeyId=KEY)
+    allow_key(account, "kms:GenerateDataKey", service="sqs")
+    assert account.missing("sqs", "receive_message", QueueUrl=url) == "kms:Decrypt"
+
+    allow_key(account, "kms:Decrypt", service="sqs")
+
+    account.client("sqs").receive_message(QueueUrl=url)
+
+
+def test_a_secret_of_the_customers_key_needs_decrypt(account: Account) -> None:
+    account.owner.client("secretsmanager").create_secret(Name="key", SecretString="a", KmsKeyId=KEY)
+    allow_key(account, service="")
+    error = account.refusal("secretsmanager", "get_secret_value", SecretId="key")
+    assert error.response["Error"]["Message"] == "Access to KMS is not allowed"
+
+    allow_key(account, "kms:Decrypt", service="secretsmanager")
+
+    account.client("secretsmanager").get_secret_value(SecretId="key")
