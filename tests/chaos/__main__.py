@@ -77,7 +77,7 @@ def _tell(pieces: Iterable[Piece], console: Console) -> None:
     table.add_column("how many", justify="right")
     rows = ["sequences", "steps", *FAULTS, *KILLS, "time-outs", "meanwhile", "duplicates"]
     rows += ["bundle tasks", "images made", "images stored", "images registered", "images copied"]
-    rows += ["accepted", "signals"]
+    rows += ["accepted", "signals", "refused by IAM"]
     for row in rows:
         table.add_row(row, f"{counts[row]:,}")
     table.add_section()

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal
 from unittest.mock import patch
+from xml.sax.saxutils import escape
 
 import time_machine
 import urllib3
@@ -37,6 +38,7 @@ from instance_bundle import app, aws, budget, last_resort
 from instance_bundle.images import REQUEST_TAG
 from instance_bundle.properties import MethodName
 from instance_bundle.settings import settings
+from sandbox.api_calls import ServiceError
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS
 from sandbox.ec2 import api as ec2
@@ -44,7 +46,7 @@ from sandbox.ec2 import bundle_tasks, images, store_tasks
 from sandbox.events_put import EventsPut
 from sandbox.functions import trace_headers
 from sandbox.functions.lineage import LIMIT, Lineage
-from tests.chaos import handles
+from tests.chaos import handles, roles
 from tests.chaos.images import WorldsImages, portrait
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -365,7 +367,17 @@ class World:
         """Messages in all queues."""
         return sum(len(_queue(name)._messages) for name in ("polls", "letters"))
 
-    def note_start(self) -> None:
+    def note_made(self, action: str) -> None:
+        """Write down what a call of EC2's has made."""
+        match action:
+            case "BundleInstance":
+                self._note_start()
+            case "CreateImage":
+                self.images.note_starts()
+            case "RegisterImage":
+                self.images.note_registrations()
+
+    def _note_start(self) -> None:
         """Write down the bundle task that the last BundleInstance started, if it started one."""
         request = bundle_tasks.requests_received()[-1]
         if "BundleId" not in request:
@@ -497,6 +509,19 @@ class World:
         finally:
             self._contexts.pop()
             self._handled.pop()
+
+    @property
+    def caller(self) -> str | None:
+        """The function that runs, by its name in the template; None while none does."""
+        if not self._contexts:
+            return None
+        is_last_resort = self._contexts[-1].is_for_last_resort
+        return "LastResortFunction" if is_last_resort else "InstanceBundleFunction"
+
+    def note_refusal(self, name: str, error: ServiceError) -> None:
+        """Write down a call that the function's role does not allow."""
+        self.counts["refused by IAM"] += 1
+        self.log.append(f"not allowed: {name}: {error.message}")
 
     @property
     def handled(self) -> Any:
@@ -718,14 +743,15 @@ def _stub(world: World) -> Callable[..., Any]:
         service, action = event_name.split(".")[1:]
         service = _NAMES.get(service, service)
 
+        name = f"{service}:{action}"
+
         def carry_out() -> Any:
+            error = world.caller and roles.refusal(world.caller, name, request)
+            if error:
+                world.note_refusal(name, error)
+                return _answer(request, service, error)
             answer = carry_out_in_moto(stubber, event_name, request)
-            if action == "BundleInstance":
-                world.note_start()
-            if action == "CreateImage":
-                world.images.note_starts()
-            if action == "RegisterImage":
-                world.images.note_registrations()
+            world.note_made(action)
             return answer
 
         def refuse(kind: str) -> Any:
@@ -738,22 +764,23 @@ def _stub(world: World) -> Callable[..., Any]:
                     world.garbled += 1
                     body = UNREADABLE[world.garbled % len(UNREADABLE)]
                     return AWSResponse(request.url, 200, {}, MockRawResponse(body))  # type: ignore[arg-type]
-            return _error(request, service, kind)
+            status, code = _ERRORS[service, kind]
+            return _answer(request, service, ServiceError(status, code, "No."))
 
-        return world.call(f"{service}:{action}", carry_out, refuse)
+        return world.call(name, carry_out, refuse)
 
     return send
 
 
-def _error(request: Any, service: str, kind: str) -> AWSResponse:
-    status, code = _ERRORS[service, kind]
+def _answer(request: Any, service: str, error: ServiceError) -> AWSResponse:
+    code = error.code
     headers = {"x-amzn-query-error": f"{code};Sender"} if service in ("dynamodb", "sqs") else {}
-    error = f"<Code>{code}</Code><Message>No.</Message>"
+    said = f"<Code>{code}</Code><Message>{escape(error.message)}</Message>"
     body = {
-        "ec2": f"<Response><Errors><Error>{error}</Error></Errors></Response>",
-        "s3": f"<Error>{error}</Error>" if request.method != "HEAD" else "",
-    }.get(service, json.dumps({"__type": code, "message": "No."}))
-    return AWSResponse(request.url, status, headers, MockRawResponse(body))  # type: ignore[arg-type]
+        "ec2": f"<Response><Errors><Error>{said}</Error></Errors></Response>",
+        "s3": f"<Error>{said}</Error>" if request.method != "HEAD" else "",
+    }.get(service, json.dumps({"__type": code, "message": error.message}))
+    return AWSResponse(request.url, error.status, headers, MockRawResponse(body))  # type: ignore[arg-type]
 
 
 def _put(world: World) -> Callable[..., urllib3.HTTPResponse]:

@@ -1,0 +1,58 @@
+"""The roles of the template, in the simulated world."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sandbox.permissions import RolePolicies
+from tests.chaos import roles
+from tests.chaos.sequence import carry_out
+from tests.chaos.steps import CREATE, LATER, REGISTERS, STORES
+from tests.chaos.world import World, running
+
+REFUSED = "refused by IAM"
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with running() as world:
+        yield world
+
+
+@pytest.mark.parametrize("kind", [{}, STORES, REGISTERS])
+def test_the_template_allows_what_the_function_calls(world: World, kind: dict[str, Any]) -> None:
+    carry_out(world, [CREATE | kind, LATER, {"do": "delete", "stack": 0}, LATER])
+
+    assert world.counts[REFUSED] == 0
+    assert world.answers_struck == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacking"),
+    [
+        ({}, "ec2:BundleInstance"),
+        (STORES, "ec2:CreateImage"),
+        (STORES, "s3:PutObject"),
+        (REGISTERS, "ec2:CreateTags"),
+    ],
+)
+def test_the_function_sees_the_refusal_of_a_call_that_its_role_does_not_allow(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: dict[str, Any], lacking: str
+) -> None:
+    denied = {"Effect": "Deny", "Action": lacking, "Resource": "*"}
+    policy = json.dumps({"Statement": [denied]})
+    without = {
+        function: RolePolicies(policies.of_role | {policy})
+        for function, policies in roles._policies().items()
+    }
+    monkeypatch.setattr(roles, "_policies", lambda: without)
+    roles._judged.cache_clear()
+
+    carry_out(world, [CREATE | kind, LATER])
+
+    roles._judged.cache_clear()
+    assert world.counts[REFUSED] > 0
+    refused = [line for line in world.log if line.startswith("not allowed: ")]
+    assert any(f"to perform: {lacking} " in line for line in refused)
