@@ -25,7 +25,7 @@ COVERED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     f"{STACKS}/test_ceilings.py::test_more_requests_under_way_make_no_rule_and_no_statement": (
         f"{STACKS}/test_ceilings.py::test_requests_under_way_make_no_rule_and_no_statement",
-        f"{STACKS}/test_permissions.py::test_the_map_has_the_calls_that_the_code_makes_and_those_that_lambda_makes",
+        f"{UNIT}/test_needs.py::test_the_map_has_the_calls_that_the_code_makes_and_those_that_lambda_makes",
     ),
     f"{STACKS}/test_completion.py::test_what_is_delivered_twice_is_made_accepted_and_signalled_once": (
         f"{UNIT}/test_delivery.py::test_an_event_that_comes_again_is_answered_and_signalled_alike",
