@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from moto.ec2.models import ec2_backends
 
-from instance_bundle import aws
 from tests.chaos.branches import Branch, explore
-from tests.chaos.world import Fault, World, running
+from tests.chaos.world import ACCOUNT, REGION, Fault, World, running
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +94,14 @@ def test_a_run_that_is_wrong_without_a_fault_is_no_base_for_branches(
 
 
 def test_a_branch_has_aws_to_itself(world: World, player: Player) -> None:
+    ec2 = ec2_backends[ACCOUNT][REGION]
+    before = len(ec2.vpcs)
+
     def check() -> list[str]:
         if player.seen != ["1 done", "2 done"]:
-            aws.s3().create_bucket(Bucket="of-a-branch")
+            ec2.create_vpc("10.0.0.0/16")
         return []
 
     explore(world, both, player.play, check)
 
-    names = [bucket["Name"] for bucket in aws.s3().list_buckets()["Buckets"]]
-    assert "of-a-branch" not in names
+    assert len(ec2.vpcs) == before
