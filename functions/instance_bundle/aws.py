@@ -126,7 +126,7 @@ def calling(call: str) -> Iterator[None]:
         yield
     except botocore_errors.ClientError as error:
         code = error.response["Error"]["Code"]
-        message = error.response["Error"]["Message"]
+        message = error.response["Error"].get("Message") or ""
         status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
         raise meaning(call, code, message, status) from error
     except _UNANSWERED as error:

@@ -237,7 +237,8 @@ class Denied(Refusal):
 
     def __init__(self, call: str, code: str, message: str) -> None:
         self.call, self.code, self.message = call, code, message
-        words = message.rstrip(". ")
+        # What follows is for `sts decode-authorization-message`, and long.
+        words = message.partition(" Encoded authorization failure message:")[0].rstrip(". ")
         super().__init__(f"{call} was refused. {code}: {words}. {advice.on(call, code, message)}")
 
     @property

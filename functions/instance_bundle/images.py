@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.errors import Gone, NothingDone, PassingFault, Refused
+from instance_bundle.errors import Denied, Gone, NothingDone, PassingFault, Refused
 from instance_bundle.properties import Image, Location
 from instance_bundle.telemetry import logger
 
@@ -136,9 +136,13 @@ def _demand_gone(resource_id: str, gone: Gone) -> None:
     Raises:
         Refused: EC2 lists it.
     """
-    if resource_id.startswith("ami-") and see([{"Name": "image-id", "Values": [resource_id]}]):
+    if resource_id.startswith("ami-") and _is_listed(resource_id):
         raise Refused(gone) from gone
     logger.info("It is gone already", resource_id=resource_id, call=gone.call)
+
+
+def _is_listed(image_id: str) -> bool:
+    return bool(see([{"Name": "image-id", "Values": [image_id]}]))
 
 
 def deregister(image_id: str) -> None:
@@ -153,6 +157,10 @@ def deregister(image_id: str) -> None:
             aws.ec2().deregister_image(ImageId=image_id)
     except Gone as gone:
         _demand_gone(image_id, gone)
+    except Denied as denied:
+        # Of what has no tags, as nothing that is gone has, the role may touch nothing.
+        if not denied.is_by_permissions or _is_listed(image_id):
+            raise
 
 
 def delete_snapshot(snapshot_id: str) -> None:

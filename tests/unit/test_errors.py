@@ -36,6 +36,15 @@ def test_a_refusal_of_another_call_tells_the_action_that_was_denied() -> None:
     assert "StoreImage" not in reason
 
 
+def test_what_only_a_program_can_read_of_ec2s_refusal_is_left_out() -> None:
+    words = "You may not do this. Encoded authorization failure message: " + "4Wa0" * 200
+
+    reason = str(Denied("ec2:CreateImage", "UnauthorizedOperation", words))
+
+    assert "UnauthorizedOperation: You may not do this. Allow ec2:CreateImage in" in reason
+    assert "4Wa0" not in reason
+
+
 def test_a_denial_tells_whose_permission_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {
         "AWS_LAMBDA_FUNCTION_NAME": "bundles",

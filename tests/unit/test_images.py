@@ -366,6 +366,38 @@ def test_an_image_is_deregistered_and_one_that_is_gone_is_no_error(instance: str
     images.deregister(NOWHERE)
 
 
+def test_a_denial_to_deregister_what_is_gone_is_no_error(instance: str) -> None:
+    """The role may touch what has our tag, which nothing has that is gone."""
+    image_id = create_for("r1", instance)
+    with failing("DeregisterImage", DENIAL), pytest.raises(Denied):
+        images.deregister(image_id)
+    images.deregister(image_id)
+
+    with failing("DeregisterImage", DENIAL):
+        images.deregister(image_id)
+
+
+def test_what_ec2_lists_and_does_not_find_is_too_young_and_not_gone(instance: str) -> None:
+    image_id = create_for("r1", instance, **TAGGED.tags)
+    unavailable = error("InvalidAMIID.Unavailable", 400)
+
+    for operation in ("ModifyImageAttribute", "CreateTags", "DeleteTags"):
+        with failing(operation, unavailable), pytest.raises(Refused, match="Unavailable"):
+            images.amend([image_id], TAGGED, AMENDED)
+    with failing("DeregisterImage", unavailable), pytest.raises(Refused, match="Unavailable"):
+        images.deregister(image_id)
+
+
+def test_what_is_gone_is_left_out_of_what_is_amended(instance: str) -> None:
+    image_id, other = create_for("r1", instance), create_for("r1", instance, "api")
+    images.deregister(other)
+
+    images.amend([image_id, other, "snap-0123456789abcdef0"], Image(), TAGGED)
+    images.amend([other], Image(), TAGGED)
+
+    assert tags_of(image_of(image_id)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+
+
 def test_an_id_that_is_none_is_no_image_that_is_gone(instance: str) -> None:
     with pytest.raises(Denied, match=r"InvalidAMIID\.Malformed"):
         images.deregister("web")

@@ -3,7 +3,7 @@
 import pytest
 
 from instance_bundle import refusals
-from instance_bundle.calls import CALLS, Purpose
+from instance_bundle.calls import CALLS, Purpose, action_of
 from instance_bundle.errors import (
     Denied,
     Doubtful,
@@ -15,6 +15,7 @@ from instance_bundle.errors import (
     Throttled,
 )
 from instance_bundle.refusals import meaning
+from sandbox.authorization.needs import NEEDS
 
 NOT_ALLOWED, INVALID = "UnauthorizedOperation", "InvalidParameterValue"
 ANY = "ec2:BundleInstance", "s3:HeadObject", "dynamodb:PutItem", "events:PutEvents"
@@ -123,6 +124,11 @@ def test_a_code_that_nobody_knows_ends_work_only_where_none_runs(call: str) -> N
 
     goes_on = {Purpose.GO_ON, Purpose.READ, Purpose.REPAIR}
     assert isinstance(found, Refused if CALLS[call].purpose in goes_on else Denied)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_action_that_a_reason_names_is_one_that_the_call_needs(call: str) -> None:
+    assert action_of(call) in {need.action for need in NEEDS[call]}
 
 
 def test_what_is_waited_out_says_what_it_comes_to() -> None:
