@@ -39,7 +39,7 @@ def test_one_denial_of_a_look_that_stacks_share_fails_none_of_them(aws: Aws) -> 
 
     def create(trial: Trial) -> Steps:
         trial.create(trial.body("one"))
-        yield lambda now: any(task.endswith("storing") for task in states(trial, now))
+        yield trial.is_between_polls("storing")
         if not denied:
             denied.append(set_fault(aws, "ec2:DescribeImages", "deny", "trial-"))
         yield trial.rests()
@@ -52,11 +52,6 @@ def test_one_denial_of_a_look_that_stacks_share_fails_none_of_them(aws: Aws) -> 
     now = Sight(aws)
     for trial in trials:
         assert trial.problems("CREATE_COMPLETE", 1, ["one"], now) == []
-
-
-def states(trial: Trial, now: Sight) -> list[str]:
-    """The states of a stack's work, as the ledger has them."""
-    return [item["task"]["S"] for item in trial.items(now) if "task" in item]
 
 
 def test_a_look_that_is_denied_for_good_fails_its_own_work_alone_and_at_the_deadline(
