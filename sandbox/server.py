@@ -41,7 +41,7 @@ from sandbox.cloudwatch import embedded_metrics
 from sandbox.cloudwatch.alarms import Alarms
 from sandbox.cloudwatch.clock import MINUTE, CloudWatchClock
 from sandbox.ec2 import api as ec2
-from sandbox.ec2 import bundle_tasks
+from sandbox.ec2 import bundle_tasks, visibility
 from sandbox.events import api as events
 from sandbox.events_put import EventsPut
 from sandbox.faulty_app import FaultyApp, Wsgi
@@ -84,6 +84,7 @@ class Server:
         port: the port to listen on; 0 takes a free one.
         host: the address of this machine to listen on, and nowhere else.
         iam_delay: seconds until a change of a role's policies counts.
+        ec2_delay: seconds until calls that describe see a write to EC2; twice as long for others.
         concurrency: executions of functions that the account may have at once in a Region.
         forms: of CloudFormation's requests to custom resources.
         describe_delay: seconds by which what functions read of CloudFormation's stacks is out of
@@ -101,6 +102,7 @@ class Server:
         host: str = HOST,
         *,
         iam_delay: float = permissions.IAM_DELAY,
+        ec2_delay: float = visibility.DELAY,
         concurrency: int = ACCOUNT_LIMIT,
         forms: RequestForms = USUAL_FORMS,
         describe_delay: float = READ_DELAY,
@@ -121,6 +123,7 @@ class Server:
         self._events = EventsPut()
         self._applications = applications.Applications()
         self._iam_delay = iam_delay
+        self._ec2_delay = ec2_delay
         self.endpoint = f"http://{host}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
@@ -136,7 +139,7 @@ class Server:
         BackendDict.reset()
         parts.callback(self._http.server_close)
         parts.enter_context(shortcuts.installed())
-        parts.enter_context(ec2.install())
+        parts.enter_context(ec2.install(delay=self._ec2_delay))
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())
         parts.enter_context(events.install(self._faults))

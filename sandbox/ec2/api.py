@@ -13,10 +13,11 @@ from moto.ec2.models import instances
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.windows import Windows
 
-from sandbox.ec2 import bundle_tasks, images_api, kept
+from sandbox.ec2 import bundle_tasks, images_api, kept, visibility
 from sandbox.ec2.bundle_tasks import BundleTasks, Ec2Error, S3Storage
 from sandbox.ec2.images import Images
 from sandbox.ec2.store_tasks import StoreTasks
+from sandbox.ec2.visibility import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -37,24 +38,39 @@ AMAZON_LINUX_IMAGE = "ami-03c3da4cfa8e8943a"
 
 _logger = logging.getLogger("sandbox")
 
+Action = Callable[[BundleTasks, Windows], dict[str, Any]]
 
-def install(clock: Callable[[], float] = time.time) -> ExitStack:
+
+def install(clock: Clock = time.time, *, delay: float = visibility.DELAY) -> ExitStack:
     """Put bundle tasks and images that take time into moto's EC2, until the result is closed.
 
     Args:
         clock: epoch seconds; tasks and images follow it.
+        delay: seconds until other calls see a write; see `visibility`.
     """
     installed = ExitStack()
-    installed.enter_context(images_api.install(clock))
+    installed.enter_context(images_api.install(clock, delay))
 
     def tasks(response: Windows) -> BundleTasks:
         return bundle_tasks.of(response.current_account, response.region, clock)
 
-    for name, action in _ACTIONS.items():
+    def describe_bundle_tasks(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
+        return _describe_bundle_tasks(tasks, response, visibility.described_at(clock, delay))
+
+    def cancel_bundle_task(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
+        return _cancel_bundle_task(tasks, response, visibility.acted_on_at(clock, delay))
+
+    actions: dict[str, Action] = {
+        "bundle_instance": _bundle_instance,
+        "describe_bundle_tasks": describe_bundle_tasks,
+        "cancel_bundle_task": cancel_bundle_task,
+    }
+    for name, action in actions.items():
         installed.enter_context(patch.object(Windows, name, _served(action, tasks)))
     installed.enter_context(
         patch.object(Instance, "root_device_type", _RootDeviceType(), create=True)
     )
+    installed.enter_context(visibility.install(clock, delay))
     return installed
 
 
@@ -105,9 +121,6 @@ class _RootDeviceType:
         """Nothing: moto's own word is not kept."""
 
 
-Action = Callable[[BundleTasks, Windows], dict[str, Any]]
-
-
 def _served(
     action: Action, tasks: Callable[[Windows], BundleTasks]
 ) -> Callable[[Windows], ActionResult]:
@@ -145,20 +158,18 @@ def _on_the_wire(response: Windows, parameter: str) -> str | None:
     return texts[0] if texts else None
 
 
-def _describe_bundle_tasks(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
+def _describe_bundle_tasks(
+    tasks: BundleTasks, response: Windows, started_by: float
+) -> dict[str, Any]:
     filters = response._filters_from_querystring()
     found = tasks.describe(
-        response._get_param("BundleIds", []), {name: list(filters[name]) for name in filters}
+        response._get_param("BundleIds", []),
+        {name: list(filters[name]) for name in filters},
+        started_by=started_by,
     )
     return {"BundleTasks": [task.described() for task in found]}
 
 
-def _cancel_bundle_task(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
-    return {"BundleTask": tasks.cancel(response._get_param("BundleId")).described()}
-
-
-_ACTIONS: dict[str, Action] = {
-    "bundle_instance": _bundle_instance,
-    "describe_bundle_tasks": _describe_bundle_tasks,
-    "cancel_bundle_task": _cancel_bundle_task,
-}
+def _cancel_bundle_task(tasks: BundleTasks, response: Windows, started_by: float) -> dict[str, Any]:
+    task = tasks.cancel(response._get_param("BundleId"), started_by=started_by)
+    return {"BundleTask": task.described()}

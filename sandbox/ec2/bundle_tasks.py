@@ -18,6 +18,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import translate
+from math import inf
 from typing import Any
 from xml.etree import ElementTree
 
@@ -220,16 +221,24 @@ class BundleTasks:
             return task
 
     def describe(
-        self, bundle_ids: Iterable[str], filters: Mapping[str, list[str]]
+        self,
+        bundle_ids: Iterable[str],
+        filters: Mapping[str, list[str]],
+        *,
+        started_by: float = inf,
     ) -> list[BundleTask]:
         """The tasks with these IDs, or all, that the filters let through.
+
+        Args:
+            started_by: epoch seconds; tasks that were started later are not listed yet.
 
         Raises:
             Ec2Error: an ID is not listed, or a filter is not one.
         """
         with self._lock:
             self.advance()
-            listed = dict(self._tasks)
+            tasks = list(self._tasks.values())
+            listed = {task.bundle_id: task for task in tasks if task.started <= started_by}
             for bundle_id in bundle_ids:
                 if bundle_id not in listed:
                     raise Ec2Error(
@@ -239,14 +248,17 @@ class BundleTasks:
             patterns = [_filter(name, values) for name, values in filters.items()]
             return [task for task in wanted if all(passes(task) for passes in patterns)]
 
-    def cancel(self, bundle_id: str) -> BundleTask:
+    def cancel(self, bundle_id: str, *, started_by: float = inf) -> BundleTask:
         """Have a task end; one that is being cancelled goes on being so.
+
+        Args:
+            started_by: epoch seconds; tasks that were started later are not known yet.
 
         Raises:
             Ec2Error: the task is not listed, or has ended.
         """
         with self._lock:
-            [task] = self.describe([bundle_id], {})
+            [task] = self.describe([bundle_id], {}, started_by=started_by)
             if task.view.ended:
                 raise Ec2Error(
                     "IncorrectState",

@@ -61,6 +61,21 @@ def image_of(ec2: EC2Backend, image_id: str | None) -> Ami:
     return ec2.amis[image_id]
 
 
+def check_available(image: Ami) -> None:
+    """Refuse an image in a state in which it can't be used, as one that is pending.
+
+    Raises:
+        EC2ClientError: in the words that ModifyImageAttribute was seen to use
+            (https://github.com/SUSE-Enceladus/ec2imgutils/issues/45).
+    """
+    if image.state != "available":
+        raise EC2ClientError(
+            "InvalidAMIID.Unavailable",
+            f"The AMI ID '{image.id}' is currently {image.state} and may not be used for this "
+            "operation",
+        )
+
+
 def check_name(ec2: EC2Backend, name: str) -> None:
     """Refuse a name that no image can have, or that one of the account's has.
 

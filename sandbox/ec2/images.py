@@ -21,7 +21,7 @@ from moto.ec2.models.instances import Instance
 from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.ec2 import kept, manifests
+from sandbox.ec2 import history, kept, manifests
 from sandbox.ec2.image import Device, Image, snapshot_ids
 from sandbox.ec2.image_rules import NewImage, check_name, image_of
 from sandbox.ec2.steering import Steering, tags_of
@@ -61,6 +61,7 @@ class Images:
         self._ec2 = ec2
         self._s3 = s3
         self._clock = clock
+        self._history = history.of_backend(ec2)
         self._creations: dict[str, Creation] = {}
         self._lock = threading.RLock()
 
@@ -149,12 +150,13 @@ class Images:
             image = image_of(self._ec2, image_id)
             if dry_run:
                 raise DryRunClientError
+            ids = snapshot_ids(image)
+            self._history.note([image.id, *ids], self._clock())
             self._ec2.deregister_image(image.id)
             if image.id in self._creations:
                 self._end(self._creations[image.id], "completed")
             if not delete_snapshots:
                 return []
-            ids = snapshot_ids(image)
             for snapshot_id in ids:
                 self._ec2.delete_snapshot(snapshot_id)
             return [{"SnapshotId": id_, "ReturnCode": "success"} for id_ in ids]
@@ -170,6 +172,7 @@ class Images:
     def _finish(self, creation: Creation) -> None:
         """Do what the end brings with it, and only then let the image read so."""
         image = creation.image
+        self._history.note([image.id, *snapshot_ids(image)], creation.ends)
         if not creation.fails:
             self._end(creation, "completed")
             image.state = "available"

@@ -7,17 +7,15 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.amis import Ami
-from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.elastic_block_store import Snapshot
+from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.amis import AmisResponse
-from moto.ec2.responses.elastic_block_store import ElasticBlockStore
-from moto.ec2.responses.instances import InstanceResponse
-from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 
 from sandbox.ec2 import image, images, store_tasks
 from sandbox.ec2.image_rules import NewImage, image_of, tags_in
 from sandbox.ec2.images import Images
 from sandbox.ec2.store_tasks import StoreTasks
+from sandbox.ec2.visibility import described_at
 
 Clock = Callable[[], float]
 Respond = Callable[[Any], Any]
@@ -27,48 +25,43 @@ _MOTOS_REGISTER_IMAGE = AmisResponse.register_image
 _MOTOS_MODIFY_IMAGE_ATTRIBUTE = AmisResponse.modify_image_attribute
 
 
-def install(clock: Clock) -> ExitStack:
+def install(clock: Clock, delay: float) -> ExitStack:
     """Put images over time and store tasks into moto's EC2, until the result is closed.
 
     Args:
         clock: epoch seconds.
+        delay: seconds until a store task is listed.
     """
     installed = ExitStack()
-    for name, action in _ACTIONS.items():
+
+    def describe_store_image_tasks(response: AmisResponse, clock: Clock) -> ActionResult:
+        return _describe_store_image_tasks(response, clock, described_at(clock, delay))
+
+    actions = {**_ACTIONS, "describe_store_image_tasks": describe_store_image_tasks}
+    for name, action in actions.items():
         installed.enter_context(
             patch.object(AmisResponse, name, _served(action, clock), create=True)
         )
-    for owner, name in _MOTOS:
-        method = _advanced(getattr(owner, name), clock)
-        installed.enter_context(patch.object(owner, name, method))
+    answer = _advanced(EC2BaseResponse.call_action, clock)
+    installed.enter_context(patch.object(EC2BaseResponse, "call_action", answer))
     installed.enter_context(patch.object(Snapshot, "progress", property(image.progress)))
     installed.enter_context(patch.object(Ami, "get_filter_value", image.filter_value))
-    installed.enter_context(patch.object(TaggedEC2Resource, "get_tags", _own_tags))
     return installed
 
 
-def _own_tags(resource: Any) -> list[dict[str, str]]:
-    """A resource's tags, as moto has them; moto goes through those of all resources for each."""
-    kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource.id), "")
-    return [
-        {"resource_id": resource.id, "key": key, "value": value, "resource_type": kind}
-        for key, value in dict(resource.ec2_backend.tags.get(resource.id, {})).items()
-    ]
-
-
 def _served(action: Callable[[AmisResponse, Clock], Any], clock: Clock) -> Respond:
-    return _advanced(lambda response: action(response, clock), clock)
+    return lambda response: action(response, clock)
 
 
-def _advanced(respond: Respond, clock: Clock) -> Respond:
+def _advanced(call_action: Respond, clock: Clock) -> Respond:
     """A method that answers by what images and store tasks have come to by now."""
 
-    def advance_and_respond(response: Any) -> Any:
+    def advance_and_answer(response: Any) -> Any:
         _images(response, clock).advance()
         _store_tasks(response, clock).advance()
-        return respond(response)
+        return call_action(response)
 
-    return advance_and_respond
+    return advance_and_answer
 
 
 def _images(response: Any, clock: Clock) -> Images:
@@ -148,7 +141,9 @@ def _create_store_image_task(response: AmisResponse, clock: Clock) -> ActionResu
     return ActionResult({"ObjectKey": task.target.key})
 
 
-def _describe_store_image_tasks(response: AmisResponse, clock: Clock) -> ActionResult:
+def _describe_store_image_tasks(
+    response: AmisResponse, clock: Clock, started_by: float
+) -> ActionResult:
     response.error_on_dryrun()
     filters = response._filters_from_querystring()
     tasks, next_token = _store_tasks(response, clock).describe(
@@ -156,6 +151,7 @@ def _describe_store_image_tasks(response: AmisResponse, clock: Clock) -> ActionR
         {name: list(filters[name]) for name in filters},
         response._get_param("MaxResults"),
         response._get_param("NextToken"),
+        started_by=started_by,
     )
     described = [task.described() for task in tasks]
     return ActionResult({"StoreImageTaskResults": described, "NextToken": next_token})
@@ -167,12 +163,4 @@ _ACTIONS: dict[str, Callable[[AmisResponse, Clock], ActionResult]] = {
     "deregister_image": _deregister_image,
     "modify_image_attribute": _modify_image_attribute,
     "create_store_image_task": _create_store_image_task,
-    "describe_store_image_tasks": _describe_store_image_tasks,
 }
-
-_MOTOS: tuple[tuple[type, str], ...] = (
-    (AmisResponse, "describe_images"),
-    (ElasticBlockStore, "delete_snapshot"),
-    (ElasticBlockStore, "describe_snapshots"),
-    (InstanceResponse, "describe_instances"),
-)

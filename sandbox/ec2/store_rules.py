@@ -13,6 +13,7 @@ from moto.ec2.exceptions import (
 )
 from moto.ec2.models.amis import Ami
 
+from sandbox.ec2.image_rules import check_available
 from sandbox.ec2.store_task import StoredObject
 
 IMAGE_IDS = 20
@@ -33,10 +34,7 @@ def check_image(image: Ami) -> None:
             f"The image '{image.id}' is not backed by Amazon EBS. Only EBS-backed AMIs can be "
             "stored",
         )
-    if image.state != "available":
-        raise EC2ClientError(
-            "IncorrectState", f"The image '{image.id}' is not in the 'available' state"
-        )
+    check_available(image)
 
 
 def target_of(image: Ami, bucket: str | None, tags: list[dict[str, str]]) -> StoredObject:

@@ -12,6 +12,7 @@ it was made of:
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import inf
 
 from moto.ec2.exceptions import DryRunClientError, EC2ClientError, InvalidNextToken
 from moto.ec2.models import EC2Backend, ec2_backends
@@ -107,8 +108,13 @@ class StoreTasks:
         filters: Mapping[str, list[str]],
         max_results: int | None,
         next_token: str | None,
+        *,
+        started_by: float = inf,
     ) -> tuple[list[StoreTask], str | None]:
         """The tasks of these images, or a page of those that the filters let through.
+
+        Args:
+            started_by: epoch seconds; tasks that were started later are not listed yet.
 
         Returns:
             The latest first, and the token of the next page.
@@ -121,18 +127,22 @@ class StoreTasks:
             if not image_ids:
                 check_page(filters, _FILTERED, max_results)
                 page: tuple[list[StoreTask], str | None] = self.page(
-                    filters=filters, max_results=max_results, next_token=next_token
+                    started_by=started_by,
+                    filters=filters,
+                    max_results=max_results,
+                    next_token=next_token,
                 )
                 return page
             check_image_ids(image_ids, max_results)
-            return [task for task in self._latest_first() if task.image_id in image_ids], None
+            listed = self._latest_first(started_by)
+            return [task for task in listed if task.image_id in image_ids], None
 
     @paginate(pagination_model=_PAGES)
-    def page(self, filters: Mapping[str, list[str]]) -> list[StoreTask]:
+    def page(self, started_by: float, filters: Mapping[str, list[str]]) -> list[StoreTask]:
         """The tasks that the filters let through; moto cuts the page out."""
         return [
             task
-            for task in self._latest_first()
+            for task in self._latest_first(started_by)
             if all(_FILTERED[name](task) in values for name, values in filters.items())
         ]
 
@@ -150,8 +160,8 @@ class StoreTasks:
         instance = self._ec2.get_instance_by_id(image.instance_id or "")
         return tags_of(instance) | tags_of(image)
 
-    def _latest_first(self) -> list[StoreTask]:
-        return self._tasks[::-1]
+    def _latest_first(self, started_by: float) -> list[StoreTask]:
+        return [task for task in self._tasks[::-1] if task.started <= started_by]
 
     def _move(self, task: StoreTask, view: View) -> None:
         """Do what a state brings with it, and only then let the task read so."""

@@ -228,7 +228,8 @@ def _bundle(endpoint: str, instance: str, text: str, signature: str) -> None:
 
 
 def _end(clients: Clients, instance: str) -> str | None:
-    [task] = clients.ec2.describe_bundle_tasks(
+    tasks = clients.ec2.describe_bundle_tasks(
         Filters=[{"Name": "instance-id", "Values": [instance]}]
     )["BundleTasks"]
-    return task["State"] if task["State"] in {"complete", "failed"} else None
+    ended = (task["State"] for task in tasks if task["State"] in {"complete", "failed"})
+    return next(ended, None)

@@ -61,7 +61,8 @@ EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's
 
 @pytest.fixture
 def instance(cloud: None, clock: Clock) -> Iterator[str]:
-    with ec2.install(clock):
+    # No delay: what the rules are, not when others see what was done. tests/chaos has the delay.
+    with ec2.install(clock, delay=0):
         aws.s3().create_bucket(Bucket="images")
         yield ec2.run_windows_instance_store(aws.ec2())
 

@@ -173,7 +173,8 @@ def own_images() -> list[str]:
 
 @pytest.fixture
 def instance(clock: Clock) -> Iterator[str]:
-    with ec2.install(clock), mock_aws():
+    # No delay: what the rules are, not when others see what was done. tests/chaos has the delay.
+    with ec2.install(clock, delay=0), mock_aws():
         yield ec2.run_ebs_instance(aws.ec2())
 
 
@@ -303,8 +304,9 @@ def test_a_made_name_keeps_request_and_distinction_whatever_the_prefix() -> None
 AMENDED = replace(TAGGED, description="another", tags={"of": "api", "team": "blue"})
 
 
-def test_only_what_the_stack_describes_is_changed(instance: str) -> None:
+def test_only_what_the_stack_describes_is_changed(clock: Clock, instance: str) -> None:
     image_id = create_for("r1", instance, **TAGGED.tags, backup="daily")
+    clock.now += 2
     other = create_for("r1", instance, "api", **TAGGED.tags)
 
     for _ in range(2):
@@ -330,9 +332,10 @@ def test_only_what_the_stack_describes_is_changed(instance: str) -> None:
     ],
 )
 def test_no_more_calls_are_made_than_there_are_changes(
-    instance: str, calls: list[str], new: Image, made: list[str]
+    clock: Clock, instance: str, calls: list[str], new: Image, made: list[str]
 ) -> None:
     image_id = create_for("r1", instance, **TAGGED.tags)
+    clock.now += 2
     calls.clear()
 
     images.amend([image_id], TAGGED, new)
@@ -341,9 +344,10 @@ def test_no_more_calls_are_made_than_there_are_changes(
 
 @pytest.mark.parametrize("operation", ["ModifyImageAttribute", "CreateTags", "DeleteTags"])
 def test_amending_that_a_fault_cut_short_is_done_by_repeating_it(
-    instance: str, operation: str
+    clock: Clock, instance: str, operation: str
 ) -> None:
     image_id = create_for("r1", instance, **TAGGED.tags)
+    clock.now += 2
     for fault, meant in faults(operation):
         with failing(operation, fault), pytest.raises(meant) as raised:
             images.amend([image_id], TAGGED, AMENDED)

@@ -10,6 +10,7 @@ from instance_bundle.errors import Doubtful, NotAllowed, NotSuited
 from instance_bundle.limits import Tag
 from instance_bundle.properties import MethodName
 from sandbox.ec2 import api as ec2
+from sandbox.ec2.visibility import DELAY
 from tests.fixtures import Clock
 
 Launch = Callable[[str], str]
@@ -43,7 +44,14 @@ def image_of_a_bundle(clock: Clock) -> str:
     clock.now += 10
     aws.ec2().describe_bundle_tasks()
     registered = aws.ec2().register_image(Name="linux", ImageLocation="images/web.manifest.xml")
+    clock.now += 2 * DELAY
     return registered["ImageId"]
+
+
+def tag(clock: Clock, instance_id: str, key: str, value: str) -> None:
+    """Tag an instance, so that it can be seen."""
+    aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": key, "Value": value}])
+    clock.now += DELAY
 
 
 @pytest.mark.parametrize(
@@ -57,13 +65,14 @@ def image_of_a_bundle(clock: Clock) -> str:
 )
 def test_an_instance_is_seen_with_the_method_that_suits_it(
     launch: Launch,
+    clock: Clock,
     kind: str,
     is_ebs_backed: bool,
     is_windows: bool,
     method: MethodName | None,
 ) -> None:
     instance_id = launch(kind)
-    aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": "of", "Value": "web"}])
+    tag(clock, instance_id, "of", "web")
     seen = instance.look(instance_id)
 
     assert seen.id == instance_id
@@ -99,17 +108,17 @@ def test_a_kind_that_does_not_suit_is_refused_with_the_method_that_does(
     ],
 )
 def test_a_kind_that_suits_is_let_through_with_the_tag_only(
-    launch: Launch, kind: str, method: MethodName
+    launch: Launch, clock: Clock, kind: str, method: MethodName
 ) -> None:
     instance_id, demanded = launch(kind), Tag("image", "yes")
     with pytest.raises(NotAllowed, match="does not carry the tag image=yes"):
         instance.demand(instance_id, method, demanded)
     for value in ("no", "YES", ""):
-        aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": "image", "Value": value}])
+        tag(clock, instance_id, "image", value)
         with pytest.raises(NotAllowed):
             instance.demand(instance_id, method, demanded)
 
-    aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": "image", "Value": "yes"}])
+    tag(clock, instance_id, "image", "yes")
     instance.demand(instance_id, method, demanded)
 
 
@@ -118,9 +127,9 @@ def test_the_tag_is_told_before_the_kind(launch: Launch) -> None:
         instance.demand(launch("Windows on EBS"), "BundleInstance", Tag("image", "yes"))
 
 
-@pytest.mark.parametrize("tag", [None, Tag("image", "yes")])
+@pytest.mark.parametrize("demanded", [None, Tag("image", "yes")])
 def test_an_instance_that_is_not_there_is_told_before_all_else(
-    launch: Launch, tag: Tag | None
+    launch: Launch, demanded: Tag | None
 ) -> None:
     with pytest.raises(Doubtful, match="there is no such instance"):
-        instance.demand("i-0123456789abcdef0", "StoreImage", tag)
+        instance.demand("i-0123456789abcdef0", "StoreImage", demanded)

@@ -8,10 +8,24 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sandbox.clients import REGION
+from sandbox.ec2.visibility import DELAY
+from tests.fixtures import Clock
 
 # Made once, since that takes longer than most tests. What EC2 refuses is not for the SDK to say.
 EC2 = boto3.client("ec2", region_name=REGION, config=Config(parameter_validation=False))
 S3 = boto3.client("s3", region_name=REGION)
+
+
+def described(clock: Clock, resource: str) -> str:
+    """Wait until calls that describe show what was done to a resource; its ID."""
+    clock.advance(DELAY)
+    return resource
+
+
+def known(clock: Clock, resource: str) -> str:
+    """Wait until all calls know what was done to a resource; its ID."""
+    clock.advance(2 * DELAY)
+    return resource
 
 
 def tag(resource: str, **tags: str) -> None:

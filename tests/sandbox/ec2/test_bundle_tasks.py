@@ -72,12 +72,14 @@ def code_of(call: Any, **arguments: Any) -> str:
 def test_a_task_goes_through_its_states_in_their_order(
     ec2_client: Any, instance: str, clock: Clock
 ) -> None:
+    steer(ec2_client, instance, seconds="100")
     bundle_id = bundle(ec2_client, instance)
     seen = []
-    for _ in range(21):
+    clock.now += 3
+    for _ in range(105):
         task = read(ec2_client, bundle_id)
         seen.append((task["State"], task.get("Progress")))
-        clock.now += 0.5
+        clock.now += 1
 
     states = list(dict.fromkeys(state for state, _ in seen))
     assert states == ["pending", "waiting-for-shutdown", "bundling", "storing", "complete"]
@@ -274,9 +276,10 @@ def test_instances_show_their_kind(ec2_client: Any, instance: str) -> None:
     assert kinds == {instance: ("instance-store", "windows"), ebs: ("ebs", "windows")}
 
 
-def test_tasks_are_found_by_filters(ec2_client: Any, instance: str) -> None:
+def test_tasks_are_found_by_filters(ec2_client: Any, instance: str, clock: Clock) -> None:
     other = ec2.run_windows_instance_store(ec2_client)
     one, two = bundle(ec2_client, instance, "web/1"), bundle(ec2_client, other, "web/2")
+    clock.now += 3
 
     def found(**filters: list[str]) -> set[str]:
         asked = [{"Name": k.replace("_", "-"), "Values": v} for k, v in filters.items()]

@@ -12,8 +12,10 @@ from .clients import (
     EC2,
     code_of,
     create_image,
+    described,
     error_of,
     image_of,
+    known,
     snapshots_of,
     state_of,
     tag,
@@ -30,7 +32,7 @@ def test_an_image_is_pending_for_a_while_and_then_available(
     moved: Clock, ebs_instance: str
 ) -> None:
     tag(ebs_instance, image_seconds="10")
-    image = create_image(ebs_instance)
+    image = described(moved, create_image(ebs_instance))
     moved.now += 9.9
     assert image_of(image)["State"] == "pending"
     moved.now += 0.1
@@ -42,7 +44,7 @@ def test_an_image_is_pending_for_a_while_and_then_available(
 def test_two_seconds_are_what_an_image_takes_if_no_tag_says_it(
     moved: Clock, ebs_instance: str
 ) -> None:
-    image = create_image(ebs_instance)
+    image = described(moved, create_image(ebs_instance))
     moved.now += 1.9
     assert image_of(image)["State"] == "pending"
     moved.now += 0.1
@@ -50,7 +52,8 @@ def test_two_seconds_are_what_an_image_takes_if_no_tag_says_it(
 
 
 def test_an_image_says_what_it_was_made_of(moved: Clock, ebs_instance: str) -> None:
-    image = image_of(create_image(ebs_instance, "web 1", Description="As it was"))
+    made = create_image(ebs_instance, "web 1", Description="As it was")
+    image = image_of(described(moved, made))
 
     assert image["Name"] == "web 1"
     assert image["Description"] == "As it was"
@@ -63,20 +66,20 @@ def test_an_image_says_what_it_was_made_of(moved: Clock, ebs_instance: str) -> N
 
 def test_an_image_fails_where_a_tag_says_so(moved: Clock, ebs_instance: str) -> None:
     tag(ebs_instance, image_outcome="failed")
-    image = create_image(ebs_instance)
+    made = described(moved, create_image(ebs_instance))
     moved.now += 2
 
-    described = image_of(image)
-    assert described["State"] == "failed"
-    assert described["StateReason"]["Code"] == "Client.InternalError"
-    assert described["StateReason"]["Message"]
-    assert [snapshot["State"] for snapshot in snapshots_of(described)] == ["error"]
+    image = image_of(made)
+    assert image["State"] == "failed"
+    assert image["StateReason"]["Code"] == "Client.InternalError"
+    assert image["StateReason"]["Message"]
+    assert [snapshot["State"] for snapshot in snapshots_of(image)] == ["error"]
     assert state_of(ebs_instance) == "running"
 
 
 def test_the_reason_of_a_failure_is_the_tags(moved: Clock, ebs_instance: str) -> None:
     tag(ebs_instance, image_outcome="failed", image_error="Server.Broken: So: it is")
-    image = create_image(ebs_instance)
+    image = described(moved, create_image(ebs_instance))
     moved.now += 2
 
     assert image_of(image)["StateReason"] == {"Code": "Server.Broken", "Message": "So: it is"}
@@ -94,7 +97,7 @@ def test_an_image_that_hangs_is_pending_until_it_is_deregistered(
     EC2.deregister_image(ImageId=image)
 
     assert state_of(ebs_instance) == "running"
-    moved.now += 1
+    moved.now += 3
     assert EC2.describe_images(Owners=["self"])["Images"] == []
 
 
@@ -114,7 +117,7 @@ def test_with_no_reboot_the_instance_runs_on(moved: Clock, ebs_instance: str) ->
 
 def test_an_instance_that_was_stopped_stays_so(moved: Clock, ebs_instance: str) -> None:
     EC2.stop_instances(InstanceIds=[ebs_instance])
-    image = create_image(ebs_instance)
+    image = described(moved, create_image(ebs_instance))
     moved.now += 2
 
     assert image_of(image)["State"] == "available"
@@ -124,7 +127,7 @@ def test_an_instance_that_was_stopped_stays_so(moved: Clock, ebs_instance: str) 
 def test_an_instance_that_was_terminated_meanwhile_is_not_started(
     moved: Clock, ebs_instance: str
 ) -> None:
-    image = create_image(ebs_instance)
+    image = described(moved, create_image(ebs_instance))
     EC2.terminate_instances(InstanceIds=[ebs_instance])
     moved.now += 2
 
@@ -135,7 +138,7 @@ def test_an_instance_that_was_terminated_meanwhile_is_not_started(
 def test_each_volume_has_a_snapshot_from_the_start(moved: Clock, ebs_instance: str) -> None:
     volume = EC2.create_volume(AvailabilityZone="us-east-1a", Size=30)["VolumeId"]
     EC2.attach_volume(VolumeId=volume, InstanceId=ebs_instance, Device="/dev/sdf")
-    image = image_of(create_image(ebs_instance))
+    image = image_of(described(moved, create_image(ebs_instance)))
 
     sizes = {m["DeviceName"]: m["Ebs"]["VolumeSize"] for m in image["BlockDeviceMappings"]}
     assert sizes == {"/dev/sda1": 8, "/dev/sdf": 30}
@@ -152,17 +155,18 @@ def test_each_volume_has_a_snapshot_from_the_start(moved: Clock, ebs_instance: s
 def test_image_and_snapshots_have_each_their_tags_from_the_start(
     moved: Clock, ebs_instance: str
 ) -> None:
-    image = image_of(create_image(ebs_instance, TagSpecifications=TAGS))
+    image = image_of(described(moved, create_image(ebs_instance, TagSpecifications=TAGS)))
 
     assert tags_of(image) == {"of": "image"}
     assert [tags_of(snapshot) for snapshot in snapshots_of(image)] == [{"of": "snapshot"}]
 
 
 def test_tags_of_images_and_snapshots_can_be_changed(moved: Clock, ebs_instance: str) -> None:
-    image = image_of(create_image(ebs_instance, TagSpecifications=TAGS))
+    image = image_of(known(moved, create_image(ebs_instance, TagSpecifications=TAGS)))
     ids = [image["ImageId"], image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]]
     EC2.create_tags(Resources=ids, Tags=[{"Key": "by", "Value": "me"}])
     EC2.delete_tags(Resources=ids, Tags=[{"Key": "of"}])
+    moved.now += 3
 
     assert tags_of(image_of(image["ImageId"])) == {"by": "me"}
     assert [tags_of(snapshot) for snapshot in snapshots_of(image)] == [{"by": "me"}]
@@ -175,10 +179,12 @@ def test_tags_of_images_and_snapshots_can_be_changed(moved: Clock, ebs_instance:
 def test_an_image_can_be_given_another_description(
     moved: Clock, ebs_instance: str, asked: dict[str, Any]
 ) -> None:
-    image = create_image(ebs_instance, Description="Old")
+    image = known(moved, create_image(ebs_instance, Description="Old"))
+    moved.now += 2
     EC2.modify_image_attribute(ImageId=image, **asked)
     permission: Any = {"Add": [{"Group": "all"}]}
     EC2.modify_image_attribute(ImageId=image, LaunchPermission=permission)
+    moved.now += 3
 
     assert image_of(image)["Description"] == "New"
     assert image_of(image)["Public"]
@@ -202,6 +208,7 @@ def test_images_are_found_by_filters(
     create_image(ebs_instance, "other", NoReboot=True)
     moved.now += 2
     image = create_image(ebs_instance, "web-1", Description="The first", TagSpecifications=TAGS)
+    moved.now += 3
     wanted = value.format(image=image, instance=ebs_instance)
     found = EC2.describe_images(Filters=[{"Name": name, "Values": [wanted]}])["Images"]
 
@@ -220,7 +227,7 @@ def test_an_image_that_is_not_there_is_told(moved: Clock) -> None:
 
 @pytest.mark.parametrize("name", ["abc", "x" * 128, "Web (1) [2] a./-'@_"])
 def test_these_names_are_taken(moved: Clock, ebs_instance: str, name: str) -> None:
-    assert image_of(create_image(ebs_instance, name))["Name"] == name
+    assert image_of(described(moved, create_image(ebs_instance, name)))["Name"] == name
 
 
 @pytest.mark.parametrize("name", ["ab", "x" * 129, "web:1", "wéb", "web\n", "web+1"])
@@ -237,12 +244,16 @@ def test_other_names_are_malformed(moved: Clock, ebs_instance: str, name: str) -
 
 def test_a_name_is_had_by_one_image_at_a_time(moved: Clock, ebs_instance: str) -> None:
     image = create_image(ebs_instance)
-
-    assert error_of(EC2.create_image, InstanceId=ebs_instance, Name="web") == (
+    duplicate = (
         "InvalidAMIName.Duplicate",
         f"AMI name web is already in use by AMI {image}",
     )
-    EC2.deregister_image(ImageId=image)
+
+    assert error_of(EC2.create_image, InstanceId=ebs_instance, Name="web") == duplicate
+    EC2.deregister_image(ImageId=known(moved, image))
+    moved.now += 5.9
+    assert error_of(EC2.create_image, InstanceId=ebs_instance, Name="web") == duplicate
+    moved.now += 0.1
     assert create_image(ebs_instance) != image
 
 
@@ -310,7 +321,7 @@ def test_tags_that_no_image_can_have_are_refused(
 def test_fifty_tags_are_taken(moved: Clock, ebs_instance: str) -> None:
     given = [{"Key": str(number), "Value": ""} for number in range(50)]
     specifications: list[Any] = [{"ResourceType": "image", "Tags": given}]
-    image = create_image(ebs_instance, TagSpecifications=specifications)
+    image = described(moved, create_image(ebs_instance, TagSpecifications=specifications))
 
     assert len(tags_of(image_of(image))) == 50
 

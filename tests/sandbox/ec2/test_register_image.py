@@ -7,7 +7,7 @@ import pytest
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
 
-from .clients import EC2, S3, code_of, error_of, image_of, tags_of
+from .clients import EC2, S3, code_of, described, error_of, image_of, known, tags_of
 
 LOCATION = "images/web/windows.manifest.xml"
 
@@ -23,18 +23,17 @@ def manifest(moved: Clock) -> str:
     return LOCATION
 
 
-def test_a_bundle_is_registered_at_once(manifest: str) -> None:
+def test_a_bundle_is_registered_at_once(moved: Clock, manifest: str) -> None:
     tags: list[Any] = [{"ResourceType": "image", "Tags": [{"Key": "of", "Value": "bundle"}]}]
-    image = image_of(
-        EC2.register_image(
-            Name="web",
-            Description="As it was",
-            ImageLocation=manifest,
-            Architecture="arm64",
-            VirtualizationType="hvm",
-            TagSpecifications=tags,
-        )["ImageId"]
-    )
+    made = EC2.register_image(
+        Name="web",
+        Description="As it was",
+        ImageLocation=manifest,
+        Architecture="arm64",
+        VirtualizationType="hvm",
+        TagSpecifications=tags,
+    )["ImageId"]
+    image = image_of(described(moved, made))
 
     assert image["State"] == "available"
     assert image["ImageLocation"] == manifest
@@ -48,14 +47,15 @@ def test_a_bundle_is_registered_at_once(manifest: str) -> None:
     assert found["ImageId"] == image["ImageId"]
 
 
-def test_the_manifest_says_what_the_request_does_not(manifest: str) -> None:
-    image = image_of(EC2.register_image(Name="web", ImageLocation=manifest)["ImageId"])
+def test_the_manifest_says_what_the_request_does_not(moved: Clock, manifest: str) -> None:
+    made = EC2.register_image(Name="web", ImageLocation=manifest)["ImageId"]
+    image = image_of(described(moved, made))
 
     assert (image["Architecture"], image["VirtualizationType"]) == ("x86_64", "paravirtual")
 
 
-def test_deregistering_leaves_the_bundle(manifest: str) -> None:
-    image = EC2.register_image(Name="web", ImageLocation=manifest)["ImageId"]
+def test_deregistering_leaves_the_bundle(moved: Clock, manifest: str) -> None:
+    image = known(moved, EC2.register_image(Name="web", ImageLocation=manifest)["ImageId"])
     answer = EC2.deregister_image(ImageId=image, DeleteAssociatedSnapshots=True)
 
     assert answer.get("DeleteSnapshotResults", []) == []
@@ -107,4 +107,6 @@ def test_names_and_tags_have_the_rules_of_any_image(manifest: str) -> None:
 
 
 def test_without_a_location_motos_answers(moved: Clock) -> None:
-    assert image_of(EC2.register_image(Name="web")["ImageId"])["Name"] == "web"
+    made = EC2.register_image(Name="web")["ImageId"]
+
+    assert image_of(described(moved, made))["Name"] == "web"

@@ -8,12 +8,12 @@ import pytest
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
 
-from .clients import EC2, S3, code_of, create_image, error_of, tag
+from .clients import EC2, S3, code_of, create_image, described, error_of, known, tag
 
 
 @pytest.fixture
 def image(moved: Clock, ebs_instance: str) -> str:
-    made = create_image(ebs_instance, NoReboot=True)
+    made = known(moved, create_image(ebs_instance, NoReboot=True))
     moved.now += 2
     return made
 
@@ -37,21 +37,19 @@ def test_an_image_is_stored_as_one_object_when_the_task_is_completed(
     tag(image, store_seconds="10")
     key = store(image, S3ObjectTags=[{"Key": "of", "Value": "web"}])
     seen = []
-    for _ in range(5):
+    for _ in range(3):
+        moved.now += 3.5
         task = task_of(image)
         seen.append((task["StoreTaskState"], task["ProgressPercentage"], keys()))
-        moved.now += 2.5
 
     assert key == f"{image}.bin"
     assert seen == [
-        ("InProgress", 0, []),
-        ("InProgress", 25, []),
-        ("InProgress", 50, []),
-        ("InProgress", 75, []),
+        ("InProgress", 35, []),
+        ("InProgress", 70, []),
         ("Completed", 100, [key]),
     ]
     assert (task["AmiId"], task["Bucket"], task["S3objectKey"]) == (image, "images", key)
-    assert task["TaskStartTime"].timestamp() == 1_800_000_002
+    assert task["TaskStartTime"].timestamp() == 1_800_000_008
     assert "StoreTaskFailureReason" not in task
     tags = S3.get_object_tagging(Bucket="images", Key=key)["TagSet"]
     assert tags == [{"Key": "of", "Value": "web"}]
@@ -124,7 +122,7 @@ def test_one_copy_of_an_image_is_kept_in_a_bucket(moved: Clock, image: str) -> N
     store(image, "others")
     S3.delete_object(Bucket="images", Key=f"{image}.bin")
     store(image)
-    moved.now += 2
+    moved.now += 3
 
     tasks = EC2.describe_store_image_tasks(ImageIds=[image])["StoreImageTaskResults"]
     assert [task["Bucket"] for task in tasks] == ["images", "others", "images"]
@@ -134,17 +132,21 @@ def test_one_copy_of_an_image_is_kept_in_a_bucket(moved: Clock, image: str) -> N
 def test_an_image_that_failed_to_be_stored_can_be_stored_again(moved: Clock, image: str) -> None:
     tag(image, store_outcome="failed")
     store(image)
-    moved.now += 2
+    moved.now += 3
     assert task_of(image)["StoreTaskState"] == "Failed"
     assert store(image)
 
 
 def test_only_an_image_that_is_available_is_stored(moved: Clock, ebs_instance: str) -> None:
-    pending = create_image(ebs_instance, "pending", NoReboot=True)
+    tag(ebs_instance, image_seconds="10")
+    pending = known(moved, create_image(ebs_instance, "pending", NoReboot=True))
     create = EC2.create_store_image_task
 
-    assert code_of(create, ImageId=pending, Bucket="images") == "IncorrectState"
-    moved.now += 2
+    assert error_of(create, ImageId=pending, Bucket="images") == (
+        "InvalidAMIID.Unavailable",
+        f"The AMI ID '{pending}' is currently pending and may not be used for this operation",
+    )
+    moved.now += 10
     assert store(pending)
     missing = "ami-0123456789abcdef0"
     assert code_of(create, ImageId=missing, Bucket="images") == "InvalidAMIID.NotFound"
@@ -175,7 +177,7 @@ def test_the_bucket_has_to_be_there_and_in_the_region(image: str) -> None:
 def test_a_bucket_that_goes_away_fails_the_task(moved: Clock, image: str) -> None:
     store(image)
     S3.delete_bucket(Bucket="images")
-    moved.now += 2
+    moved.now += 3
 
     task = task_of(image)
     assert task["StoreTaskState"] == "Failed"
@@ -214,9 +216,10 @@ def test_a_task_is_listed_for_31_days(moved: Clock, image: str) -> None:
 
 def test_tasks_are_listed_by_pages_with_the_latest_first(moved: Clock, ebs_instance: str) -> None:
     made = [create_image(ebs_instance, f"web-{number}", NoReboot=True) for number in range(5)]
+    known(moved, made[-1])
     moved.now += 2
     for image in made:
-        store(image)
+        described(moved, store(image))
     pages = EC2.get_paginator("describe_store_image_tasks").paginate(
         PaginationConfig={"PageSize": 2}
     )
@@ -230,10 +233,12 @@ def test_tasks_are_found_by_filters(moved: Clock, ebs_instance: str) -> None:
         create_image(ebs_instance, name, NoReboot=True) for name in ("first", "second")
     )
     S3.create_bucket(Bucket="others")
+    known(moved, second)
     moved.now += 2
+    tag(second, store_seconds="10")
     store(first)
-    moved.now += 2
     store(second, "others")
+    moved.now += 3
 
     def found(*image_ids: str, **filters: str) -> list[str]:
         asked: list[Any] = [
