@@ -114,11 +114,16 @@ def tags_in(
             raise EmptyTagSpecError
     tags = {name: dict[str, str]() for name in resource_types} | convert_tag_spec(specifications)
     for of_type in tags.values():
-        _check_tags(of_type)
+        check_tags(of_type)
     return tags
 
 
-def _check_tags(tags: Mapping[str, str]) -> None:
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags that no resource can have.
+
+    Raises:
+        EC2ClientError: EC2 does not take them.
+    """
     if len(tags) > TAGS:
         raise TagLimitExceeded
     for key, value in tags.items():
@@ -127,6 +132,8 @@ def _check_tags(tags: Mapping[str, str]) -> None:
                 "InvalidParameterValue",
                 "Tag keys starting with 'aws:' are reserved for internal use",
             )
+        if not key:
+            raise EC2ClientError("InvalidParameterValue", "Tag key cannot be empty")
         if len(key) > TAG_KEY:
             raise EC2ClientError(
                 "InvalidParameterValue",

@@ -24,6 +24,7 @@ from moto.utilities.utils import get_partition
 from sandbox.ec2 import history, kept, manifests
 from sandbox.ec2.image import Device, Image, snapshot_ids
 from sandbox.ec2.image_rules import NewImage, check_name, image_of
+from sandbox.ec2.limits import check_snapshots
 from sandbox.ec2.steering import Steering, tags_of
 
 _ERROR = "Client.InternalError: Client error on the creation of the image"
@@ -38,6 +39,7 @@ class Creation:
         fails: whether the image fails then.
         error: `Code: message` of that.
         reboots: whether the instance was stopped for the image, and is to be started again.
+        no_reboot: whether the request says that it is not to be.
     """
 
     image: Image
@@ -46,6 +48,7 @@ class Creation:
     fails: bool
     error: str
     reboots: bool
+    no_reboot: bool = False
 
 
 class Images:
@@ -78,6 +81,7 @@ class Images:
             instance = self._instance(instance_id)
             check_name(self._ec2, new.name)
             steering = Steering.of(tags_of(instance), "image", _ERROR)
+            self._check_limits(instance, no_reboot=no_reboot)
             if dry_run:
                 raise DryRunClientError
             image = self._image(
@@ -99,6 +103,7 @@ class Images:
                 fails=steering.fails,
                 error=steering.error,
                 reboots=reboots,
+                no_reboot=no_reboot,
             )
             return image
 
@@ -207,6 +212,15 @@ class Images:
                 instance, "Instance does not have a volume attached at root (null)."
             )
         return instance
+
+    def _check_limits(self, instance: Instance, *, no_reboot: bool) -> None:
+        creations = [each for each in self._creations.values() if each.instance is instance]
+        check_snapshots(
+            self._ec2,
+            [self._ec2.volumes[block.volume_id] for _, block in instance.get_block_device_mapping],
+            sum(each.no_reboot for each in creations) if no_reboot else None,
+            tags_of(instance),
+        )
 
     def _image(self, new: NewImage, **attributes: Any) -> Image:
         image = Image(

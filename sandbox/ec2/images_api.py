@@ -10,9 +10,10 @@ from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.tags import TagResponse
 
 from sandbox.ec2 import image, images, store_tasks
-from sandbox.ec2.image_rules import NewImage, image_of, tags_in
+from sandbox.ec2.image_rules import NewImage, check_tags, image_of, tags_in
 from sandbox.ec2.images import Images
 from sandbox.ec2.store_tasks import StoreTasks
 from sandbox.ec2.visibility import described_at
@@ -22,6 +23,7 @@ Respond = Callable[[Any], Any]
 """A method of one of moto's responses."""
 
 _MOTOS_REGISTER_IMAGE = AmisResponse.register_image
+_MOTOS_CREATE_TAGS = TagResponse.create_tags
 _MOTOS_MODIFY_IMAGE_ATTRIBUTE = AmisResponse.modify_image_attribute
 
 
@@ -42,6 +44,7 @@ def install(clock: Clock, delay: float) -> ExitStack:
         installed.enter_context(
             patch.object(AmisResponse, name, _served(action, clock), create=True)
         )
+    installed.enter_context(patch.object(TagResponse, "create_tags", _create_tags))
     answer = _advanced(EC2BaseResponse.call_action, clock)
     installed.enter_context(patch.object(EC2BaseResponse, "call_action", answer))
     installed.enter_context(patch.object(Snapshot, "progress", property(image.progress)))
@@ -129,6 +132,13 @@ def _modify_image_attribute(response: AmisResponse, clock: Clock) -> ActionResul
     response.error_on_dryrun()
     image_of(response.ec2_backend, response._get_param("ImageId")).description = description
     return EmptyResult()
+
+
+def _create_tags(response: TagResponse) -> ActionResult:
+    """moto's, which has no rules for keys and values."""
+    tags = response._get_param("Tags", [])
+    check_tags({tag.get("Key", ""): tag.get("Value", "") for tag in tags})
+    return _MOTOS_CREATE_TAGS(response)
 
 
 def _create_store_image_task(response: AmisResponse, clock: Clock) -> ActionResult:

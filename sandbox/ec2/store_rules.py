@@ -3,6 +3,7 @@
 Each refusal is moto's EC2ClientError.
 """
 
+import re
 from collections.abc import Collection, Mapping
 
 from moto.ec2.exceptions import (
@@ -23,7 +24,10 @@ MAX_RESULTS = 200
 """Tasks on a page (EC2's API model, DescribeStoreImageTasksRequestMaxResults)."""
 
 OBJECT_TAGS, OBJECT_TAG_KEY, OBJECT_TAG_VALUE = 10, 128, 256
-"""Tags that an object may have, and their characters (EC2 API Reference, S3ObjectTag)."""
+"""Tags that an object may have, and their characters (EC2 API Reference, S3ObjectTag). S3 has fewer
+characters than EC2 (Amazon S3 User Guide, Categorizing your objects using tags)."""
+
+_OBJECT_TAG = re.compile(r"[\w .:/=+\-@]*")
 
 
 def check_image(image: Ami) -> None:
@@ -56,7 +60,9 @@ def _check_object_tags(tags: Mapping[str, str]) -> None:
             raise EC2ClientError(
                 "InvalidParameterValue", "Your TagKey cannot be prefixed with aws:"
             )
-        if not 0 < len(key) <= OBJECT_TAG_KEY or len(value) > OBJECT_TAG_VALUE:
+        is_in_alphabet = _OBJECT_TAG.fullmatch(key) and _OBJECT_TAG.fullmatch(value)
+        is_short = 0 < len(key) <= OBJECT_TAG_KEY and len(value) <= OBJECT_TAG_VALUE
+        if not (is_short and is_in_alphabet):
             raise EC2ClientError(
                 "InvalidParameterValue", "The TagKey or the TagValue you have provided is invalid"
             )

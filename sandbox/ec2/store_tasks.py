@@ -25,6 +25,7 @@ from moto.utilities.utils import get_partition
 from sandbox.ec2 import SERVICE, kept
 from sandbox.ec2.image import snapshot_ids
 from sandbox.ec2.image_rules import image_of
+from sandbox.ec2.limits import check_storing, gigabytes
 from sandbox.ec2.steering import Steering, number, tags_of
 from sandbox.ec2.store_rules import (
     MAX_RESULTS,
@@ -87,6 +88,8 @@ class StoreTasks:
             steers = self._steers(image)
             steering = Steering.of(steers, "store", _ERROR)
             stalls = int(number(steers, "sandbox:store-stalls", "99"))
+            size = gigabytes(self._ec2, snapshot_ids(image))
+            check_storing(size, self._gigabytes_in_progress(), steers)
             if dry_run:
                 raise DryRunClientError
             self._count += 1
@@ -154,6 +157,10 @@ class StoreTasks:
             for task in self._tasks:
                 if task.view.state == "InProgress":
                     self._move(task, task.at(now))
+
+    def _gigabytes_in_progress(self) -> int:
+        tasks = [task for task in self._tasks if task.view.state == "InProgress"]
+        return sum(gigabytes(self._ec2, task.snapshots) for task in tasks)
 
     def _steers(self, image: Ami) -> dict[str, str]:
         """The tags of an image, and those of its instance that it lacks."""
