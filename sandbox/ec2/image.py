@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from moto.ec2.exceptions import EC2ClientError, InvalidSnapshotIdError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot
@@ -58,6 +59,27 @@ class Image(Ami):
     def block_device_mappings(self) -> list[dict[str, Any]]:
         """As DescribeImages answers them."""
         return [device.described() for device in self.devices]
+
+
+def devices_of(ec2: EC2Backend, mappings: list[dict[str, Any]]) -> tuple[Device, ...]:
+    """The block devices that a request describes by their snapshots.
+
+    Raises:
+        EC2ClientError: a snapshot is not there, or not complete.
+    """
+    devices = []
+    for mapping in mappings:
+        ebs = mapping.get("Ebs") or {}
+        snapshot = ec2.snapshots.get(ebs.get("SnapshotId", ""))
+        if snapshot is None:
+            raise InvalidSnapshotIdError
+        if snapshot.status != "completed":
+            raise EC2ClientError(
+                "IncorrectState", f"The snapshot '{snapshot.id}' is not in the 'completed' state"
+            )
+        deleted = str(ebs.get("DeleteOnTermination", True)).lower() == "true"
+        devices.append(Device(mapping.get("DeviceName", ""), snapshot, deleted))
+    return tuple(devices)
 
 
 def snapshot_ids(image: Ami) -> list[str]:

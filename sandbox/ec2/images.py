@@ -5,12 +5,13 @@ Images, snapshots and tags are moto's. Tags on an instance steer the next image 
 * `sandbox:image-seconds`: how long the image is `pending`, 2 if absent;
 * `sandbox:image-outcome`: `complete` (if absent), `failed`, or `hang`, which ends only by
   deregistering the image;
-* `sandbox:image-error`: `Code: message`, the StateReason of an image that fails.
+* `sandbox:image-error`: `Code: message`, the StateReason of an image that fails;
+* `sandbox:delete-snapshot`: what comes of deleting its snapshots with it, `success` if absent.
 """
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,9 +23,10 @@ from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
 from sandbox.ec2 import history, kept, manifests
-from sandbox.ec2.image import Device, Image, snapshot_ids
+from sandbox.ec2.image import Device, Image, devices_of, snapshot_ids
 from sandbox.ec2.image_rules import NewImage, check_name, image_of
 from sandbox.ec2.limits import check_snapshots
+from sandbox.ec2.protection import check_deletion, check_deregistration
 from sandbox.ec2.steering import Steering, tags_of
 
 _ERROR = "Client.InternalError: Client error on the creation of the image"
@@ -139,6 +141,29 @@ class Images:
                 virtualization_type=virtualization_type or "paravirtual",
             )
 
+    def register_snapshots(
+        self, new: NewImage, mappings: list[dict[str, Any]], *, dry_run: bool, **attributes: Any
+    ) -> Image:
+        """Make an image with an EBS root of snapshots that are there.
+
+        Args:
+            mappings: the request's BlockDeviceMappings.
+            attributes: of the image, beside what is the same for all.
+
+        Raises:
+            EC2ClientError: EC2 refuses; `DryRunOperation` where it would not have.
+        """
+        with self._lock:
+            self.advance()
+            check_name(self._ec2, new.name)
+            devices = devices_of(self._ec2, mappings)
+            if dry_run:
+                raise DryRunClientError
+            location = f"{self._ec2.account_id}/{new.name}"
+            image = self._image(new, image_location=location, root_device_type="ebs", **attributes)
+            image.devices = devices
+            return image
+
     def deregister(
         self, image_id: str | None, *, delete_snapshots: bool, dry_run: bool
     ) -> list[dict[str, Any]]:
@@ -153,6 +178,7 @@ class Images:
         with self._lock:
             self.advance()
             image = image_of(self._ec2, image_id)
+            check_deregistration(image, self._clock())
             if dry_run:
                 raise DryRunClientError
             ids = snapshot_ids(image)
@@ -162,9 +188,26 @@ class Images:
                 self._end(self._creations[image.id], "completed")
             if not delete_snapshots:
                 return []
-            for snapshot_id in ids:
-                self._ec2.delete_snapshot(snapshot_id)
-            return [{"SnapshotId": id_, "ReturnCode": "success"} for id_ in ids]
+            instance = self._ec2.get_instance_by_id(image.instance_id or "")
+            return [
+                {"SnapshotId": id_, "ReturnCode": self._delete_snapshot(id_, tags_of(instance))}
+                for id_ in ids
+            ]
+
+    def _delete_snapshot(self, snapshot_id: str, steers: Mapping[str, str]) -> str:
+        """Delete a snapshot of an image that is deregistered; EC2's code for what came of it
+        (EC2 API Reference, DeleteSnapshotReturnCode)."""
+        if any(snapshot_id in snapshot_ids(image) for image in list(self._ec2.amis.values())):
+            return "skipped"
+        steered = steers.get("sandbox:delete-snapshot", "success")
+        if steered != "success":
+            return steered
+        try:
+            check_deletion(self._ec2, snapshot_id, self._clock())
+            self._ec2.delete_snapshot(snapshot_id)
+        except EC2ClientError:
+            return "client-error"
+        return "success"
 
     def advance(self) -> None:
         """Bring images, snapshots and instances to where they are now."""

@@ -6,15 +6,19 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.exceptions import InvalidAMIIdError
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.elastic_block_store import Snapshot
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.amis import AmisResponse
+from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.ec2.responses.tags import TagResponse
+from moto.ec2.utils import generic_filter
 
-from sandbox.ec2 import image, images, store_tasks
+from sandbox.ec2 import image, images, protection, store_tasks
 from sandbox.ec2.image_rules import NewImage, check_tags, image_of, tags_in
 from sandbox.ec2.images import Images
+from sandbox.ec2.protection import check_deletion
 from sandbox.ec2.store_tasks import StoreTasks
 from sandbox.ec2.visibility import described_at
 
@@ -24,6 +28,7 @@ Respond = Callable[[Any], Any]
 
 _MOTOS_REGISTER_IMAGE = AmisResponse.register_image
 _MOTOS_CREATE_TAGS = TagResponse.create_tags
+_MOTOS_DESCRIBE_IMAGES = AmisResponse.describe_images
 _MOTOS_MODIFY_IMAGE_ATTRIBUTE = AmisResponse.modify_image_attribute
 
 
@@ -45,6 +50,10 @@ def install(clock: Clock, delay: float) -> ExitStack:
             patch.object(AmisResponse, name, _served(action, clock), create=True)
         )
     installed.enter_context(patch.object(TagResponse, "create_tags", _create_tags))
+    installed.enter_context(patch.object(AmisResponse, "describe_images", _describe_images))
+    delete_snapshot = _unless_locked(ElasticBlockStore.delete_snapshot, clock)
+    installed.enter_context(patch.object(ElasticBlockStore, "delete_snapshot", delete_snapshot))
+    installed.enter_context(protection.install(clock))
     answer = _advanced(EC2BaseResponse.call_action, clock)
     installed.enter_context(patch.object(EC2BaseResponse, "call_action", answer))
     installed.enter_context(patch.object(Snapshot, "progress", property(image.progress)))
@@ -101,6 +110,17 @@ def _create_image(response: AmisResponse, clock: Clock) -> ActionResult:
 
 def _register_image(response: AmisResponse, clock: Clock) -> ActionResult:
     location = response._get_param("ImageLocation")
+    mappings = response._get_param("BlockDeviceMappings", [])
+    if mappings and not location:
+        made = _images(response, clock).register_snapshots(
+            _new_image(response, "image"),
+            mappings,
+            dry_run=_is_true(response, "DryRun"),
+            architecture=response._get_param("Architecture", "i386"),
+            root_device_name=response._get_param("RootDeviceName"),
+            virtualization_type=response._get_param("VirtualizationType", "paravirtual"),
+        )
+        return ActionResult({"ImageId": made.id})
     if not location:
         return _MOTOS_REGISTER_IMAGE(response)
     made = _images(response, clock).register(
@@ -132,6 +152,33 @@ def _modify_image_attribute(response: AmisResponse, clock: Clock) -> ActionResul
     response.error_on_dryrun()
     image_of(response.ec2_backend, response._get_param("ImageId")).description = description
     return EmptyResult()
+
+
+def _describe_images(response: AmisResponse) -> ActionResult:
+    """moto's, which shows disabled images, leaves out IDs, and filters only where it is given none.
+
+    "A disabled AMI does not appear in DescribeImages API calls by default" (EC2 API Reference,
+    DisableImage).
+    """
+    ec2, asked = response.ec2_backend, response._get_param("ImageIds", [])
+    missing = [id_ for id_ in asked if id_ not in ec2.amis and id_ not in ec2.deleted_amis]
+    if missing and all(id_.startswith("ami-") for id_ in missing):
+        raise InvalidAMIIdError(missing)
+    answered: Any = _MOTOS_DESCRIBE_IMAGES(response).result
+    found = answered["Images"]
+    if asked:
+        found = generic_filter(response._filters_from_querystring(), found)
+    if not _is_true(response, "IncludeDisabled"):
+        found = [image for image in found if image.state != "disabled"]
+    return ActionResult({"Images": found})
+
+
+def _unless_locked(delete_snapshot: Respond, clock: Clock) -> Respond:
+    def delete(response: Any) -> Any:
+        check_deletion(response.ec2_backend, response._get_param("SnapshotId", ""), clock())
+        return delete_snapshot(response)
+
+    return delete
 
 
 def _create_tags(response: TagResponse) -> ActionResult:

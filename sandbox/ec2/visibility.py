@@ -120,7 +120,7 @@ def _written_down(respond: Respond, clock: Clock, delay: float) -> Respond:
         _check_known(ec2, past, named)
         check = _CHECKS.get(response._get_action())
         if check is not None:
-            check(past, response)
+            check(ec2, past, response)
         changes.forget(acted_on_at(clock, delay))
         changes.note(named, clock())
         there = {*ec2.amis, *ec2.snapshots}
@@ -148,29 +148,30 @@ def _check_known(now: EC2Backend, past: EC2Backend, resource_ids: Iterable[str])
             )
 
 
-def _check_name(past: EC2Backend, response: Any) -> None:
+def _check_name(_: EC2Backend, past: EC2Backend, response: Any) -> None:
     """Refuse the name of an image that is deregistered, and not yet known to be."""
     check_name(past, response._get_param("Name", ""))
 
 
-def _check_available(past: EC2Backend, response: Any) -> None:
+def _check_available(_: EC2Backend, past: EC2Backend, response: Any) -> None:
     image = past.amis.get(response._get_param("ImageId"))
     if image is not None:
         check_available(image)
 
 
-def _check_unused(past: EC2Backend, response: Any) -> None:
+def _check_unused(now: EC2Backend, past: EC2Backend, response: Any) -> None:
     snapshot_id = response._get_param("SnapshotId")
-    for image in past.amis.values():
+    for image in {**past.amis, **now.amis}.values():
         if snapshot_id in snapshot_ids(image):
             raise InvalidSnapshotInUse(snapshot_id, image.id)
 
 
-_CHECKS: dict[str, Callable[[EC2Backend, Any], None]] = {
+_CHECKS: dict[str, Callable[[EC2Backend, EC2Backend, Any], None]] = {
     "CreateImage": _check_name,
     "RegisterImage": _check_name,
     "CreateStoreImageTask": _check_available,
     "ModifyImageAttribute": _check_available,
+    "RunInstances": _check_available,
     "DeleteSnapshot": _check_unused,
 }
 
@@ -178,9 +179,12 @@ _WRITES: tuple[tuple[type, str], ...] = (
     *((AmisResponse, name) for name in ("create_image", "register_image", "copy_image")),
     *((AmisResponse, name) for name in ("deregister_image", "modify_image_attribute")),
     *((AmisResponse, name) for name in ("disable_image", "enable_image")),
+    (AmisResponse, "enable_image_deregistration_protection"),
+    (AmisResponse, "disable_image_deregistration_protection"),
     (AmisResponse, "create_store_image_task"),
     *((ElasticBlockStore, name) for name in ("create_snapshot", "create_snapshots")),
     *((ElasticBlockStore, name) for name in ("copy_snapshot", "delete_snapshot")),
+    *((ElasticBlockStore, name) for name in ("lock_snapshot", "unlock_snapshot")),
     (InstanceResponse, "run_instances"),
     *((TagResponse, name) for name in ("create_tags", "delete_tags")),
 )
