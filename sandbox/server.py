@@ -19,6 +19,8 @@ from werkzeug.serving import make_server
 
 from sandbox import (
     applications,
+    bucket_places,
+    conditional_deletes,
     destination_rules,
     event_source_rules,
     faults,
@@ -140,6 +142,8 @@ class Server:
         parts.callback(self._http.server_close)
         parts.enter_context(shortcuts.installed())
         parts.enter_context(ec2.install(delay=self._ec2_delay))
+        parts.enter_context(bucket_places.enforced())
+        parts.enter_context(conditional_deletes.enforced())
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())
         parts.enter_context(events.install(self._faults))

@@ -38,6 +38,7 @@ from instance_bundle import app, aws, budget, last_resort
 from instance_bundle.images import REQUEST_TAG
 from instance_bundle.properties import MethodName
 from instance_bundle.settings import settings
+from sandbox import conditional_deletes
 from sandbox.api_calls import ServiceError
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS
@@ -632,6 +633,7 @@ def running() -> Iterator[World]:
     with ExitStack() as parts:
         clock = parts.enter_context(time_machine.travel(START, tick=False))
         parts.enter_context(ec2.install(time.time))
+        parts.enter_context(conditional_deletes.enforced())
         parts.enter_context(mock_aws())
         _make_resources()
         variables = {
