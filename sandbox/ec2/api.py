@@ -13,7 +13,7 @@ from moto.ec2.models import instances
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.windows import Windows
 
-from sandbox.ec2 import bundle_tasks, images_api, kept, visibility
+from sandbox.ec2 import bundle_tasks, image_parameters, images_api, kept, visibility
 from sandbox.ec2.bundle_tasks import BundleTasks, Ec2Error, S3Storage
 from sandbox.ec2.images import Images
 from sandbox.ec2.store_tasks import StoreTasks
@@ -71,6 +71,7 @@ def install(clock: Clock = time.time, *, delay: float = visibility.DELAY) -> Exi
         patch.object(Instance, "root_device_type", _RootDeviceType(), create=True)
     )
     installed.enter_context(visibility.install(clock, delay))
+    installed.enter_context(image_parameters.install(clock, delay))
     return installed
 
 

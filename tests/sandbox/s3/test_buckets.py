@@ -25,7 +25,8 @@ def s3(server: Server) -> Any:
 
 
 def client(server: Server, region: str, **credentials: str) -> Any:
-    keys: dict[str, Any] = {name.lower(): value for name, value in CREDENTIALS.items()} | credentials
+    own: dict[str, Any] = {name.lower(): value for name, value in CREDENTIALS.items()}
+    keys = own | credentials
     config = Config(s3={"addressing_style": "path"})
     made: BaseClient = boto3.Session(**keys).client(
         "s3", region_name=region, endpoint_url=server.endpoint, config=config
