@@ -392,8 +392,9 @@ def test_what_ec2_lists_and_does_not_find_is_too_young_and_not_gone(instance: st
         images.deregister(image_id)
 
 
-def test_what_is_gone_is_left_out_of_what_is_amended(instance: str) -> None:
+def test_what_is_gone_is_left_out_of_what_is_amended(clock: Clock, instance: str) -> None:
     image_id, other = create_for("r1", instance), create_for("r1", instance, "api")
+    clock.now += 2
     images.deregister(other)
 
     images.amend([image_id, other, "snap-0123456789abcdef0"], Image(), TAGGED)
