@@ -5,7 +5,7 @@ import json
 from instance_bundle import announcement, response
 from instance_bundle.history import Record
 from instance_bundle.ledger import Ledger
-from instance_bundle.outcome import Answer, Done
+from instance_bundle.outcome import Answer, Done, Failed
 from instance_bundle.request import Request
 from instance_bundle.settings import Settings
 
@@ -44,8 +44,7 @@ def deliver(request: Request, record: Record, answer: Answer, settings: Settings
 def repeat(
     request: Request, record: Record, answer: Answer, ledger: Ledger, settings: Settings
 ) -> None:
-    """Tell all once more, since one of them may not have heard. That something is complete is no
-    news once it is deleted: then CloudFormation alone is told.
+    """Tell all once more who may not have heard. A handle is told of nothing that is deleted.
 
     Args:
         request: the request.
@@ -57,8 +56,12 @@ def repeat(
     Raises:
         PassingFault: it did not get through to one of them.
     """
-    is_gone = isinstance(answer, Done) and not ledger.has_bundle(request.key, answer.physical_id)
-    (answer_cloudformation if is_gone else deliver)(request, record, answer, settings)
+    if isinstance(answer, Failed) or ledger.has_bundle(request.key, answer.physical_id):
+        deliver(request, record, answer, settings)
+        return
+    answer_cloudformation(request, record, answer, settings)
+    if record.request is not None:
+        announcement.put(settings.event_bus, request, record, answer)
 
 
 def answer_cloudformation(

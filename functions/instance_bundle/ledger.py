@@ -370,9 +370,19 @@ class Ledger:
             aws.dynamodb().put_item(TableName=self._table, Item=_wire(item))
 
     def has_bundle(self, key: RequestKey, physical_id: str) -> bool:
-        """Whether a bundle was kept, and is not deleted."""
+        """Whether a bundle was kept, and nobody has begun to remove it."""
         item = self._get(_bundle_key(key, physical_id))
-        return item is not None and "bundle" in item
+        return item is not None and "bundle" in item and "leaving" not in item
+
+    def leave(self, key: RequestKey, physical_id: str) -> None:
+        """Write down that a bundle is about to be removed, which may take a while."""
+        self._update(
+            _bundle_key(key, physical_id),
+            "SET #leaving = :true",
+            "attribute_exists(#item)",
+            {"#leaving": "leaving", "#item": "item"},
+            {":true": True},
+        )
 
     def bury(self, key: RequestKey, tombstone: Tombstone) -> None:
         """Leave a tombstone, in the place of the bundle if there is one."""

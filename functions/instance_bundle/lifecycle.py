@@ -332,6 +332,7 @@ class Lifecycle:
             maker = replace(record.key, request_id=bundle.made_by)
             removes = removes_on_delete(_request(record).properties)
             if removes and self._ledger.claim(bundle.location, maker):
+                self._ledger.leave(record.key, bundle.physical_id)
                 method = self._methods.of(bundle.physical_id)
                 method.remove(_made(bundle, bundle.location))
             self._ledger.release(bundle.location, maker)
