@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tests.chaos.refusal_promises import READS
 from tests.chaos.sequence import Run
 from tests.chaos.world import EVENTS_PUT, FAULTS, KILLS, RESPONSE_PUT, SIGNAL_PUT, World
 
@@ -61,6 +62,14 @@ _SOME_FAULTS = st.lists(
             "kind": _KINDS,
             "nth": st.integers(1, 3),
             "times": _TIMES,
+        }
+    )
+    | st.fixed_dictionaries(
+        {
+            "call": st.sampled_from(READS),
+            "kind": st.just("deny"),
+            "nth": st.integers(1, 3),
+            "times": st.just(1),
         }
     ),
     min_size=1,

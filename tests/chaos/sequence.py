@@ -14,6 +14,7 @@ from tests.chaos import (
     handle_promises,
     handles,
     image_promises,
+    refusal_promises,
     registration_promises,
 )
 from tests.chaos.stacks import Stack, receive
@@ -279,6 +280,7 @@ class Run:
             yield from handle_promises.signals(self.world, stack)
             yield from handle_promises.ends(self.world, stack)
             yield from event_promises.events(self.world, stack)
+            yield from refusal_promises.believed(self.world, stack)
         yield from image_promises.foreign(self.world)
         yield from registration_promises.once(self.world)
         yield from self._objects()
