@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from instance_bundle import access_key, aws, bundle_objects, images, instance, upload_policy
 from instance_bundle.errors import (
     Denied,
+    Gone,
     InstanceBundleError,
     NameTaken,
     NotDeletable,
@@ -105,6 +106,10 @@ class BundleInstance:
         try:
             with aws.calling("ec2:CancelBundleTask"):
                 aws.ec2().cancel_bundle_task(BundleId=task_id)
+        except Gone as gone:
+            # EC2 may list it before it knows it here.
+            if self._can_be_cancelled(task_id):
+                raise Refused(gone) from gone
         except Denied:
             # It may have ended between the two calls.
             if self._can_be_cancelled(task_id):
@@ -224,7 +229,7 @@ def _registered(made: Made, old: Image, new: Image) -> str:
         state = f"{image['ImageId']} is {image['State']}. {why}"
         raise NotRegistered(made.task_id, made.location.s3_uri, state)
     if new != old:
-        images.amend([image["ImageId"]], _as_it_is(image, old, new), new)
+        images.amend([image["ImageId"]], _as_it_may_be(image, old, new), new)
     return image["ImageId"]
 
 
@@ -236,11 +241,20 @@ def _is(found: "ImageTypeDef", image: Image, name: str) -> bool:
     return found["Name"] == name and image.architecture in (None, found["Architecture"])
 
 
-def _as_it_is(image: "ImageTypeDef", old: Image, new: Image) -> Image:
-    """What an AMI has of what is described, or was: an Update before may have registered it."""
-    described = {*old.tags, *new.tags}
-    tags = {key: value for key, value in images.tags_of(image).items() if key in described}
-    return replace(old, description=image.get("Description", ""), tags=tags)
+def _as_it_may_be(image: "ImageTypeDef", old: Image, new: Image) -> Image:
+    """What an AMI has of what is described, where that has to change: as the stack described it
+    before, which EC2 may not show yet; or as EC2 shows it, where an Update before registered it."""
+    shown = images.tags_of(image)
+    same = old.description == new.description
+    before = {
+        key: shown.get(key) if old.tags.get(key) == new.tags.get(key) else old.tags.get(key)
+        for key in {*old.tags, *new.tags}
+    }
+    return replace(
+        old,
+        description=image.get("Description", "") if same else old.description,
+        tags={key: value for key, value in before.items() if value is not None},
+    )
 
 
 def _all(made: Made) -> "list[ImageTypeDef]":

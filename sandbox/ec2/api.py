@@ -55,7 +55,8 @@ def install(clock: Clock = time.time, *, delay: float = visibility.DELAY) -> Exi
         return bundle_tasks.of(response.current_account, response.region, clock)
 
     def describe_bundle_tasks(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
-        return _describe_bundle_tasks(tasks, response, visibility.described_at(clock, delay))
+        moment = visibility.described_at(response, clock, delay)
+        return _describe_bundle_tasks(tasks, response, moment)
 
     def cancel_bundle_task(tasks: BundleTasks, response: Windows) -> dict[str, Any]:
         return _cancel_bundle_task(tasks, response, visibility.acted_on_at(clock, delay))

@@ -42,7 +42,7 @@ def install(clock: Clock, delay: float) -> ExitStack:
     installed = ExitStack()
 
     def describe_store_image_tasks(response: AmisResponse, clock: Clock) -> ActionResult:
-        return _describe_store_image_tasks(response, clock, described_at(clock, delay))
+        return _describe_store_image_tasks(response, clock, described_at(response, clock, delay))
 
     actions = {**_ACTIONS, "describe_store_image_tasks": describe_store_image_tasks}
     for name, action in actions.items():

@@ -9,7 +9,8 @@ consistency in the Amazon EC2 API). Here this is so for all of them:
   was twice as long ago. So an AMI that DescribeImages shows as `available` can be unknown to
   CreateTags, and the snapshots of one that DescribeImages no longer shows can be in use.
 
-Instances and volumes are seen at once, except for their tags.
+Instances and volumes are seen at once, except for their tags. A test that looks what has become of
+things sends the header `X-Sandbox-Present` with calls that describe, and sees what there is.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from contextvars import ContextVar
 from typing import Any
 from unittest.mock import patch
 
+from moto.core.responses import BaseResponse
 from moto.ec2.exceptions import EC2ClientError, InvalidAMIIdError, InvalidSnapshotInUse
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.models.core import TaggedEC2Resource
@@ -34,6 +36,9 @@ from sandbox.ec2.image_rules import check_available, check_name
 
 DELAY = 3.0
 """Seconds until calls that describe see a write; AWS says that it can take minutes."""
+
+PRESENT = "X-Sandbox-Present"
+"""The header of a call that describes what there is now."""
 
 Clock = Callable[[], float]
 Respond = Callable[[Any], Any]
@@ -65,9 +70,13 @@ def install(clock: Clock, delay: float) -> ExitStack:
     return installed
 
 
-def described_at(clock: Clock, delay: float) -> float:
-    """As of which moment calls that describe see things now; epoch seconds."""
-    return clock() - delay
+def described_at(response: BaseResponse, clock: Clock, delay: float) -> float:
+    """As of which moment a call that describes sees things; epoch seconds."""
+    return clock() - (0 if _is_observing(response) else delay)
+
+
+def _is_observing(response: BaseResponse) -> bool:
+    return PRESENT in response.headers
 
 
 def acted_on_at(clock: Clock, delay: float) -> float:
@@ -99,9 +108,9 @@ def _tags(resource: Any) -> list[dict[str, str]]:
 
 def _describing_the_past(call_action: Respond, clock: Clock, delay: float) -> Respond:
     def answer(response: Any) -> Any:
-        if not response._get_action().startswith("Describe"):
+        if not response._get_action().startswith("Describe") or _is_observing(response):
             return call_action(response)
-        moment = _describing.set(described_at(clock, delay))
+        moment = _describing.set(described_at(response, clock, delay))
         try:
             return call_action(response)
         finally:

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.clients import Clients
-
 from .faults import (
     clear_faults,
     forget_images,
@@ -16,7 +14,7 @@ from .faults import (
     hurry,
     wait_for_empty_queues,
 )
-from .support import Aws, SandboxProcess, locked, shared, signing_secret
+from .support import Aws, Observers, SandboxProcess, locked, shared, signing_secret
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +28,7 @@ def of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def aws(of_all_workers: Path) -> Iterator[Aws]:
     """A sandbox that all tests of all workers share: each is about its own stacks alone."""
     with shared(of_all_workers / "sandbox") as ready:
-        clients = Clients(ready["endpoint"])
+        clients = Observers(ready["endpoint"])
         yield Aws({**ready, "secret": signing_secret(clients)}, clients)
 
 
@@ -42,7 +40,7 @@ CHANGED = {"EventBusName": "images", "LogRetentionInDays": "7", "AllowObjectDele
 def changeable(of_all_workers: Path) -> Iterator[Aws]:
     """The sandbox of `alone`."""
     with shared(of_all_workers / "changeable-sandbox", CHANGED) as ready:
-        clients = Clients(ready["endpoint"])
+        clients = Observers(ready["endpoint"])
         yield Aws({**ready, "secret": signing_secret(clients)}, clients)
 
 
@@ -90,7 +88,7 @@ def quick_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     sandbox = SandboxProcess.start(
         tmp_path_factory.mktemp("quick-sandbox"), {"AllowedInstanceTag": "sandbox:bundled=yes"}
     )
-    clients = Clients(sandbox.ready["endpoint"])
+    clients = Observers(sandbox.ready["endpoint"])
     aws = Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
     try:
         hurry(aws)

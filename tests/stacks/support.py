@@ -13,19 +13,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import urllib3
+from botocore.exceptions import ClientError
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, Clients
+from sandbox.ec2.visibility import PRESENT
 from sandbox.instances import run_like
 from sandbox.server import HOST
 from tests.fixtures import PATIENCE
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
+    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import BundleTaskTypeDef, FilterTypeDef, ImageTypeDef
 
 
@@ -209,6 +213,21 @@ def _stacks_in_progress(clients: Clients) -> set[str]:
     return {stack["StackId"] for page in pages for stack in page["StackSummaries"]}
 
 
+class Observers(Clients):
+    """Clients by which a test sees what there is of EC2's, and not what AWS would show by now."""
+
+    @cached_property
+    def ec2(self) -> "EC2Client":
+        """EC2."""
+        client: EC2Client = self.client("ec2")
+        client.meta.events.register("before-call.ec2", _see_the_present)
+        return client
+
+
+def _see_the_present(params: dict[str, Any], **_: Any) -> None:
+    params["headers"][PRESENT] = "yes"
+
+
 @dataclass(frozen=True)
 class Aws:
     """The sandbox, as a test uses it."""
@@ -280,6 +299,20 @@ class Aws:
         return self.clients.ec2.describe_bundle_tasks(
             Filters=[{"Name": "instance-id", "Values": [instance_id]}]
         )["BundleTasks"]
+
+    def cancel(self, bundle_id: str) -> None:
+        """Cancel a bundle task, once EC2 knows it everywhere."""
+
+        def cancelled() -> bool | None:
+            try:
+                self.clients.ec2.cancel_bundle_task(BundleId=bundle_id)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "InvalidBundleID.NotFound":
+                    raise
+                return None
+            return True
+
+        wait_for(cancelled, f"EC2 to cancel {bundle_id}")
 
     def bundle_requests(self, instance_id: str) -> list[dict[str, Any]]:
         """The BundleInstance requests for an instance, as EC2 received them."""

@@ -9,11 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.clients import Clients
 from sandbox.functions.lineage import HEADER, LIMIT, Lineage
 
 from .installations import resources
-from .support import Aws, SandboxProcess, signing_secret, wait_for
+from .support import Aws, Observers, SandboxProcess, signing_secret, wait_for
 
 MINUTE = "0.3"
 """Seconds that a minute of CloudWatch's takes."""
@@ -25,7 +24,7 @@ Template = Callable[..., dict[str, Any]]
 def aws(tmp_path: Path) -> Iterator[Aws]:
     """A sandbox whose minutes are short."""
     sandbox = SandboxProcess.start(tmp_path, options=["--cloudwatch-minute", MINUTE])
-    clients = Clients(sandbox.ready["endpoint"])
+    clients = Observers(sandbox.ready["endpoint"])
     yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
     assert sandbox.end() == 0
 

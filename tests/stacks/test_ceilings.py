@@ -26,7 +26,7 @@ from sandbox.clients import REGION, Clients
 from sandbox.instances import run_like
 from sandbox.server import Server
 
-from .support import Aws, created, deleted, json_of, side_by_side, wait_for
+from .support import Aws, Observers, created, deleted, json_of, side_by_side, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import BundleTaskTypeDef
@@ -39,7 +39,7 @@ A_TARGET = "arn:aws:lambda:us-east-1:123456789012:function:stock"
 def clients() -> Iterator[Clients]:
     with pytest.MonkeyPatch.context() as patch, Server() as server:
         patch.setenv("AWS_MAX_ATTEMPTS", "1")  # boto3 repeats what exceeds a limit
-        yield Clients(server.endpoint)
+        yield Observers(server.endpoint)
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +223,7 @@ def check_that_requests_leave_nothing(alone: Aws, count: int) -> None:
     for event in events:
         assert any(event["RequestId"] in poll for poll in polls)
     for task in tasks:
-        alone.clients.ec2.cancel_bundle_task(BundleId=task["BundleId"])
+        alone.cancel(task["BundleId"])
 
 
 def test_the_largest_request_goes_through_and_one_that_is_too_large_is_answered(

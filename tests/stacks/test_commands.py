@@ -12,7 +12,7 @@ from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from tests.fixtures import PATIENCE
 
-from .support import SandboxProcess, children, is_running, wait_for
+from .support import Observers, SandboxProcess, children, is_running, wait_for
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,7 +69,7 @@ def test_a_sandbox_tells_what_there_is_and_a_signal_ends_it_with_all_its_process
     tmp_path: Path, with_signal: signal.Signals
 ) -> None:
     sandbox = SandboxProcess.start(tmp_path)
-    clients = Clients(sandbox.ready["endpoint"])
+    clients = Observers(sandbox.ready["endpoint"])
     assert_ready(sandbox.ready, clients)
     clients.functions.invoke(FunctionName=sandbox.ready["service_token"], Payload=b"{}")
     started = children(sandbox.process.pid)

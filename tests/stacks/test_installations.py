@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.clients import Clients
-
 from .installations import install, resources
-from .support import Aws, SandboxProcess, created, side_by_side, wait_for
+from .support import Aws, Observers, SandboxProcess, created, side_by_side, wait_for
 
 Template = Callable[..., dict[str, Any]]
 
@@ -23,7 +21,7 @@ MOST_BUCKETS = [f"bundles-of-department-{number:02}-in-this-company"[:40] for nu
 def aws(tmp_path: Path) -> Iterator[Aws]:
     """A sandbox of its own, for what is in an account and Region once."""
     sandbox = SandboxProcess.start(tmp_path)
-    yield Aws(sandbox.ready, Clients(sandbox.ready["endpoint"]))
+    yield Aws(sandbox.ready, Observers(sandbox.ready["endpoint"]))
     assert sandbox.end() == 0
 
 

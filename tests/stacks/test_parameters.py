@@ -14,7 +14,7 @@ from sandbox.clients import Clients
 from sandbox.server import Server
 
 from .conftest import CHANGED
-from .support import Aws, wait_for
+from .support import Aws, Observers, wait_for
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {"Word": {"Type": "String"}, "Other": {"Type": "String", "Default": "other"}},
@@ -41,7 +41,7 @@ TEMPLATE: dict[str, Any] = {
 @pytest.fixture
 def clients() -> Iterator[Clients]:
     with Server() as server:
-        yield Clients(server.endpoint)
+        yield Observers(server.endpoint)
 
 
 def test_an_update_of_a_parameter_reaches_the_next_invocation(clients: Clients) -> None:

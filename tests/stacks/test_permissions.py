@@ -21,7 +21,7 @@ import pytest
 from instance_bundle import upload_policy
 from instance_bundle.images import REQUEST_TAG
 from sandbox.authorization.needs import BY_LAMBDA, NEEDS
-from sandbox.clients import CREDENTIALS, Clients
+from sandbox.clients import CREDENTIALS
 from sandbox.policies import Request, permits
 from tests import roles
 from tests.iam import misfit
@@ -34,7 +34,7 @@ from .faults import (
     set_fault,
     wait_for_empty_queues,
 )
-from .support import Aws, json_of, locked, shared, signing_secret
+from .support import Aws, Observers, json_of, locked, shared, signing_secret, wait_for
 from .trials import BUNDLE_AND_REGISTER, BUNDLE_INSTANCE, STORE_IMAGE, Steps, Trial, carry_out
 
 KEY_OF_LEDGER_AND_QUEUES = "arn:aws:kms:us-east-1:123456789012:key/of-ledger-and-queues"
@@ -63,7 +63,7 @@ A_SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:owner-AbCdEf"  
 @pytest.fixture(scope="session")
 def full_deployment(of_all_workers: Path) -> Iterator[Aws]:
     with shared(of_all_workers / "full-sandbox", FULL) as ready:
-        clients = Clients(ready["endpoint"])
+        clients = Observers(ready["endpoint"])
         yield Aws({**ready, "secret": signing_secret(clients, KEY_OF_SECRETS)}, clients)
 
 
@@ -80,7 +80,7 @@ def full(full_deployment: Aws, of_all_workers: Path) -> Iterator[Aws]:
 @pytest.fixture(scope="session")
 def least_deployment(of_all_workers: Path) -> Iterator[Aws]:
     with shared(of_all_workers / "least-sandbox", LEAST) as ready:
-        yield Aws({**ready, "secret": A_SECRET}, Clients(ready["endpoint"]))
+        yield Aws({**ready, "secret": A_SECRET}, Observers(ready["endpoint"]))
 
 
 @pytest.fixture
@@ -355,6 +355,14 @@ def tagged(trial: Trial) -> Trial:
     trial.aws.clients.ec2.create_tags(
         Resources=[trial.instance], Tags=[{"Key": "bundle", "Value": "yes"}]
     )
+    others = trial.aws.clients.client("ec2")
+
+    def is_seen() -> bool | None:
+        filters = [{"Name": "tag:bundle", "Values": ["yes"]}]
+        found = others.describe_instances(InstanceIds=[trial.instance], Filters=filters)
+        return True if found["Reservations"] else None
+
+    wait_for(is_seen, "others to see the tag")
     return trial
 
 

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.clients import Clients
-
 from .faults import hurry, set_visibility
 from .installations import deployed, update
-from .support import Aws, SandboxProcess, created, json_of, signing_secret, wait_for
+from .support import Aws, Observers, SandboxProcess, created, json_of, signing_secret, wait_for
 from .test_store_image import stored
 
 LIMIT = 16
@@ -31,7 +29,7 @@ LONG = {"image_seconds": "1", "store_seconds": "100", "store_stalls": "99"}
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """A sandbox of its own, where nothing else invokes the function."""
     sandbox = SandboxProcess.start(tmp_path_factory.mktemp("sandbox"))
-    clients = Clients(sandbox.ready["endpoint"])
+    clients = Observers(sandbox.ready["endpoint"])
     aws = Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
     try:
         hurry(aws)

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.clients import Clients
-
-from .support import Aws, SandboxProcess, deleted, json_of, side_by_side, signing_secret
+from .support import Aws, Observers, SandboxProcess, deleted, json_of, side_by_side, signing_secret
 
 Template = Callable[..., dict[str, Any]]
 
@@ -23,7 +21,7 @@ OTHER = ("--signature-version", "2", "--service-timeout", "event")
 def aws(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Aws]:
     """A sandbox of its own, whose calls can be counted."""
     sandbox = SandboxProcess.start(tmp_path, options=request.param)
-    clients = Clients(sandbox.ready["endpoint"])
+    clients = Observers(sandbox.ready["endpoint"])
     yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
     assert sandbox.end() == 0
 

@@ -22,11 +22,11 @@ import pytest
 
 from instance_bundle import upload_policy
 from sandbox import artifact
-from sandbox.clients import CREDENTIALS, Clients
+from sandbox.clients import CREDENTIALS
 
 from .canaries import Canaries
 from .faults import clear_faults, hurry, ledger_items, set_fault, wait_for_empty_queues
-from .support import Aws, SandboxProcess, json_of
+from .support import Aws, Observers, SandboxProcess, json_of
 from .trials import Steps, Trial, carry_out
 
 pytestmark = pytest.mark.faults
@@ -63,7 +63,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     record.mkdir()
     aws = Aws(
         {**sandbox.ready, "log": str(sandbox.log), "record": str(record)},
-        Clients(sandbox.ready["endpoint"]),
+        Observers(sandbox.ready["endpoint"]),
     )
     try:
         hurry(aws)

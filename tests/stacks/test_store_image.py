@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .support import MARK, Aws, created, deleted, side_by_side, wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import TagTypeDef
 
 Template = Callable[..., dict[str, Any]]
 
@@ -200,13 +203,20 @@ def _dry_run(aws: Aws, template: Template) -> None:
 
 def _removal_of_all_and_nothing_else(aws: Aws, template: Template) -> None:
     instance, bucket = aws.ebs_instance(**SOON), aws.ready["bucket"]
-    other = aws.clients.ec2.create_image(InstanceId=instance, Name=f"{instance}-other")["ImageId"]
+    mark: TagTypeDef = {"Key": MARK, "Value": instance}
+    other = aws.clients.ec2.create_image(
+        InstanceId=instance,
+        Name=f"{instance}-other",
+        TagSpecifications=[
+            {"ResourceType": "image", "Tags": [mark]},
+            {"ResourceType": "snapshot", "Tags": [mark]},
+        ],
+    )["ImageId"]
     [devices] = [
         image["BlockDeviceMappings"]
         for image in aws.clients.ec2.describe_images(ImageIds=[other])["Images"]
     ]
-    kept = [other, *(device["Ebs"]["SnapshotId"] for device in devices)]
-    aws.clients.ec2.create_tags(Resources=kept, Tags=[{"Key": MARK, "Value": instance}])
+    snapshots = frozenset(device["Ebs"]["SnapshotId"] for device in devices)
     stack_id, outputs = created(aws, stored(template, instance, OnDelete="Delete"))
     beside = f"{outputs['ImageId']}.bin.bak"
     aws.clients.s3.put_object(
@@ -216,9 +226,7 @@ def _removal_of_all_and_nothing_else(aws: Aws, template: Template) -> None:
 
     deleted(aws, stack_id)
 
-    assert There.of(aws, instance) == There(
-        frozenset({other}), frozenset(kept[1:]), frozenset({beside})
-    )
+    assert There.of(aws, instance) == There(frozenset({other}), snapshots, frozenset({beside}))
 
 
 def _removal_and_anothers_object(aws: Aws, template: Template) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import artifact
-from sandbox.clients import Clients
 
 from .installations import deployed, resources, update
-from .support import Aws, SandboxProcess, json_of, signing_secret, wait_for
+from .support import Aws, Observers, SandboxProcess, json_of, signing_secret, wait_for
 from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Sight, Trial
 
 UNDER_WAY = {
@@ -26,7 +25,7 @@ UNDER_WAY = {
 def aws(tmp_path: Path) -> Iterator[Aws]:
     """A sandbox of its own, whose application is updated."""
     sandbox = SandboxProcess.start(tmp_path)
-    clients = Clients(sandbox.ready["endpoint"])
+    clients = Observers(sandbox.ready["endpoint"])
     yield Aws({**sandbox.ready, "secret": signing_secret(clients)}, clients)
     assert sandbox.end() == 0
 

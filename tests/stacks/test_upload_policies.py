@@ -18,7 +18,7 @@ from sandbox.ec2 import api as ec2
 from sandbox.ec2.upload_policies import sign
 from sandbox.server import Server
 
-from .support import wait_for
+from .support import Observers, wait_for
 
 KEY, SECRET = CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
 BUCKET, ACL = {"bucket": "images"}, {"acl": "ec2-bundle-read"}
@@ -188,7 +188,7 @@ def test_a_bucket_without_acls_refuses_the_policys(clock: Clock) -> None:
 
 def test_what_counts_is_the_text_on_the_wire() -> None:
     with Server() as server:
-        clients = Clients(server.endpoint)
+        clients = Observers(server.endpoint)
         clients.s3.create_bucket(Bucket="images")
         instance = ec2.run_windows_instance_store(clients.ec2)
         clients.ec2.create_tags(
