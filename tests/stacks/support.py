@@ -22,10 +22,10 @@ from botocore.exceptions import ClientError
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, Clients
-from sandbox.ec2.visibility import PRESENT
 from sandbox.instances import run_like
 from sandbox.server import HOST
 from tests.fixtures import PATIENCE
+from tests.observing import observing
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef, StackTypeDef
@@ -219,13 +219,8 @@ class Observers(Clients):
     @cached_property
     def ec2(self) -> "EC2Client":
         """EC2."""
-        client: EC2Client = self.client("ec2")
-        client.meta.events.register("before-call.ec2", _see_the_present)
+        client: EC2Client = observing(self.client("ec2"))
         return client
-
-
-def _see_the_present(params: dict[str, Any], **_: Any) -> None:
-    params["headers"][PRESENT] = "yes"
 
 
 @dataclass(frozen=True)

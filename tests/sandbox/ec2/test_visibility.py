@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox.clients import Clients
+from sandbox.clients import REGION, Clients
 from sandbox.ec2 import api as ec2
 from sandbox.server import Server
 from tests.fixtures import Clock
+from tests.observing import observing
 
 from .clients import (
     EC2,
@@ -269,6 +271,35 @@ def test_a_store_task_is_listed_after_a_while(moved: Clock, image: str) -> None:
     moved.now += 0.1
     assert len(describe(ImageIds=[image])["StoreImageTaskResults"]) == 1
     assert len(describe()["StoreImageTaskResults"]) == 1
+
+
+def test_a_test_that_asks_with_a_header_is_shown_what_there_is_now(
+    moved: Clock, image: str, ebs_instance: str
+) -> None:
+    observer = observing(boto3.client("ec2", region_name=REGION))
+    [snapshot] = snapshots_of(image_of(image))
+    volume = snapshot["VolumeId"]
+    EC2.create_tags(Resources=[image, ebs_instance], Tags=[{"Key": "of", "Value": "api"}])
+    made = EC2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    EC2.create_store_image_task(ImageId=image, Bucket="images")
+    windows = ec2.run_windows_instance_store(EC2)
+    storage: Any = {"S3": {"Bucket": "images", "Prefix": "web"}}
+    task = EC2.bundle_instance(InstanceId=windows, Storage=storage)["BundleTask"]["BundleId"]
+
+    [shown] = observer.describe_images(ImageIds=[image])["Images"]
+    assert tags_of(shown) == {"of": "api"}
+    [reservation] = observer.describe_instances(InstanceIds=[ebs_instance])["Reservations"]
+    assert tags_of(reservation["Instances"][0]) == {"of": "api"}
+    assert observer.describe_snapshots(SnapshotIds=[made])["Snapshots"]
+    [storing] = observer.describe_store_image_tasks()["StoreImageTaskResults"]
+    assert storing["AmiId"] == image
+    [bundling] = observer.describe_bundle_tasks()["BundleTasks"]
+    assert bundling["BundleId"] == task
+    EC2.deregister_image(ImageId=image)
+    assert observer.describe_images(Owners=["self"])["Images"] == []
+    # Others, and calls that act, are as late as ever.
+    assert tags_of(image_of(image)) == {"of": "web"}
+    assert code_of(observer.delete_snapshot, SnapshotId=made) == "InvalidSnapshot.NotFound"
 
 
 def test_nothing_is_late_where_the_delay_is_0(clock: Clock) -> None:
