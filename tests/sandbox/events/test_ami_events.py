@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
-from tests.sandbox.ec2.clients import EC2, S3, code_of, create_image, tag
+from tests.sandbox.ec2.clients import EC2, S3, code_of, create_image, described, known, tag
 from tests.sandbox.functions.conftest import wait_for
 
 from .support import EventBridge, Queue
@@ -44,7 +44,8 @@ def test_an_image_that_is_available_is_an_event_of_the_guides_form(
     clock.now = 1_800_000_000.0
     image = create_image(instance)
     clock.advance(2)
-    assert state(image) == "available"
+    ec2.advance_all()
+    assert state(described(clock, image)) == "available"
 
     [event] = moved.events(queue)
 
@@ -67,15 +68,16 @@ def test_an_image_that_fails_is_an_event_with_the_reason(
     tag(instance, image_outcome="failed", image_error="Client.InternalError: The disk is torn")
     image = create_image(instance)
     clock.advance(2)
-    assert state(image) == "failed"
+    assert state(described(clock, image)) == "failed"
 
     assert states(moved, queue) == {(image, "failed", "The disk is torn")}
 
 
 def test_an_image_that_ends_is_an_event_and_one_that_stays_is_none(
-    moved: EventBridge, queue: Queue, instance: str
+    moved: EventBridge, queue: Queue, instance: str, clock: Clock
 ) -> None:
-    image = create_image(instance)
+    tag(instance, image_outcome="hang")
+    image = known(clock, create_image(instance))
 
     assert code_of(EC2.deregister_image, ImageId=image, DryRun=True) == "DryRunOperation"
     EC2.deregister_image(ImageId=image)
@@ -85,11 +87,12 @@ def test_an_image_that_ends_is_an_event_and_one_that_stays_is_none(
 
 
 def test_an_image_that_is_disabled_and_enabled_is_two_events(
-    moved: EventBridge, queue: Queue
+    moved: EventBridge, queue: Queue, clock: Clock
 ) -> None:
     image = EC2.register_image(Name="web")["ImageId"]
     assert states(moved, queue) == {(image, "available", "")}
 
+    known(clock, image)
     EC2.disable_image(ImageId=image)
     assert states(moved, queue) == {(image, "disabled", "")}
     EC2.enable_image(ImageId=image)

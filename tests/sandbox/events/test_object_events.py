@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
-from tests.sandbox.ec2.clients import EC2, S3, create_image
+from tests.sandbox.ec2.clients import EC2, S3, create_image, known
 
 from .support import SENDS, EventBridge, Queue
 
@@ -160,7 +160,7 @@ def test_an_image_that_ec2_stores_is_an_event_of_ec2(
 ) -> None:
     image = create_image(ec2.run_ebs_instance(EC2))
     clock.advance(2)
-    EC2.create_store_image_task(ImageId=image, Bucket="images")
+    EC2.create_store_image_task(ImageId=known(clock, image), Bucket="images")
     clock.advance(2)
     ec2.advance_all()
 
