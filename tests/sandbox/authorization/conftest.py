@@ -18,6 +18,7 @@ from sandbox.clients import CREDENTIALS, REGION, Clients
 from sandbox.functions.service import Functions
 from sandbox.server import Server
 from tests.iam import misfit
+from tests.observing import observing
 from tests.sandbox.cloudformation.parts import TRUST, document
 
 NAME = "worker"
@@ -41,7 +42,7 @@ class Account:
     """An account with one role.
 
     Attributes:
-        owner: the clients of somebody who may do everything.
+        owner: the clients of somebody who may do everything, and is told what there is in EC2 now.
     """
 
     owner: Clients
@@ -98,6 +99,7 @@ def account() -> Iterator[Account]:
 
     with patch.object(Functions, "calling", calling), Server(iam_delay=0) as server:
         owner = Clients(server.endpoint)
+        observing(owner.ec2)
         role = owner.client("iam").create_role(
             RoleName=f"{NAME}-role", AssumeRolePolicyDocument=json.dumps(TRUST)
         )["Role"]["Arn"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sandbox.ec2 import api as ec2
 from tests.sandbox.authorization.conftest import SESSION, Account, code
+from tests.sandbox.functions.conftest import wait_for
 
 TAG = {"Null": {"aws:ResourceTag/made-by": "false"}}
 MADE = [{"Key": "made-by", "Value": "me"}]
@@ -24,6 +26,18 @@ def image_of(account: Account, *kinds: str) -> str:
         Name=f"image-{'-'.join(kinds)}",
         TagSpecifications=specified(*kinds),  # type: ignore[arg-type]
     )["ImageId"]
+    return image_id
+
+
+def known(account: Account, image_id: str) -> str:
+    """An image's ID, once calls that act on an image know it."""
+
+    def is_known() -> bool:
+        with pytest.raises(ClientError) as refused:
+            account.owner.ec2.deregister_image(ImageId=image_id, DryRun=True)
+        return code(refused.value)[1] == "DryRunOperation"
+
+    wait_for(is_known)
     return image_id
 
 
@@ -134,7 +148,7 @@ def test_a_tag_of_the_resource_is_known_to_conditions(account: Account) -> None:
     account.allow("ec2:DeregisterImage", resource="arn:aws:ec2:*::image/*", Condition=TAG)
 
     missing = account.missing("ec2", "deregister_image", ImageId=untagged)
-    account.client("ec2").deregister_image(ImageId=tagged)
+    account.client("ec2").deregister_image(ImageId=known(account, tagged))
 
     assert missing == "ec2:DeregisterImage"
     left = account.owner.ec2.describe_images(ImageIds=[untagged])["Images"]
@@ -148,7 +162,7 @@ def test_what_is_missing_is_missing_to_who_may_touch_only_what_has_a_tag(
     account.allow("ec2:DeregisterImage", Condition=TAG)
     gone = "ami-0123456789abcdef0"
     if deregistered:
-        gone = image_of(account, "image")
+        gone = known(account, image_of(account, "image"))
         account.client("ec2").deregister_image(ImageId=gone)
 
     error = account.refusal("ec2", "deregister_image", ImageId=gone)
