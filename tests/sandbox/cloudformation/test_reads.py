@@ -14,8 +14,10 @@ from botocore.exceptions import ClientError
 from sandbox.clients import Clients
 from sandbox.cloudformation.reads import by_function
 from sandbox.server import Server
+from tests.sandbox.cloudformation.parts import document
 from tests.sandbox.cloudformation.phases import Phases, template
 from tests.sandbox.cloudformation.support import REGION, Sandbox, zipped
+from tests.sandbox.functions.conftest import wait_for
 
 BUNDLE = template(Bundle="one")
 
@@ -162,7 +164,7 @@ def read(stack_id):
 
 def handler(event, context):
     with ThreadPoolExecutor(10) as threads:
-        return list(threads.map(read, [event["stack"]] * 50))
+        return list(threads.map(read, [event["stack"]] * event["reads"]))
 """
 
 
@@ -171,6 +173,11 @@ def test_the_server_knows_which_reads_are_functions() -> None:
         clients = Clients(server.endpoint)
         iam, functions = clients.client("iam"), clients.functions
         role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        iam.put_role_policy(
+            RoleName="reader",
+            PolicyName="reads",
+            PolicyDocument=json.dumps(document("cloudformation:DescribeStacks")),
+        )
         functions.create_function(
             FunctionName="reader",
             Runtime="python3.13",
@@ -185,9 +192,11 @@ def test_the_server_knows_which_reads_are_functions() -> None:
         )["StackId"]
         assert clients.cloudformation.describe_stacks(StackName=stack_id)["Stacks"]
 
-        answer = functions.invoke(
-            FunctionName="reader", Payload=json.dumps({"stack": stack_id}).encode()
-        )
-        answers = json.loads(answer["Payload"].read())
-    found = {tuple(answer) for answer in answers}
+        def read(reads: int) -> set[tuple[int, str]]:
+            payload = json.dumps({"stack": stack_id, "reads": reads}).encode()
+            answer = functions.invoke(FunctionName="reader", Payload=payload)
+            return {tuple(each) for each in json.loads(answer["Payload"].read())}
+
+        wait_for(lambda: (400, "AccessDeniedException") not in read(1))
+        found = read(50)
     assert found == {(400, "ValidationError"), (400, "Throttling")}
