@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 import uuid
 import zipfile
@@ -143,6 +144,11 @@ def deployed(sandbox: Sandbox, handler: str, record: Path) -> Function:
         Timeout=20,
     )
     return Function(sandbox, name, function["FunctionArn"], record)
+
+
+def held() -> list[threading.Thread]:
+    """The server's threads that answer a request."""
+    return [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
 
 
 def once_allowed(call: Callable[[], Any]) -> Any:

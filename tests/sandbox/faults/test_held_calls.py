@@ -2,24 +2,20 @@
 
 import os
 import signal
-import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ConnectionError as NoConnection
-from botocore.exceptions import HTTPClientError, ReadTimeoutError
+from botocore.exceptions import ReadTimeoutError
 
 from sandbox.clients import CREDENTIALS, REGION
-from sandbox.server import Server
 from tests.fixtures import PATIENCE
-from tests.sandbox.faults.conftest import Function, Sandbox, deployed
+from tests.sandbox.faults.conftest import Function, Sandbox, deployed, held
 from tests.sandbox.functions.conftest import wait_for
 
 AN_HOUR = 3600
@@ -37,16 +33,6 @@ def impatient(sandbox: Sandbox, service: str) -> Any:
         endpoint_url=sandbox.endpoint,
         config=Config(read_timeout=1, retries={"total_max_attempts": 1}),
     )
-
-
-def held() -> list[threading.Thread]:
-    """The server's threads that answer a request."""
-    return [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
-
-
-def is_held(sandbox: Sandbox) -> bool:
-    [fault] = sandbox.shown()
-    return bool(fault["hits"])
 
 
 def test_a_function_times_out_in_a_call_that_is_never_answered(
@@ -100,20 +86,6 @@ def test_a_call_is_carried_out_when_its_caller_is_gone(sandbox: Sandbox, service
         )
     else:
         wait_for(lambda: sandbox.client("s3").list_objects_v2(Bucket=name).get("Contents"))
-
-
-def test_no_call_is_held_when_the_sandbox_has_closed() -> None:
-    ended: Future[Any]
-    with ThreadPoolExecutor(1) as pool:
-        with Server() as server:
-            sandbox = Sandbox(server.endpoint)
-            sandbox.set("ec2:CreateKeyPair", "delay", seconds=AN_HOUR)
-            ended = pool.submit(sandbox.client("ec2").create_key_pair, KeyName="key")
-            wait_for(lambda: is_held(sandbox))
-            assert not ended.done()
-        with suppress(NoConnection, HTTPClientError):
-            pytest.fail(f"the call was carried out: {ended.result(PATIENCE)}")
-    wait_for(lambda: not held())
 
 
 def test_a_killed_function_leaves_no_call_held(function: Function) -> None:
