@@ -99,21 +99,29 @@ class BundleInstance:
         """Ask by filter, which does not fail where one of the tasks is no longer listed."""
         return in_chunks(sorted(task_ids), aws.FILTER_VALUES, _described)
 
-    def cancel(self, task_id: str) -> None:
+    def cancel(self, task_id: str) -> bool:
         """Call CancelBundleTask, unless the task has ended or is being cancelled."""
-        if not self._can_be_cancelled(task_id):
-            return
+        state = _running_state(task_id)
+        if state in (None, "cancelling"):
+            return state is not None
         try:
             with aws.calling("ec2:CancelBundleTask"):
                 aws.ec2().cancel_bundle_task(BundleId=task_id)
         except Gone as gone:
             # EC2 may list it before it knows it here.
-            if self._can_be_cancelled(task_id):
+            if _running_state(task_id) is not None:
                 raise Refused(gone) from gone
+            return False
         except Denied:
             # It may have ended between the two calls.
-            if self._can_be_cancelled(task_id):
+            if _running_state(task_id) not in (None, "cancelling"):
                 raise
+            return False
+        return True
+
+    def has_next(self, work: Work, seen: Task) -> bool:
+        """An AMI is registered of a complete bundle."""
+        return work.properties.image is not None and seen.phase == "complete"
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:  # noqa: ARG002
         """Register the AMI once the bundle is complete."""
@@ -198,9 +206,11 @@ class BundleInstance:
         except NothingDone as error:  # of the look: what runs may be ours
             raise PassingFault(str(error)) from error
 
-    def _can_be_cancelled(self, task_id: str) -> bool:
-        task = _described([task_id]).get(task_id)
-        return task is not None and task.phase == "running" and task.state != "cancelling"
+
+def _running_state(task_id: str) -> str | None:
+    """EC2's word for how far a task is; None where it has ended."""
+    task = _described([task_id]).get(task_id)
+    return task.state if task is not None and task.phase == "running" else None
 
 
 def _described(task_ids: Sequence[str]) -> Mapping[str, Task]:
@@ -244,15 +254,17 @@ def _is(found: "ImageTypeDef", image: Image, name: str) -> bool:
 def _as_it_may_be(image: "ImageTypeDef", old: Image, new: Image) -> Image:
     """What an AMI has of what is described, where that has to change: as the stack described it
     before, which EC2 may not show yet; or as EC2 shows it, where an Update before registered it."""
-    shown = images.tags_of(image)
-    same = old.description == new.description
+    shown, is_this = images.tags_of(image), new.name is not None and old.name == new.name
     before = {
-        key: shown.get(key) if old.tags.get(key) == new.tags.get(key) else old.tags.get(key)
+        key: old.tags.get(key)
+        if is_this and old.tags.get(key) != new.tags.get(key)
+        else shown.get(key)
         for key in {*old.tags, *new.tags}
     }
+    is_changed = is_this and old.description != new.description
     return replace(
         old,
-        description=image.get("Description", "") if same else old.description,
+        description=old.description if is_changed else image.get("Description", ""),
         tags={key: value for key, value in before.items() if value is not None},
     )
 

@@ -16,6 +16,9 @@ _SETTLED = 30
 """Seconds after which a call whose answer was lost shows in a Describe, or never was."""
 
 
+_BUSY = "another process is at work on the resource"
+
+
 @dataclass(frozen=True, slots=True)
 class Unsettled:
     """Work of an earlier request that has not ended.
@@ -71,20 +74,14 @@ class EarlierWork:
         if other.answer is None:
             if other.is_being_accepted and self._clock() < other.lease_until:
                 # CloudFormation may have heard that it is accepted, which is about to be noted.
-                return Unsettled("another process is at work on the resource", pace.SOONEST)
+                return Unsettled(_BUSY, pace.SOONEST)
             other = self._ledger.supersede(other)
             if other.succeeded:
                 return None
         task = self._work_of(other)
-        if task is not None and task.phase == "running":
-            self._ledger.end(other)
-            self._methods.of(task.id).cancel(task.id)
-            return Unsettled(f"{task}; its end was asked for", pace.SOONEST)
-        failed = task is not None and task.phase == "failed"
-        if not failed and other.answer is None and self._clock() < other.lease_until:
-            return Unsettled("another process is at work on the resource", pace.SOONEST)
-        if task is None and not _has_gone(other) and self.may_show_yet(other):
-            return Unsettled("a task may have been started", pace.SOONEST)
+        unsettled = self._end(other, task)
+        if unsettled is not None:
+            return unsettled
         if other.target is not None:
             self._clean_up(record, other, other.target, task)
         for bundle in history.bundles:
@@ -107,6 +104,23 @@ class EarlierWork:
             self._ledger.started(other, found)
         return found
 
+    def _end(self, other: Record, task: Task | None) -> Unsettled | None:
+        """Ask for the end of work that runs; None where nothing of it does, or may."""
+        is_at_work = other.answer is None and self._clock() < other.lease_until
+        if task is None:
+            if is_at_work:
+                return Unsettled(_BUSY, pace.SOONEST)
+            may_run = self.may_show_yet(other) and not other.ended
+            return Unsettled("a task may have been started", pace.SOONEST) if may_run else None
+        if (task.phase == "complete" or task.state == "available") and self.may_show_yet(other):
+            # A call that followed its first stage may have made what does not show yet.
+            return Unsettled(f"{task}, and may have gone on", pace.SOONEST)
+        if task.phase == "running":
+            if self._methods.of(task.id).cancel(task.id):
+                self._ledger.end(other)
+            return Unsettled(f"{task}; its end was asked for", pace.SOONEST)
+        return Unsettled(_BUSY, pace.SOONEST) if is_at_work and task.phase == "complete" else None
+
     def _clean_up(self, record: Record, other: Record, target: Target, seen: Task | None) -> None:
         """Remove what work that has ended left, where its location is still its own.
 
@@ -128,12 +142,6 @@ class EarlierWork:
         elif task is not None:
             method.remove_leftovers(target, task)
         self._ledger.release(location, other.key)
-
-
-def _has_gone(other: Record) -> bool:
-    """Whether a task that is not listed is no longer so, rather than not yet: its end was asked
-    for, or an answer given that tells of it."""
-    return other.task is not None and (other.ended or other.answer is not None)
 
 
 def _removes(record: Record) -> bool:

@@ -209,9 +209,20 @@ class Lifecycle:
             return Failed(seen.id, str(TaskFailed(seen.id, seen.error_code, seen.error_message)))
         if seen.phase == "running" and self._is_overdue(record):
             return self._give_up(record, seen)
+        return self._go_on(record, work, last, seen)
+
+    def _go_on(self, record: Record, work: Work, last: Task, seen: Task) -> Outcome:
+        """Do what comes next. That it may make something is written down before: where the answer
+        is lost, it does not show for a while."""
+        method = self._methods.of(last.id)
+        goes_on = method.has_next(work, seen)
         try:
+            if goes_on:
+                self._ledger.attempt(record)
             task = method.advance(work, last, seen)
         except Refusal as refusal:
+            if goes_on:
+                self._ledger.attempt_was_nothing(record)
             return _failed(record, refusal)
         if task.phase == "complete":
             return self._done(record, work, task)

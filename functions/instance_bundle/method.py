@@ -147,6 +147,9 @@ class Method(Protocol):
         """How far the tasks are, or why that is not known; those that EC2 does not list are left
         out."""
 
+    def has_next(self, work: Work, seen: Task) -> bool:
+        """Whether `advance` makes a call that makes something, once the task is as seen."""
+
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
         """Do what comes next, where one stage has ended and another follows; the task then.
 
@@ -158,8 +161,12 @@ class Method(Protocol):
             seen: the task as it is now: it runs, or is complete.
         """
 
-    def cancel(self, task_id: str) -> None:
-        """Ask for the end of a task; one that has ended, or can't be ended, is no error."""
+    def cancel(self, task_id: str) -> bool:
+        """Ask for the end of a task; one that has ended, or can't be ended, is no error.
+
+        Returns:
+            Whether its end is asked for: what it makes all the same is not wanted.
+        """
 
     def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
         """Give what was finished the AMI that is described now, with no new bundle.

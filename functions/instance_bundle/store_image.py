@@ -112,11 +112,18 @@ class StoreImage:
         logger.info("Storing", task_id=seen.id, bucket=work.target.location.bucket)
         return _with(seen, "running", "storing", "50%")
 
-    def cancel(self, task_id: str) -> None:
+    def cancel(self, task_id: str) -> bool:
         """Deregister an image that is not being stored yet; EC2 ends no store task."""
         task = known(self.describe([task_id]).get(task_id))
-        if task is not None and task.phase == "running" and task.state != "storing":
+        if task is None or task.phase != "running":
+            return False
+        if task.state != "storing":
             images.deregister(task_id)
+        return True
+
+    def has_next(self, work: Work, seen: Task) -> bool:  # noqa: ARG002
+        """An image that is available is stored."""
+        return seen.state == "available"
 
     def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
         """Set the description, and the tags of the image and its snapshots."""

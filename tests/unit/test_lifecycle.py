@@ -140,8 +140,12 @@ class Ec2:
         number = len(self.registered) + 1
         return self.registered.setdefault(repr(image), f"ami-registered{number}")
 
-    def cancel(self, task_id: str) -> None:
+    def cancel(self, task_id: str) -> bool:
         self.cancelled.append(task_id)
+        return True
+
+    def has_next(self, work: Work, seen: Task) -> bool:
+        return seen.phase == "complete" and work.properties.image is not None
 
     def is_taken(self, location: Location) -> bool:
         if self.hidden is not None:
