@@ -221,7 +221,7 @@ class Lifecycle:
                 self._ledger.attempt(record)
             task = method.advance(work, last, seen)
         except Refusal as refusal:
-            if goes_on:
+            if goes_on and not self._earlier.may_show_yet(record):
                 self._ledger.attempt_was_nothing(record)
             return _failed(record, refusal)
         if task.phase == "complete":

@@ -1250,11 +1250,15 @@ def test_a_refused_registration_fails_with_the_tasks_id_and_keeps_the_bundle_and
 
 @pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
 def test_the_delete_that_follows_a_refused_registration_settles_the_bundle(
-    life: Lifecycle, ledger: Ledger, ec2: Ec2, on_delete: str
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, on_delete: str
 ) -> None:
+    """Not before it is sure that no AMI was made that does not show yet."""
     unregistered(life, ledger, ec2)
+    delete = opened(ledger, request("Delete", "r2", "bun-1", OnDelete=on_delete))
+    assert isinstance(life.delete(delete), Pending)
+    clock.now += 31
 
-    outcome = life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete=on_delete)))
+    outcome = life.delete(delete)
 
     assert outcome == Done("bun-1")
     finished = [(Location("images", "web"), "what bun-1 finished")]
