@@ -1,9 +1,11 @@
 """Faults of the sandbox, and what they leave in queues and ledger."""
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import urllib3
+from botocore.exceptions import ClientError
 
 from sandbox.application import STACK_NAME
 
@@ -122,12 +124,23 @@ def forget_images(aws: Aws) -> None:
             ec2.deregister_image(ImageId=image["ImageId"])
     for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
         if snapshot.get("Tags"):
-            ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+            wait_for(partial(_delete, aws, snapshot["SnapshotId"]), "a snapshot to be unused")
     tags = ec2.describe_tags()["Tags"]
     if tags:
         ids = {tag["ResourceId"] for tag in tags}
         keys = {tag["Key"] for tag in tags}
         ec2.delete_tags(Resources=sorted(ids), Tags=[{"Key": key} for key in sorted(keys)])
+
+
+def _delete(aws: Aws, snapshot_id: str) -> bool | None:
+    """Delete a snapshot; None while it is in use, as it is after its image is deregistered."""
+    try:
+        aws.clients.ec2.delete_snapshot(SnapshotId=snapshot_id)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidSnapshot.InUse":
+            raise
+        return None
+    return True
 
 
 def forget_ledger(aws: Aws) -> None:

@@ -31,7 +31,7 @@ ENDED, KILLED = 0, 70
 
 _VARYING = re.compile(
     r"trial-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b(bun|ami|i|snap)-[0-9a-f]{8,17}"
-    r"|\b[0-9a-f]{32}\b|\d{4}-\d\d-\d\dT[\d:.]+Z?|\d{8}T\d{6}Z|\b\d{10,13}(\.\d+)?\b"
+    r"|\b[0-9a-f]{16}\b|\b[0-9a-f]{32}\b|\d{4}-\d\d-\d\dT[\d:.]+Z?|\d{8}T\d{6}Z|\b\d{10,13}(\.\d+)?\b"
 )
 """Names, IDs and times, which differ from run to run."""
 
