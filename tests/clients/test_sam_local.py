@@ -48,7 +48,6 @@ BAD_INPUT = {
     "handle": ("CompletionHandle: must be the URL of a wait condition handle",),
     "incomplete-policy": ("Storage.S3.UploadPolicy: ", "Storage.S3.UploadPolicySignature: "),
     "instance-kind": (f"InstanceId: {EBS_INSTANCE_ID} is not of the kind", "Method: StoreImage"),
-    "instance-missing": ("InvalidInstanceID.NotFound", "check the ID"),
     "missing-property": ("InstanceId: is required", "Storage.S3.Bucket: is required"),
     "policy-of-another-bucket": ("Storage.S3.UploadPolicy: has a condition on `bucket`",),
     "secret": ("UploadCredentials: ", "UploadSecretArns allows; it allows none"),
@@ -61,6 +60,7 @@ BAD_INPUT = {
 REFUSED = ("create-bad-response-url", "not-an-event")
 OTHERS = (
     "create",
+    "create-bad-instance-missing",
     "create-bad-location-taken",
     "create-dry-run",
     "create-store-image",
@@ -182,6 +182,15 @@ def test_bad_input_is_answered_with_all_that_is_wrong(local: Local, kind: str) -
 
     assert answer["Status"] == "FAILED"
     assert [part for part in BAD_INPUT[kind] if part not in answer["Reason"]] == []
+    assert local.aws.bundle_requests(INSTANCE_ID) == before
+
+
+def test_an_instance_that_is_missing_is_asked_for_again(local: Local) -> None:
+    """It may only be too new to be seen everywhere."""
+    before = local.aws.bundle_requests(INSTANCE_ID)
+
+    local.silence_of("create-bad-instance-missing", "the instance is asked for again")
+
     assert local.aws.bundle_requests(INSTANCE_ID) == before
 
 
