@@ -167,12 +167,12 @@ class BundleInstance:
         bundle_objects.remove(made.location, made.fingerprint)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
-        """Remove a bundle that was finished although its end was asked for, or parts without a
-        manifest that are newer than the task's start."""
-        location = target.location
-        if task.phase == "complete":
+        """Remove a bundle that was finished although its end was asked for, with its AMIs, or parts
+        without a manifest that are newer than the task's start."""
+        location, limits = target.location, self._limits
+        if task.phase == "complete" and (limits.makes_images or limits.deletes_objects):
             _deregister_all(Made(task.id, target.request_id, location, fingerprint=""))
-        if not self._limits.deletes_objects:
+        if not limits.deletes_objects:
             at = location.s3_uri
             logger.warning("Objects of a bundle may be left", at=at, task_id=task.id)
             return

@@ -213,6 +213,7 @@ OF_FEATURES = {
         *("ec2:RegisterImage", "s3:AbortMultipartUpload", "s3:DeleteObject"),
         *("s3:PutObject", "s3:PutObjectTagging"),
     },
+    "SeesImages": {"ec2:DescribeImages"},
     "HasEventBus": {"events:PutEvents"},
     # Those of what is not allowed by permissions.
     "HasAllowedBuckets": set(),
@@ -234,7 +235,6 @@ def test_with_no_feature_nothing_is_written_to_s3_and_no_image_is_made() -> None
         "ec2:BundleInstance",
         "ec2:CancelBundleTask",
         "ec2:DescribeBundleTasks",
-        "ec2:DescribeImages",
         "ec2:DescribeInstances",
         "s3:GetObject",
         "s3:ListBucket",
