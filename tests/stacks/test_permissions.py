@@ -675,7 +675,7 @@ def test_the_least_deployment_may_write_nothing_to_s3_and_make_no_images(least: 
     assert {name for name in allowed if name.startswith("s3:")} == {"s3:GetObject", "s3:ListBucket"}
     assert {name for name in allowed if name.startswith("ec2:")} == {
         *("ec2:BundleInstance", "ec2:CancelBundleTask"),
-        *("ec2:DescribeBundleTasks", "ec2:DescribeImages", "ec2:DescribeInstances"),
+        *("ec2:DescribeBundleTasks", "ec2:DescribeInstances"),
     }
     assert {name.partition(":")[0] for name in allowed} == {
         *("dynamodb", "ec2", "lambda", "logs", "s3", "sqs")
