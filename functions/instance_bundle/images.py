@@ -124,10 +124,11 @@ def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None
     try:
         change(ids)
     except Gone as gone:
-        for each in ids if len(ids) > 1 else ():
-            _change([each], change)
         if len(ids) == 1:
             _demand_gone(ids[0], gone)
+            return
+        for each in ids:
+            _change([each], change)
 
 
 def _demand_gone(resource_id: str, gone: Gone) -> None:

@@ -176,7 +176,10 @@ class Lifecycle:
         except NothingDone:
             self._ledger.attempt_was_nothing(record)
             raise
-        self._ledger.started(record, task)
+        try:
+            self._ledger.started(record, task)
+        except Doubtful as doubt:  # it runs
+            raise Refused(doubt.refusal) from doubt
         count("Started")
         logger.info("Started", task_id=task.id, s3_uri=work.target.location.s3_uri)
         return self._under_way(record, work, task, pace.SOONEST)

@@ -440,6 +440,26 @@ def test_a_read_that_was_refused_once_is_forgotten(
     assert len(ec2.started) == 1
 
 
+def test_what_was_started_is_no_failure_because_that_can_not_be_written_down(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is denied again, as it was before anything was started."""
+    denied = Denied("dynamodb:UpdateItem", "AccessDeniedException", "No.")
+
+    def deny(*_: object) -> None:
+        raise Doubtful(denied)
+
+    record = opened(ledger, request())
+    ledger.doubt(record, Doubt(str(denied), clock.now - 20))
+    monkeypatch.setattr(ledger, "started", deny)
+
+    with pytest.raises(Refused):
+        life.create(stored_record(ledger, record))
+
+    assert len(ec2.started) == 1
+    assert not ledger.claim(Location("images", "web"), request(request_id="another").key)
+
+
 def test_an_image_that_is_gone_is_told_when_it_was_missed_twice(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
