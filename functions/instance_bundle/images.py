@@ -5,7 +5,8 @@ its creation on.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
@@ -40,6 +41,21 @@ def see(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
         return aws.ec2().describe_images(Owners=["self"], Filters=filters, IncludeDisabled=True)[
             "Images"
         ]
+
+
+def snapshots(filters: "list[FilterTypeDef]") -> list[str]:
+    """The IDs of the account's own snapshots that the filters let through.
+
+    Raises:
+        PassingFault: no answer, or a refusal.
+    """
+    with aws.calling("ec2:DescribeSnapshots"):
+        pages = (
+            aws.ec2()
+            .get_paginator("describe_snapshots")
+            .paginate(OwnerIds=["self"], Filters=filters)
+        )
+        return [snapshot["SnapshotId"] for page in pages for snapshot in page["Snapshots"]]
 
 
 def made_for(request_id: str) -> "FilterTypeDef":
@@ -137,13 +153,15 @@ def _demand_gone(resource_id: str, gone: Gone) -> None:
     Raises:
         Refused: EC2 lists it.
     """
-    if resource_id.startswith("ami-") and _is_listed(resource_id):
+    if _is_listed(resource_id):
         raise Refused(gone) from gone
     logger.info("It is gone already", resource_id=resource_id, call=gone.call)
 
 
-def _is_listed(image_id: str) -> bool:
-    return bool(see([{"Name": "image-id", "Values": [image_id]}]))
+def _is_listed(resource_id: str) -> bool:
+    if resource_id.startswith("ami-"):
+        return bool(see([{"Name": "image-id", "Values": [resource_id]}]))
+    return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}]))
 
 
 def deregister(image_id: str) -> None:
@@ -153,15 +171,8 @@ def deregister(image_id: str) -> None:
         PassingFault: it may have been done.
         Denied: EC2 refuses.
     """
-    try:
-        with aws.calling("ec2:DeregisterImage"):
-            aws.ec2().deregister_image(ImageId=image_id)
-    except Gone as gone:
-        _demand_gone(image_id, gone)
-    except Denied as denied:
-        # Of what has no tags, as nothing that is gone has, the role may touch nothing.
-        if not denied.is_by_permissions or _is_listed(image_id):
-            raise
+    with _gone_is_done(image_id), aws.calling("ec2:DeregisterImage"):
+        aws.ec2().deregister_image(ImageId=image_id)
 
 
 def delete_snapshot(snapshot_id: str) -> None:
@@ -172,11 +183,20 @@ def delete_snapshot(snapshot_id: str) -> None:
         PassingFault: it may have been done, or the snapshot is in use.
         Denied: EC2 refuses.
     """
+    with _gone_is_done(snapshot_id), aws.calling("ec2:DeleteSnapshot"):
+        aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+
+
+@contextmanager
+def _gone_is_done(resource_id: str) -> Iterator[None]:
     try:
-        with aws.calling("ec2:DeleteSnapshot"):
-            aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+        yield
     except Gone as gone:
-        _demand_gone(snapshot_id, gone)
+        _demand_gone(resource_id, gone)
+    except Denied as denied:
+        # Of what has no tags, as nothing that is gone has, the role may touch nothing.
+        if not denied.is_by_permissions or _is_listed(resource_id):
+            raise
 
 
 def all_tags(image: Image, request_id: str) -> Mapping[str, str]:

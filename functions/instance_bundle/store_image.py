@@ -30,7 +30,6 @@ from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
-        FilterTypeDef,
         ImageTypeDef,
         StoreImageTaskResultTypeDef,
     )
@@ -296,17 +295,8 @@ def _snapshots_for(request_id: str, image_id: str) -> list[str]:
         if image["ImageId"] != image_id
         for mapping in image.get("BlockDeviceMappings", [])
     }
-    return [each for each in _snapshots([images.made_for(request_id)]) if each not in others]
-
-
-def _snapshots(filters: "list[FilterTypeDef]") -> list[str]:
-    with aws.calling("ec2:DescribeSnapshots"):
-        pages = (
-            aws.ec2()
-            .get_paginator("describe_snapshots")
-            .paginate(OwnerIds=["self"], Filters=filters)
-        )
-        return [snapshot["SnapshotId"] for page in pages for snapshot in page["Snapshots"]]
+    own = images.snapshots([images.made_for(request_id)])
+    return [each for each in own if each not in others]
 
 
 def _key(image_id: str) -> str:

@@ -27,7 +27,7 @@ from instance_bundle.images import REQUEST_TAG
 from instance_bundle.properties import Image, Location
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
-from tests.sandbox.ec2.clients import image_of, tags_of
+from tests.sandbox.ec2.clients import image_of, snapshots_of, tags_of
 
 NOWHERE = "ami-0123456789abcdef0"
 TAGGED = Image(description="of the web", tags={"of": "web", "stage": "test"})
@@ -358,7 +358,7 @@ def test_amending_that_a_fault_cut_short_is_done_by_repeating_it(
     assert tags_of(image_of(image_id)) == {**AMENDED.tags, REQUEST_TAG: "r1"}
 
 
-# Deregistering
+# Deregistering, and deleting snapshots
 
 
 def test_an_image_is_deregistered_and_one_that_is_gone_is_no_error(instance: str) -> None:
@@ -416,3 +416,47 @@ def test_what_an_error_in_deregistering_means(
     with failing("DeregisterImage", fault), pytest.raises(meant):
         images.deregister(image_id)
     assert own_images() == [image_id]
+
+
+@pytest.fixture
+def snapshot(clock: Clock, instance: str) -> str:
+    """A snapshot whose image is gone."""
+    image_id = create_for("r1", instance)
+    clock.now += 2
+    [found] = snapshots_of(image_of(image_id))
+    images.deregister(image_id)
+    clock.now += 2
+    return str(found["SnapshotId"])
+
+
+def test_a_snapshot_is_deleted_and_one_that_is_gone_is_no_error(snapshot: str) -> None:
+    for _ in range(2):
+        images.delete_snapshot(snapshot)
+        assert snapshot not in images.snapshots([])
+
+
+def test_a_denial_to_delete_a_snapshot_that_is_gone_is_no_error(snapshot: str) -> None:
+    """The role may touch what has our tag, which nothing has that is gone."""
+    with failing("DeleteSnapshot", DENIAL), pytest.raises(Denied):
+        images.delete_snapshot(snapshot)
+    images.delete_snapshot(snapshot)
+
+    with failing("DeleteSnapshot", DENIAL):
+        images.delete_snapshot(snapshot)
+
+
+def test_a_snapshot_that_ec2_lists_and_does_not_find_is_too_young_and_not_gone(
+    snapshot: str,
+) -> None:
+    missing = error("InvalidSnapshot.NotFound", 400)
+    with failing("DeleteSnapshot", missing), pytest.raises(Refused, match=r"Snapshot\.NotFound"):
+        images.delete_snapshot(snapshot)
+
+
+def test_a_snapshot_that_an_image_needs_is_waited_for(clock: Clock, instance: str) -> None:
+    image_id = create_for("r1", instance)
+    clock.now += 2
+    [found] = snapshots_of(image_of(image_id))
+
+    with pytest.raises(Refused, match=r"InvalidSnapshot\.InUse"):
+        images.delete_snapshot(found["SnapshotId"])
