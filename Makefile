@@ -143,6 +143,7 @@ style: $(SET_UP)
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m tools.exits functions
+	@PYTHONPATH=functions $(VENV)/bin/lint-imports --no-cache
 
 types: $(SET_UP)
 	@$(RUN) -m mypy

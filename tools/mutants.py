@@ -515,8 +515,9 @@ def run_on_each(
 
 def search(source: Path, options: argparse.Namespace, console: Console) -> int:
     """Draw the mutants of a copied checkout, and show or test them; the exit code."""
-    files = (source / MODULES).glob("*.py")
-    sources = {file.name: file.read_text("utf-8") for file in files}
+    top = source / MODULES
+    files = sorted(top.rglob("*.py"))
+    sources = {str(file.relative_to(top)): file.read_text("utf-8") for file in files}
     digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:12]
     console.print(f"Seed {options.seed}, source {digest}")
     one = options.show or options.only

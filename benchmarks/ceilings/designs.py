@@ -13,8 +13,9 @@ from math import ceil
 from benchmarks.ceilings import request_sizes
 from benchmarks.ceilings.request_sizes import Ours, Stock
 from benchmarks.section import Section, Table
-from instance_bundle import pace, response
-from instance_bundle.properties import DEFAULT_SERVICE_TIMEOUT
+from instance_bundle import budget
+from instance_bundle.request.properties import DEFAULT_SERVICE_TIMEOUT
+from instance_bundle.responses import response
 from sandbox import quotas, serve
 from sandbox.clients import Clients
 
@@ -286,7 +287,7 @@ def this_application(sizes: Sizes) -> Design:
 
     Each request is taken to be looked at as often as any ever is.
     """
-    seen, interval = sizes.ours, pace.SOONEST
+    seen, interval = sizes.ours, budget.NEXT_POLL
     units = WRITES_OF_A_POLL * ceil(seen.item / UNIT)
     return Design(
         "this application",
@@ -376,18 +377,18 @@ def _at_once(found: tuple[Design, ...], seen: Ours) -> Table:
             (
                 f"A look is every {CRHELPER_INTERVAL} s with crhelper, {PROVIDER_INTERVAL} s with "
                 f"the provider framework and {WAITER_INTERVAL} s with the waiter, as they are set; "
-                f"with this application every {pace.SOONEST} s, as often as ever. Looks half as "
-                "often let twice as many requests be under way, but with crhelper."
+                f"with this application every {budget.NEXT_POLL} s, as often as ever. Looks half "
+                "as often let twice as many requests be under way, but with crhelper."
             ),
             (
                 f"This application's batches are full, of {seen.batch}; if no function gathered "
                 f"more than the {seen.handed} that Lambda hands over, DescribeBundleTasks would "
-                f"let {_describes(pace.SOONEST, seen.handed).requests:,} requests be under way."
+                f"let {_describes(budget.NEXT_POLL, seen.handed).requests:,} requests be under way."
             ),
             (
                 "crhelper and the provider framework answer FAILED for a look that EC2 throttles "
                 "beyond the SDK's tries; this application looks again "
-                f"{pace.AFTER_FAULT} s later."
+                f"{budget.AFTER_FAULT} s later."
             ),
             "How fast EC2 lets tasks begin is the same for all designs, and left out.",
         ),

@@ -13,7 +13,7 @@ import urllib3
 from benchmarks.ceilings import requests, stock_crhelper
 from benchmarks.ceilings.requests import Event
 from benchmarks.ceilings.stock_crhelper import Refused
-from instance_bundle import messages
+from instance_bundle.polling import messages
 from sandbox import application
 from sandbox.clients import Clients
 from sandbox.instances import run_like

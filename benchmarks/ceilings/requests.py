@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Any
 
-from instance_bundle import upload_policy
+from instance_bundle.request import upload_policy
 from sandbox.clients import CREDENTIALS
 
 Event = dict[str, Any]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from instance_bundle.method import Task
+from instance_bundle.methods.method import Task
 
 SHORTEST, LONGEST = 120.0, 5400.0
 """Seconds that a bundle takes at least, and at most."""

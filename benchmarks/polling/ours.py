@@ -11,7 +11,7 @@ from benchmarks.polling.bundles import Bundle, epoch
 from benchmarks.polling.outcome import Outcome
 from benchmarks.polling.queue import Gathering, Mapping, Queue
 from instance_bundle.aws import FILTER_VALUES
-from instance_bundle.method import Task
+from instance_bundle.methods.method import Task
 
 LookAhead = Callable[[Task, float], int]
 

@@ -14,9 +14,10 @@ from benchmarks.polling.queue import NO_GATHERING, Gathering
 from benchmarks.polling.queue import Mapping as SourceMapping
 from benchmarks.polling.request_limit import REFILL, TOKENS, strain
 from benchmarks.section import Plot, Section, Series, Table
-from instance_bundle import messages, pace
-from instance_bundle.method import Task
-from instance_bundle.pace import LookAhead
+from instance_bundle.lifecycle import interval
+from instance_bundle.lifecycle.interval import LookAhead
+from instance_bundle.methods.method import Task
+from instance_bundle.polling import messages
 
 AT_ONCE = (1, 10, 100, 1_000, 10_000)
 """Bundles that are under way at once."""
@@ -68,7 +69,7 @@ _OF_QUEUES = (
 )
 _OF_LOOK_AHEADS = (
     (
-        f"Chosen: half of what is left, {pace.LOOK_AHEAD.latest} s at the latest. With 20 s, "
+        f"Chosen: half of what is left, {interval.LOOK_AHEAD.latest} s at the latest. With 20 s, "
         "what a busy queue adds would take the 99th percentile past 20 s; with less, more "
         "calls are made for a time that nobody notices."
     ),
@@ -123,7 +124,7 @@ def watch(design: Design, at_once: int, bundles: int = _BUNDLES) -> Figures:
 
 def application(
     bundles: Sequence[Bundle],
-    look_ahead: ours.LookAhead = pace.next_look,
+    look_ahead: ours.LookAhead = interval.next_look,
     mapping: SourceMapping = MAPPING,
     gathering: Gathering = GATHERING,
 ) -> Outcome:

@@ -8,14 +8,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from instance_bundle import budget
-from instance_bundle.admission import admit, admit_update
-from instance_bundle.bundle_instance import BundleInstance
-from instance_bundle.ledger import Ledger
 from instance_bundle.lifecycle import Lifecycle
-from instance_bundle.methods import Methods
-from instance_bundle.protocol import BundleResource, Event
+from instance_bundle.methods import BundleInstance, Methods, StoreImage
+from instance_bundle.request import admit, admit_update
+from instance_bundle.responses import BundleResource, Event
 from instance_bundle.settings import settings
-from instance_bundle.store_image import StoreImage
+from instance_bundle.state import Ledger
 from instance_bundle.telemetry import logger, metrics
 
 
@@ -100,7 +98,7 @@ def _is_batch_of_polls(event: Any) -> bool:
 
 def _process_polls(event: Event, context: LambdaContext) -> Mapping[str, Any]:
     # Imported here, since a request does not need it and it takes a tenth of the start-up time.
-    from instance_bundle.polls import Batch
+    from instance_bundle.polling import Batch
 
     batch = Batch(resource, ledger(), methods(), settings().poll_queue_url, context)
     return batch.process(event)

@@ -43,6 +43,11 @@ EVENT_RETRIES = 240
 Lambda waits for one minute, and for two (AWS Lambda Developer Guide, Configuring error handling
 settings for asynchronous invocations)."""
 
+NEXT_POLL = 5
+"""Until the first poll, and at the least until any other; those that share a call may be early."""
+AFTER_FAULT = 10
+"""Until the poll after a passing fault."""
+
 SHORTEST_TIMEOUT = 10
 """The shortest ServiceTimeout in which work can be started, polled once and answered."""
 

@@ -34,7 +34,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from instance_bundle import advice
+PERMISSION_CODES = {
+    "403",  # the answer to a HEAD request has no body to give another code
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "Forbidden",
+    "OptInRequired",
+    "UnauthorizedOperation",
+}
+"""AWS's codes for what the caller is not permitted to do."""
 
 
 class InstanceBundleError(Exception):
@@ -233,20 +242,21 @@ class Denied(Refusal):
         call: the call, such as `s3:HeadObject`.
         code: AWS's error code.
         message: AWS's words.
+        advice: what to do about it.
     """
 
-    def __init__(self, call: str, code: str, message: str) -> None:
-        self.call, self.code, self.message = call, code, message
+    def __init__(self, call: str, code: str, message: str, advice: str = "") -> None:
+        self.call, self.code, self.message, self.advice = call, code, message, advice
         # What follows is for `sts decode-authorization-message`, and long.
         words = message.partition(" Encoded authorization failure message:")[0].rstrip(". ")
-        super().__init__(f"{call} was refused. {code}: {words}. {advice.on(call, code, message)}")
+        super().__init__(f"{call} was refused. {code}: {words}. {advice}".rstrip())
 
     @property
     def is_by_permissions(self) -> bool:
         """Whether the role may not make the call. A change of IAM's takes effect within minutes, so
         that this may pass (IAM User Guide, Changes that I make are not always immediately visible).
         """
-        return self.code in advice.PERMISSION_CODES
+        return self.code in PERMISSION_CODES
 
 
 class Gone(Denied):

@@ -17,7 +17,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from instance_bundle import budget, delivery, pace, poll_queue, response
+from instance_bundle import budget
 from instance_bundle.errors import (
     Denied,
     Doubtful,
@@ -28,14 +28,16 @@ from instance_bundle.errors import (
     Stale,
     Throttled,
 )
-from instance_bundle.history import Record
-from instance_bundle.ledger import Ledger
-from instance_bundle.outcome import Failed
-from instance_bundle.poll_queue import Poll
-from instance_bundle.properties import DEFAULT_COMPLETION_TIMEOUT
-from instance_bundle.redaction import conceal
-from instance_bundle.request import Request, RequestKey, unwrapped
+from instance_bundle.request import (
+    DEFAULT_COMPLETION_TIMEOUT,
+    Request,
+    RequestKey,
+    conceal,
+    unwrapped,
+)
+from instance_bundle.responses import delivery, response
 from instance_bundle.settings import settings
+from instance_bundle.state import Failed, Ledger, Poll, Record, poll_queue
 from instance_bundle.telemetry import about, count, logger, metrics
 
 CRASHES = 3
@@ -188,7 +190,7 @@ def _resume(record: Record) -> None:
     """Send the request's poll once more."""
     logger.warning("The polls take the request up again", begun=record.begun)
     poll = Poll(record.key, record.generation)
-    poll_queue.send(settings().poll_queue_url, poll, pace.SOONEST)
+    poll_queue.send(settings().poll_queue_url, poll, budget.NEXT_POLL)
     ledger().carry_on(record, None, record.generation)
 
 

@@ -3,11 +3,14 @@
 import logging
 import warnings
 from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from instance_bundle.request import RequestKey
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 logger = Logger(service="instance-bundle", utc=True)
 metrics = Metrics(namespace="InstanceBundle", service="instance-bundle")
@@ -38,11 +41,9 @@ for _name, _level in _LEAST_LEVELS.items():
 warnings.filterwarnings("ignore", "No application metrics to publish")
 
 
-def about(key: RequestKey) -> AbstractContextManager[None]:
-    """Put what the work is about on each log line that is written inside."""
-    return logger.append_context_keys(
-        stack_id=key.stack_id, logical_id=key.logical_id, request_id=key.request_id
-    )
+def about(key: "DataclassInstance") -> AbstractContextManager[None]:
+    """Put the fields of a request's key on each log line that is written inside."""
+    return logger.append_context_keys(**asdict(key))
 
 
 def count(name: str) -> None:

@@ -10,7 +10,8 @@ from benchmarks.ceilings import designs as ceilings
 from benchmarks.ceilings.designs import Ceiling, Limit, Need, Sizes
 from benchmarks.ceilings.request_sizes import Ours, Stock, item_bytes
 from benchmarks.ceilings.stock_crhelper import Refused
-from instance_bundle import aws, messages, pace
+from instance_bundle import aws, budget
+from instance_bundle.polling import messages
 
 SIZES = Sizes(
     stock=Stock(
@@ -40,7 +41,7 @@ def test_the_designs_break_in_this_order() -> None:
         (ceilings.POLICY, 61),
         (ceilings.DESCRIBES, 100),
         (ceilings.DESCRIBES, 300),
-        (ceilings.WRITES, 4_000 * pace.SOONEST // 4),
+        (ceilings.WRITES, 4_000 * budget.NEXT_POLL // 4),
     ]
 
 
@@ -59,19 +60,19 @@ def test_a_call_for_a_batch_lets_as_many_more_requests_be_under_way() -> None:
     alone = ceilings.this_application(replace(SIZES, ours=replace(SIZES.ours, batch=1)))
     batch = ceilings.this_application(SIZES)
     once = admitted(alone.ceilings, ceilings.DESCRIBES)
-    assert once == ceilings.DESCRIBES.value * pace.SOONEST
+    assert once == ceilings.DESCRIBES.value * budget.NEXT_POLL
     assert admitted(batch.ceilings, ceilings.DESCRIBES) == once * SIZES.ours.batch
 
 
 @pytest.mark.parametrize(("item", "units"), [(1_024, 2), (1_025, 4), (50_000, 98)])
 def test_each_write_is_of_the_whole_item(item: int, units: int) -> None:
     design = ceilings.this_application(replace(SIZES, ours=replace(SIZES.ours, item=item)))
-    assert admitted(design.ceilings, ceilings.WRITES) == 4_000 * pace.SOONEST // units
+    assert admitted(design.ceilings, ceilings.WRITES) == 4_000 * budget.NEXT_POLL // units
 
 
 def test_it_is_told_what_batches_as_lambda_hands_them_over_would_come_to() -> None:
     at_once, *_ = ceilings.section(SIZES).tables
-    few = ceilings.DESCRIBES.value * pace.SOONEST * SIZES.ours.handed
+    few = ceilings.DESCRIBES.value * budget.NEXT_POLL * SIZES.ours.handed
     assert any(f"let {few:,} requests be under way" in note for note in at_once.notes)
 
 

@@ -15,7 +15,7 @@ from benchmarks.polling.outcome import Usage, percentile
 from benchmarks.polling.queue import NO_GATHERING, Gathering, Mapping, Queue
 from benchmarks.polling.request_limit import strain
 from benchmarks.polling.time_to_answer import GATHERING, MAPPING, Figures, application, peer, watch
-from instance_bundle import messages
+from instance_bundle.polling import messages
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from instance_bundle.images import REQUEST_TAG
-from instance_bundle.store_image import BUCKET_TAG
+from instance_bundle.aws.images import REQUEST_TAG
+from instance_bundle.methods.store_image import BUCKET_TAG
 from tests.chaos.images import MadeImage
 from tests.chaos.stacks import Exchange, Stack
 from tests.chaos.world import World

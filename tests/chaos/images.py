@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
 
-from instance_bundle.images import REQUEST_TAG
+from instance_bundle.aws.images import REQUEST_TAG
 from sandbox.ec2.image import Device, Image, snapshot_ids
 from sandbox.ec2.image_rules import NewImage
 from sandbox.ec2.images import Creation, Images

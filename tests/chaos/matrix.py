@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from instance_bundle.calls import CALLS, Purpose
+from instance_bundle.aws.calls import CALLS, Purpose
 from tests.chaos.branches import Branch, explore
 from tests.chaos.phases import PHASES, Call, OwnCalls, Phase
 from tests.chaos.sequence import Run

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from instance_bundle.calls import CALLS
+from instance_bundle.aws.calls import CALLS
 from tests.chaos.branches import explore
 from tests.chaos.matrix import ALWAYS
 from tests.chaos.phases import PHASES, OwnCalls, Phase

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from instance_bundle.calls import CALLS, Purpose
+from instance_bundle.aws.calls import CALLS, Purpose
 from tests.chaos.stacks import Stack
 from tests.chaos.world import World
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from instance_bundle.images import REQUEST_TAG
+from instance_bundle.aws.images import REQUEST_TAG
 from tests.chaos.image_promises import always, ended, is_given_up, is_hindered
 from tests.chaos.images import RegisteredImage
 from tests.chaos.stacks import Stack

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from instance_bundle.calls import CALLS, Purpose
+from instance_bundle.aws.calls import CALLS, Purpose
 from tests.chaos.outcomes import FOR_GOOD, MEETS, ONCE, PLACES, Outcome, outcomes, table
 from tests.chaos.search import quiet
 from tests.chaos.world import running

@@ -35,8 +35,8 @@ from samtranslator.yaml_helper import yaml_parse
 from urllib3.connectionpool import HTTPConnectionPool
 
 from instance_bundle import app, aws, budget, last_resort
-from instance_bundle.images import REQUEST_TAG
-from instance_bundle.properties import MethodName
+from instance_bundle.aws.images import REQUEST_TAG
+from instance_bundle.request.properties import MethodName
 from instance_bundle.settings import settings
 from sandbox import conditional_deletes
 from sandbox.api_calls import ServiceError

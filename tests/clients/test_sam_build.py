@@ -19,7 +19,7 @@ SIZE_LIMIT = 22
 _LOADED = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import instance_bundle.app, instance_bundle.last_resort, instance_bundle.polls
+import instance_bundle.app, instance_bundle.last_resort, instance_bundle.polling
 from instance_bundle import aws
 for make in vars(aws).values():
     if hasattr(make, "cache_clear"):

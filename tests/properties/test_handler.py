@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
 
-from instance_bundle import app, aws, response
+from instance_bundle import app, aws
 from instance_bundle import settings as settings_module
 from instance_bundle.errors import InvalidEvent
-from instance_bundle.properties import problems
-from instance_bundle.request import Request
+from instance_bundle.request.event import Request
+from instance_bundle.request.properties import problems
+from instance_bundle.responses import response
 from sandbox.artifact import REPOSITORY
 from tests.fixtures import Context
 

@@ -7,19 +7,20 @@ from typing import Any, TypeVar
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from instance_bundle import properties, response
 from instance_bundle.errors import InstanceBundleError, InvalidEvent
-from instance_bundle.outcome import Failed
-from instance_bundle.poll_queue import Poll
-from instance_bundle.properties import (
+from instance_bundle.request import properties
+from instance_bundle.request.event import Request, RequestKey
+from instance_bundle.request.properties import (
     Image,
     Properties,
     completion_handle,
     completion_timeout,
     service_timeout,
 )
-from instance_bundle.redaction import conceal
-from instance_bundle.request import Request, RequestKey
+from instance_bundle.request.redaction import conceal
+from instance_bundle.responses import response
+from instance_bundle.state.outcome import Failed
+from instance_bundle.state.poll_queue import Poll
 
 from .test_response_urls import GOOD, WAITS
 

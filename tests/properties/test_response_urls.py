@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
 
-from instance_bundle.response_url import may_be_answered
+from instance_bundle.request.response_url import may_be_answered
 
 ORIGIN = "http://127.0.0.1:4580"
 KEY = "arn%3Aaws%3Acloudformation%3Aus-east-1%3A123456789012%3Astack/web/2d213470%7CBundle%7C5c8b"

@@ -29,7 +29,7 @@ COVERED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     f"{STACKS}/test_completion.py::test_what_is_delivered_twice_is_made_accepted_and_signalled_once": (
         f"{UNIT}/test_delivery.py::test_an_event_that_comes_again_is_answered_and_signalled_alike",
-        f"{UNIT}/test_protocol.py::test_polls_that_were_delivered_twice_die_out",
+        f"{UNIT}/test_resource.py::test_polls_that_were_delivered_twice_die_out",
         f"{STACKS}/test_stacks.py::test_a_stack_gets_its_bundles",
     ),
     f"{STACKS}/test_completion.py::test_a_replacement_that_no_condition_waits_for_outlives_the_delete_of_the_old_bundle": (

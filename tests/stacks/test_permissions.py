@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from instance_bundle import upload_policy
-from instance_bundle.images import REQUEST_TAG
+from instance_bundle.aws.images import REQUEST_TAG
+from instance_bundle.request import upload_policy
 from sandbox.authorization.needs import BY_LAMBDA, NEEDS
 from sandbox.clients import CREDENTIALS
 from sandbox.policies import Request, permits

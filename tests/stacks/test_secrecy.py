@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 
-from instance_bundle import upload_policy
+from instance_bundle.request import upload_policy
 from sandbox import artifact
 from sandbox.clients import CREDENTIALS
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from instance_bundle import upload_policy
+from instance_bundle.request import upload_policy
 from sandbox.clients import CREDENTIALS, REGION
 
 from .support import Aws, side_by_side

@@ -14,9 +14,10 @@ from moto import mock_aws
 from moto.sqs.models import Message, SQSBackend
 from samtranslator.yaml_helper import yaml_parse
 
-from instance_bundle import app, aws, last_resort, messages
-from instance_bundle.ledger import Ledger
+from instance_bundle import app, aws, last_resort
+from instance_bundle.polling import messages
 from instance_bundle.settings import settings
+from instance_bundle.state.ledger import Ledger
 from tests.fixtures import Clock, Context
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from instance_bundle import access_key, aws
-from instance_bundle.access_key import AccessKey
+from instance_bundle import aws
+from instance_bundle.aws import access_key
+from instance_bundle.aws.access_key import AccessKey
 from instance_bundle.errors import Doubtful, UnusableSecret
 
 ID = "AKIAIOSFODNN7EXAMPLE"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from instance_bundle.admission import admit, admit_update
 from instance_bundle.errors import InvalidProperties
-from instance_bundle.limits import Limits
-from instance_bundle.request import Request
+from instance_bundle.request.admission import admit, admit_update
+from instance_bundle.request.event import Request
+from instance_bundle.settings import Limits
 
 from .test_lifecycle import HANDLE
 from .test_properties import SIGNATURE, properties

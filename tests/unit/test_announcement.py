@@ -12,16 +12,18 @@ import time_machine
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
-from instance_bundle import announcement, app, aws, last_resort
-from instance_bundle.errors import Denied, PassingFault, Throttled
-from instance_bundle.history import Record
-from instance_bundle.outcome import Done
-from instance_bundle.request import Request
+from instance_bundle import app, aws, last_resort
+from instance_bundle.aws import refusals
+from instance_bundle.errors import PassingFault, Throttled
+from instance_bundle.request.event import Request
+from instance_bundle.responses import announcement
+from instance_bundle.state.outcome import Done
+from instance_bundle.state.records import Record
 from tests.fixtures import Context
 
 from .conftest import Answers
 from .test_lifecycle import RUNNING, STACK, Ec2, methods
-from .test_protocol import complete, deliver, event, polls
+from .test_resource import complete, deliver, event, polls
 
 INSTANCE = "i-1234567890abcdef0"
 
@@ -193,7 +195,7 @@ def test_a_failed_task_is_told_of_with_its_id_and_reason(
 def test_work_that_ec2_refused_is_told_of_with_no_task(
     ec2: Ec2, answers: Answers, context: Context, news: News
 ) -> None:
-    ec2.obstacle = Denied("ec2:BundleInstance", "IncorrectInstanceState", "It is stopped.")
+    ec2.obstacle = refusals.denied("ec2:BundleInstance", "IncorrectInstanceState", "It is stopped.")
 
     app.handler(asking(answers), context)
 
@@ -206,7 +208,9 @@ def test_work_that_ec2_refused_is_told_of_with_no_task(
 def test_a_reason_is_told_without_its_secrets(
     ec2: Ec2, answers: Answers, context: Context, news: News
 ) -> None:
-    ec2.obstacle = Denied("ec2:BundleInstance", "InvalidParameter", f"Not {answers.handle()}")
+    ec2.obstacle = refusals.denied(
+        "ec2:BundleInstance", "InvalidParameter", f"Not {answers.handle()}"
+    )
 
     app.handler(asking(answers, CompletionHandle=answers.handle()), context)
 
@@ -279,7 +283,7 @@ def test_a_failed_update_that_began_nothing_is_not_told_of(
 ) -> None:
     finished(ec2, answers, context)
     news()
-    ec2.obstacle = Denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not.")
+    ec2.obstacle = refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not.")
 
     app.handler(asking(answers, "Update", "r2", "bun-1", Image={"Name": "web"}), context)
 

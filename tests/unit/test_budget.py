@@ -10,8 +10,10 @@ import pytest
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from samtranslator.yaml_helper import yaml_parse
 
-from instance_bundle import aws, budget, pace
+from instance_bundle import aws, budget
+from instance_bundle.aws import clients
 from instance_bundle.errors import NothingDone, PassingFault
+from instance_bundle.lifecycle import interval
 
 TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())
 FUNCTION_SECONDS = TEMPLATE["Globals"]["Function"]["Timeout"]
@@ -52,7 +54,7 @@ def test_what_is_shorter_fits_into_what_is_longer() -> None:
 
 def test_one_call_that_hangs_delays_others_by_no_more_than_a_polling_interval() -> None:
     """It may fail at once first, as often as it is repeated, and hang then."""
-    assert pace.LOOK_AHEAD.latest >= budget.RETRY_WITHIN + budget.CONNECT + budget.READ
+    assert interval.LOOK_AHEAD.latest >= budget.RETRY_WITHIN + budget.CONNECT + budget.READ
 
 
 def test_after_a_call_that_hangs_there_is_time_to_save_progress() -> None:
@@ -65,8 +67,8 @@ def test_a_poll_and_an_answer_fit_between_the_deadline_and_cloudformations_own_l
 ) -> None:
     margin = timeout - budget.deadline(0, timeout)
 
-    assert margin >= pace.SOONEST
-    assert budget.deadline(0, timeout) >= pace.SOONEST
+    assert margin >= budget.NEXT_POLL
+    assert budget.deadline(0, timeout) >= budget.NEXT_POLL
 
 
 @pytest.mark.parametrize("timeout", [1, 6, 9])
@@ -81,7 +83,7 @@ def client_that_meets(
     invocation: Invocation, problems: list[tuple[float, Exception]], service: str = "ec2"
 ) -> tuple[Any, list[str]]:
     """A client each of whose attempts takes so many seconds and comes to this; and the attempts."""
-    client = aws._within_limits(boto3.client(service, config=aws._REPEATED))  # type: ignore[call-overload]
+    client = clients._within_limits(boto3.client(service, config=clients._REPEATED))  # type: ignore[call-overload]
     attempts: list[str] = []
 
     def meet(request: Any, **_: Any) -> None:
@@ -108,7 +110,7 @@ def test_a_call_that_hangs_is_not_attempted_again(invocation: Invocation) -> Non
         client.describe_instances()
 
     assert len(attempts) == 1
-    assert invocation.left >= FUNCTION_SECONDS - pace.LOOK_AHEAD.latest
+    assert invocation.left >= FUNCTION_SECONDS - interval.LOOK_AHEAD.latest
 
 
 def test_a_call_that_is_reset_at_once_is_attempted_again(invocation: Invocation) -> None:
@@ -118,7 +120,7 @@ def test_a_call_that_is_reset_at_once_is_attempted_again(invocation: Invocation)
         client.describe_instances()
 
     assert len(attempts) == 3
-    assert invocation.left >= FUNCTION_SECONDS - pace.LOOK_AHEAD.latest
+    assert invocation.left >= FUNCTION_SECONDS - interval.LOOK_AHEAD.latest
 
 
 @pytest.mark.parametrize(

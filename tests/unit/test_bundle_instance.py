@@ -11,8 +11,9 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from instance_bundle import aws, images, upload_policy
-from instance_bundle.bundle_instance import BundleInstance
+from instance_bundle import aws
+from instance_bundle.aws import images
+from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.errors import (
     Denied,
     Doubtful,
@@ -25,10 +26,11 @@ from instance_bundle.errors import (
     Refused,
     Throttled,
 )
-from instance_bundle.images import REQUEST_TAG
-from instance_bundle.limits import Limits, Tag
-from instance_bundle.method import Made, Method, Task, Work, known
-from instance_bundle.properties import Image, Location, Properties, Target
+from instance_bundle.methods.bundle_instance import BundleInstance
+from instance_bundle.methods.method import Made, Method, Task, Work, known
+from instance_bundle.request import upload_policy
+from instance_bundle.request.properties import Image, Location, Properties, Target
+from instance_bundle.settings import Limits, Tag
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks
 from tests.fixtures import Clock

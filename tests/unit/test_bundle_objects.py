@@ -7,9 +7,10 @@ import time_machine
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from instance_bundle import aws, bundle_objects
+from instance_bundle import aws
+from instance_bundle.aws import bundle_objects
 from instance_bundle.errors import Denied, PassingFault
-from instance_bundle.properties import Location
+from instance_bundle.request.properties import Location
 
 from .test_manifest import BOMB, naming
 

@@ -10,18 +10,20 @@ from typing import Any
 import pytest
 import time_machine
 
-from instance_bundle import app, aws, budget, delivery, response, telemetry
-from instance_bundle.errors import Denied, PassingFault
-from instance_bundle.history import Record
-from instance_bundle.method import Task, Work
-from instance_bundle.outcome import Done, Failed
-from instance_bundle.request import Request
+from instance_bundle import app, aws, budget, telemetry
+from instance_bundle.aws import refusals
+from instance_bundle.errors import PassingFault
+from instance_bundle.methods.method import Task, Work
+from instance_bundle.request.event import Request
+from instance_bundle.responses import delivery, response
 from instance_bundle.settings import settings
+from instance_bundle.state.outcome import Done, Failed
+from instance_bundle.state.records import Record
 from tests.fixtures import Context
 
 from .conftest import Answers
 from .test_lifecycle import RUNNING, Ec2, methods
-from .test_protocol import complete, deliver, event, polls, throttled
+from .test_resource import complete, deliver, event, polls, throttled
 
 ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
 
@@ -369,7 +371,7 @@ def test_work_that_is_not_accepted_in_time_is_failed_at_cloudformation_alone(
 def test_what_is_refused_is_failed_at_cloudformation_alone(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
-    ec2.obstacle = Denied("ec2:BundleInstance", "IncorrectInstanceState", "It is stopped.")
+    ec2.obstacle = refusals.denied("ec2:BundleInstance", "IncorrectInstanceState", "It is stopped.")
 
     app.handler(asking(answers), context)
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from instance_bundle.errors import DeadlineExceeded, Denied, NotRegistered, Timeout
+from instance_bundle.aws import refusals
+from instance_bundle.errors import DeadlineExceeded, NotRegistered, Timeout
 from instance_bundle.settings import identity
 
 
@@ -23,14 +24,14 @@ from instance_bundle.settings import identity
 def test_a_refusal_of_bundle_instance_tells_code_message_and_what_to_do(
     code: str, message: str, advice: str
 ) -> None:
-    reason = str(Denied("ec2:BundleInstance", code, message))
+    reason = str(refusals.denied("ec2:BundleInstance", code, message))
 
     assert reason.startswith(f"ec2:BundleInstance was refused. {code}: {message} ")
     assert advice in reason
 
 
 def test_a_refusal_of_another_call_tells_the_action_that_was_denied() -> None:
-    reason = str(Denied("dynamodb:PutItem", "AccessDeniedException", "No"))
+    reason = str(refusals.denied("dynamodb:PutItem", "AccessDeniedException", "No"))
 
     assert "Allow dynamodb:PutItem in the role of the function" in reason
     assert "StoreImage" not in reason
@@ -39,7 +40,7 @@ def test_a_refusal_of_another_call_tells_the_action_that_was_denied() -> None:
 def test_what_only_a_program_can_read_of_ec2s_refusal_is_left_out() -> None:
     words = "You may not do this. Encoded authorization failure message: " + "4Wa0" * 200
 
-    reason = str(Denied("ec2:CreateImage", "UnauthorizedOperation", words))
+    reason = str(refusals.denied("ec2:CreateImage", "UnauthorizedOperation", words))
 
     assert "UnauthorizedOperation: You may not do this. Allow ec2:CreateImage in" in reason
     assert "4Wa0" not in reason
@@ -55,7 +56,7 @@ def test_a_denial_tells_whose_permission_is_missing(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     identity.cache_clear()
 
-    reason = str(Denied("s3:HeadObject", "403", "Forbidden"))
+    reason = str(refusals.denied("s3:HeadObject", "403", "Forbidden"))
     identity.cache_clear()
 
     assert reason == (
@@ -90,14 +91,14 @@ def test_what_was_not_done_in_time_tells_which_property_gives_it_more(
 
 
 def test_an_ami_name_that_is_taken_is_told_with_what_to_do() -> None:
-    reason = str(Denied("ec2:RegisterImage", "InvalidAMIName.Duplicate", "web is in use"))
+    reason = str(refusals.denied("ec2:RegisterImage", "InvalidAMIName.Duplicate", "web is in use"))
 
     assert reason.startswith("ec2:RegisterImage was refused. InvalidAMIName.Duplicate: web is in ")
     assert "Image.Name: names of AMIs are unique" in reason
 
 
 def test_a_bundle_without_its_ami_is_told_where_it_is_kept() -> None:
-    denied = Denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not.")
+    denied = refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not.")
 
     reason = str(NotRegistered("bun-1", "s3://images/web", str(denied)))
 
@@ -108,8 +109,8 @@ def test_a_bundle_without_its_ami_is_told_where_it_is_kept() -> None:
 
 
 def test_what_a_parameter_of_the_application_allows_is_told_with_its_name() -> None:
-    reason = str(Denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not."))
+    reason = str(refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not."))
 
     assert reason.endswith("The application's parameter AllowImages gives it.")
-    assert "AllowImages" not in str(Denied("ec2:RegisterImage", "InvalidManifest", "No."))
-    assert "AllowImages" not in str(Denied("sqs:SendMessage", "AccessDenied", "No."))
+    assert "AllowImages" not in str(refusals.denied("ec2:RegisterImage", "InvalidManifest", "No."))
+    assert "AllowImages" not in str(refusals.denied("sqs:SendMessage", "AccessDenied", "No."))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from instance_bundle.poll_queue import Poll
-from instance_bundle.properties import Properties, problems
-from instance_bundle.request import Request, RequestKey
+from instance_bundle.request.event import Request, RequestKey
+from instance_bundle.request.properties import Properties, problems
+from instance_bundle.state.poll_queue import Poll
 from sandbox import application, world
 from sandbox.__main__ import DEFAULT_PORT
 

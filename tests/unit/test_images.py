@@ -14,7 +14,9 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
-from instance_bundle import aws, images
+from instance_bundle import aws
+from instance_bundle.aws import images
+from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.errors import (
     Denied,
     Doubtful,
@@ -23,8 +25,7 @@ from instance_bundle.errors import (
     Refused,
     Throttled,
 )
-from instance_bundle.images import REQUEST_TAG
-from instance_bundle.properties import Image, Location
+from instance_bundle.request.properties import Image, Location
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
 from tests.sandbox.ec2.clients import image_of, snapshots_of, tags_of

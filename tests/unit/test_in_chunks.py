@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from instance_bundle.aws.chunks import in_chunks
 from instance_bundle.errors import Denied, Doubtful, InstanceBundleError, PassingFault, Throttled
-from instance_bundle.in_chunks import in_chunks
 
 IDS = [f"ami-{number}" for number in range(7)]
 REFUSED = Doubtful(Denied("ec2:DescribeStoreImageTasks", "InvalidAMIID.NotFound", "No."))

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from moto import mock_aws
 
-from instance_bundle import aws, instance
+from instance_bundle import aws
+from instance_bundle.aws import instance
 from instance_bundle.errors import Doubtful, NotAllowed, NotSuited
-from instance_bundle.limits import Tag
-from instance_bundle.properties import MethodName
+from instance_bundle.request.properties import MethodName
+from instance_bundle.settings import Tag
 from sandbox.ec2 import api as ec2
 from sandbox.ec2.visibility import DELAY
 from tests.fixtures import Clock

@@ -9,14 +9,15 @@ import pytest
 from moto.sqs.models import sqs_backends
 
 from instance_bundle import app, budget, last_resort
-from instance_bundle.errors import Denied, PassingFault
-from instance_bundle.history import Bundle, Tombstone, dated
+from instance_bundle.aws import refusals
+from instance_bundle.errors import PassingFault
 from instance_bundle.last_resort import CRASHES
-from instance_bundle.ledger import Ledger
-from instance_bundle.method import Task
-from instance_bundle.outcome import Done
-from instance_bundle.poll_queue import Poll
-from instance_bundle.request import Request, RequestKey
+from instance_bundle.methods.method import Task
+from instance_bundle.request.event import Request, RequestKey
+from instance_bundle.state.ledger import Ledger
+from instance_bundle.state.outcome import Done
+from instance_bundle.state.poll_queue import Poll
+from instance_bundle.state.records import Bundle, Tombstone, dated
 from tests.fixtures import Clock, Context
 
 from .conftest import Answers
@@ -205,7 +206,7 @@ def test_a_letter_that_can_not_be_answered_now_comes_again(
     def lost(*args: object) -> None:
         raise PassingFault("The response did not arrive")
 
-    monkeypatch.setattr("instance_bundle.response.deliver", lost)
+    monkeypatch.setattr("instance_bundle.responses.response.deliver", lost)
 
     response = last_resort.handler(letter(crashed(event(answers))), context)
 
@@ -297,7 +298,7 @@ def test_where_the_ledger_can_not_be_written_to_the_stack_is_answered_all_the_sa
     answers: Answers, context: Context, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def deny(*_: object) -> None:
-        raise Denied("dynamodb:PutItem", "AccessDeniedException", "You may not.")
+        raise refusals.denied("dynamodb:PutItem", "AccessDeniedException", "You may not.")
 
     monkeypatch.setattr(ledger, "open", deny)
 
@@ -319,7 +320,7 @@ def test_a_letter_that_can_not_be_answered_is_dropped_when_no_stack_waits_any_mo
     def lost(*args: object) -> None:
         raise PassingFault("The response did not arrive")
 
-    monkeypatch.setattr("instance_bundle.response.deliver", lost)
+    monkeypatch.setattr("instance_bundle.responses.response.deliver", lost)
     old = letter(crashed(event(answers)))
     old["Records"][0]["attributes"] = {"SentTimestamp": str(int((clock.now - age) * 1000))}
 

@@ -7,10 +7,10 @@ import pytest
 
 from instance_bundle import aws
 from instance_bundle.errors import Busy, Denied, Stale
-from instance_bundle.history import Bundle, Tombstone
-from instance_bundle.ledger import Ledger
-from instance_bundle.outcome import Done, Failed
-from instance_bundle.properties import Location
+from instance_bundle.request.properties import Location
+from instance_bundle.state.ledger import Ledger
+from instance_bundle.state.outcome import Done, Failed
+from instance_bundle.state.records import Bundle, Tombstone
 from tests.fixtures import Clock
 
 from .test_lifecycle import HANDLE, RUNNING, request

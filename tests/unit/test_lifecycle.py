@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from instance_bundle import response
+from instance_bundle.aws import refusals
 from instance_bundle.errors import (
-    Denied,
     Doubtful,
     ImageGone,
     InstanceBundleError,
@@ -25,22 +24,23 @@ from instance_bundle.errors import (
     Throttled,
     UnusableSecret,
 )
-from instance_bundle.history import Bundle, Doubt, Record
-from instance_bundle.ledger import Ledger
-from instance_bundle.lifecycle import Lifecycle
-from instance_bundle.limits import Limits
-from instance_bundle.method import Made, Method, Outputs, Task, Work
-from instance_bundle.methods import Methods
-from instance_bundle.outcome import Done, Failed, Outcome, Pending
-from instance_bundle.properties import Image, Location, Target
-from instance_bundle.request import Request, RequestKey
+from instance_bundle.lifecycle.lifecycle import Lifecycle
+from instance_bundle.methods.method import Made, Method, Outputs, Task, Work
+from instance_bundle.methods.registry import Methods
+from instance_bundle.request.event import Request, RequestKey
+from instance_bundle.request.properties import Image, Location, Target
+from instance_bundle.responses import response
+from instance_bundle.settings import Limits
+from instance_bundle.state.ledger import Ledger
+from instance_bundle.state.outcome import Done, Failed, Outcome, Pending
+from instance_bundle.state.records import Bundle, Doubt, Record
 from tests.fixtures import Clock
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 RUNNING = Task(
     "bun-1", "running", "bundling", "20%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:05Z"
 )
-FORBIDDEN = Denied("s3:HeadObject", "403", "Forbidden")
+FORBIDDEN = refusals.denied("s3:HeadObject", "403", "Forbidden")
 HANDLE = (
     "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/arn%3Aaws%3Acloudformation"
     "%3Aus-east-1%3A123456789012%3Astack/web/0a1b2c3d/Handle1?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE"
@@ -293,7 +293,7 @@ def test_a_failed_task_is_failed_with_its_own_id_and_ec2s_words(
 def test_a_refusal_is_failed_with_advice_and_gives_the_location_up(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, code: str
 ) -> None:
-    ec2.obstacle = Denied("ec2:BundleInstance", code, "EC2 says no.")
+    ec2.obstacle = refusals.denied("ec2:BundleInstance", code, "EC2 says no.")
 
     outcome = life.create(opened(ledger, request()))
 
@@ -423,7 +423,7 @@ def test_a_read_that_was_refused_once_is_forgotten(
     with refused(ledger, record, clock):
         life.create(record)
     clock.now += 10
-    ec2.hidden = Doubtful(Denied("ec2:DescribeImages", "UnauthorizedOperation", "No."))
+    ec2.hidden = Doubtful(refusals.denied("ec2:DescribeImages", "UnauthorizedOperation", "No."))
     with refused(ledger, record, clock):
         life.poll(stored_record(ledger, record), None)
     clock.now += 10
@@ -444,7 +444,7 @@ def test_what_was_started_is_no_failure_because_that_can_not_be_written_down(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it is denied again, as it was before anything was started."""
-    denied = Denied("dynamodb:UpdateItem", "AccessDeniedException", "No.")
+    denied = refusals.denied("dynamodb:UpdateItem", "AccessDeniedException", "No.")
 
     def deny(*_: object) -> None:
         raise Doubtful(denied)
@@ -544,7 +544,7 @@ def test_a_dry_run_starts_nothing_and_answers_every_attribute(
 
 
 def test_a_dry_run_that_ec2_refuses_is_failed(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
-    ec2.obstacle = Denied("ec2:BundleInstance", "UnauthorizedOperation", "No.")
+    ec2.obstacle = refusals.denied("ec2:BundleInstance", "UnauthorizedOperation", "No.")
 
     assert isinstance(life.create(opened(ledger, request(DryRun="true"))), Failed)
 
@@ -575,7 +575,7 @@ def test_a_delete_lets_go_of_the_bundle_and_its_location(
 def test_a_delete_after_a_create_that_started_nothing_is_done_at_once(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
-    ec2.obstacle = Denied("ec2:BundleInstance", "IncorrectInstanceState", "Stopped.")
+    ec2.obstacle = refusals.denied("ec2:BundleInstance", "IncorrectInstanceState", "Stopped.")
     record = opened(ledger, request())
     failed = life.create(record)
     assert isinstance(failed, Failed)
@@ -1080,7 +1080,9 @@ def test_a_next_stage_that_is_refused_fails_with_the_tasks_id(
 ) -> None:
     record = opened(ledger, request())
     life.create(record)
-    ec2.obstacle = Denied("ec2:CreateStoreImageTask", "InvalidParameterValue", "No such bucket.")
+    ec2.obstacle = refusals.denied(
+        "ec2:CreateStoreImageTask", "InvalidParameterValue", "No such bucket."
+    )
 
     outcome = life.poll(stored_record(ledger, record), RUNNING)
 
@@ -1142,7 +1144,7 @@ def test_an_amendment_that_is_refused_fails_no_rollback(
     assert isinstance(done, Done)
     ledger.answer(record.key, done)
     first = request("Update", "r2", "bun-1", old=request().properties, Image=WEB)
-    ec2.obstacle = Refused(Denied("ec2:RegisterImage", "UnauthorizedOperation", "No."))
+    ec2.obstacle = Refused(refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "No."))
     failed = opened(ledger, first)
     with pytest.raises(Refused):
         life.update(failed)

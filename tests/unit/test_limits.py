@@ -2,8 +2,7 @@
 
 import pytest
 
-from instance_bundle.limits import Limits, Tag
-from instance_bundle.settings import Settings, settings
+from instance_bundle.settings import Limits, Settings, Tag, settings
 
 VARIABLES = {
     "LEDGER_TABLE": "ledger",

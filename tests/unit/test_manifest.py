@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instance_bundle import manifest
+from instance_bundle.aws import manifest
 from instance_bundle.errors import UnreadableManifest
-from instance_bundle.properties import Location
+from instance_bundle.request.properties import Location
 
 HERE = Location("images", "team/web")
 

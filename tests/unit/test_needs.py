@@ -2,14 +2,14 @@
 
 import re
 
-from instance_bundle.calls import CALLS
+from instance_bundle.aws.calls import CALLS
 from sandbox.artifact import REPOSITORY
 from sandbox.authorization.needs import BY_LAMBDA, NEEDS
 from tests import roles
 from tests.iam import is_an_action, misfit
 
 ACTIONS = {need.action for needs in NEEDS.values() for need in needs}
-CODE = [path.read_text() for path in (REPOSITORY / "functions/instance_bundle").glob("*.py")]
+CODE = [path.read_text() for path in (REPOSITORY / "functions/instance_bundle").rglob("*.py")]
 
 
 def test_each_action_of_the_map_is_one_of_iams() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from instance_bundle.errors import InvalidProperties
-from instance_bundle.properties import (
+from instance_bundle.request.properties import (
     Image,
     Properties,
     completion_handle,
     completion_timeout,
     service_timeout,
 )
-from instance_bundle.properties import problems as found_in
+from instance_bundle.request.properties import problems as found_in
 
 HANDLE = "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/stack?Signature=s3cr3t"
 POLICY = '{"expiration": "2030-01-01T00:00:00Z", "conditions": [{"bucket": "images"}]}'

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from instance_bundle import aws
+from instance_bundle.aws import clients
 from instance_bundle.errors import NothingDone, PassingFault
 
 KEY = {"resource": {"S": "r"}, "item": {"S": "i"}}
@@ -69,7 +70,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 @cache
 def client(service: Any, server: Server) -> Any:
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    return aws._within_limits(boto3.client(service, endpoint_url=url, config=aws._REPEATED))
+    return clients._within_limits(boto3.client(service, endpoint_url=url, config=clients._REPEATED))
 
 
 CALLS: dict[str, tuple[str, Callable[[Any], Any], bytes]] = {

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from instance_bundle.redaction import conceal
-from instance_bundle.request import Request
+from instance_bundle.request.event import Request
+from instance_bundle.request.redaction import conceal
 
 from .test_lifecycle import HANDLE, POLICY_UNTIL_2028, request
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from instance_bundle import refusals
-from instance_bundle.calls import CALLS, Purpose, action_of
+from instance_bundle.aws import refusals
+from instance_bundle.aws.calls import CALLS, Purpose, action_of
+from instance_bundle.aws.refusals import meaning
 from instance_bundle.errors import (
     Denied,
     Doubtful,
@@ -14,7 +15,6 @@ from instance_bundle.errors import (
     Refused,
     Throttled,
 )
-from instance_bundle.refusals import meaning
 from sandbox.authorization.needs import NEEDS
 
 NOT_ALLOWED, INVALID = "UnauthorizedOperation", "InvalidParameterValue"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from instance_bundle.errors import InvalidEvent, Timeout
-from instance_bundle.properties import Image
-from instance_bundle.request import Request
+from instance_bundle.request.event import Request
+from instance_bundle.request.properties import Image
 
 from .test_lifecycle import HANDLE
 from .test_properties import properties

@@ -6,10 +6,11 @@ import logging
 import pytest
 import urllib3
 
-from instance_bundle import budget, response
+from instance_bundle import budget
 from instance_bundle.errors import PassingFault
-from instance_bundle.outcome import Done, Failed
-from instance_bundle.request import RequestKey
+from instance_bundle.request.event import RequestKey
+from instance_bundle.responses import response
+from instance_bundle.state.outcome import Done, Failed
 
 from .conftest import Answers
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.loaders import Loader
 from urllib3.util import parse_url
 
-from instance_bundle.response_url import may_be_answered
+from instance_bundle.request.response_url import may_be_answered
 
 ORIGIN = "http://127.0.0.1:4580"
 KEY = (

@@ -10,6 +10,7 @@ from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
 from instance_bundle import aws
+from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.errors import (
     Denied,
     Doubtful,
@@ -20,11 +21,10 @@ from instance_bundle.errors import (
     PassingFault,
     Refused,
 )
-from instance_bundle.images import REQUEST_TAG
-from instance_bundle.limits import Limits, Tag
-from instance_bundle.method import Made, Task, Work, known
-from instance_bundle.properties import Image, Location, Properties, Target
-from instance_bundle.store_image import BUCKET_TAG, StoreImage
+from instance_bundle.methods.method import Made, Task, Work, known
+from instance_bundle.methods.store_image import BUCKET_TAG, StoreImage
+from instance_bundle.request.properties import Image, Location, Properties, Target
+from instance_bundle.settings import Limits, Tag
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
 from tests.sandbox.ec2.clients import image_of, snapshots_of, state_of, tag, tags_of

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from instance_bundle import announcement
-from instance_bundle.images import REQUEST_TAG
+from instance_bundle.aws.images import REQUEST_TAG
+from instance_bundle.responses import announcement
 from sandbox.cloudformation.transform import transform
 
 ROOT = Path(__file__).parents[2]
@@ -492,7 +492,9 @@ def test_the_application_says_what_it_is(name: str) -> None:
 
 
 def test_the_reference_in_the_readme_is_that_of_the_schema() -> None:
-    schema = json.loads((ROOT / "functions/instance_bundle/properties.schema.json").read_text())
+    schema = json.loads(
+        (ROOT / "functions/instance_bundle/request/properties.schema.json").read_text()
+    )
     readme = (ROOT / "README.md").read_text()
 
     for path, definition in leaves(schema, ""):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from instance_bundle import upload_policy
-from instance_bundle.upload_policy import UploadPolicy
+from instance_bundle.request import upload_policy
+from instance_bundle.request.upload_policy import UploadPolicy
 
 EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's documented example
 ENDS = 1_800_000_000.0  # 2027-01-15T08:00:00Z

@@ -8,7 +8,7 @@ import os
 import boto3
 from botocore.config import Config
 
-# As in functions/instance_bundle/aws.py.
+# As in functions/instance_bundle/aws/clients.py.
 _PATIENT = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
 )

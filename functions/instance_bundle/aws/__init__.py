@@ -1,0 +1,43 @@
+"""What AWS answers, and what its errors mean.
+
+This room guarantees that no call outlasts its invocation, that no answer is believed which can't be
+read, and that each error comes as an exception of `instance_bundle.errors` that says whether the
+call may have had its effect.
+
+Example:
+    with aws.calling("ec2:DescribeImages"):
+        images = aws.ec2().describe_images(Owners=["self"])["Images"]
+"""
+
+from instance_bundle.aws import access_key, bundle_objects, images, instance
+from instance_bundle.aws.chunks import in_chunks
+from instance_bundle.aws.clients import (
+    FILTER_VALUES,
+    calling,
+    dynamodb,
+    ec2,
+    ec2_once,
+    events,
+    s3,
+    secretsmanager,
+    sqs,
+)
+from instance_bundle.aws.refusals import meaning
+
+__all__ = [
+    "FILTER_VALUES",
+    "access_key",
+    "bundle_objects",
+    "calling",
+    "dynamodb",
+    "ec2",
+    "ec2_once",
+    "events",
+    "images",
+    "in_chunks",
+    "instance",
+    "meaning",
+    "s3",
+    "secretsmanager",
+    "sqs",
+]

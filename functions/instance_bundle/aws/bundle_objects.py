@@ -1,0 +1,167 @@
+"""A bundle's objects in Amazon S3: looked at, and removed where they are surely its own."""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from instance_bundle import aws
+from instance_bundle.aws.refusals import meaning
+from instance_bundle.errors import Gone, UnreadableManifest
+from instance_bundle.request import Location
+from instance_bundle.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import (
+        HeadObjectOutputTypeDef,
+        ObjectIdentifierTypeDef,
+        ObjectTypeDef,
+    )
+
+# EC2's clock and S3's may differ by as much.
+_CLOCK_SKEW = timedelta(seconds=5)
+
+# What S3 answers of an object that is no longer the one of its entity tag.
+_NOT_AS_SEEN = {"NoSuchKey", "PreconditionFailed"}
+
+_KEYS_A_CALL = 1000
+"""Keys that one DeleteObjects call takes (Amazon S3 API Reference)."""
+
+
+def fingerprint(location: Location) -> str | None:
+    """The entity tag of the manifest, which EC2 writes last; None where there is none."""
+    return entity_tag(location.bucket, location.manifest_key)
+
+
+def remove(location: Location, seal: str) -> None:
+    """Remove the parts that the manifest names, then the manifest.
+
+    What another bundle has written there since stays: all of it where the manifest is not the one
+    of this fingerprint, and each part that is newer than the manifest.
+    """
+    found = _manifest(location, seal) if seal else None
+    if found is None:
+        logger.info("There is no manifest of this bundle; nothing is removed", at=location.s3_uri)
+        return
+    text, written = found
+    # Imported here, since most requests have no manifest to read.
+    from instance_bundle.aws import manifest
+
+    try:
+        named = manifest.part_keys(text, location)
+    except UnreadableManifest as error:
+        logger.error("Nothing is removed by this manifest", at=location.s3_uri, why=str(error))
+        return
+    parts = (part for part in _listed(location) if part["Key"] in named)
+    _delete(location.bucket, (part for part in parts if part["LastModified"] <= written))
+    remove_object(location.bucket, location.manifest_key, seal)
+
+
+def finished(location: Location, ended: str) -> str | None:
+    """The fingerprint of the bundle that a task has finished; None where it is not there.
+
+    Args:
+        location: where the task wrote; the caller holds its claim.
+        ended: when the task ended, ISO 8601; a newer manifest is another bundle's.
+    """
+    found = _head(location.bucket, location.manifest_key)
+    if found is None:
+        return None
+    if found["LastModified"] > datetime.fromisoformat(ended) + _CLOCK_SKEW:
+        logger.warning("The manifest is newer than the task's end", at=location.s3_uri)
+        return None
+    return found["ETag"]
+
+
+def remove_leftovers(location: Location, since: str) -> None:
+    """Remove the parts that a task left without a manifest.
+
+    Args:
+        location: where the task wrote; the caller holds its claim.
+        since: when the task started, ISO 8601; older objects are not its own.
+    """
+    if fingerprint(location) is not None:
+        return
+    started = datetime.fromisoformat(since)
+    _delete(
+        location.bucket,
+        (
+            part
+            for part in _listed(location)
+            if location.is_part(part["Key"]) and part["LastModified"] >= started
+        ),
+    )
+
+
+def entity_tag(bucket: str, key: str) -> str | None:
+    """The entity tag of an object; None where there is none."""
+    found = _head(bucket, key)
+    return found["ETag"] if found else None
+
+
+def remove_object(bucket: str, key: str, etag: str) -> None:
+    """Remove an object, if it is the one of this entity tag."""
+    _delete(bucket, [{"Key": key, "ETag": etag}])
+
+
+def _head(bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
+    with aws.calling("s3:HeadObject"):
+        try:
+            return aws.s3().head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+
+
+def _manifest(location: Location, seal: str) -> tuple[bytes, datetime] | None:
+    """The manifest of this fingerprint, no more of it than matters, and when it was written."""
+    from instance_bundle.aws import manifest
+
+    with aws.calling("s3:GetObject"):
+        try:
+            found = aws.s3().get_object(Bucket=location.bucket, Key=location.manifest_key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+        with found["Body"] as body:
+            if found["ETag"] != seal:
+                return None
+            return body.read(manifest.LARGEST + 1), found["LastModified"]
+
+
+def _listed(location: Location) -> "Iterator[ObjectTypeDef]":
+    pages = aws.s3().get_paginator("list_objects_v2")
+    with aws.calling("s3:ListObjectsV2"):
+        try:
+            for page in pages.paginate(Bucket=location.bucket, Prefix=location.part_prefix):
+                yield from page.get("Contents", [])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchBucket":
+                raise
+
+
+def _delete(bucket: str, objects: "Iterator[ObjectTypeDef] | Sequence[ObjectTypeDef]") -> None:
+    left = iter(objects)
+    while chunk := list(islice(left, _KEYS_A_CALL)):
+        _delete_chunk(bucket, [{"Key": item["Key"], "ETag": item["ETag"]} for item in chunk])
+
+
+def _delete_chunk(bucket: str, objects: "Collection[ObjectIdentifierTypeDef]") -> None:
+    """Remove objects as they were seen; one that has changed meanwhile stays."""
+    try:
+        with aws.calling("s3:DeleteObjects"):
+            answer = aws.s3().delete_objects(
+                Bucket=bucket, Delete={"Objects": list(objects), "Quiet": True}
+            )
+    except Gone as gone:
+        logger.info("The bucket is gone", bucket=bucket, why=gone.code)
+        return
+    for error in answer.get("Errors", []):
+        code, key = error.get("Code", ""), error.get("Key", "")
+        if code not in _NOT_AS_SEEN:
+            raise meaning("s3:DeleteObjects", code, f"{error.get('Message', '')} ({key})")
+        logger.info("An object has changed and stays, or is gone", key=key)

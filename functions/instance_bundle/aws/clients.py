@@ -1,0 +1,133 @@
+"""The AWS clients, each made when it is first needed, and what their errors mean.
+
+No attempt at a call is begun that the invocation has no time for (`budget`), and no answer is
+believed that can't be read (`readable`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore import exceptions as botocore_errors
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+from instance_bundle import budget
+from instance_bundle.aws.readable import demand_readable
+from instance_bundle.aws.refusals import meaning
+from instance_bundle.errors import PassingFault
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSRequest
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+_REPEATED = Config(
+    connect_timeout=budget.CONNECT,
+    read_timeout=budget.READ,
+    retries={"mode": "standard", "total_max_attempts": 3},
+)
+_ONCE = _REPEATED.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+Client = TypeVar("Client", bound=BaseClient)
+
+_UNANSWERED = (
+    botocore_errors.ChecksumError,
+    botocore_errors.ConnectionError,
+    botocore_errors.FlexibleChecksumError,
+    botocore_errors.HTTPClientError,
+    botocore_errors.IncompleteReadError,
+    ResponseParserError,
+)
+"""What botocore raises where there is no answer, part of one, or one that can't be read."""
+
+FILTER_VALUES = 200
+"""Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
+
+
+# Calls to these save the progress of a request, or tell of its end.
+_SAVES_PROGRESS = {"dynamodb", "events", "sqs"}
+
+
+@cache
+def ec2() -> "EC2Client":
+    """For calls that may be repeated."""
+    return _within_limits(boto3.client("ec2", config=_REPEATED))
+
+
+@cache
+def ec2_once() -> "EC2Client":
+    """For calls that start work: the SDK repeats none of them."""
+    return _within_limits(boto3.client("ec2", config=_ONCE))
+
+
+@cache
+def s3() -> "S3Client":
+    """For a bundle's objects."""
+    return _within_limits(boto3.client("s3", config=_REPEATED))
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """For the ledger."""
+    return _within_limits(boto3.client("dynamodb", config=_REPEATED))
+
+
+@cache
+def secretsmanager() -> "SecretsManagerClient":
+    """For the access key that signs upload policies."""
+    return _within_limits(boto3.client("secretsmanager", config=_REPEATED))
+
+
+@cache
+def events() -> "EventBridgeClient":
+    """For the bus that hears of work that has ended."""
+    return _within_limits(boto3.client("events", config=_REPEATED))
+
+
+@cache
+def sqs() -> "SQSClient":
+    """For the poll queue."""
+    return _within_limits(boto3.client("sqs", config=_REPEATED))
+
+
+def _within_limits(client: Client) -> Client:
+    service = client.meta.service_model.service_name
+    need = budget.SAVE if service in _SAVES_PROGRESS else budget.WORK
+
+    def stay_in_time(request: "AWSRequest", operation_name: str, **_: Any) -> None:
+        budget.demand_attempt(request.context, need, f"{service}:{operation_name}")
+
+    client.meta.events.register("request-created", stay_in_time)
+    client.meta.events.register("before-parse", demand_readable)
+    return client
+
+
+@contextmanager
+def calling(call: str) -> Iterator[None]:
+    """Translate the errors of the AWS call made inside.
+
+    Args:
+        call: the call, one of `calls.CALLS`.
+
+    Raises:
+        PassingFault: no answer, none that can be read, or a server's fault; the call may have had
+            its effect.
+        InstanceBundleError: what else an error that AWS answered means, `refusals.TABLE`.
+    """
+    try:
+        yield
+    except botocore_errors.ClientError as error:
+        code = error.response["Error"]["Code"]
+        message = error.response["Error"].get("Message") or ""
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+        raise meaning(call, code, message, status) from error
+    except _UNANSWERED as error:
+        raise PassingFault(f"{call}: {type(error).__name__}") from error

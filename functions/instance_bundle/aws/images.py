@@ -1,0 +1,214 @@
+"""AMIs: known by the request that they were made for, changed in place, and deregistered.
+
+EC2 has no client token for making or registering an AMI: each carries a request's ID as a tag, from
+its creation on.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from instance_bundle import aws
+from instance_bundle.errors import Denied, Gone, NothingDone, PassingFault, Refused
+from instance_bundle.request import Image, Location
+from instance_bundle.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import (
+        FilterTypeDef,
+        ImageTypeDef,
+        TagTypeDef,
+    )
+
+REQUEST_TAG = "cfn-instance-bundle:request-id"
+"""The tag by which an AMI, and what it is made of, are known for a request's."""
+
+NAME_TAKEN = "InvalidAMIName.Duplicate"
+"""EC2's code where another AMI of the account and region has the name."""
+
+_LONGEST_NAME = 128
+
+
+def see(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
+    """The account's own AMIs that the filters let through, disabled ones included: they have their
+    names still.
+
+    Raises:
+        PassingFault: no answer, or a refusal.
+    """
+    with aws.calling("ec2:DescribeImages"):
+        return aws.ec2().describe_images(Owners=["self"], Filters=filters, IncludeDisabled=True)[
+            "Images"
+        ]
+
+
+def snapshots(filters: "list[FilterTypeDef]") -> list[str]:
+    """The IDs of the account's own snapshots that the filters let through.
+
+    Raises:
+        PassingFault: no answer, or a refusal.
+    """
+    with aws.calling("ec2:DescribeSnapshots"):
+        pages = (
+            aws.ec2()
+            .get_paginator("describe_snapshots")
+            .paginate(OwnerIds=["self"], Filters=filters)
+        )
+        return [snapshot["SnapshotId"] for page in pages for snapshot in page["Snapshots"]]
+
+
+def made_for(request_id: str) -> "FilterTypeDef":
+    """The filter that lets through what was made for a request."""
+    return {"Name": f"tag:{REQUEST_TAG}", "Values": [request_id]}
+
+
+def named(name: str) -> "FilterTypeDef":
+    """The filter that lets through the AMI of a name, which is unique in account and region."""
+    return {"Name": "name", "Values": [name]}
+
+
+def is_made_for(image: "ImageTypeDef", request_id: str) -> bool:
+    """Whether an AMI carries a request's tag."""
+    return tags_of(image).get(REQUEST_TAG) == request_id
+
+
+def own_of_taken_name(name: str, request_id: str) -> "ImageTypeDef | None":
+    """The request's own AMI by which a name is taken, the answer to an earlier call lost; None
+    where the name is another's.
+
+    Raises:
+        PassingFault: not known yet, since the AMI is too young to be seen.
+    """
+    try:
+        found = see([named(name)])
+    except NothingDone as error:  # of the look: the call before it may have made the AMI
+        raise PassingFault(str(error)) from error
+    if not found:
+        raise PassingFault(f"the AMI that has the name {name} can't be seen yet")
+    return next((image for image in found if is_made_for(image, request_id)), None)
+
+
+def made_name(location: Location, request_id: str, distinction: str = "") -> str:
+    """A name that no other AMI has: in the characters that a name may have, and no more of them
+    (EC2 API Reference, CreateImage)."""
+    prefix = location.prefix
+    text = prefix if prefix.endswith(request_id) else f"{prefix}/{request_id}"
+    return re.sub(r"[^A-Za-z0-9()\[\] ./'@_-]", "-", text + distinction)[-_LONGEST_NAME:]
+
+
+def amend(ids: Sequence[str], old: Image, new: Image) -> None:
+    """Set the description of an AMI, and the tags of it and of what it is made of; what is gone is
+    left out.
+
+    Args:
+        ids: the AMI's ID, and those of its snapshots.
+        old: as the stack described it before; tags that it did not name are another's.
+        new: as the stack describes it now.
+
+    Raises:
+        PassingFault: some of it may have been done; repeating it does no harm.
+    """
+    if new.description != old.description:
+        _change(ids[:1], lambda image: _describe(image[0], new.description))
+    if new.tags == old.tags:
+        return
+    if new.tags:
+        _change(ids, lambda some: _tag(some, new.tags))
+    removed = [key for key in old.tags if key not in new.tags]
+    if removed:
+        _change(ids, lambda some: _untag(some, removed))
+
+
+def _describe(image_id: str, description: str) -> None:
+    with aws.calling("ec2:ModifyImageAttribute"):
+        aws.ec2().modify_image_attribute(ImageId=image_id, Description={"Value": description})
+
+
+def _tag(ids: Sequence[str], plain: Mapping[str, str]) -> None:
+    with aws.calling("ec2:CreateTags"):
+        aws.ec2().create_tags(Resources=ids, Tags=tags(plain))
+
+
+def _untag(ids: Sequence[str], keys: Sequence[str]) -> None:
+    with aws.calling("ec2:DeleteTags"):
+        aws.ec2().delete_tags(Resources=ids, Tags=[{"Key": key} for key in keys])
+
+
+def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None:
+    """Change AMIs and snapshots together; where one is gone, each by itself."""
+    try:
+        change(ids)
+    except Gone as gone:
+        if len(ids) == 1:
+            _demand_gone(ids[0], gone)
+            return
+        for each in ids:
+            _change([each], change)
+
+
+def _demand_gone(resource_id: str, gone: Gone) -> None:
+    """See that what EC2 does not find is gone, and not only too young to be found everywhere.
+
+    Raises:
+        Refused: EC2 lists it.
+    """
+    if _is_listed(resource_id):
+        raise Refused(gone) from gone
+    logger.info("It is gone already", resource_id=resource_id, call=gone.call)
+
+
+def _is_listed(resource_id: str) -> bool:
+    if resource_id.startswith("ami-"):
+        return bool(see([{"Name": "image-id", "Values": [resource_id]}]))
+    return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}]))
+
+
+def deregister(image_id: str) -> None:
+    """Deregister an AMI; one that is gone is no error.
+
+    Raises:
+        PassingFault: it may have been done.
+        Denied: EC2 refuses.
+    """
+    with _gone_is_done(image_id), aws.calling("ec2:DeregisterImage"):
+        aws.ec2().deregister_image(ImageId=image_id)
+
+
+def delete_snapshot(snapshot_id: str) -> None:
+    """Delete a snapshot; one that is gone is no error. One of an AMI that was just deregistered is
+    in use for a while yet (https://github.com/boto/boto/issues/3019).
+
+    Raises:
+        PassingFault: it may have been done, or the snapshot is in use.
+        Denied: EC2 refuses.
+    """
+    with _gone_is_done(snapshot_id), aws.calling("ec2:DeleteSnapshot"):
+        aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+
+
+@contextmanager
+def _gone_is_done(resource_id: str) -> Iterator[None]:
+    try:
+        yield
+    except Gone as gone:
+        _demand_gone(resource_id, gone)
+    except Denied as denied:
+        # Of what has no tags, as nothing that is gone has, the role may touch nothing.
+        if not denied.is_by_permissions or _is_listed(resource_id):
+            raise
+
+
+def all_tags(image: Image, request_id: str) -> Mapping[str, str]:
+    """The tags that the stack asks for, and the request's."""
+    return {**image.tags, REQUEST_TAG: request_id}
+
+
+def tags(plain: Mapping[str, str]) -> "list[TagTypeDef]":
+    """Tags as EC2 takes them."""
+    return [{"Key": key, "Value": value} for key, value in plain.items()]
+
+
+def tags_of(image: "ImageTypeDef") -> Mapping[str, str]:
+    """An AMI's tags."""
+    return {tag.get("Key", ""): tag.get("Value", "") for tag in image.get("Tags", [])}

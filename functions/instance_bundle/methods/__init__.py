@@ -1,0 +1,25 @@
+"""How an image of an instance is made: BundleInstance, or CreateImage and CreateStoreImageTask.
+
+This room guarantees that work is started once, that what was started is found again after a crash,
+and that only what a request made is removed.
+
+Example:
+    methods = Methods({"StoreImage": StoreImage(limits)})
+    task = methods.named("StoreImage").start(work)
+"""
+
+from instance_bundle.methods.bundle_instance import BundleInstance
+from instance_bundle.methods.method import Made, Task, Work, known, utc
+from instance_bundle.methods.registry import Methods
+from instance_bundle.methods.store_image import StoreImage
+
+__all__ = [
+    "BundleInstance",
+    "Made",
+    "Methods",
+    "StoreImage",
+    "Task",
+    "Work",
+    "known",
+    "utc",
+]

@@ -1,0 +1,344 @@
+"""The properties of `Custom::InstanceBundle`: read, checked, and made into a frozen value.
+
+`properties.schema.json` is the one source of what is allowed. It is read here at run time, the
+property reference in the README is made from it, and template authors can lint against it.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from instance_bundle.errors import Problem
+from instance_bundle.request import upload_policy
+from instance_bundle.request.upload_policy import UploadPolicy
+
+if TYPE_CHECKING:
+    from fastjsonschema import JsonSchemaValueException
+
+SCHEMA_FILE = Path(__file__).with_name("properties.schema.json")
+DEFAULT_SERVICE_TIMEOUT = 3600
+"""Seconds, where `ServiceTimeout` is absent (AWS::CloudFormation::CustomResource reference)."""
+DEFAULT_COMPLETION_TIMEOUT = 43200
+"""Seconds, where `CompletionTimeout` is absent: as long as a wait condition can wait
+(AWS::CloudFormation::WaitCondition reference)."""
+
+# The prefix stands in three attributes, and an answer has 4,096 bytes for everything.
+_LONGEST_PREFIX = 900
+_BUCKET_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]")
+_RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-")
+_RESERVED_BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_POLICY_MEMBERS = ("AWSAccessKeyId", "UploadPolicy", "UploadPolicySignature")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a bundle lies: in objects `<prefix>.manifest.xml` and `<prefix>.part.<n>`."""
+
+    bucket: str
+    prefix: str
+
+    @property
+    def s3_uri(self) -> str:
+        """`s3://bucket/prefix`."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @property
+    def manifest_key(self) -> str:
+        """The key of the manifest, which EC2 writes last."""
+        return f"{self.prefix}.manifest.xml"
+
+    @property
+    def part_prefix(self) -> str:
+        """What the keys of the parts begin with; digits follow, and nothing else."""
+        return f"{self.prefix}.part."
+
+    def is_part(self, key: str) -> bool:
+        """Whether a key is exactly `<prefix>.part.<digits>`."""
+        return re.fullmatch(re.escape(self.part_prefix) + "[0-9]+", key) is not None
+
+
+MethodName = Literal["BundleInstance", "StoreImage"]
+Architecture = Literal["i386", "x86_64", "arm64"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be made an image of, how, and where to: all that tells a request's work from
+    other work.
+
+    Attributes:
+        method: how.
+        request_id: for which request.
+        instance_id: of what.
+        location: where to; EC2 names the object of a stored image itself, so that the prefix then
+            only stands for the request.
+    """
+
+    method: MethodName
+    request_id: str
+    instance_id: str
+    location: Location
+
+    @property
+    def prefix(self) -> str:
+        """What the keys begin with; empty where EC2 names the object itself."""
+        return self.location.prefix if self.method == "BundleInstance" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The AMI that is asked for.
+
+    Attributes:
+        name: as given, or None where one is to be made.
+        description: empty where there is none.
+        architecture: as given, or None for the manifest's.
+        no_reboot: the instance runs on while the image is made.
+        tags: of the image and its snapshots.
+    """
+
+    name: str | None = None
+    description: str = ""
+    architecture: Architecture | None = None
+    no_reboot: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, given: Any) -> "Image | None":
+        """Make an image of the property, which is valid or absent; None where it is absent."""
+        if not isinstance(given, Mapping):
+            return None
+        return cls(
+            name=given.get("Name"),
+            description=given.get("Description", ""),
+            architecture=given.get("Architecture"),
+            no_reboot=given.get("NoReboot") in (True, "true"),
+            tags={tag["Key"]: tag["Value"] for tag in given.get("Tags", [])},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """ResourceProperties, valid.
+
+    Attributes:
+        method: how the image is made.
+        instance_id: the instance to bundle.
+        bucket: the bucket to store the bundle in.
+        prefix: as given, or None where one is to be made.
+        upload_policy: as given, or None.
+        upload_credentials: ARN of the secret that signs an upload policy, or None.
+        image: the AMI, or None where nothing is said of one.
+        dry_run: ask EC2 only.
+    """
+
+    method: MethodName
+    instance_id: str
+    bucket: str
+    prefix: str | None
+    upload_policy: UploadPolicy | None
+    upload_credentials: str | None
+    image: Image | None
+    dry_run: bool
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> "Properties":
+        """Make properties of ResourceProperties that have no `problems`, such as those of a request
+        that was admitted."""
+        s3 = raw["Storage"]["S3"]
+        return cls(
+            method=raw.get("Method", "BundleInstance"),
+            instance_id=raw["InstanceId"],
+            bucket=s3["Bucket"],
+            prefix=s3.get("Prefix"),
+            upload_policy=UploadPolicy(
+                s3["AWSAccessKeyId"],
+                upload_policy.read_document(s3["UploadPolicy"]),
+                s3["UploadPolicySignature"],
+            )
+            if "UploadPolicy" in s3
+            else None,
+            upload_credentials=raw.get("UploadCredentials"),
+            image=Image.parse(raw.get("Image")),
+            dry_run=raw.get("DryRun") in (True, "true"),
+        )
+
+    @property
+    def naming(self) -> str:
+        """What names the bundle, in one comparable text: a change of it is a replacement."""
+        names = [self.method, self.instance_id, self.bucket, self.dry_run]
+        if self.method == "StoreImage":
+            image = self.image or Image()
+            return json.dumps([*names, image.name, image.no_reboot])
+        return json.dumps([*names, self.prefix])
+
+
+def problems(raw: Mapping[str, Any]) -> list[Problem]:
+    """Every problem of ResourceProperties by themselves, in the order of their paths."""
+    return [] if _is_valid(raw) else sorted(set(_problems(raw)), key=lambda problem: problem.path)
+
+
+def service_timeout(raw: Any) -> int:
+    """Seconds that CloudFormation waits for the answer, read from ResourceProperties of any shape.
+
+    What can't be read counts as absent: CloudFormation has refused it already, or uses its default.
+    """
+    return _seconds(raw, "ServiceTimeout", DEFAULT_SERVICE_TIMEOUT)
+
+
+def completion_timeout(raw: Any) -> int:
+    """Seconds that the work may take where a handle hears of its end, likewise."""
+    return _seconds(raw, "CompletionTimeout", DEFAULT_COMPLETION_TIMEOUT)
+
+
+def completion_handle(raw: Any) -> str | None:
+    """The URL of the handle in ResourceProperties of any shape; None where there is none."""
+    value = raw.get("CompletionHandle") if isinstance(raw, Mapping) else None
+    return value if isinstance(value, str) and value else None
+
+
+def removes_on_delete(raw: Any) -> bool:
+    """Whether ResourceProperties of any shape say `OnDelete: Delete`."""
+    return isinstance(raw, Mapping) and raw.get("OnDelete") == "Delete"
+
+
+def _seconds(raw: Any, name: str, longest: int) -> int:
+    value = raw.get(name) if isinstance(raw, Mapping) else None
+    if isinstance(value, int | str) and re.fullmatch(r"[0-9]{1,9}", str(value)):
+        return min(max(int(value), 1), longest)
+    return longest
+
+
+def _is_valid(raw: Mapping[str, Any]) -> bool:
+    # Imported here, since Deletes and polls check nothing.
+    import fastjsonschema
+
+    try:
+        _validator(explains=False)(raw)
+    except fastjsonschema.JsonSchemaValueException:
+        return False
+    return True
+
+
+def _problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    import fastjsonschema
+
+    try:
+        _validator(explains=True)(raw)
+    except fastjsonschema.JsonSchemaValuesException as found:
+        for error in found.errors:
+            yield from _explain(error)
+
+
+def _explain(error: "JsonSchemaValueException") -> Iterator[Problem]:
+    """The problems, each at its own path, that one broken rule of the schema stands for."""
+    path = (error.name or "").removeprefix("data").removeprefix(".")
+    value, rule, definition = error.value, error.rule, error.definition
+    if rule == "required":
+        for name in definition["required"]:
+            if name not in value:
+                yield Problem(_join(path, name), "is required")
+    elif rule == "additionalProperties":
+        allowed = definition["properties"]
+        for name in value:
+            if name not in allowed:
+                known = ", ".join(sorted(allowed))
+                yield Problem(_join(path, name), f"is not a property here; there are {known}")
+    elif rule == "dependencies":
+        missing = re.search(r"missing dependency (\w+) for (\w+)$", error.message)
+        if missing and missing[2] not in _POLICY_MEMBERS:
+            yield Problem(_join(path, missing[1]), f"is required with {missing[2]}")
+        elif missing and missing[2] == next(name for name in _POLICY_MEMBERS if name in value):
+            yield Problem(
+                _join(path, missing[1]),
+                "is required with the other members of an upload policy; give "
+                f"{', '.join(_POLICY_MEMBERS)}, or none of them",
+            )
+    else:
+        message = definition.get("errorMessage", "must be an object")
+        shown = "" if definition.get("writeOnly") else f"{_shown(value)} "
+        yield Problem(path or "ResourceProperties", f"{shown}{message}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping | list):
+        # What stands in the wrong place may be secret.
+        return "an object" if isinstance(value, Mapping) else "a list"
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
+
+
+def _join(path: str, name: str) -> str:
+    shown = name if re.fullmatch(r"[\w-]{1,80}", name) else _shown(name)
+    return f"{path}.{shown}" if path else shown
+
+
+@cache
+def _validator(*, explains: bool) -> Any:
+    """One that stops at what is wrong; or one that tells of all, which is several times as large
+    and takes longer to make. fastjsonschema can't make the first of a schema with `const`."""
+    import fastjsonschema
+
+    return fastjsonschema.compile(
+        json.loads(SCHEMA_FILE.read_text(encoding="utf-8")),
+        formats={
+            "s3-bucket-name": _is_bucket_name,
+            "s3-key-prefix": _is_key_prefix,
+            "upload-policy": _is_upload_policy,
+        },
+        detailed_exceptions=explains,
+        fast_fail=not explains,
+    )
+
+
+def _is_bucket_name(value: str) -> bool:
+    """S3 User Guide, General purpose bucket naming rules."""
+    return (
+        _BUCKET_NAME.fullmatch(value) is not None
+        and ".." not in value
+        and not value.startswith(_RESERVED_BUCKET_PREFIXES)
+        and not value.endswith(_RESERVED_BUCKET_SUFFIXES)
+        and not _is_ip_address(value)
+    )
+
+
+def _is_ip_address(value: str) -> bool:
+    try:
+        ipaddress.IPv4Address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_key_prefix(value: str) -> bool:
+    """S3 User Guide, Naming Amazon S3 objects."""
+    try:
+        escaped = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return (
+        0 < len(escaped) - len('""') <= _LONGEST_PREFIX
+        and re.search(r"[\x00-\x1f\x7f]", value) is None
+        and not _climbs_out(value)
+    )
+
+
+def _climbs_out(key: str) -> bool:
+    depth = 0
+    for segment in key.split("/")[:-1]:
+        depth += {"..": -1, "": 0, ".": 0}.get(segment, 1)
+        if depth < 0:
+            return True
+    return False
+
+
+def _is_upload_policy(value: str) -> bool:
+    try:
+        return isinstance(json.loads(upload_policy.read_document(value)), dict)
+    except (ValueError, RecursionError):
+        return False
