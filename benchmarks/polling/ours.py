@@ -13,7 +13,7 @@ from benchmarks.polling.queue import Gathering, Mapping, Queue
 from instance_bundle.aws import FILTER_VALUES
 from instance_bundle.methods.method import Task
 
-LookAhead = Callable[[Task, float], int]
+Interval = Callable[[Task, float], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ FUNCTION = Function()
 
 def simulate(
     bundles: Sequence[Bundle],
-    look_ahead: LookAhead,
+    look_ahead: Interval,
     mapping: Mapping,
     gathering: Gathering,
     function: Function = FUNCTION,

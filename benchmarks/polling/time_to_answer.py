@@ -15,7 +15,7 @@ from benchmarks.polling.queue import Mapping as SourceMapping
 from benchmarks.polling.request_limit import REFILL, TOKENS, strain
 from benchmarks.section import Plot, Section, Series, Table
 from instance_bundle.lifecycle import interval
-from instance_bundle.lifecycle.interval import LookAhead
+from instance_bundle.lifecycle.interval import Interval
 from instance_bundle.methods.method import Task
 from instance_bundle.polling import messages
 
@@ -67,9 +67,9 @@ _OF_QUEUES = (
         "(https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."
     ),
 )
-_OF_LOOK_AHEADS = (
+_OF_INTERVALS = (
     (
-        f"Chosen: half of what is left, {interval.LOOK_AHEAD.latest} s at the latest. With 20 s, "
+        f"Chosen: half of what is left, {interval.INTERVAL.latest} s at the latest. With 20 s, "
         "what a busy queue adds would take the 99th percentile past 20 s; with less, more "
         "calls are made for a time that nobody notices."
     ),
@@ -124,7 +124,7 @@ def watch(design: Design, at_once: int, bundles: int = _BUNDLES) -> Figures:
 
 def application(
     bundles: Sequence[Bundle],
-    look_ahead: ours.LookAhead = interval.next_look,
+    look_ahead: ours.Interval = interval.next_poll,
     mapping: SourceMapping = MAPPING,
     gathering: Gathering = GATHERING,
 ) -> Outcome:
@@ -300,16 +300,16 @@ class _Frontier:
 
 def _frontier(found: Mapping[str, Mapping[int, Figures]]) -> _Frontier:
     """Time to answer against calls, of this and of other look-aheads."""
-    families: Mapping[str, Iterable[tuple[str, ours.LookAhead]]] = {
+    families: Mapping[str, Iterable[tuple[str, ours.Interval]]] = {
         "a fixed interval": [
             (f"{seconds} s", _every(seconds)) for seconds in (4, 6, 8, 10, 12, 15, 20, 30)
         ],
         "half of what is left, at the latest after": [
-            (f"{latest} s", LookAhead(latest, share=0.5, grid=5).seconds)
+            (f"{latest} s", Interval(latest, share=0.5, grid=5).seconds)
             for latest in (10, 15, 20, 30, 60)
         ],
         "all of what is left, at the latest after": [
-            (f"{latest} s", LookAhead(latest, share=1.0, grid=5).seconds)
+            (f"{latest} s", Interval(latest, share=1.0, grid=5).seconds)
             for latest in (10, 15, 20, 30, 60)
         ],
     }
@@ -331,7 +331,7 @@ def _frontier(found: Mapping[str, Mapping[int, Figures]]) -> _Frontier:
             title="Look-aheads: time to answer against calls, one bundle at once",
             columns=("look-ahead", "EC2 calls a bundle", "median s", "p99 s"),
             rows=tuple(rows),
-            notes=_OF_LOOK_AHEADS,
+            notes=_OF_INTERVALS,
         ),
         Plot(
             file="frontier.png",
@@ -345,7 +345,7 @@ def _frontier(found: Mapping[str, Mapping[int, Figures]]) -> _Frontier:
     )
 
 
-def _every(seconds: int) -> ours.LookAhead:
+def _every(seconds: int) -> ours.Interval:
     def look_ahead(_task: Task, _now: float) -> int:
         return seconds
 

@@ -97,7 +97,7 @@ def left() -> float:
     return _this.left()
 
 
-def demand_attempt(call: MutableMapping[str, Any], seconds: float, what: str) -> None:
+def require_attempt(call: MutableMapping[str, Any], seconds: float, what: str) -> None:
     """See that the invocation has time for an attempt at a call, and that the attempt is not one
     too many.
 
@@ -111,7 +111,7 @@ def demand_attempt(call: MutableMapping[str, Any], seconds: float, what: str) ->
         PassingFault: there is none for another one; the call may have had its effect.
     """
     if _AT_FIRST not in call:
-        demand(seconds, what)
+        require(seconds, what)
         call[_AT_FIRST] = left()
     elif not _allows_another(call[_AT_FIRST], seconds):
         raise PassingFault(f"{what}: no answer in time")
@@ -127,7 +127,7 @@ def attempts(what: str) -> Iterator[None]:
     Raises:
         NothingDone: there is no time for the first one.
     """
-    demand(SAVE, what)
+    require(SAVE, what)
     at_first = left()
     yield
     for pause in _PAUSES:
@@ -142,7 +142,7 @@ def _allows_another(at_first: float, seconds: float) -> bool:
     return left() >= max(seconds, at_first - RETRY_WITHIN)
 
 
-def demand(seconds: float, what: str) -> None:
+def require(seconds: float, what: str) -> None:
     """See that the invocation has time for a call.
 
     Args:

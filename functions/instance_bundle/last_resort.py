@@ -153,7 +153,7 @@ def _read(event: Any) -> Request | None:
     was too large for its payload."""
     try:
         request = Request.parse(unwrapped(event))
-        request.demand_answerable(settings().limits.response_origin)
+        request.require_answerable(settings().limits.response_origin)
     except InvalidEvent as error:
         context = event.get("requestContext") if isinstance(event, Mapping) else None
         logger.error("An event is about no request", error=str(error), invocation=context)

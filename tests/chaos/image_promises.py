@@ -121,7 +121,7 @@ def always(stack: Stack, on_delete: str) -> bool:
 
 
 def is_hindered(world: World) -> bool:
-    """Whether a fault may have kept the fingerprint of an object, or its removal, from us."""
+    """Whether a fault may have kept the etag of an object, or its removal, from us."""
     return any(" s3:" in line or line.startswith("deny ec2:") for line in world.log)
 
 

@@ -203,7 +203,7 @@ class Started:
 
 @dataclass
 class World:
-    """AWS, until the next `clear`. Made by `running`.
+    """AWS, until the next `clear`. Bundle by `running`.
 
     Attributes:
         instances: those that suit each method.
@@ -215,7 +215,7 @@ class World:
         wake: does it.
         counts: what happened, by name, over all of the world's life.
         started: each bundle task that was started.
-        finished: the fingerprint of each bundle that was finished, by its task's ID.
+        finished: the etag of each bundle that was finished, by its task's ID.
         violations: what was seen broken on the way.
         delivered: the events that reached the function.
         log: what struck, in order.

@@ -54,7 +54,7 @@ def test_what_is_shorter_fits_into_what_is_longer() -> None:
 
 def test_one_call_that_hangs_delays_others_by_no_more_than_a_polling_interval() -> None:
     """It may fail at once first, as often as it is repeated, and hang then."""
-    assert interval.LOOK_AHEAD.latest >= budget.RETRY_WITHIN + budget.CONNECT + budget.READ
+    assert interval.INTERVAL.latest >= budget.RETRY_WITHIN + budget.CONNECT + budget.READ
 
 
 def test_after_a_call_that_hangs_there_is_time_to_save_progress() -> None:
@@ -110,7 +110,7 @@ def test_a_call_that_hangs_is_not_attempted_again(invocation: Invocation) -> Non
         client.describe_instances()
 
     assert len(attempts) == 1
-    assert invocation.left >= FUNCTION_SECONDS - interval.LOOK_AHEAD.latest
+    assert invocation.left >= FUNCTION_SECONDS - interval.INTERVAL.latest
 
 
 def test_a_call_that_is_reset_at_once_is_attempted_again(invocation: Invocation) -> None:
@@ -120,7 +120,7 @@ def test_a_call_that_is_reset_at_once_is_attempted_again(invocation: Invocation)
         client.describe_instances()
 
     assert len(attempts) == 3
-    assert invocation.left >= FUNCTION_SECONDS - interval.LOOK_AHEAD.latest
+    assert invocation.left >= FUNCTION_SECONDS - interval.INTERVAL.latest
 
 
 @pytest.mark.parametrize(

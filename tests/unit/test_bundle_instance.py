@@ -27,7 +27,7 @@ from instance_bundle.errors import (
     Throttled,
 )
 from instance_bundle.methods.bundle_instance import BundleInstance
-from instance_bundle.methods.method import Made, Method, Task, Work, known
+from instance_bundle.methods.method import Bundle, Method, Task, Work, known
 from instance_bundle.request import upload_policy
 from instance_bundle.request.properties import Image, Location, Properties, Target
 from instance_bundle.settings import Limits, Tag
@@ -120,9 +120,9 @@ def described(method: Method, task: Task) -> Task:
     return found
 
 
-def made(complete: Task) -> Made:
-    fingerprint = aws.s3().head_object(Bucket="images", Key="web.manifest.xml")["ETag"]
-    return Made(complete.id, "r1", HERE, fingerprint)
+def made(complete: Task) -> Bundle:
+    etag = aws.s3().head_object(Bucket="images", Key="web.manifest.xml")["ETag"]
+    return Bundle(complete.id, "r1", HERE, etag)
 
 
 def advance(method: Method, instance: str, complete: Task, image: Image | None) -> Task:
@@ -241,14 +241,14 @@ def test_an_instance_that_is_busy_with_anothers_task_is_a_refusal(
 
 
 def test_a_rehearsal_starts_nothing(method: Method, instance: str) -> None:
-    method.rehearse(work(instance))
+    method.dry_run(work(instance))
 
     assert [request["DryRun"] for request in bundle_tasks.requests_received()] == [True]
 
 
 def test_a_rehearsal_that_ec2_refuses_is_refused(method: Method, instance: str) -> None:
     with pytest.raises(Doubtful, match=r"InvalidInstanceID\.NotFound"):
-        method.rehearse(work("i-0123456789abcdef0"))
+        method.dry_run(work("i-0123456789abcdef0"))
 
 
 def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -> None:
@@ -258,7 +258,7 @@ def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -
         with pytest.raises(NotAllowed, match=f"{instance} does not carry the tag bundle=yes"):
             start(method, instance)
         with pytest.raises(NotAllowed):
-            method.rehearse(work(instance))
+            method.dry_run(work(instance))
     assert bundle_tasks.requests_received() == []
 
     aws.ec2().create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": "yes"}])
@@ -310,7 +310,7 @@ def test_leftovers_stay_where_nothing_may_be_deleted(instance: str, clock: Clock
 
 def test_a_bundle_stays_where_nothing_may_be_deleted(instance: str) -> None:
     with pytest.raises(NotDeletable, match="the application's parameter AllowObjectDeletion"):
-        BundleInstance(Limits(deletes_objects=False)).remove(Made("bun-1", "r1", HERE, "seal"))
+        BundleInstance(Limits(deletes_objects=False)).remove(Bundle("bun-1", "r1", HERE, "etag"))
 
 
 def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
@@ -460,7 +460,7 @@ def test_a_bundle_that_is_registered_is_not_registered_again(
     calls.clear()
 
     assert advance(method, instance, complete, image) == first
-    assert method.amend(made(complete), image, image) == first.image_id
+    assert method.update_image(made(complete), image, image) == first.image_id
     assert set(calls) == {"DescribeImages"}
     assert own_images() == [first.image_id]
 
@@ -586,7 +586,7 @@ def test_an_image_that_is_pending_is_waited_for(
     with pytest.raises(NothingDone, match=f"the AMI {image_id} is not available yet"):
         advance(method, instance, complete, asked)
     with pytest.raises(NothingDone):
-        method.amend(made(complete), TAGGED, asked)
+        method.update_image(made(complete), TAGGED, asked)
 
     become(image_id, "available")
     assert advance(method, instance, complete, asked).image_id == image_id
@@ -652,7 +652,7 @@ def test_whatever_the_prefix_a_name_is_made(
     assert image["ImageLocation"] == f"images/{prefix}.manifest.xml"
 
 
-@pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.rehearse])
+@pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.dry_run])
 @pytest.mark.parametrize("state", ["available", "pending", "disabled"])
 def test_a_name_that_is_taken_is_told_before_the_bundle_is_made(
     method: BundleInstance,
@@ -683,7 +683,7 @@ def test_a_name_that_is_free_or_to_be_made_starts_the_bundle(
     assert task.phase == "running"
 
 
-@pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.rehearse])
+@pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.dry_run])
 @pytest.mark.parametrize("fault", [THROTTLE, FAULT, ReadTimeoutError(endpoint_url="https://ec2")])
 @pytest.mark.parametrize("operation", ["DescribeInstances", "DescribeImages"])
 def test_a_fault_in_looking_beforehand_is_known_to_have_done_nothing(
@@ -731,7 +731,7 @@ def test_another_description_makes_another_image_and_the_old_one_stays(
     new = replace(TAGGED, description="another", tags={"of": "api", "team": "blue"})
     first = advance(method, instance, complete, TAGGED).image_id
 
-    second = method.amend(made(complete), TAGGED, new)
+    second = method.update_image(made(complete), TAGGED, new)
 
     assert own_images() == [first, second]
     assert image_of(first)["Description"] == "of the web"
@@ -740,7 +740,7 @@ def test_another_description_makes_another_image_and_the_old_one_stays(
     assert (image["Description"], image["ImageLocation"]) == ("another", AT)
     assert image["VirtualizationType"] == "hvm"
     assert tags_of(image) == {**new.tags, REQUEST_TAG: "r1"}
-    assert method.amend(made(complete), TAGGED, new) == second
+    assert method.update_image(made(complete), TAGGED, new) == second
     assert len(bundle_tasks.requests_received()) == 1
 
 
@@ -748,7 +748,7 @@ def test_another_description_makes_another_image_and_the_old_one_stays(
 def test_an_image_can_be_asked_for_later(
     method: Method, instance: str, complete: Task, old: Image | None
 ) -> None:
-    image_id = method.amend(made(complete), old, replace(TAGGED, name="web 1"))
+    image_id = method.update_image(made(complete), old, replace(TAGGED, name="web 1"))
 
     assert own_images() == [image_id]
     image = image_of(image_id)
@@ -762,8 +762,8 @@ def test_an_image_that_is_asked_for_no_more_stays(
     first = advance(method, instance, complete, TAGGED).image_id
     calls.clear()
 
-    assert method.amend(made(complete), TAGGED, None) == ""
-    assert method.amend(made(complete), None, None) == ""
+    assert method.update_image(made(complete), TAGGED, None) == ""
+    assert method.update_image(made(complete), None, None) == ""
     assert calls == []
     assert own_images() == [first]
 
@@ -772,10 +772,10 @@ def test_an_image_that_is_asked_for_again_gets_what_is_described_now(
     method: Method, instance: str, complete: Task
 ) -> None:
     first = advance(method, instance, complete, replace(TAGGED, name="web 1")).image_id
-    assert method.amend(made(complete), replace(TAGGED, name="web 1"), None) == ""
+    assert method.update_image(made(complete), replace(TAGGED, name="web 1"), None) == ""
 
     new = Image("web 1", "another", tags={"of": "api", "stage": "test"})
-    assert method.amend(made(complete), None, new) == first
+    assert method.update_image(made(complete), None, new) == first
     assert image_of(first)["Description"] == "another"
     assert tags_of(image_of(first)) == {**new.tags, REQUEST_TAG: "r1"}
 
@@ -789,10 +789,10 @@ def test_an_image_that_keeps_its_given_name_is_changed_in_place(
 
     new = replace(old, description="another", tags={"of": "api", "team": "blue"})
     for _ in range(2):
-        assert method.amend(made(complete), old, new) == first
+        assert method.update_image(made(complete), old, new) == first
         assert image_of(first)["Description"] == "another"
         assert tags_of(image_of(first)) == {**new.tags, "backup": "daily", REQUEST_TAG: "r1"}
-    assert method.amend(made(complete), new, old) == first
+    assert method.update_image(made(complete), new, old) == first
     assert image_of(first)["Description"] == "of the web"
     assert tags_of(image_of(first)) == {**old.tags, "backup": "daily", REQUEST_TAG: "r1"}
     assert own_images() == [first]
@@ -809,11 +809,11 @@ def test_the_architecture_of_an_image_is_not_changed_in_place(
     new = replace(old, architecture=architecture)
 
     if fits:
-        assert method.amend(made(complete), old, new) == first
+        assert method.update_image(made(complete), old, new) == first
     else:
         with pytest.raises(NotRegistered, match=f"already in use by AMI {first}"):
-            method.amend(made(complete), old, new)
-        other = method.amend(made(complete), old, replace(new, name="web 2"))
+            method.update_image(made(complete), old, new)
+        other = method.update_image(made(complete), old, replace(new, name="web 2"))
         assert image_of(other)["Architecture"] == architecture
     assert image_of(first)["Architecture"] == "x86_64"
 
@@ -833,12 +833,12 @@ def test_a_rollback_finds_the_image_of_before_as_it_was(
 ) -> None:
     first = advance(method, instance, complete, old).image_id
     before = image_of(first)
-    second = method.amend(made(complete), old, new)
+    second = method.update_image(made(complete), old, new)
     assert second != first
 
-    assert method.amend(made(complete), new, old) == first
+    assert method.update_image(made(complete), new, old) == first
     assert image_of(first) == before
-    assert method.amend(made(complete), old, new) == second
+    assert method.update_image(made(complete), old, new) == second
     assert own_images() == [first, second]
 
 
@@ -850,10 +850,10 @@ def test_an_image_that_an_earlier_update_registered_gets_what_is_described_now(
     mistaken = Image("web 2", "a mistake", tags={"of": "mistake", "stage": "test"})
     new = replace(TAGGED, name="web 2")
     first = advance(method, instance, complete, old).image_id
-    second = method.amend(made(complete), old, mistaken)
-    assert method.amend(made(complete), mistaken, old) == first
+    second = method.update_image(made(complete), old, mistaken)
+    assert method.update_image(made(complete), mistaken, old) == first
 
-    assert method.amend(made(complete), old, new) == second
+    assert method.update_image(made(complete), old, new) == second
     assert image_of(second)["Description"] == "of the web"
     assert tags_of(image_of(second)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
 
@@ -864,7 +864,7 @@ def test_an_image_that_was_deregistered_is_registered_again(
     first = advance(method, instance, complete, TAGGED).image_id
     aws.ec2().deregister_image(ImageId=first)
 
-    again = method.amend(made(complete), TAGGED, TAGGED)
+    again = method.update_image(made(complete), TAGGED, TAGGED)
     assert own_images() == [again]
     assert again != first
 
@@ -879,7 +879,7 @@ def test_an_amendment_that_is_refused_says_where_the_bundle_is_kept(
         failing("RegisterImage", DENIAL),
         pytest.raises(Refused, match=f"{complete.id} is complete"),
     ):
-        method.amend(made(complete), Image(), replace(TAGGED, name=name))
+        method.update_image(made(complete), Image(), replace(TAGGED, name=name))
     assert own_images() == [first]
 
 
@@ -892,9 +892,9 @@ def test_an_amendment_in_place_that_a_fault_cut_short_is_done_by_repeating_it(
     first = advance(method, instance, complete, old).image_id
     for fault, meaning in faults(operation):
         with failing(operation, fault), pytest.raises(meaning):
-            method.amend(made(complete), old, new)
+            method.update_image(made(complete), old, new)
 
-    assert method.amend(made(complete), old, new) == first
+    assert method.update_image(made(complete), old, new) == first
     assert image_of(first)["Description"] == "another"
     assert tags_of(image_of(first)) == {"team": "blue", REQUEST_TAG: "r1"}
 
@@ -929,7 +929,7 @@ def test_without_a_fingerprint_only_the_images_go(
 ) -> None:
     advance(method, instance, complete, Image())
 
-    method.remove(replace(made(complete), fingerprint=""))
+    method.remove(replace(made(complete), etag=""))
     assert (own_images(), keys()) == ([], BUNDLE)
 
 

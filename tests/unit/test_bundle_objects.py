@@ -12,7 +12,7 @@ from instance_bundle.aws import bundle_objects
 from instance_bundle.errors import Denied, PassingFault
 from instance_bundle.request.properties import Location
 
-from .test_manifest import BOMB, naming
+from .test_manifest import BOMB, identity
 
 HERE = Location("images", "team/web")
 START = "2027-01-15T08:00:00Z"
@@ -36,17 +36,17 @@ def keys() -> set[str]:
 
 
 def finish(*parts: str) -> str:
-    """Write a bundle as EC2 does; its fingerprint."""
+    """Write a bundle as EC2 does; its etag."""
     for part in parts:
         put(f"team/{part}")
-    put("team/web.manifest.xml", naming(*parts))
-    fingerprint = bundle_objects.fingerprint(HERE)
-    assert fingerprint is not None
-    return fingerprint
+    put("team/web.manifest.xml", identity(*parts))
+    etag = bundle_objects.manifest_etag(HERE)
+    assert etag is not None
+    return etag
 
 
 def test_a_bundle_goes_with_its_parts_and_nothing_else() -> None:
-    fingerprint = finish("web.part.0", "web.part.1")
+    etag = finish("web.part.0", "web.part.1")
     others = {
         *("team/web.part.9", "team/web.part.0.bak", "team/web2.part.0", "team/web"),
         *("web.part.0", "team/web.manifest.xml.old"),
@@ -54,27 +54,27 @@ def test_a_bundle_goes_with_its_parts_and_nothing_else() -> None:
     for other in others:
         put(other)
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert keys() == others
 
 
 def test_removing_it_again_does_nothing() -> None:
-    fingerprint = finish("web.part.0")
-    bundle_objects.remove(HERE, fingerprint)
+    etag = finish("web.part.0")
+    bundle_objects.remove(HERE, etag)
     put("team/web.part.0")
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert keys() == {"team/web.part.0"}
 
 
 def test_a_bundle_that_another_has_overwritten_stays_whole() -> None:
-    fingerprint = finish("web.part.0", "web.part.1")
+    etag = finish("web.part.0", "web.part.1")
     put("team/web.part.0", b"another's")
-    put("team/web.manifest.xml", naming("web.part.0", "web.part.1") + b"\n")
+    put("team/web.manifest.xml", identity("web.part.0", "web.part.1") + b"\n")
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert keys() == {"team/web.part.0", "team/web.part.1", "team/web.manifest.xml"}
 
@@ -82,27 +82,27 @@ def test_a_bundle_that_another_has_overwritten_stays_whole() -> None:
 def test_a_part_that_is_newer_than_the_manifest_is_anothers(
     clock: time_machine.Traveller,
 ) -> None:
-    fingerprint = finish("web.part.0", "web.part.1")
+    etag = finish("web.part.0", "web.part.1")
     clock.shift(60)
     put("team/web.part.1", b"another bundle is being written")
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert keys() == {"team/web.part.1"}
 
 
 @pytest.mark.parametrize(
-    "text", [BOMB, b"", naming("web.part.0")[:-9], naming("web.part.0") + b" " * 5_000_000]
+    "text", [BOMB, b"", identity("web.part.0")[:-9], identity("web.part.0") + b" " * 5_000_000]
 )
 def test_by_a_manifest_that_is_none_nothing_is_removed(
     text: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     put("team/web.part.0")
     put("team/web.manifest.xml", text)
-    fingerprint = bundle_objects.fingerprint(HERE)
-    assert fingerprint is not None
+    etag = bundle_objects.manifest_etag(HERE)
+    assert etag is not None
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert keys() == {"team/web.part.0", "team/web.manifest.xml"}
     assert "Nothing is removed by this manifest" in caplog.text
@@ -111,14 +111,14 @@ def test_by_a_manifest_that_is_none_nothing_is_removed(
 def test_a_manifest_that_names_parts_elsewhere_removes_none_of_them() -> None:
     put("secrets/web.part.0")
     put("team/other.part.0")
-    fingerprint = finish("web.part.0")
+    etag = finish("web.part.0")
     put(
         "team/web.manifest.xml",
-        naming("../secrets/web.part.0", "secrets/web.part.0", "other.part.0", "web.part.0"),
+        identity("../secrets/web.part.0", "secrets/web.part.0", "other.part.0", "web.part.0"),
     )
-    fingerprint = bundle_objects.fingerprint(HERE) or ""
+    etag = bundle_objects.manifest_etag(HERE) or ""
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert keys() == {"secrets/web.part.0", "team/other.part.0"}
 
@@ -129,12 +129,12 @@ def test_more_parts_than_one_call_takes_are_removed() -> None:
         # Through the API, each would take as long as many a test.
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object("images", f"team/{name}", b"x")
     put("team/web.part.0")
-    put("team/web.manifest.xml", naming(*names))
+    put("team/web.manifest.xml", identity(*names))
     assert len(keys()) == 1000  # as many as one call lists
-    fingerprint = bundle_objects.fingerprint(HERE)
-    assert fingerprint is not None
+    etag = bundle_objects.manifest_etag(HERE)
+    assert etag is not None
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert keys() == set()
 
@@ -144,8 +144,8 @@ def test_what_a_task_has_finished_is_not_what_was_written_since(
 ) -> None:
     assert bundle_objects.finished(HERE, START) is None
     clock.move_to(NOW + 4)
-    fingerprint = finish("web.part.0")
-    assert bundle_objects.finished(HERE, START) == fingerprint
+    etag = finish("web.part.0")
+    assert bundle_objects.finished(HERE, START) == etag
 
     clock.move_to(NOW + 60)
     finish("web.part.0")
@@ -190,19 +190,19 @@ def test_in_a_bucket_that_is_gone_nothing_is_left_over() -> None:
 def test_an_object_that_s3_does_not_remove_is_no_success(
     monkeypatch: pytest.MonkeyPatch, code: str, meaning: type[Exception]
 ) -> None:
-    fingerprint = finish("web.part.0")
+    etag = finish("web.part.0")
     error = {"Key": "team/web.part.0", "Code": code, "Message": "No."}
     monkeypatch.setattr(aws.s3(), "delete_objects", lambda **_: {"Errors": [error]})
 
     with pytest.raises(meaning, match="s3:DeleteObject"):
-        bundle_objects.remove(HERE, fingerprint)
+        bundle_objects.remove(HERE, etag)
 
 
 @pytest.mark.parametrize("code", ["PreconditionFailed", "NoSuchKey"])
 def test_an_object_that_has_changed_or_gone_meanwhile_is_let_be(
     monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    fingerprint = finish("web.part.0")
+    etag = finish("web.part.0")
     asked: list[dict[str, str]] = []
 
     def refuse(**request: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
@@ -211,7 +211,7 @@ def test_an_object_that_has_changed_or_gone_meanwhile_is_let_be(
 
     monkeypatch.setattr(aws.s3(), "delete_objects", refuse)
 
-    bundle_objects.remove(HERE, fingerprint)
+    bundle_objects.remove(HERE, etag)
 
     assert [item["Key"] for item in asked] == ["team/web.part.0", "team/web.manifest.xml"]
     assert all(item["ETag"] for item in asked)

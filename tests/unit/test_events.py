@@ -35,7 +35,7 @@ def test_a_request_is_one_whose_answer_goes_to_the_sandbox(name: str) -> None:
     request = Request.parse(event(name))
 
     if name != "create-bad-response-url":
-        request.demand_answerable(ORIGIN)
+        request.require_answerable(ORIGIN)
         assert request.response_url == f"{ORIGIN}/sandbox/responses/{name}"
 
 
@@ -66,7 +66,7 @@ def test_the_dead_letter_is_about_the_image() -> None:
 def test_the_crashed_event_is_a_request() -> None:
     crashed = Request.parse(event("crashed-event")["requestPayload"])
 
-    crashed.demand_answerable(ORIGIN)
+    crashed.require_answerable(ORIGIN)
 
 
 def test_updates_and_the_delete_name_the_first_bundle() -> None:

@@ -206,7 +206,7 @@ def test_images_are_seen_by_request_and_by_name(instance: str) -> None:
     ours, other = create_for("r1", instance, "web"), create_for("r2", instance, "api")
 
     def seen(*filters: Any) -> list[str]:
-        return [image["ImageId"] for image in images.see([*filters])]
+        return [image["ImageId"] for image in images.describe([*filters])]
 
     assert seen(images.made_for("r1")) == [ours]
     assert seen(images.named("api")) == [other]
@@ -216,7 +216,7 @@ def test_images_are_seen_by_request_and_by_name(instance: str) -> None:
 def test_images_of_other_accounts_are_not_seen(instance: str) -> None:
     [image] = aws.ec2().describe_images(ImageIds=[ec2.WINDOWS_EBS_IMAGE])["Images"]
 
-    assert images.see([images.named(image["Name"])]) == []
+    assert images.describe([images.named(image["Name"])]) == []
 
 
 def test_an_image_that_was_disabled_is_seen(instance: str) -> None:
@@ -224,7 +224,9 @@ def test_an_image_that_was_disabled_is_seen(instance: str) -> None:
     become(image_id, "disabled")
 
     with hiding(is_hidden_by_default):
-        assert [image["ImageId"] for image in images.see([images.made_for("r1")])] == [image_id]
+        assert [image["ImageId"] for image in images.describe([images.made_for("r1")])] == [
+            image_id
+        ]
 
 
 @pytest.mark.parametrize(("fault", "meant"), faults("DescribeImages"))
@@ -232,7 +234,7 @@ def test_what_an_error_in_seeing_means(
     instance: str, fault: Exception, meant: type[Exception]
 ) -> None:
     with failing("DescribeImages", fault), pytest.raises(meant) as raised:
-        images.see([images.named("web")])
+        images.describe([images.named("web")])
     assert type(raised.value) is meant
 
 
@@ -311,7 +313,7 @@ def test_only_what_the_stack_describes_is_changed(clock: Clock, instance: str) -
     other = create_for("r1", instance, "api", **TAGGED.tags)
 
     for _ in range(2):
-        images.amend([image_id], TAGGED, AMENDED)
+        images.update([image_id], TAGGED, AMENDED)
         assert image_of(image_id)["Description"] == "another"
         assert tags_of(image_of(image_id)) == {
             **AMENDED.tags,
@@ -339,7 +341,7 @@ def test_no_more_calls_are_made_than_there_are_changes(
     clock.now += 2
     calls.clear()
 
-    images.amend([image_id], TAGGED, new)
+    images.update([image_id], TAGGED, new)
     assert calls == made
 
 
@@ -351,10 +353,10 @@ def test_amending_that_a_fault_cut_short_is_done_by_repeating_it(
     clock.now += 2
     for fault, meant in faults(operation):
         with failing(operation, fault), pytest.raises(meant) as raised:
-            images.amend([image_id], TAGGED, AMENDED)
+            images.update([image_id], TAGGED, AMENDED)
         assert type(raised.value) is meant
 
-    images.amend([image_id], TAGGED, AMENDED)
+    images.update([image_id], TAGGED, AMENDED)
     assert image_of(image_id)["Description"] == "another"
     assert tags_of(image_of(image_id)) == {**AMENDED.tags, REQUEST_TAG: "r1"}
 
@@ -388,7 +390,7 @@ def test_what_ec2_lists_and_does_not_find_is_too_young_and_not_gone(instance: st
 
     for operation in ("ModifyImageAttribute", "CreateTags", "DeleteTags"):
         with failing(operation, unavailable), pytest.raises(Refused, match="Unavailable"):
-            images.amend([image_id], TAGGED, AMENDED)
+            images.update([image_id], TAGGED, AMENDED)
     with failing("DeregisterImage", unavailable), pytest.raises(Refused, match="Unavailable"):
         images.deregister(image_id)
 
@@ -398,8 +400,8 @@ def test_what_is_gone_is_left_out_of_what_is_amended(clock: Clock, instance: str
     clock.now += 2
     images.deregister(other)
 
-    images.amend([image_id, other, "snap-0123456789abcdef0"], Image(), TAGGED)
-    images.amend([other], Image(), TAGGED)
+    images.update([image_id, other, "snap-0123456789abcdef0"], Image(), TAGGED)
+    images.update([other], Image(), TAGGED)
 
     assert tags_of(image_of(image_id)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
 

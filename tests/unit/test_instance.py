@@ -97,7 +97,7 @@ def test_a_kind_that_does_not_suit_is_refused_with_the_method_that_does(
 ) -> None:
     instance_id = launch(kind)
     with pytest.raises(NotSuited, match=f"{instance_id} is not of the kind.*{advice}"):
-        instance.demand(instance_id, method, None)
+        instance.require_suitable(instance_id, method, None)
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_a_kind_that_suits_is_let_through_with_the_tag_only(
 ) -> None:
     instance_id, demanded = launch(kind), Tag("image", "yes")
     with pytest.raises(NotAllowed, match="does not carry the tag image=yes"):
-        instance.demand(instance_id, method, demanded)
+        instance.require_suitable(instance_id, method, demanded)
     for value in ("no", "YES", ""):
         tag(clock, instance_id, "image", value)
         with pytest.raises(NotAllowed):
-            instance.demand(instance_id, method, demanded)
+            instance.require_suitable(instance_id, method, demanded)
 
     tag(clock, instance_id, "image", "yes")
-    instance.demand(instance_id, method, demanded)
+    instance.require_suitable(instance_id, method, demanded)
 
 
 def test_the_tag_is_told_before_the_kind(launch: Launch) -> None:
     with pytest.raises(NotAllowed):
-        instance.demand(launch("Windows on EBS"), "BundleInstance", Tag("image", "yes"))
+        instance.require_suitable(launch("Windows on EBS"), "BundleInstance", Tag("image", "yes"))
 
 
 @pytest.mark.parametrize("demanded", [None, Tag("image", "yes")])
@@ -133,4 +133,4 @@ def test_an_instance_that_is_not_there_is_told_before_all_else(
     launch: Launch, demanded: Tag | None
 ) -> None:
     with pytest.raises(Doubtful, match="there is no such instance"):
-        instance.demand("i-0123456789abcdef0", "StoreImage", demanded)
+        instance.require_suitable("i-0123456789abcdef0", "StoreImage", demanded)

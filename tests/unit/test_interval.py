@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instance_bundle.lifecycle import interval
-from instance_bundle.lifecycle.interval import LookAhead
+from instance_bundle.lifecycle.interval import Interval
 from instance_bundle.methods.method import Task, utc
 
 NOON = 1_800_014_400.0
@@ -35,14 +35,14 @@ def task(progress: str, started: float = NOON) -> Task:
     ],
 )
 def test_the_next_look_follows_age_and_progress(progress: str, age: int, seconds: int) -> None:
-    assert interval.next_look(task(progress), NOON + age) == seconds
+    assert interval.next_poll(task(progress), NOON + age) == seconds
 
 
 @pytest.mark.parametrize(
     ("late", "seconds"), [(0, 5), (0.4, 5), (1, 4), (3.9, 1), (4.1, 6), (4.9, 5)]
 )
 def test_looks_fall_on_a_common_grid(late: float, seconds: int) -> None:
-    assert interval.next_look(task("99%"), NOON + 1000 + late) == seconds
+    assert interval.next_poll(task("99%"), NOON + 1000 + late) == seconds
 
 
 @settings(deadline=None)  # a machine that is busy makes no answer wrong
@@ -51,7 +51,7 @@ def test_looks_fall_on_a_common_grid(late: float, seconds: int) -> None:
     age=st.floats(-100, 1e6),
 )
 def test_no_look_is_later_than_the_latest_whatever_the_progress(progress: str, age: float) -> None:
-    ahead = interval.LOOK_AHEAD
+    ahead = interval.INTERVAL
     seconds = ahead.seconds(task(progress), NOON + age)
 
     assert 1 <= seconds <= ahead.latest
@@ -61,6 +61,6 @@ def test_no_look_is_later_than_the_latest_whatever_the_progress(progress: str, a
 @settings(deadline=None)
 @given(done=st.integers(1, 98), age=st.floats(0, 5400))
 def test_less_time_left_is_no_reason_to_wait_longer(done: int, age: float) -> None:
-    ahead = LookAhead(latest=60, share=0.5, grid=1)
+    ahead = Interval(latest=60, share=0.5, grid=1)
     now = NOON + age
     assert ahead.seconds(task(f"{done}%"), now) >= ahead.seconds(task(f"{done + 1}%"), now)

@@ -12,12 +12,13 @@ from instance_bundle import app, budget, last_resort
 from instance_bundle.aws import refusals
 from instance_bundle.errors import PassingFault
 from instance_bundle.last_resort import CRASHES
-from instance_bundle.methods.method import Task
+from instance_bundle.methods.method import Bundle, Task
+from instance_bundle.request import Location
 from instance_bundle.request.event import Request, RequestKey
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Done
 from instance_bundle.state.poll_queue import Poll
-from instance_bundle.state.records import Bundle, Tombstone, dated
+from instance_bundle.state.records import Tombstone, dated
 from tests.fixtures import Clock, Context
 
 from .conftest import Answers
@@ -520,7 +521,9 @@ def test_a_result_that_stands_is_signalled_instead_of_a_failure(
     body = accepted(answers, ledger, told=True)
     key = Request.parse(event(answers)).key
     done = Done("bun-1", {**ACCEPTED.attributes, "ImageId": "ami-1"})
-    ledger.keep(key, Bundle("bun-1", key.request_id, "naming", None, "", done.attributes))
+    ledger.keep(
+        key, Bundle("bun-1", key.request_id, Location("images", "web"), attributes=done.attributes)
+    )
     ledger.answer(key, done)
     if is_deleted:
         ledger.bury(key, Tombstone("bun-1", "", unseen=False))

@@ -7,10 +7,11 @@ import pytest
 
 from instance_bundle import aws
 from instance_bundle.errors import Busy, Denied, Stale
+from instance_bundle.methods.method import Bundle
 from instance_bundle.request.properties import Location
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Done, Failed
-from instance_bundle.state.records import Bundle, Tombstone
+from instance_bundle.state.records import Tombstone
 from tests.fixtures import Clock
 
 from .test_lifecycle import HANDLE, RUNNING, request
@@ -150,7 +151,7 @@ def test_a_location_has_one_claim(ledger: Ledger) -> None:
 
 def test_a_resources_bundles_are_its_own_until_they_are_buried(ledger: Ledger) -> None:
     key = request().key
-    bundle = Bundle("bun-1", "r1", "naming", HERE, "tag", {"BundleId": "bun-1"})
+    bundle = Bundle("bun-1", "r1", HERE, "tag", "identity", {"BundleId": "bun-1"})
     ledger.keep(key, bundle)
 
     assert ledger.history(replace(key, request_id="r9")).bundles == (bundle,)
@@ -161,7 +162,7 @@ def test_a_resources_bundles_are_its_own_until_they_are_buried(ledger: Ledger) -
 
 def test_requests_expire_and_bundles_do_not(ledger: Ledger, clock: Clock) -> None:
     record, _ = ledger.open(request(), lease=30)
-    ledger.keep(record.key, Bundle("bun-1", "r1", "naming", None, "", {}))
+    ledger.keep(record.key, Bundle("bun-1", "r1", HERE))
 
     items = aws.dynamodb().scan(TableName="ledger")["Items"]
     expiries = {item["item"]["S"]: item.get("expires") for item in items}

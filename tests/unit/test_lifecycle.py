@@ -25,7 +25,7 @@ from instance_bundle.errors import (
     UnusableSecret,
 )
 from instance_bundle.lifecycle.lifecycle import Lifecycle
-from instance_bundle.methods.method import Made, Method, Outputs, Task, Work
+from instance_bundle.methods.method import Bundle, Method, Outputs, Task, Work
 from instance_bundle.methods.registry import Methods
 from instance_bundle.request.event import Request, RequestKey
 from instance_bundle.request.properties import Image, Location, Target
@@ -33,7 +33,7 @@ from instance_bundle.responses import response
 from instance_bundle.settings import Limits
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Done, Failed, Outcome, Pending
-from instance_bundle.state.records import Bundle, Doubt, Record
+from instance_bundle.state.records import Doubt, Record
 from tests.fixtures import Clock
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
@@ -85,7 +85,7 @@ class Ec2:
     cancelled: list[str] = field(default_factory=list)
     until: list[float] = field(default_factory=list)
     advanced: list[tuple[str, str]] = field(default_factory=list)
-    amended: list[tuple[Made, Image | None, Image | None]] = field(default_factory=list)
+    amended: list[tuple[Bundle, Image | None, Image | None]] = field(default_factory=list)
     registered: dict[str, str] = field(default_factory=dict)
     obstacle: Exception | None = None
     hidden: Exception | None = None
@@ -93,7 +93,7 @@ class Ec2:
 
     id_prefix: str = "bun-"
 
-    def rehearse(self, work: Work) -> None:
+    def dry_run(self, work: Work) -> None:
         if self.obstacle is not None:
             raise self.obstacle
 
@@ -128,11 +128,11 @@ class Ec2:
             return seen
         return replace(seen, image_id=self._registered(work.properties.image))
 
-    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
+    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
         self.amended.append((made, old, new))
         if self.obstacle is not None:
             raise self.obstacle
-        return made.task_id if self.id_prefix == "ami-" else self._registered(new)
+        return made.physical_id if self.id_prefix == "ami-" else self._registered(new)
 
     def _registered(self, image: Image | None) -> str:
         if image is None:
@@ -165,8 +165,8 @@ class Ec2:
     def finished(self, location: Location, task: Task) -> str | None:
         return f"what {task.id} finished" if location in self.stored else None
 
-    def remove(self, made: Made) -> None:
-        self.removed.append((made.location, made.fingerprint))
+    def remove(self, made: Bundle) -> None:
+        self.removed.append((made.location, made.etag))
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         self.swept.append(target.location)
@@ -529,7 +529,7 @@ def test_no_look_is_later_than_the_deadline(
     outcome = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
 
     assert isinstance(outcome, Pending)
-    assert outcome.look_again == 7
+    assert outcome.seconds == 7
 
 
 def test_a_dry_run_starts_nothing_and_answers_every_attribute(
@@ -889,7 +889,7 @@ def test_a_bundle_whose_location_is_anothers_now_is_not_touched(
     ec2.stored.add(here)
     ledger.keep(
         request().key,
-        Bundle("bun-1", "r0", "naming", here, "fingerprint", {}),
+        Bundle("bun-1", "r0", here, "etag", "identity"),
     )
     ledger.release(here, request().key)
     assert ledger.claim(here, replace(request().key, logical_id="Other"))
@@ -1128,7 +1128,7 @@ def test_an_update_in_place_amends_what_was_finished(
 
     assert outcome == done
     [(made, described, described_now)] = images.amended
-    assert (made.task_id, made.request_id) == ("ami-1", "r1")
+    assert (made.physical_id, made.made_by) == ("ami-1", "r1")
     assert described == Image(description="old", tags={"a": "b"})
     assert described_now == Image(description="new")
 
@@ -1315,7 +1315,8 @@ def test_an_update_of_the_image_alone_gives_the_bundle_of_before_another_ami(
     assert outcome == expected
     assert len(ec2.started) == 1
     [(made, old, new)] = ec2.amended
-    assert made == Made("bun-1", "r1", Location("images", "web"), "what bun-1 finished")
+    assert (made.physical_id, made.made_by, made.etag) == ("bun-1", "r1", "what bun-1 finished")
+    assert made.location == Location("images", "web")
     assert (old, new) == (Image(name="web"), Image(name="other"))
     [bundle] = ledger.history(request().key).bundles
     assert bundle.made_by == "r1"
@@ -1410,7 +1411,7 @@ def test_a_bundle_whose_fingerprint_is_not_known_is_let_go_of_as_well(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     here = Location("images", "web")
-    ledger.keep(request().key, Bundle("bun-1", "r1", "naming", here, "", {}))
+    ledger.keep(request().key, Bundle("bun-1", "r1", here, identity="identity"))
 
     life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
 

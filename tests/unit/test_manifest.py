@@ -22,13 +22,13 @@ EXTERNAL = b"""<?xml version="1.0"?>
 <manifest><image><parts><part><filename>web.part.0</filename></part></parts></image></manifest>"""
 
 
-def naming(*names: str) -> bytes:
+def identity(*names: str) -> bytes:
     parts = "".join(f"<part><filename>{name}</filename></part>" for name in names)
     return f"<manifest><image><parts>{parts}</parts></image></manifest>".encode()
 
 
 def test_parts_are_named_by_their_last_segment_or_by_their_whole_key() -> None:
-    text = naming("web.part.0", " web.part.11 ", "team/web.part.2")
+    text = identity("web.part.0", " web.part.11 ", "team/web.part.2")
 
     assert manifest.part_keys(text, HERE) == {
         *("team/web.part.0", "team/web.part.11", "team/web.part.2")
@@ -44,7 +44,7 @@ def test_parts_are_named_by_their_last_segment_or_by_their_whole_key() -> None:
     ],
 )
 def test_what_is_no_part_of_a_bundle_there_is_not_named(name: str) -> None:
-    assert manifest.part_keys(naming(name, "web.part.1"), HERE) == {"team/web.part.1"}
+    assert manifest.part_keys(identity(name, "web.part.1"), HERE) == {"team/web.part.1"}
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_what_is_no_part_of_a_bundle_there_is_not_named(name: str) -> None:
     [
         b"",
         b"no xml",
-        naming("web.part.0")[:-20],
+        identity("web.part.0")[:-20],
         b"<html/>",
         BOMB,
         EXTERNAL,
         b"\xff\xfe",
         b'<?xml version="1.0" encoding="no-such"?><manifest/>',
-        naming("web.part.0") + b" " * manifest.LARGEST,
+        identity("web.part.0") + b" " * manifest.LARGEST,
     ],
 )
 def test_what_is_no_manifest_names_nothing(text: bytes) -> None:
@@ -66,7 +66,7 @@ def test_what_is_no_manifest_names_nothing(text: bytes) -> None:
         manifest.part_keys(text, HERE)
 
 
-@given(st.binary(max_size=200) | st.text(max_size=100).map(lambda name: naming(name)))
+@given(st.binary(max_size=200) | st.text(max_size=100).map(lambda name: identity(name)))
 def test_any_text_names_parts_or_is_refused(text: bytes) -> None:
     keys: Any
     try:

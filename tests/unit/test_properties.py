@@ -249,29 +249,29 @@ def test_another_ami_or_handle_names_the_same_bundle() -> None:
         {"OnDelete": "Delete", "ServiceTimeout": "60"},
     ]
     for other in others:
-        assert parsed(properties(**other)).naming == parsed(properties()).naming
+        assert parsed(properties(**other)).identity == parsed(properties()).identity
 
 
 def test_a_bundle_is_named_as_the_ledger_has_it() -> None:
     """With another text every bundle that there is would be replaced at the next Update."""
     bundle, image = parsed(properties()), parsed(storing({"Name": "web"}))
 
-    assert bundle.naming == json.dumps(
+    assert bundle.identity == json.dumps(
         ["BundleInstance", bundle.instance_id, bundle.bucket, False, bundle.prefix]
     )
-    assert image.naming == json.dumps(
+    assert image.identity == json.dumps(
         ["StoreImage", image.instance_id, image.bucket, False, "web", False]
     )
 
 
 def test_a_stored_image_is_named_by_its_name_and_its_instances_running_on() -> None:
-    namings = [
-        parsed(storing(image)).naming
+    identities = [
+        parsed(storing(image)).identity
         for image in ({}, {"Name": "web"}, {"NoReboot": "true"}, {"Description": "new"})
     ]
 
-    assert len(set(namings)) == 3
-    assert namings[0] == namings[3]
+    assert len(set(identities)) == 3
+    assert identities[0] == identities[3]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_what_stands_in_the_wrong_place_is_not_shown() -> None:
 def test_text_and_value_name_the_same_bundle(one: Any, other: Any) -> None:
     plain = properties() if other is None else properties(DryRun=other)
 
-    assert parsed(properties(DryRun=one)).naming == parsed(plain).naming
+    assert parsed(properties(DryRun=one)).identity == parsed(plain).identity
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from instance_bundle.errors import (
 )
 from instance_bundle.methods.method import Task
 from instance_bundle.request.event import Request
-from instance_bundle.responses.resource import BundleResource, Continuation
+from instance_bundle.responses.resource import BundleResource, NextPoll
 from instance_bundle.settings import settings
 from instance_bundle.state import poll_queue
 from instance_bundle.state.poll_queue import Poll
@@ -754,7 +754,7 @@ def test_a_message_that_comes_again_is_taken_alone(
     taken: list[str] = []
     resume = app.resource.resume
 
-    def crash(record: Record, *arguments: Any) -> Continuation | None:
+    def crash(record: Record, *arguments: Any) -> NextPoll | None:
         taken.append(record.key.logical_id)
         if record.key.logical_id == "Bundle2":
             raise SystemExit
@@ -1007,7 +1007,7 @@ def test_a_batch_whose_calls_are_slow_puts_off_what_its_time_is_too_short_for(
     context = Context(seconds_left=30)
     resume = app.resource.resume
 
-    def slow(*arguments: Any) -> Continuation | None:
+    def slow(*arguments: Any) -> NextPoll | None:
         context.seconds_left -= 9
         return resume(*arguments)
 

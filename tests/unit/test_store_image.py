@@ -21,7 +21,7 @@ from instance_bundle.errors import (
     PassingFault,
     Refused,
 )
-from instance_bundle.methods.method import Made, Task, Work, known
+from instance_bundle.methods.method import Bundle, Task, Work, known
 from instance_bundle.methods.store_image import BUCKET_TAG, StoreImage
 from instance_bundle.request.properties import Image, Location, Properties, Target
 from instance_bundle.settings import Limits, Tag
@@ -111,13 +111,13 @@ def advance(method: StoreImage, asked: Work, task: Task) -> Task:
     return method.advance(asked, task, task)
 
 
-def make(method: StoreImage, asked: Work, clock: Clock) -> Made:
+def make(method: StoreImage, asked: Work, clock: Clock) -> Bundle:
     advance(method, asked, available(method, asked, clock))
     clock.now += 2
     task = next(iter(found(method, asked)))
-    fingerprint = method.finished(asked.target.location, task)
-    assert fingerprint is not None
-    return Made(task.id, asked.target.request_id, asked.target.location, fingerprint)
+    etag = method.finished(asked.target.location, task)
+    assert etag is not None
+    return Bundle(task.id, asked.target.request_id, asked.target.location, etag)
 
 
 def found(method: StoreImage, asked: Work) -> list[Task]:
@@ -263,7 +263,7 @@ def test_our_own_image_is_taken_up_whatever_is_known_of_its_storing(
 
 
 def test_a_rehearsal_starts_nothing(method: StoreImage, instance: str, calls: list[str]) -> None:
-    method.rehearse(work(instance))
+    method.dry_run(work(instance))
 
     assert calls == ["DescribeInstances", "CreateImage"]
     assert own_images() == []
@@ -273,14 +273,14 @@ def test_a_rehearsal_starts_nothing(method: StoreImage, instance: str, calls: li
 def test_a_rehearsal_that_ec2_refuses_is_refused(method: StoreImage, instance: str) -> None:
     method.start(work(instance, Image(name="web"), request="r2"))
     with pytest.raises(Denied, match=r"InvalidAMIName\.Duplicate"):
-        method.rehearse(work(instance, Image(name="web")))
+        method.dry_run(work(instance, Image(name="web")))
     with pytest.raises(Doubtful, match=r"InvalidInstanceID\.NotFound"):
-        method.rehearse(work("i-0123456789abcdef0"))
+        method.dry_run(work("i-0123456789abcdef0"))
     with failing("CreateImage", DENIAL), pytest.raises(Denied, match="Allow ec2:CreateImage"):
-        method.rehearse(work(instance))
+        method.dry_run(work(instance))
 
 
-@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.rehearse])
+@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.dry_run])
 def test_an_instance_of_another_kind_is_refused_before_anything_is_made(
     method: StoreImage, instance: str, calls: list[str], attempt: Callable[..., Any]
 ) -> None:
@@ -292,7 +292,7 @@ def test_an_instance_of_another_kind_is_refused_before_anything_is_made(
     assert calls == ["DescribeInstances"]
 
 
-@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.rehearse])
+@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.dry_run])
 def test_an_instance_without_the_tag_is_refused_before_anything_is_made(
     instance: str, calls: list[str], attempt: Callable[..., Any]
 ) -> None:
@@ -616,7 +616,7 @@ def test_the_object_has_the_tags_too(method: StoreImage, instance: str, clock: C
     nine = Image(tags={f"t{number}": str(number) for number in range(9)})
     made = make(method, work(instance, nine), clock)
 
-    tags = aws.s3().get_object_tagging(Bucket="images", Key=f"{made.task_id}.bin")["TagSet"]
+    tags = aws.s3().get_object_tagging(Bucket="images", Key=f"{made.physical_id}.bin")["TagSet"]
     assert tags_of({"Tags": tags}) == {**nine.tags, REQUEST_TAG: "r1"}
 
 
@@ -627,11 +627,11 @@ def test_what_was_made_is_found_where_the_outputs_say(
     [task] = found(method, work(instance))
     outputs = method.outputs(made.location, task)
 
-    assert task.image_id == made.task_id
+    assert task.image_id == made.physical_id
     assert outputs.s3_uri == f"s3://images/{keys()[0]}"
     assert outputs.manifest_location == f"images/{keys()[0]}"
     assert outputs.prefix == ""
-    assert made.fingerprint == aws.s3().head_object(Bucket="images", Key=keys()[0])["ETag"]
+    assert made.etag == aws.s3().head_object(Bucket="images", Key=keys()[0])["ETag"]
 
     rehearsed = method.outputs(made.location, replace(task, id="dryrun-r1", image_id=""))
     assert rehearsed.s3_uri == "s3://images/"
@@ -683,24 +683,24 @@ def test_what_was_made_is_removed_and_nothing_else(
     method: StoreImage, instance: str, clock: Clock
 ) -> None:
     other = make(method, work(instance, request="r2"), clock)
-    others_snapshots = snapshot_ids(other.task_id)
+    others_snapshots = snapshot_ids(other.physical_id)
     made = make(method, work(instance), clock)
     assert (len(own_images()), len(snapshots()), len(keys())) == (2, 4, 2)
 
     for _ in range(2):
         method.remove(made)
-        assert own_images() == [other.task_id]
+        assert own_images() == [other.physical_id]
         assert snapshots() == others_snapshots
-        assert keys() == [f"{other.task_id}.bin"]
+        assert keys() == [f"{other.physical_id}.bin"]
 
 
 def test_an_object_that_has_changed_stays(method: StoreImage, instance: str, clock: Clock) -> None:
     made = make(method, work(instance), clock)
-    aws.s3().put_object(Bucket="images", Key=f"{made.task_id}.bin", Body=b"another's")
+    aws.s3().put_object(Bucket="images", Key=f"{made.physical_id}.bin", Body=b"another's")
 
     method.remove(made)
 
-    assert keys() == [f"{made.task_id}.bin"]
+    assert keys() == [f"{made.physical_id}.bin"]
     assert (own_images(), snapshots()) == ([], set())
 
 
@@ -710,17 +710,17 @@ def test_without_a_fingerprint_all_of_it_is_removed(
     other = make(method, work(instance, request="r2"), clock)
     made = make(method, work(instance), clock)
 
-    method.remove(replace(made, fingerprint=""))
+    method.remove(replace(made, etag=""))
 
-    assert (own_images(), keys()) == ([other.task_id], [f"{other.task_id}.bin"])
-    assert snapshots() == snapshot_ids(other.task_id)
+    assert (own_images(), keys()) == ([other.physical_id], [f"{other.physical_id}.bin"])
+    assert snapshots() == snapshot_ids(other.physical_id)
 
 
 def test_an_image_that_was_disabled_is_removed(
     method: StoreImage, instance: str, clock: Clock
 ) -> None:
     made = make(method, work(instance), clock)
-    become(made.task_id, "disabled")
+    become(made.physical_id, "disabled")
 
     with hiding(is_hidden_by_default):
         method.remove(made)
@@ -748,7 +748,7 @@ def test_an_image_can_be_removed_whose_bucket_is_gone(
     method: StoreImage, instance: str, clock: Clock
 ) -> None:
     made = make(method, work(instance), clock)
-    aws.s3().delete_object(Bucket="images", Key=f"{made.task_id}.bin")
+    aws.s3().delete_object(Bucket="images", Key=f"{made.physical_id}.bin")
     aws.s3().delete_bucket(Bucket="images")
 
     method.remove(made)
@@ -767,7 +767,7 @@ def test_an_image_that_was_restored_has_the_tags_and_stays(
     ours = [{"Key": REQUEST_TAG, "Value": "r1"}]
     aws.ec2().create_tags(Resources=[restored.id, *theirs], Tags=ours)  # type: ignore[arg-type]
 
-    method.amend(made, Image(), TAGGED)
+    method.update_image(made, Image(), TAGGED)
     assert all_tags(restored.id) == made_tags({})
     method.remove(made)
 
@@ -780,9 +780,9 @@ def test_what_was_made_stays_where_nothing_may_be_deleted(
 ) -> None:
     made = make(method, work(instance), clock)
 
-    with pytest.raises(NotDeletable, match=f"s3://images/{made.task_id}.bin can't be removed"):
+    with pytest.raises(NotDeletable, match=f"s3://images/{made.physical_id}.bin can't be removed"):
         StoreImage(Limits(deletes_objects=False)).remove(made)
-    assert (own_images(), len(snapshots()), len(keys())) == ([made.task_id], 2, 1)
+    assert (own_images(), len(snapshots()), len(keys())) == ([made.physical_id], 2, 1)
 
 
 # Removing what came to nothing
@@ -829,7 +829,7 @@ def test_a_stored_object_is_removed_where_that_is_allowed(
     [task] = found(method, asked)
 
     StoreImage(Limits(deletes_objects=allowed)).remove_leftovers(asked.target, task)
-    assert keys() == [f"{made.task_id}.bin"][:left]
+    assert keys() == [f"{made.physical_id}.bin"][:left]
     assert (own_images(), snapshots()) == ([], set())
 
 
@@ -850,10 +850,13 @@ def test_the_description_is_changed(
     made = make(method, work(instance, TAGGED), clock)
     calls.clear()
 
-    assert method.amend(made, TAGGED, replace(TAGGED, description=description)) == made.task_id
+    assert (
+        method.update_image(made, TAGGED, replace(TAGGED, description=description))
+        == made.physical_id
+    )
 
     assert [call for call in calls if "Describe" not in call] == ["ModifyImageAttribute"]
-    assert image_of(made.task_id).get("Description", "") == description
+    assert image_of(made.physical_id).get("Description", "") == description
 
 
 def test_tags_are_added_changed_and_removed_and_others_stay(
@@ -861,27 +864,27 @@ def test_tags_are_added_changed_and_removed_and_others_stay(
 ) -> None:
     made = make(method, work(instance, TAGGED), clock)
     other = method.start(work(instance, TAGGED, request="r2"))
-    resources = [made.task_id, *snapshot_ids(made.task_id)]
+    resources = [made.physical_id, *snapshot_ids(made.physical_id)]
     aws.ec2().create_tags(Resources=resources, Tags=[{"Key": "backup", "Value": "daily"}])
     stay = {"backup": "daily"}
 
     new = replace(TAGGED, tags={"of": "api", "team": "blue"})
     for _ in range(2):
-        method.amend(made, TAGGED, new)
-        assert all_tags(made.task_id) == made_tags({"of": "api", "team": "blue", **stay})
-    method.amend(made, new, replace(TAGGED, tags={}))
-    assert all_tags(made.task_id) == made_tags(stay)
-    method.amend(made, replace(TAGGED, tags={}), TAGGED)
-    assert all_tags(made.task_id) == made_tags({**TAGGED.tags, **stay})
+        method.update_image(made, TAGGED, new)
+        assert all_tags(made.physical_id) == made_tags({"of": "api", "team": "blue", **stay})
+    method.update_image(made, new, replace(TAGGED, tags={}))
+    assert all_tags(made.physical_id) == made_tags(stay)
+    method.update_image(made, replace(TAGGED, tags={}), TAGGED)
+    assert all_tags(made.physical_id) == made_tags({**TAGGED.tags, **stay})
     assert all_tags(other.id) == made_tags(TAGGED.tags, "r2")
 
 
 def test_nothing_is_amended_where_nothing_changed(method: StoreImage, calls: list[str]) -> None:
-    made = Made(NOWHERE, "r1", Location("images", "web"), "tag")
+    made = Bundle(NOWHERE, "r1", Location("images", "web"), "tag")
 
-    assert method.amend(made, TAGGED, replace(TAGGED, tags=dict(TAGGED.tags))) == NOWHERE
-    assert method.amend(made, None, Image()) == NOWHERE
-    assert method.amend(made, None, None) == NOWHERE
+    assert method.update_image(made, TAGGED, replace(TAGGED, tags=dict(TAGGED.tags))) == NOWHERE
+    assert method.update_image(made, None, Image()) == NOWHERE
+    assert method.update_image(made, None, None) == NOWHERE
     assert calls == []
 
 
@@ -890,19 +893,19 @@ def test_an_image_of_which_nothing_is_said_any_more_keeps_nothing_of_what_was_sa
 ) -> None:
     made = make(method, work(instance, TAGGED), clock)
 
-    assert method.amend(made, TAGGED, None) == made.task_id
-    assert image_of(made.task_id).get("Description", "") == ""
-    assert all_tags(made.task_id) == made_tags({})
-    assert method.amend(made, None, TAGGED) == made.task_id
-    assert image_of(made.task_id)["Description"] == "of the web"
-    assert all_tags(made.task_id) == made_tags(TAGGED.tags)
+    assert method.update_image(made, TAGGED, None) == made.physical_id
+    assert image_of(made.physical_id).get("Description", "") == ""
+    assert all_tags(made.physical_id) == made_tags({})
+    assert method.update_image(made, None, TAGGED) == made.physical_id
+    assert image_of(made.physical_id)["Description"] == "of the web"
+    assert all_tags(made.physical_id) == made_tags(TAGGED.tags)
 
 
 # Faults
 
 
 @pytest.mark.parametrize("fault", [THROTTLE, FAULT, ReadTimeoutError(endpoint_url="https://ec2")])
-@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.rehearse])
+@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.dry_run])
 def test_a_fault_in_looking_at_the_instance_is_known_to_have_done_nothing(
     method: StoreImage, instance: str, fault: Exception, attempt: Callable[..., Any]
 ) -> None:
@@ -947,7 +950,7 @@ def test_a_fault_in_taking_up_an_image_may_have_started_it(
 
 
 AMENDED = replace(TAGGED, description="another", tags={"team": "blue"})
-MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Made], object]]] = {
+MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Bundle], object]]] = {
     "remove": (
         [
             "HeadObject",
@@ -961,7 +964,7 @@ MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Made], object]]] = 
     ),
     "amend": (
         ["ModifyImageAttribute", "DescribeImages", "DescribeSnapshots", "CreateTags", "DeleteTags"],
-        lambda method, made: method.amend(made, TAGGED, AMENDED),
+        lambda method, made: method.update_image(made, TAGGED, AMENDED),
     ),
 }
 
@@ -984,8 +987,8 @@ def test_a_fault_in_dealing_with_what_was_made_passes(
     if step == "remove":
         assert (own_images(), snapshots(), keys()) == ([], set(), [])
     else:
-        assert image_of(made.task_id)["Description"] == "another"
-        assert all_tags(made.task_id) == made_tags({"team": "blue"})
+        assert image_of(made.physical_id)["Description"] == "another"
+        assert all_tags(made.physical_id) == made_tags({"team": "blue"})
 
 
 @pytest.mark.parametrize(

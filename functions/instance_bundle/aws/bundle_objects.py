@@ -30,18 +30,18 @@ _KEYS_A_CALL = 1000
 """Keys that one DeleteObjects call takes (Amazon S3 API Reference)."""
 
 
-def fingerprint(location: Location) -> str | None:
+def manifest_etag(location: Location) -> str | None:
     """The entity tag of the manifest, which EC2 writes last; None where there is none."""
-    return entity_tag(location.bucket, location.manifest_key)
+    return etag_of(location.bucket, location.manifest_key)
 
 
-def remove(location: Location, seal: str) -> None:
+def remove(location: Location, etag: str) -> None:
     """Remove the parts that the manifest names, then the manifest.
 
     What another bundle has written there since stays: all of it where the manifest is not the one
-    of this fingerprint, and each part that is newer than the manifest.
+    of this etag, and each part that is newer than the manifest.
     """
-    found = _manifest(location, seal) if seal else None
+    found = _manifest(location, etag) if etag else None
     if found is None:
         logger.info("There is no manifest of this bundle; nothing is removed", at=location.s3_uri)
         return
@@ -56,11 +56,11 @@ def remove(location: Location, seal: str) -> None:
         return
     parts = (part for part in _listed(location) if part["Key"] in named)
     _delete(location.bucket, (part for part in parts if part["LastModified"] <= written))
-    remove_object(location.bucket, location.manifest_key, seal)
+    remove_object(location.bucket, location.manifest_key, etag)
 
 
 def finished(location: Location, ended: str) -> str | None:
-    """The fingerprint of the bundle that a task has finished; None where it is not there.
+    """The etag of the bundle that a task has finished; None where it is not there.
 
     Args:
         location: where the task wrote; the caller holds its claim.
@@ -82,7 +82,7 @@ def remove_leftovers(location: Location, since: str) -> None:
         location: where the task wrote; the caller holds its claim.
         since: when the task started, ISO 8601; older objects are not its own.
     """
-    if fingerprint(location) is not None:
+    if manifest_etag(location) is not None:
         return
     started = datetime.fromisoformat(since)
     _delete(
@@ -95,7 +95,7 @@ def remove_leftovers(location: Location, since: str) -> None:
     )
 
 
-def entity_tag(bucket: str, key: str) -> str | None:
+def etag_of(bucket: str, key: str) -> str | None:
     """The entity tag of an object; None where there is none."""
     found = _head(bucket, key)
     return found["ETag"] if found else None
@@ -116,8 +116,8 @@ def _head(bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
             raise
 
 
-def _manifest(location: Location, seal: str) -> tuple[bytes, datetime] | None:
-    """The manifest of this fingerprint, no more of it than matters, and when it was written."""
+def _manifest(location: Location, etag: str) -> tuple[bytes, datetime] | None:
+    """The manifest of this etag, no more of it than matters, and when it was written."""
     from instance_bundle.aws import manifest
 
     with aws.calling("s3:GetObject"):
@@ -128,7 +128,7 @@ def _manifest(location: Location, seal: str) -> tuple[bytes, datetime] | None:
                 return None
             raise
         with found["Body"] as body:
-            if found["ETag"] != seal:
+            if found["ETag"] != etag:
                 return None
             return body.read(manifest.LARGEST + 1), found["LastModified"]
 

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from instance_bundle import budget
-from instance_bundle.aws.readable import demand_readable
+from instance_bundle.aws.readable import require_readable
 from instance_bundle.aws.refusals import meaning
 from instance_bundle.errors import PassingFault
 
@@ -103,10 +103,10 @@ def _within_limits(client: Client) -> Client:
     need = budget.SAVE if service in _SAVES_PROGRESS else budget.WORK
 
     def stay_in_time(request: "AWSRequest", operation_name: str, **_: Any) -> None:
-        budget.demand_attempt(request.context, need, f"{service}:{operation_name}")
+        budget.require_attempt(request.context, need, f"{service}:{operation_name}")
 
     client.meta.events.register("request-created", stay_in_time)
-    client.meta.events.register("before-parse", demand_readable)
+    client.meta.events.register("before-parse", require_readable)
     return client
 
 

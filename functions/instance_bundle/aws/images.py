@@ -30,7 +30,7 @@ NAME_TAKEN = "InvalidAMIName.Duplicate"
 _LONGEST_NAME = 128
 
 
-def see(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
+def describe(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
     """The account's own AMIs that the filters let through, disabled ones included: they have their
     names still.
 
@@ -81,7 +81,7 @@ def own_of_taken_name(name: str, request_id: str) -> "ImageTypeDef | None":
         PassingFault: not known yet, since the AMI is too young to be seen.
     """
     try:
-        found = see([named(name)])
+        found = describe([named(name)])
     except NothingDone as error:  # of the look: the call before it may have made the AMI
         raise PassingFault(str(error)) from error
     if not found:
@@ -97,7 +97,7 @@ def made_name(location: Location, request_id: str, distinction: str = "") -> str
     return re.sub(r"[^A-Za-z0-9()\[\] ./'@_-]", "-", text + distinction)[-_LONGEST_NAME:]
 
 
-def amend(ids: Sequence[str], old: Image, new: Image) -> None:
+def update(ids: Sequence[str], old: Image, new: Image) -> None:
     """Set the description of an AMI, and the tags of it and of what it is made of; what is gone is
     left out.
 
@@ -141,13 +141,13 @@ def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None
         change(ids)
     except Gone as gone:
         if len(ids) == 1:
-            _demand_gone(ids[0], gone)
+            _require_gone(ids[0], gone)
             return
         for each in ids:
             _change([each], change)
 
 
-def _demand_gone(resource_id: str, gone: Gone) -> None:
+def _require_gone(resource_id: str, gone: Gone) -> None:
     """See that what EC2 does not find is gone, and not only too young to be found everywhere.
 
     Raises:
@@ -160,7 +160,7 @@ def _demand_gone(resource_id: str, gone: Gone) -> None:
 
 def _is_listed(resource_id: str) -> bool:
     if resource_id.startswith("ami-"):
-        return bool(see([{"Name": "image-id", "Values": [resource_id]}]))
+        return bool(describe([{"Name": "image-id", "Values": [resource_id]}]))
     return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}]))
 
 
@@ -192,7 +192,7 @@ def _gone_is_done(resource_id: str) -> Iterator[None]:
     try:
         yield
     except Gone as gone:
-        _demand_gone(resource_id, gone)
+        _require_gone(resource_id, gone)
     except Denied as denied:
         # Of what has no tags, as nothing that is gone has, the role may touch nothing.
         if not denied.is_by_permissions or _is_listed(resource_id):

@@ -53,7 +53,7 @@ def look(instance_id: str) -> Instance:
     )
 
 
-def demand(instance_id: str, method: MethodName, tag: Tag | None) -> None:
+def require_suitable(instance_id: str, method: MethodName, tag: Tag | None) -> None:
     """See that an instance suits a method, and carries a tag, before anything is done with it.
 
     Raises:

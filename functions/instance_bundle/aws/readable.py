@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ROOT = re.compile(rb"\s*(?:<\?[^>]*\?>\s*)?<(?:\w+:)?(\w+)")
 
 
-def demand_readable(
+def require_readable(
     operation_model: "OperationModel", response_dict: Mapping[str, Any], **_: Any
 ) -> None:
     """See that an answer can be read; for botocore's event `before-parse`.

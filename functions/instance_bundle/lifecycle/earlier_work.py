@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from instance_bundle import budget
 from instance_bundle.errors import Doubtful, Refused
-from instance_bundle.methods import Made, Methods, Task, known
+from instance_bundle.methods import Bundle, Methods, Task, known
 from instance_bundle.request import Target, removes_on_delete
 from instance_bundle.state import History, Ledger, Record, Tombstone
 from instance_bundle.telemetry import logger
@@ -23,11 +23,11 @@ class Unsettled:
 
     Attributes:
         work: what is known of it, for a person.
-        look_again: seconds until it may have ended.
+        seconds: seconds until it may have ended.
     """
 
     work: str
-    look_again: int
+    seconds: int
 
 
 class EarlierWork:
@@ -136,9 +136,9 @@ class EarlierWork:
         task = seen or other.task
         if seen is not None and seen.phase == "complete" and not other.ended:
             if _removes(record):
-                # A removal that was cut short may have left some of it, and no fingerprint.
-                fingerprint = method.finished(location, seen) or ""
-                method.remove(Made(seen.id, other.key.request_id, location, fingerprint))
+                # A removal that was cut short may have left some of it, and no etag.
+                etag = method.finished(location, seen) or ""
+                method.remove(Bundle(seen.id, other.key.request_id, location, etag))
         elif task is not None:
             method.remove_leftovers(target, task)
         self._ledger.release(location, other.key)

@@ -8,7 +8,7 @@ from instance_bundle.methods import Task
 
 
 @dataclass(frozen=True, slots=True)
-class LookAhead:
+class Interval:
     """How the next look is chosen.
 
     Attributes:
@@ -49,5 +49,5 @@ def _fraction(progress: str) -> float:
     return min(int(number), 100) / 100 if number.isdecimal() else 0.0
 
 
-LOOK_AHEAD = LookAhead(latest=15, share=0.5, grid=5)
-next_look = LOOK_AHEAD.seconds
+INTERVAL = Interval(latest=15, share=0.5, grid=5)
+next_poll = INTERVAL.seconds

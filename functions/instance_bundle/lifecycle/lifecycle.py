@@ -25,7 +25,7 @@ from instance_bundle.errors import (
 )
 from instance_bundle.lifecycle import interval
 from instance_bundle.lifecycle.earlier_work import EarlierWork, Unsettled
-from instance_bundle.methods import Made, Methods, Task, Work, utc
+from instance_bundle.methods import Bundle, Methods, Task, Work, utc
 from instance_bundle.request import (
     Location,
     Properties,
@@ -37,7 +37,6 @@ from instance_bundle.request import (
 )
 from instance_bundle.settings import Limits
 from instance_bundle.state import (
-    Bundle,
     Done,
     Failed,
     History,
@@ -84,20 +83,20 @@ class Lifecycle:
         request = _request(record)
         properties = admit_update(request, self._limits)
         if request.repeats_handle and not request.changes_image:
-            under_way = self._ledger.history(record.key).under_way(record, properties.naming)
+            under_way = self._ledger.history(record.key).under_way(record, properties.identity)
             if under_way is not None:
                 return under_way
         history, unsettled = self._earlier.settle(record)
-        owned = history.owned(properties.naming)
+        owned = history.owned(properties.identity)
         if owned is None:
             return self._make(record, history, unsettled)
         if unsettled is not None and not self._is_overdue(record):
-            return self._wait(record, unsettled.look_again)
+            return self._wait(record, unsettled.seconds)
         for bundle in history.unseen_at(record):
             if bundle != owned:
                 self._let_go(record, bundle)
-        if owned.location is not None and not history.is_late(record):
-            owned = self._amended(record, history, owned, owned.location)
+        if not owned.is_dry_run and not history.is_late(record):
+            owned = self._amended(record, history, owned)
         return Done(owned.physical_id, owned.attributes)
 
     def delete(self, record: Record) -> Outcome:
@@ -112,7 +111,7 @@ class Lifecycle:
         if unsettled is not None:
             if self._is_overdue(record):
                 return _failed(record, NotEnded(_timeout(record).seconds, unsettled.work))
-            return self._wait(record, unsettled.look_again)
+            return self._wait(record, unsettled.seconds)
         bundles = history.deleted_by(record)
         for bundle in bundles:
             self._let_go(record, bundle)
@@ -145,7 +144,7 @@ class Lifecycle:
             why = unsettled.work if unsettled else "the task could not be started"
             return _failed(record, DeadlineExceeded(_timeout(record), why))
         if unsettled is not None:
-            return self._wait(record, unsettled.look_again)
+            return self._wait(record, unsettled.seconds)
         request = _request(record)
         properties = admit(request, self._limits, _until(record, request))
         work = _work(record, request, properties)
@@ -158,7 +157,7 @@ class Lifecycle:
 
     def _begin(self, record: Record, work: Work) -> Outcome:
         if work.properties.dry_run:
-            return self._rehearse(record, work)
+            return self._dry_run(record, work)
         location, method = work.target.location, self._methods.named(work.target.method)
         self._ledger.intend(record, work.target)
         if not self._ledger.claim(location, record.key):
@@ -168,9 +167,9 @@ class Lifecycle:
             return _failed(record, LocationTaken(location.s3_uri, "there is a bundle already"))
         return self._start(record, work)
 
-    def _rehearse(self, record: Record, work: Work) -> Outcome:
+    def _dry_run(self, record: Record, work: Work) -> Outcome:
         try:
-            self._methods.named(work.target.method).rehearse(work)
+            self._methods.named(work.target.method).dry_run(work)
         except Refusal as refusal:
             return _failed(record, refusal)
         now = utc(self._clock())
@@ -243,7 +242,7 @@ class Lifecycle:
             return _failed(record, refusal)
         if task.phase == "complete":
             return self._done(record, work, task)
-        return self._under_way(record, work, task, interval.next_look(task, self._clock()))
+        return self._under_way(record, work, task, interval.next_poll(task, self._clock()))
 
     def _under_way(self, record: Record, work: Work, task: Task, seconds: int) -> Pending:
         """The work goes on; where a handle is to hear of its end, it is accepted herewith."""
@@ -273,9 +272,9 @@ class Lifecycle:
             Bundle(
                 physical_id=task.id,
                 made_by=record.key.request_id,
-                naming=properties.naming,
-                location=None if properties.dry_run else location,
-                fingerprint="" if properties.dry_run else self._fingerprint(record, location, task),
+                identity=properties.identity,
+                location=location,
+                etag="" if properties.dry_run else self._etag(record, location, task),
                 attributes=attributes,
             ),
         )
@@ -292,15 +291,13 @@ class Lifecycle:
             raise refused
         return refused.refusal
 
-    def _amended(
-        self, record: Record, history: History, bundle: Bundle, location: Location
-    ) -> Bundle:
+    def _amended(self, record: Record, history: History, bundle: Bundle) -> Bundle:
         """A bundle with the AMI that is described now. That of a rollback must not fail, since
         CloudFormation can't go on then: what is refused is left as it is."""
         request, method = _request(record), self._methods.of(bundle.physical_id)
         image = Properties.parse(request.properties).image
         try:
-            image_id = method.amend(_made(bundle, location), request.old_image, image)
+            image_id = method.update_image(bundle, request.old_image, image)
         except (Refused, Refusal) as refused:
             if not history.undoes_last(record):
                 raise
@@ -334,7 +331,7 @@ class Lifecycle:
             "ImageId": task.image_id,
         }
 
-    def _fingerprint(self, record: Record, location: Location, task: Task) -> str:
+    def _etag(self, record: Record, location: Location, task: Task) -> str:
         """The finished bundle's; empty where it can't be seen, which must not fail the bundle."""
         try:
             return self._methods.of(task.id).finished(location, task) or ""
@@ -350,19 +347,19 @@ class Lifecycle:
         """Whoever superseded the request ends its work; only what needs none is still answered."""
         if record.request_type == "Update":
             properties = admit_update(_request(record), self._limits)
-            owned = self._ledger.history(record.key).owned(properties.naming)
+            owned = self._ledger.history(record.key).owned(properties.identity)
             if owned is not None:
                 return Done(owned.physical_id, owned.attributes)
         return _failed(record, Superseded())
 
     def _let_go(self, record: Record, bundle: Bundle) -> None:
-        if bundle.location is not None:
+        if not bundle.is_dry_run:
             maker = replace(record.key, request_id=bundle.made_by)
             removes = removes_on_delete(_request(record).properties)
             if removes and self._ledger.claim(bundle.location, maker):
                 self._ledger.leave(record.key, bundle.physical_id)
                 method = self._methods.of(bundle.physical_id)
-                method.remove(_made(bundle, bundle.location))
+                method.remove(bundle)
             self._ledger.release(bundle.location, maker)
         self._bury(record, bundle.physical_id)
 
@@ -388,10 +385,6 @@ def _work(record: Record, request: Request, properties: Properties) -> Work:
     location = Location(properties.bucket, properties.prefix or request.made_prefix)
     target = Target(properties.method, request.request_id, properties.instance_id, location)
     return Work(properties, target, record.first_receipt, _until(record, request))
-
-
-def _made(bundle: Bundle, location: Location) -> Made:
-    return Made(bundle.physical_id, bundle.made_by, location, bundle.fingerprint)
 
 
 def _failed(record: Record, refusal: Refusal) -> Failed:

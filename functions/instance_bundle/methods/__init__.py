@@ -9,13 +9,13 @@ Example:
 """
 
 from instance_bundle.methods.bundle_instance import BundleInstance
-from instance_bundle.methods.method import Made, Task, Work, known, utc
+from instance_bundle.methods.method import Bundle, Task, Work, known, utc
 from instance_bundle.methods.registry import Methods
 from instance_bundle.methods.store_image import StoreImage
 
 __all__ = [
+    "Bundle",
     "BundleInstance",
-    "Made",
     "Methods",
     "StoreImage",
     "Task",

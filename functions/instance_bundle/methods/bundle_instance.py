@@ -20,7 +20,7 @@ from instance_bundle.errors import (
     Refusal,
     Refused,
 )
-from instance_bundle.methods.method import Made, Outputs, Phase, Task, Work, utc
+from instance_bundle.methods.method import Bundle, Outputs, Phase, Task, Work, utc
 from instance_bundle.request import Image, Location, Target, UploadPolicy, upload_policy
 from instance_bundle.settings import Limits
 from instance_bundle.telemetry import logger
@@ -50,7 +50,7 @@ class BundleInstance:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    def rehearse(self, work: Work) -> None:
+    def dry_run(self, work: Work) -> None:
         """EC2 answers a rehearsal that would succeed with the error `DryRunOperation`."""
         storage = self._prepare(work)
         try:
@@ -127,16 +127,16 @@ class BundleInstance:
         image = work.properties.image
         if image is None or seen.phase != "complete":
             return seen
-        made = Made(seen.id, work.target.request_id, work.target.location, fingerprint="")
+        made = Bundle(seen.id, work.target.request_id, work.target.location)
         return replace(seen, image_id=_registered(made, image, image))
 
-    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
+    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
         """Register another AMI from the bundle; one of the same name is changed instead."""
         return _registered(made, old or Image(), new) if new is not None else ""
 
     def is_taken(self, location: Location) -> bool:
         """Whether there is a manifest, which EC2 writes last."""
-        return bundle_objects.fingerprint(location) is not None
+        return bundle_objects.manifest_etag(location) is not None
 
     def lost(self, task: Task, now: float) -> Refusal | None:  # noqa: ARG002
         """Nothing is known: EC2 lists bundle tasks for a limited time only."""
@@ -158,26 +158,26 @@ class BundleInstance:
         """The entity tag of the manifest, if that is not newer than the task's end."""
         return bundle_objects.finished(location, task.updated)
 
-    def remove(self, made: Made) -> None:
+    def remove(self, made: Bundle) -> None:
         """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
         if not self._limits.deletes_objects:
             raise NotDeletable(made.location.s3_uri)
         _deregister_all(made)
-        bundle_objects.remove(made.location, made.fingerprint)
+        bundle_objects.remove(made.location, made.etag)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """Remove a bundle that was finished although its end was asked for, with its AMIs, or parts
         without a manifest that are newer than the task's start."""
         location, limits = target.location, self._limits
         if task.phase == "complete" and (limits.makes_images or limits.deletes_objects):
-            _deregister_all(Made(task.id, target.request_id, location, fingerprint=""))
+            _deregister_all(Bundle(task.id, target.request_id, location))
         if not limits.deletes_objects:
             at = location.s3_uri
             logger.warning("Objects of a bundle may be left", at=at, task_id=task.id)
             return
-        seal = self.finished(location, task) if task.phase == "complete" else None
-        if seal is not None:
-            bundle_objects.remove(location, seal)
+        etag = self.finished(location, task) if task.phase == "complete" else None
+        if etag is not None:
+            bundle_objects.remove(location, etag)
         else:
             bundle_objects.remove_leftovers(location, task.started)
 
@@ -186,9 +186,11 @@ class BundleInstance:
         properties, location = work.properties, work.target.location
         policy = properties.upload_policy
         try:
-            instance.demand(properties.instance_id, "BundleInstance", self._limits.instance_tag)
+            instance.require_suitable(
+                properties.instance_id, "BundleInstance", self._limits.instance_tag
+            )
             if properties.image is not None and properties.image.name is not None:
-                _demand_free(properties.image.name)
+                _require_free_name(properties.image.name)
             if properties.upload_credentials is not None:
                 expires = work.until + _POLICY_OUTLASTS
                 policy = _signed(properties.upload_credentials, location, expires)
@@ -220,7 +222,7 @@ def _described(task_ids: Sequence[str]) -> Mapping[str, Task]:
     return {task["BundleId"]: _task(task) for task in response["BundleTasks"]}
 
 
-def _registered(made: Made, old: Image, new: Image) -> str:
+def _registered(made: Bundle, old: Image, new: Image) -> str:
     """The AMI of a bundle that has what is described now, registered unless it is there already.
 
     All AMIs of a bundle carry the ID of the request that made it; their names tell them apart.
@@ -236,13 +238,13 @@ def _registered(made: Made, old: Image, new: Image) -> str:
     if image["State"] != "available":
         why = image.get("StateReason", {}).get("Message", "")
         state = f"{image['ImageId']} is {image['State']}. {why}"
-        raise NotRegistered(made.task_id, made.location.s3_uri, state)
+        raise NotRegistered(made.physical_id, made.location.s3_uri, state)
     if new != old:
-        images.amend([image["ImageId"]], _as_it_may_be(image, old, new), new)
+        images.update([image["ImageId"]], _as_it_may_be(image, old, new), new)
     return image["ImageId"]
 
 
-def _existing(made: Made, image: Image, name: str) -> "ImageTypeDef | None":
+def _existing(made: Bundle, image: Image, name: str) -> "ImageTypeDef | None":
     return next((each for each in _all(made) if _is(each, image, name)), None)
 
 
@@ -268,22 +270,22 @@ def _as_it_may_be(image: "ImageTypeDef", old: Image, new: Image) -> Image:
     )
 
 
-def _all(made: Made) -> "list[ImageTypeDef]":
+def _all(made: Bundle) -> "list[ImageTypeDef]":
     """The AMIs that were registered from a bundle; a copy of one has its tags, not its place."""
     at = _manifest_location(made.location)
-    found = images.see([images.made_for(made.request_id)])
+    found = images.describe([images.made_for(made.made_by)])
     return [image for image in found if image["ImageLocation"] == at]
 
 
 def _seen(image_id: str) -> "ImageTypeDef":
-    found = images.see([{"Name": "image-id", "Values": [image_id]}])
+    found = images.describe([{"Name": "image-id", "Values": [image_id]}])
     if not found:
         raise PassingFault(f"the AMI {image_id} can't be seen yet")
     return found[0]
 
 
-def _register(made: Made, image: Image, name: str) -> str:
-    tags = images.tags(images.all_tags(image, made.request_id))
+def _register(made: Bundle, image: Image, name: str) -> str:
+    tags = images.tags(images.all_tags(image, made.made_by))
     given: RegisterImageRequestTypeDef = {
         "Name": name,
         "ImageLocation": _manifest_location(made.location),
@@ -299,31 +301,33 @@ def _register(made: Made, image: Image, name: str) -> str:
         with aws.calling("ec2:RegisterImage"):
             image_id = aws.ec2_once().register_image(**given)["ImageId"]
     except Denied as denied:
-        own = denied.code == images.NAME_TAKEN and images.own_of_taken_name(name, made.request_id)
+        own = denied.code == images.NAME_TAKEN and images.own_of_taken_name(name, made.made_by)
         if own and own["ImageLocation"] == given["ImageLocation"] and _is(own, image, name):
             return own["ImageId"]
-        raise NotRegistered(made.task_id, made.location.s3_uri, str(denied)) from denied
+        raise NotRegistered(made.physical_id, made.location.s3_uri, str(denied)) from denied
     except Refused as refused:
-        raise Refused(NotRegistered(made.task_id, made.location.s3_uri, str(refused))) from refused
-    logger.info("Registered", image_id=image_id, task_id=made.task_id)
+        raise Refused(
+            NotRegistered(made.physical_id, made.location.s3_uri, str(refused))
+        ) from refused
+    logger.info("Registered", image_id=image_id, task_id=made.physical_id)
     return image_id
 
 
-def _made_name(made: Made, image: Image) -> str:
+def _made_name(made: Bundle, image: Image) -> str:
     """A name that tells the AMIs of a bundle apart, and is the same on every retry."""
     described = json.dumps(asdict(image), sort_keys=True)
     distinction = hashlib.sha256(described.encode()).hexdigest()[:8]
-    return images.made_name(made.location, made.request_id, f"-{distinction}")
+    return images.made_name(made.location, made.made_by, f"-{distinction}")
 
 
-def _demand_free(name: str) -> None:
+def _require_free_name(name: str) -> None:
     """See that no AMI has a name, before an hour is spent on the bundle that is to get it."""
-    found = images.see([images.named(name)])
+    found = images.describe([images.named(name)])
     if found:
         raise NameTaken(name, found[0]["ImageId"])
 
 
-def _deregister_all(made: Made) -> None:
+def _deregister_all(made: Bundle) -> None:
     for image in _all(made):
         images.deregister(image["ImageId"])
 

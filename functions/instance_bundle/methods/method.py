@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -88,20 +88,30 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What was finished.
+class Bundle:
+    """A finished bundle that a resource owns.
 
     Attributes:
-        task_id: the task that made it.
-        request_id: the request that asked for it.
-        location: where it lies.
-        fingerprint: what tells it from what is written there later.
+        physical_id: what `Ref` gives: the ID of the task that made it.
+        made_by: the ID of the request that asked for it.
+        location: where it lies; of a dry run, where it would lie.
+        etag: the entity tag that told it from others at its location when it was finished; empty
+            where that could not be seen.
+        identity: what it was made of and where to, `Properties.identity`.
+        attributes: what `Fn::GetAtt` gives.
     """
 
-    task_id: str
-    request_id: str
+    physical_id: str
+    made_by: str
     location: Location
-    fingerprint: str
+    etag: str = ""
+    identity: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing was made."""
+        return self.physical_id.startswith("dryrun-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,7 @@ class Method(Protocol):
     id_prefix: str
     """How the IDs of its tasks begin."""
 
-    def rehearse(self, work: Work) -> None:
+    def dry_run(self, work: Work) -> None:
         """Ask EC2 with DryRun; return where it would have accepted. May raise any `Refusal`."""
 
     def start(self, work: Work) -> Task:
@@ -168,7 +178,7 @@ class Method(Protocol):
             Whether its end is asked for: what it makes all the same is not wanted.
         """
 
-    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
+    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
         """Give what was finished the AMI that is described now, with no new bundle.
 
         It may be repeated. May raise any `Refusal`.
@@ -191,10 +201,10 @@ class Method(Protocol):
         """Where what a task makes is to be found."""
 
     def finished(self, location: Location, task: Task) -> str | None:
-        """The fingerprint of what a task has finished: it tells that from what is written there
+        """The etag of what a task has finished: it tells that from what is written there
         later; None where something was written since."""
 
-    def remove(self, made: Made) -> None:
+    def remove(self, made: Bundle) -> None:
         """Remove what was finished, and nothing of another's. May raise any `Refusal`."""
 
     def remove_leftovers(self, target: Target, task: Task) -> None:

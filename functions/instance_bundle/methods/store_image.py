@@ -23,7 +23,7 @@ from instance_bundle.errors import (
     Refusal,
     Refused,
 )
-from instance_bundle.methods.method import Made, Outputs, Phase, Task, Work, known, parsed, utc
+from instance_bundle.methods.method import Bundle, Outputs, Phase, Task, Work, known, parsed, utc
 from instance_bundle.request import Image, Location, Target
 from instance_bundle.settings import Limits
 from instance_bundle.telemetry import logger
@@ -54,7 +54,7 @@ class StoreImage:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    def rehearse(self, work: Work) -> None:
+    def dry_run(self, work: Work) -> None:
         """EC2 answers a rehearsal that would succeed with the error `DryRunOperation`."""
         self._prepare(work)
         try:
@@ -81,7 +81,7 @@ class StoreImage:
 
     def find(self, target: Target, since: float) -> Task | None:  # noqa: ARG002
         """The request's ID is a tag of the image from its creation on."""
-        found = {i["ImageId"]: i for i in images.see([images.made_for(target.request_id)])}
+        found = {i["ImageId"]: i for i in images.describe([images.made_for(target.request_id)])}
         return known(next(iter(_tasks(found).values()), None))
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
@@ -124,13 +124,13 @@ class StoreImage:
         """An image that is available is stored."""
         return seen.state == "available"
 
-    def amend(self, made: Made, old: Image | None, new: Image | None) -> str:
+    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
         """Set the description, and the tags of the image and its snapshots."""
         before, after = old or Image(), new or Image()
         if (before.description, before.tags) != (after.description, after.tags):
-            snapshots = _snapshots_for(made.request_id, made.task_id)
-            images.amend([made.task_id, *snapshots], before, after)
-        return made.task_id
+            snapshots = _snapshots_for(made.made_by, made.physical_id)
+            images.update([made.physical_id, *snapshots], before, after)
+        return made.physical_id
 
     def is_taken(self, location: Location) -> bool:  # noqa: ARG002
         """Never: each object is named for its image."""
@@ -152,23 +152,23 @@ class StoreImage:
 
     def finished(self, location: Location, task: Task) -> str | None:
         """The entity tag of the object."""
-        return bundle_objects.entity_tag(location.bucket, _key(task.id))
+        return bundle_objects.etag_of(location.bucket, _key(task.id))
 
-    def remove(self, made: Made) -> None:
+    def remove(self, made: Bundle) -> None:
         """Remove the object, then deregister the image, then delete its snapshots."""
-        bucket, key = made.location.bucket, _key(made.task_id)
+        bucket, key = made.location.bucket, _key(made.physical_id)
         if not self._limits.deletes_objects:
             raise NotDeletable(f"s3://{bucket}/{key}")
-        found = bundle_objects.entity_tag(bucket, key)
-        # EC2 gives no other object this key: with no fingerprint, what is there is ours.
-        if found is not None and found == (made.fingerprint or found):
+        found = bundle_objects.etag_of(bucket, key)
+        # EC2 gives no other object this key: with no etag, what is there is ours.
+        if found is not None and found == (made.etag or found):
             bundle_objects.remove_object(bucket, key, found)
-        _unmake(made.task_id, made.request_id)
+        _unmake(made.physical_id, made.made_by)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """The object, if the task got so far, the image and the snapshots."""
         bucket, key = target.location.bucket, _key(task.id)
-        found = bundle_objects.entity_tag(bucket, key)
+        found = bundle_objects.etag_of(bucket, key)
         if found is not None and self._limits.deletes_objects:
             bundle_objects.remove_object(bucket, key, found)
         elif found is not None:
@@ -177,7 +177,9 @@ class StoreImage:
 
     def _prepare(self, work: Work) -> None:
         try:
-            instance.demand(work.properties.instance_id, "StoreImage", self._limits.instance_tag)
+            instance.require_suitable(
+                work.properties.instance_id, "StoreImage", self._limits.instance_tag
+            )
         except NothingDone:
             raise
         except PassingFault as fault:
@@ -217,7 +219,7 @@ def _unmake(image_id: str, request_id: str) -> None:
 
 
 def _images(image_ids: Sequence[str]) -> "Mapping[str, ImageTypeDef]":
-    found = images.see([{"Name": "image-id", "Values": image_ids}])
+    found = images.describe([{"Name": "image-id", "Values": image_ids}])
     return {image["ImageId"]: image for image in found}
 
 
@@ -291,7 +293,7 @@ def _snapshots_for(request_id: str, image_id: str) -> list[str]:
     """
     others = {
         mapping.get("Ebs", {}).get("SnapshotId")
-        for image in images.see([images.made_for(request_id)])
+        for image in images.describe([images.made_for(request_id)])
         if image["ImageId"] != image_id
         for mapping in image.get("BlockDeviceMappings", [])
     }

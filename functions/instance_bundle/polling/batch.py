@@ -17,7 +17,7 @@ from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Refu
 from instance_bundle.methods import Methods, Task, known
 from instance_bundle.polling import messages
 from instance_bundle.polling.messages import Message
-from instance_bundle.responses import BundleResource, Continuation
+from instance_bundle.responses import BundleResource, NextPoll
 from instance_bundle.state import Ledger, Poll, Record, poll_queue
 from instance_bundle.telemetry import about, logger
 
@@ -42,7 +42,7 @@ class Batch:
         self._context = context
         self._taken: Mapping[str, Record | InstanceBundleError] = {}
         self._look: Callable[[Record], Task | None] = lambda _: None
-        self._continuations: dict[str, Continuation] = {}
+        self._continuations: dict[str, NextPoll] = {}
         self._resumed = 0
 
     def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
@@ -95,7 +95,7 @@ class Batch:
                     failed.add(message_id)
         return failed
 
-    def _write_down(self, continuation: Continuation, unsent: InstanceBundleError | None) -> None:
+    def _write_down(self, continuation: NextPoll, unsent: InstanceBundleError | None) -> None:
         record = continuation.record
         try:
             if unsent is not None:

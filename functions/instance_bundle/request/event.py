@@ -111,7 +111,7 @@ class Request:
             service_timeout=event.get("ServiceTimeout"),
         )
 
-    def demand_answerable(self, allowed_origin: str | None) -> None:
+    def require_answerable(self, allowed_origin: str | None) -> None:
         """See that the answer would go to CloudFormation, and to nobody else.
 
         Args:

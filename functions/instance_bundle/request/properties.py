@@ -169,7 +169,7 @@ class Properties:
         )
 
     @property
-    def naming(self) -> str:
+    def identity(self) -> str:
         """What names the bundle, in one comparable text: a change of it is a replacement."""
         names = [self.method, self.instance_id, self.bucket, self.dry_run]
         if self.method == "StoreImage":
@@ -297,7 +297,7 @@ def _validator(*, explains: bool) -> Any:
 
 
 def _is_bucket_name(value: str) -> bool:
-    """S3 User Guide, General purpose bucket naming rules."""
+    """S3 User Guide, General purpose bucket identity rules."""
     return (
         _BUCKET_NAME.fullmatch(value) is not None
         and ".." not in value

@@ -9,12 +9,12 @@ Example:
 """
 
 from instance_bundle.responses import delivery, response
-from instance_bundle.responses.resource import BundleResource, Continuation, Event
+from instance_bundle.responses.resource import BundleResource, Event, NextPoll
 
 __all__ = [
     "BundleResource",
-    "Continuation",
     "Event",
+    "NextPoll",
     "delivery",
     "response",
 ]

@@ -51,7 +51,7 @@ Event = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Continuation:
+class NextPoll:
     """What follows a poll whose request goes on: a message, and then a line in the ledger.
 
     Attributes:
@@ -84,7 +84,7 @@ class BundleResource(CfnResource):
     _request: Request
     _record: Record | None
     _outcome: Outcome
-    _continuation: Continuation | None
+    _continuation: NextPoll | None
     _look: Callable[[], Task | None]
 
     def __init__(
@@ -113,7 +113,7 @@ class BundleResource(CfnResource):
         self._begin()
         try:
             self._request = Request.parse(unwrapped(event))
-            self._request.demand_answerable(self._settings().limits.response_origin)
+            self._request.require_answerable(self._settings().limits.response_origin)
         except InvalidEvent as error:
             logger.error("Refused what is no custom resource event", error=str(error))
             return
@@ -128,7 +128,7 @@ class BundleResource(CfnResource):
 
     def resume(
         self, record: Record, look: Callable[[], Task | None], context: LambdaContext
-    ) -> Continuation | None:
+    ) -> NextPoll | None:
         """Take up a request whose lease a poll has taken.
 
         Args:
@@ -224,8 +224,8 @@ class BundleResource(CfnResource):
         elif self._record is not None:
             self._accept(self._record, self._outcome.accepted)
             if "CrHelperPoll" in event:
-                self._continuation = Continuation(
-                    self._record, self._outcome.task, self._outcome.look_again
+                self._continuation = NextPoll(
+                    self._record, self._outcome.task, self._outcome.seconds
                 )
             else:
                 self._ledger().carry_on(self._record, self._outcome.task, self._record.generation)

@@ -12,11 +12,10 @@ from instance_bundle.state.history import History
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.state.poll_queue import Poll
-from instance_bundle.state.records import Bundle, Doubt, Record, Tombstone
+from instance_bundle.state.records import Doubt, Record, Tombstone
 
 __all__ = [
     "Answer",
-    "Bundle",
     "Done",
     "Doubt",
     "Failed",

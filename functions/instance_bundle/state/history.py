@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from instance_bundle.methods import Bundle
 from instance_bundle.request import Properties
 from instance_bundle.state.outcome import Done
-from instance_bundle.state.records import Bundle, Record, Tombstone
+from instance_bundle.state.records import Record, Tombstone
 
 _OURS = ("bun-", "ami-", "dryrun-")
 """How the IDs of finished work begin; other IDs stand for a resource that was never finished."""
@@ -24,12 +25,12 @@ class History:
     bundles: tuple[Bundle, ...]
     tombstones: tuple[Tombstone, ...]
 
-    def owned(self, naming: str) -> Bundle | None:
-        """The bundle of this naming, if the resource owns it."""
-        return next((bundle for bundle in self.bundles if bundle.naming == naming), None)
+    def owned(self, identity: str) -> Bundle | None:
+        """The bundle of this identity, if the resource owns it."""
+        return next((bundle for bundle in self.bundles if bundle.identity == identity), None)
 
-    def under_way(self, record: Record, naming: str) -> Done | None:
-        """The answer by which work of this naming was accepted, whose handle waits for its end."""
+    def under_way(self, record: Record, identity: str) -> Done | None:
+        """The answer by which work of an identity was accepted, whose handle waits for its end."""
         return next(
             (
                 other.accepted
@@ -37,7 +38,7 @@ class History:
                 if other.told
                 and other.answer is None
                 and other.request is not None
-                and Properties.parse(other.request.properties).naming == naming
+                and Properties.parse(other.request.properties).identity == identity
             ),
             None,
         )

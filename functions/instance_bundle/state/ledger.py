@@ -24,11 +24,11 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from instance_bundle import aws, budget
 from instance_bundle.errors import Busy, Denied, Stale, Superseded
-from instance_bundle.methods import Task
+from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Location, Request, RequestKey, Target
 from instance_bundle.state.history import History
 from instance_bundle.state.outcome import Answer, Done, Failed
-from instance_bundle.state.records import Bundle, Doubt, Record, Tombstone, dated
+from instance_bundle.state.records import Doubt, Record, Tombstone, dated
 from instance_bundle.telemetry import logger
 
 FORMAT = 1
@@ -359,12 +359,12 @@ class Ledger:
 
     def keep(self, key: RequestKey, bundle: Bundle) -> None:
         """Write down a finished bundle; it stays until its Delete, and so does its claim."""
-        if bundle.location is not None and not self._claim(bundle.location, key, {}):
+        if not bundle.is_dry_run and not self._claim(bundle.location, key, {}):
             logger.warning("Another request has claimed the bundle's location")
         item = {
             **_bundle_key(key, bundle.physical_id),
             "format": FORMAT,
-            "bundle": json.dumps(asdict(bundle)),
+            "bundle": json.dumps(_bundle_json(bundle)),
         }
         with aws.calling("dynamodb:PutItem"):
             aws.dynamodb().put_item(TableName=self._table, Item=_wire(item))
@@ -527,15 +527,28 @@ def _tombstone(item: Mapping[str, Any]) -> Tombstone:
     return Tombstone(item["item"].removeprefix("bundle|"), item["sent"], item["unseen"])
 
 
+def _bundle_json(bundle: Bundle) -> dict[str, Any]:
+    """As the first version wrote it, and reads it while this one is deployed."""
+    return {
+        "physical_id": bundle.physical_id,
+        "made_by": bundle.made_by,
+        "naming": bundle.identity,
+        "location": None if bundle.is_dry_run else asdict(bundle.location),
+        "fingerprint": bundle.etag,
+        "attributes": dict(bundle.attributes),
+    }
+
+
 def _bundle(stored: Mapping[str, Any]) -> Bundle:
-    location = stored["location"]
+    attributes = stored["attributes"]
+    at = stored["location"] or {"bucket": attributes["Bucket"], "prefix": attributes["Prefix"]}
     return Bundle(
         physical_id=stored["physical_id"],
         made_by=stored["made_by"],
-        naming=stored["naming"],
-        location=location and Location(**location),
-        fingerprint=stored["fingerprint"],
-        attributes=stored["attributes"],
+        location=Location(**at),
+        etag=stored["fingerprint"],
+        identity=stored["naming"],
+        attributes=attributes,
     )
 
 

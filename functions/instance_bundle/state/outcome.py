@@ -37,12 +37,12 @@ class Pending:
     """No answer yet.
 
     Attributes:
-        look_again: seconds until the next poll.
+        seconds: seconds until the next poll.
         task: how far the work was seen to be, if it was seen.
         accepted: the answer for now, where a handle is to hear of the end.
     """
 
-    look_again: int
+    seconds: int
     task: Task | None = None
     accepted: Done | None = None
 

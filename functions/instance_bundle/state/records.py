@@ -1,11 +1,10 @@
 """What the ledger knows: requests, bundles, and what Deletes have left."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from instance_bundle.methods import Task
-from instance_bundle.request import Location, Request, RequestKey, RequestType, Target
+from instance_bundle.request import Request, RequestKey, RequestType, Target
 from instance_bundle.state.outcome import Answer, Done
 
 _DATE = "%Y%m%dT%H%M%SZ"
@@ -125,28 +124,6 @@ class Record:
     def is_later_than(self, other: "Record") -> bool:
         """Whether CloudFormation is known to have sent this request later than the other."""
         return bool(other.sent) and self.sent > other.sent
-
-
-@dataclass(frozen=True, slots=True)
-class Bundle:
-    """A finished bundle that a resource owns.
-
-    Attributes:
-        physical_id: what `Ref` gives.
-        made_by: the ID of the request that made it.
-        naming: what named it, `Properties.naming`.
-        location: where it lies; None for a dry run.
-        fingerprint: what told it from others at its location when it was finished; empty where
-            that could not be seen.
-        attributes: what `Fn::GetAtt` gives.
-    """
-
-    physical_id: str
-    made_by: str
-    naming: str
-    location: Location | None
-    fingerprint: str
-    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
