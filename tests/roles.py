@@ -13,6 +13,16 @@ ROLES = {"InstanceBundleFunction": "InstanceBundleRole", "LastResortFunction": "
 """The roles, by the functions that have them; names of the template."""
 
 
+NOT_CALLED_YET = frozenset(
+    {"cloudformation:DescribeStackResource", "cloudformation:DescribeStacks"}
+)
+"""The calls of `aws.stacks`, which nothing above that room makes yet.
+
+With the first use of one it leaves this set, and enters `PLACES` in tests/chaos/outcomes.py, and
+`REFUSED` in tests/chaos/matrix.py where a refusal of it is an answer.
+"""
+
+
 class _Names:
     """What the template's names mean."""
 

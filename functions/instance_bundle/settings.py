@@ -66,12 +66,14 @@ class Settings:
         limits: what stacks may ask for.
         event_bus: name or ARN of the EventBridge bus that hears of work that has ended; empty for
             none.
+        verify_requests: CloudFormation is asked to confirm a request before a step that does harm.
     """
 
     ledger_table: str
     poll_queue_url: str
     limits: Limits
     event_bus: str
+    verify_requests: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def settings() -> Settings:
             response_origin=os.environ.get("SANDBOX_RESPONSE_ORIGIN"),
         ),
         event_bus=os.environ.get("EVENT_BUS", ""),
+        verify_requests=os.environ.get("VERIFY_REQUESTS", "true") == "true",
     )
 
 

@@ -1,4 +1,4 @@
-"""The tables, queues, secrets, buses, functions, log streams and keys that calls are about."""
+"""The tables, queues, stacks, secrets, buses, functions, log streams and keys of calls."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def table(call: Call) -> Iterator[Target]:
 def queue(call: Call) -> Iterator[Target]:
     """The queue."""
     yield Target(_arn(call, _queue_name(call)))
+
+
+def stack(call: Call) -> Iterator[Target]:
+    """The stack, by its ARN; one that is named, by all IDs that a stack of the name may have
+    (https://github.com/aws-samples/aws-hpc-tutorials/issues/271)."""
+    named = str(call.parameters.get("StackName", "*"))
+    yield Target(named if named.startswith("arn:") else _arn(call, f"stack/{named}/*"))
 
 
 def secret(call: Call) -> Iterator[Target]:

@@ -14,8 +14,13 @@ from sandbox.permissions import Refusal
 _ENCODED = "Zm9yIHN0czpEZWNvZGVBdXRob3JpemF0aW9uTWVzc2FnZQ" * 12
 """EC2 adds details that only sts:DecodeAuthorizationMessage reads; they are about as long."""
 
-_STATUS = {"ec2": 403, "s3": 403, "sqs": 403}
-_CODES = {"ec2": "UnauthorizedOperation", "s3": "AccessDenied", "sqs": "AccessDenied"}
+_STATUS = {"cloudformation": 403, "ec2": 403, "s3": 403, "sqs": 403}
+_CODES = {
+    "cloudformation": "AccessDenied",  # with 403 (https://github.com/anomalyco/sst/issues/3006)
+    "ec2": "UnauthorizedOperation",
+    "s3": "AccessDenied",
+    "sqs": "AccessDenied",
+}
 
 
 def told(call: Call, session_arn: str, demand: Demand, refusal: Refusal) -> ServiceError:

@@ -52,13 +52,18 @@ class DescribeCalls(CloudFormationResponse):
 
         of_resources: whether it is about the stack's resources. Raises ValidationError.
         """
+        found = self._find(of_resources=of_resources)
+        if found is None:
+            raise ValidationError(self._get_param("StackName"))
+        return found
+
+    def _find(self, *, of_resources: bool) -> View | None:
         wanted = self._get_param("StackName")
         for view in self._shelf.views(wanted):
             if view.stack_id == wanted or (view.name == wanted and not view.deleted):
-                if of_resources and self._shelf.age(view) >= _REMEMBERED:
-                    break
-                return view
-        raise ValidationError(wanted)
+                is_forgotten = of_resources and self._shelf.age(view) >= _REMEMBERED
+                return None if is_forgotten else view
+        return None
 
     def describe_stacks(self) -> ActionResult:
         if self._get_param("StackName"):
@@ -85,11 +90,16 @@ class DescribeCalls(CloudFormationResponse):
 
     def describe_stack_resource(self) -> ActionResult:
         """Of a stack that is there, a resource that is gone is not known
-        (https://github.com/localstack/localstack/pull/13269)."""
-        view, name = self._view(of_resources=True), self._get_param("LogicalResourceId")
+        (https://github.com/localstack/localstack/pull/13269). The words are those of a recording
+        (https://github.com/localstack/localstack/blob/4f1b3ee2d66ee6b8ab777e95711f81f1510cb2a2/tests/aws/services/cloudformation/api/test_resources.snapshot.json):
+        the stack is called what the request calls it."""
+        stack, name = self._get_param("StackName"), self._get_param("LogicalResourceId")
+        view = self._find(of_resources=True)
+        if view is None:
+            raise invalid(f"Stack '{stack}' does not exist")
         resource = view.resources.get(name)
         if resource is None or not (resource.exists or view.deleted):
-            raise invalid(f"Resource {name} does not exist for stack {view.name}")
+            raise invalid(f"Resource {name} does not exist for stack {stack}")
         [described] = [r for r in view.described_resources() if r["LogicalResourceId"] == name]
         return ActionResult({"StackResourceDetail": described})
 

@@ -22,6 +22,7 @@ CALLS = (
     *("ec2:DeleteSnapshot", "ec2:ModifyImageAttribute", "ec2:CreateTags", "ec2:DeleteTags"),
     *("ec2:CancelBundleTask", "ec2:RegisterImage", "s3:HeadObject", "s3:GetObject"),
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT),
+    *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
 )
 
 BUNDLES = {

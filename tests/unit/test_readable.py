@@ -84,6 +84,20 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any], bytes]] = {
         lambda ec2: ec2.create_tags(Resources=["ami-1"], Tags=[]),
         XML + b"<CreateTagsResponse><return>true</return></CreateTagsResponse>",
     ),
+    "cloudformation:DescribeStacks": (
+        "cloudformation",
+        lambda cloudformation: cloudformation.describe_stacks(StackName="web"),
+        XML + b"<DescribeStacksResponse><DescribeStacksResult><Stacks/></DescribeStacksResult>"
+        b"</DescribeStacksResponse>",
+    ),
+    "cloudformation:DescribeStackResource": (
+        "cloudformation",
+        lambda cloudformation: cloudformation.describe_stack_resource(
+            StackName="web", LogicalResourceId="Bundle"
+        ),
+        XML + b"<DescribeStackResourceResponse><DescribeStackResourceResult><StackResourceDetail/>"
+        b"</DescribeStackResourceResult></DescribeStackResourceResponse>",
+    ),
     "s3:ListObjectsV2": (
         "s3",
         lambda s3: s3.list_objects_v2(Bucket="images"),

@@ -62,6 +62,12 @@ CASES: tuple[tuple[tuple[str, ...], tuple[str, ...], type[InstanceBundleError]],
         Doubtful,
     ),
     (("secretsmanager:GetSecretValue",), ("ResourceNotFoundException",), Doubtful),
+    (
+        ("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+        ("AccessDenied", "ValidationError"),
+        Doubtful,
+    ),
+    (("cloudformation:DescribeStacks",), ("Throttling",), Throttled),
     # Repairs
     (
         ("ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyImageAttribute"),

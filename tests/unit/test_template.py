@@ -202,7 +202,7 @@ def resource_types(action: str) -> list[str]:
 
 OF_FEATURES = {
     "HasUploadSecrets": {"secretsmanager:GetSecretValue"},
-    "HasUploadSecretsKmsKey": set(),  # of secrets alone
+    "HasUploadSecretsKmsKey": {"kms:Decrypt"},  # of secrets alone
     "HasKmsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
     "DeletesObjects": {"s3:DeleteObject"},
     "MakesImages": {
@@ -214,6 +214,9 @@ OF_FEATURES = {
         *("s3:PutObject", "s3:PutObjectTagging"),
     },
     "SeesImages": {"ec2:DescribeImages"},
+    "VerifiesRequests": {
+        *("cloudformation:DescribeStackResource", "cloudformation:DescribeStacks"),
+    },
     "HasEventBus": {"events:PutEvents"},
     # Those of what is not allowed by permissions.
     "HasAllowedBuckets": set(),
@@ -271,6 +274,26 @@ def test_both_functions_may_put_the_one_event_onto_the_one_bus() -> None:
                 "events:detail-type": announcement.DETAIL_TYPE,
             }
         }
+
+
+def test_both_functions_may_describe_the_stacks_of_the_account_and_region() -> None:
+    found = [statement for sid, statement in statements() if sid == "DescribeStacks"]
+
+    assert len(found) == len(of_type("AWS::IAM::Role")) == 2
+    for statement in found:
+        own = "${AWS::Region}:${AWS::AccountId}"
+        assert statement["Resource"] == {
+            "Fn::Sub": "arn:${AWS::Partition}:cloudformation:" + own + ":stack/*"
+        }
+
+
+def test_requests_are_verified_unless_the_deployment_says_otherwise() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    parameter = TEMPLATE["Parameters"]["VerifyRequests"]
+
+    assert parameter["Default"] == "true"
+    assert parameter["AllowedValues"] == ["true", "false"]
+    assert variables["VERIFY_REQUESTS"] == {"Ref": "VerifyRequests"}
 
 
 def test_both_functions_are_told_the_bus_and_one_whether_it_makes_images() -> None:

@@ -9,11 +9,12 @@ Example:
         images = aws.ec2().describe_images(Owners=["self"])["Images"]
 """
 
-from instance_bundle.aws import access_key, bundle_objects, images, instance
+from instance_bundle.aws import access_key, bundle_objects, images, instance, stacks
 from instance_bundle.aws.chunks import in_chunks
 from instance_bundle.aws.clients import (
     FILTER_VALUES,
     calling,
+    cloudformation,
     dynamodb,
     ec2,
     ec2_once,
@@ -29,6 +30,7 @@ __all__ = [
     "access_key",
     "bundle_objects",
     "calling",
+    "cloudformation",
     "dynamodb",
     "ec2",
     "ec2_once",
@@ -40,4 +42,5 @@ __all__ = [
     "s3",
     "secretsmanager",
     "sqs",
+    "stacks",
 ]

@@ -22,6 +22,7 @@ from instance_bundle.errors import PassingFault
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_events import EventBridgeClient
@@ -96,6 +97,12 @@ def events() -> "EventBridgeClient":
 def sqs() -> "SQSClient":
     """For the poll queue."""
     return _within_limits(boto3.client("sqs", config=_REPEATED))
+
+
+@cache
+def cloudformation() -> "CloudFormationClient":
+    """For what CloudFormation is doing with a stack."""
+    return _within_limits(boto3.client("cloudformation", config=_REPEATED))
 
 
 def _within_limits(client: Client) -> Client:

@@ -55,8 +55,9 @@ def _is_json_object(body: bytes, _: str) -> bool:
         return False
 
 
-def _is_ec2s(body: bytes, operation: str) -> bool:
-    """EC2 names the root after the action (EC2 API Reference)."""
+def _is_named_after_the_action(body: bytes, operation: str) -> bool:
+    """EC2 and CloudFormation name the root after the action (EC2 API Reference; CloudFormation API
+    Reference)."""
     return _root(body) == f"{operation}Response"
 
 
@@ -71,4 +72,9 @@ def _root(body: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-_READERS = {"json": _is_json_object, "ec2": _is_ec2s, "rest-xml": _is_s3s}
+_READERS = {
+    "json": _is_json_object,
+    "ec2": _is_named_after_the_action,
+    "query": _is_named_after_the_action,
+    "rest-xml": _is_s3s,
+}

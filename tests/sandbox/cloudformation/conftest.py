@@ -8,16 +8,12 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
-from moto.awslambda.models import LambdaBackend
 
 from sandbox.clients import Clients
-from sandbox.cloudformation import api as cloudformation
 from sandbox.server import Server
-from tests.fixtures import PATIENCE
 from tests.sandbox.cloudformation.phases import Phases
 from tests.sandbox.cloudformation.serving import Served
-from tests.sandbox.cloudformation.support import REGION, Clock, Sandbox, zipped
+from tests.sandbox.cloudformation.support import REGION, Sandbox, installed
 
 
 @pytest.fixture(scope="session")
@@ -28,33 +24,10 @@ def clients() -> Callable[[str], Any]:
 
 
 @pytest.fixture
-def sandbox(clients: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def sandbox(clients: Callable[[str], Any]) -> Iterator[Sandbox]:
     """The sandbox's CloudFormation, and a function named `bundler`."""
-    clock = Clock()
-    with mock_aws():
-        stacks = cloudformation.install(lambda: "http://127.0.0.1:5000", clock)
-        box = Sandbox(clients("cloudformation"), clients, stacks, clock)
-
-        def invoke(
-            backend: LambdaBackend, name: str, qualifier: str | None, body: str, *headers: Any
-        ) -> None:
-            assert headers[0]["X-Amz-Invocation-Type"] == "Event"
-            box.invoke(body)
-
-        monkeypatch.setattr(LambdaBackend, "invoke", invoke)
-        role = clients("iam").create_role(RoleName="bundler", AssumeRolePolicyDocument="{}")
-        clients("lambda").create_function(
-            FunctionName="bundler",
-            Runtime="python3.13",
-            Handler="app.handler",
-            Role=role["Role"]["Arn"],
-            Code={"ZipFile": zipped()},
-        )
+    with installed(clients) as box:
         yield box
-        stacks.close()
-    for thread in box.threads:
-        thread.join(PATIENCE)
-        assert not thread.is_alive()
 
 
 @pytest.fixture

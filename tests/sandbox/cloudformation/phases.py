@@ -113,7 +113,7 @@ class Phases:
                 StackName=stack, LogicalResourceId=logical_id
             )["StackResourceDetail"]
         except ClientError as error:
-            says = f"Resource {logical_id} does not exist for stack shop"
+            says = f"Resource {logical_id} does not exist for stack {stack}"
             assert error.response["Error"]["Message"] == says  # noqa: PT017
             return status, None, None
         return status, detail["ResourceStatus"], detail.get("PhysicalResourceId")

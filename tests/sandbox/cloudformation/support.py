@@ -7,10 +7,15 @@ import json
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
+
+from moto import mock_aws
+from moto.awslambda.models import LambdaBackend
 
 from sandbox.cloudformation import api as cloudformation
 from tests.fixtures import PATIENCE
@@ -128,6 +133,39 @@ class Sandbox:
 
         eventually(lambda: bool(found()), lambda: self.events)
         return found()[-1]
+
+
+@contextmanager
+def installed(aws: Callable[[str], Any]) -> Iterator[Sandbox]:
+    """The sandbox's CloudFormation in this process, and a function named `bundler`.
+
+    aws: gives clients.
+    """
+    clock = Clock()
+    with mock_aws():
+        stacks = cloudformation.install(lambda: "http://127.0.0.1:5000", clock)
+        box = Sandbox(aws("cloudformation"), aws, stacks, clock)
+
+        def invoke(
+            backend: LambdaBackend, name: str, qualifier: str | None, body: str, *headers: Any
+        ) -> None:
+            assert headers[0]["X-Amz-Invocation-Type"] == "Event"
+            box.invoke(body)
+
+        role = aws("iam").create_role(RoleName="bundler", AssumeRolePolicyDocument="{}")
+        aws("lambda").create_function(
+            FunctionName="bundler",
+            Runtime="python3.13",
+            Handler="app.handler",
+            Role=role["Role"]["Arn"],
+            Code={"ZipFile": zipped()},
+        )
+        with patch.object(LambdaBackend, "invoke", invoke):
+            yield box
+            stacks.close()
+    for thread in box.threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
 
 def success(event: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -197,6 +197,6 @@ def test_the_server_knows_which_reads_are_functions() -> None:
             answer = functions.invoke(FunctionName="reader", Payload=payload)
             return {tuple(each) for each in json.loads(answer["Payload"].read())}
 
-        wait_for(lambda: (400, "AccessDeniedException") not in read(1))
+        wait_for(lambda: (403, "AccessDenied") not in read(1))
         found = read(50)
     assert found == {(400, "ValidationError"), (400, "Throttling")}
