@@ -57,6 +57,35 @@ def test_a_batch_of_messages_needs_the_action_of_one(account: Account) -> None:
     assert account.client("sqs").send_message_batch(**sent)["Successful"]
 
 
+def test_a_stack_is_described_to_who_may_describe_it(account: Account) -> None:
+    handle = {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
+    stack_id = account.owner.cloudformation.create_stack(
+        StackName="shop", TemplateBody=json.dumps({"Resources": handle})
+    )["StackId"]
+    of_all = "arn:aws:cloudformation:us-east-1:123456789012:stack"
+    error = account.refusal("cloudformation", "describe_stacks", StackName=stack_id)
+    assert code(error) == (403, "AccessDenied")
+    assert error.response["Error"]["Message"] == (
+        f"User: {SESSION} is not authorized to perform: cloudformation:DescribeStacks on resource: "
+        f"{stack_id} because no identity-based policy allows the cloudformation:DescribeStacks "
+        "action"
+    )
+    account.allow("cloudformation:DescribeStacks", resource=f"{of_all}/other/*")
+    for named in (stack_id, "shop"):
+        assert account.missing("cloudformation", "describe_stacks", StackName=named)
+
+    account.allow(
+        *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+        resource=f"{of_all}/*",
+    )
+
+    for named in (stack_id, "shop", f"{of_all}/never/5a4db0f0-0000-4000-8000-000000000000"):
+        error = account.refusal(
+            "cloudformation", "describe_stack_resource", StackName=named, LogicalResourceId="No"
+        )
+        assert code(error) == (400, "ValidationError")
+
+
 def test_a_secret_is_allowed_by_its_arn_whatever_names_it(account: Account) -> None:
     arn = account.owner.client("secretsmanager").create_secret(Name="key", SecretString="a")["ARN"]
     error = account.refusal("secretsmanager", "get_secret_value", SecretId="key")

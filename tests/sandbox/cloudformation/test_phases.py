@@ -183,3 +183,60 @@ def test_the_resources_of_a_deleted_stack_are_known_for_ninety_days(phases: Phas
             call()
     assert phases.sandbox.stack(stack_id)["StackStatus"] == "DELETE_COMPLETE"
     assert phases.last_event(stack_id) == ("DELETE_COMPLETE", "bun-1")
+
+
+NEVER = (
+    "arn:aws:cloudformation:us-east-1:123456789012:stack/never/5a4db0f0-0000-4000-8000-000000000000"
+)
+
+
+@pytest.mark.parametrize("stack", ["never", NEVER])
+def test_a_stack_that_is_not_known_is_called_so_in_each_calls_own_words(
+    phases: Phases, stack: str
+) -> None:
+    client = phases.sandbox.client
+    says: dict[str, Callable[[], Any]] = {
+        f"Stack with id {stack} does not exist": lambda: client.describe_stacks(StackName=stack),
+        f"Stack '{stack}' does not exist": lambda: client.describe_stack_resource(
+            StackName=stack, LogicalResourceId="Bundle"
+        ),
+    }
+
+    for words, call in says.items():
+        with pytest.raises(client.exceptions.ClientError) as refused:
+            call()
+        error = refused.value.response["Error"]
+        assert (error["Code"], error["Message"]) == ("ValidationError", words)
+
+
+def test_a_deleted_stack_is_not_known_by_its_name(phases: Phases) -> None:
+    deleted(phases)
+    client = phases.sandbox.client
+
+    with pytest.raises(client.exceptions.ClientError, match="Stack with id shop does not exist"):
+        client.describe_stacks(StackName="shop")
+    with pytest.raises(client.exceptions.ClientError, match="Stack 'shop' does not exist"):
+        client.describe_stack_resource(StackName="shop", LogicalResourceId="Bundle")
+
+
+def test_a_resource_is_missing_from_the_stack_as_the_request_names_it(phases: Phases) -> None:
+    stack_id = phases.created(BUNDLE, Bundle="bun-1")
+    client = phases.sandbox.client
+
+    for stack in ("shop", stack_id):
+        with pytest.raises(client.exceptions.ClientError) as refused:
+            client.describe_stack_resource(StackName=stack, LogicalResourceId="Other")
+        error = refused.value.response["Error"]
+        assert error["Message"] == f"Resource Other does not exist for stack {stack}"
+
+
+def test_the_last_operation_of_a_deletion(phases: Phases) -> None:
+    stack_id = phases.created(BUNDLE, Bundle="bun-1")
+    phases.sandbox.client.delete_stack(StackName="shop")
+    phases.request("Delete")
+    assert phases.operations() == ["DELETE_STACK", "CREATE_STACK"]
+    phases.answer(phases.request("Delete"))
+    phases.sandbox.until("DELETE_COMPLETE", stack_id)
+
+    last = phases.sandbox.stack(stack_id)["LastOperations"][0]
+    assert last["OperationType"] == "DELETE_STACK"

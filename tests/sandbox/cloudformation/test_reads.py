@@ -67,6 +67,50 @@ def test_a_function_sees_a_new_stack_only_after_a_while(stopped: Phases) -> None
             assert call()
 
 
+def test_a_function_sees_a_new_stack_of_a_change_set_in_review_for_a_while(
+    stopped: Phases,
+) -> None:
+    client = stopped.sandbox.client
+    stack_id = client.create_change_set(
+        StackName="shop", ChangeSetName="one", ChangeSetType="CREATE", TemplateBody=BUNDLE
+    )["StackId"]
+    later(stopped.sandbox, 10)
+    client.execute_change_set(StackName="shop", ChangeSetName="one")
+    stopped.request("Create")
+    assert stopped.seen(stack_id) == ("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", None)
+
+    with by_function():
+        assert stopped.sandbox.stack(stack_id)["StackStatus"] == "REVIEW_IN_PROGRESS"
+        assert error_of(
+            lambda: client.describe_stack_resource(StackName=stack_id, LogicalResourceId="Bundle")
+        ) == ("ValidationError", f"Resource Bundle does not exist for stack {stack_id}")
+    later(stopped.sandbox, 3)
+    with by_function():
+        assert stopped.sandbox.stack(stack_id)["StackStatus"] == "CREATE_IN_PROGRESS"
+
+
+def test_a_function_sees_the_update_for_a_while_where_its_rollback_has_begun(
+    stopped: Phases,
+) -> None:
+    stack_id = stopped.created(template(Bundle="one", Sibling="one"), Bundle="bun-1", Sibling="s")
+    stopped.update(template(Bundle="two", Sibling="two"))
+    sibling = stopped.request("Update", "Sibling")
+    stopped.answer(stopped.request("Update"), "bun-2")
+    stopped.until_resource("UPDATE_COMPLETE")
+    later(stopped.sandbox, 10)
+    stopped.fail(sibling)
+    back = stopped.request("Update", nth=2)
+
+    assert back["ResourceProperties"]["Name"] == "one"
+    with by_function():
+        assert stopped.sandbox.stack(stack_id)["StackStatus"] == "UPDATE_IN_PROGRESS"
+        assert stopped.operations()[0] == "UPDATE_STACK"
+    later(stopped.sandbox, 3)
+    with by_function():
+        assert stopped.sandbox.stack(stack_id)["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS"
+        assert stopped.operations()[0] == "ROLLBACK"
+
+
 def test_a_function_sees_what_was(stopped: Phases) -> None:
     stack_id = stopped.created(BUNDLE, Bundle="bun-1")
     later(stopped.sandbox, 10)
