@@ -1,35 +1,35 @@
-# Each target sets up what it needs: `make demo` in a fresh clone is enough.
+# Each target creates what it needs: `make demo` works in a fresh clone.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SET_UP := $(VENV)/.set-up
-# uv creates all environments but its own, which pip creates where the PATH has no uv of this version.
+# uv creates all environments except its own, which pip creates if the PATH has no uv of this version.
 UV := .venv-uv/bin/uv
 UV_SET_UP := .venv-uv/.set-up
 PIP_OPTIONS := --quiet --disable-pip-version-check --no-compile --require-hashes
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements/uv.txt)
 
-# The unit tests keep a core each busy. Whole stacks wait often, so that more run side by side.
+# Each unit test worker keeps a core busy. Whole stacks often wait, so more of them run in parallel.
 UNIT_WORKERS := logical
 SANDBOX_WORKERS := 3
 WORKERS := 4
-# What takes too long in a process that meets a fault is killed: few are side by side.
+# Processes with injected faults are killed if they take too long, so few run in parallel.
 FAULT_WORKERS := 2
 PYTEST := $(RUN) -m pytest --dist worksteal --numprocesses
-# The output of each target stays together, where make can do that.
+# The output of each target stays together, if make supports that.
 SIDE_BY_SIDE := --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 
-# Container images often set it, and have Python compile all that it imports in each process.
+# Container images often set it; then each Python process compiles all its imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 TEMPLATES := template.yaml examples/*.yaml examples/*/*.yaml
-# checkov gets no policies from a platform, sends it no results, and checks for no newer version.
+# checkov must not download policies, send results, or check for a newer version.
 CHECKOV := BC_API_KEY= CKV_SKIP_PACKAGE_UPDATE_CHECK=True .venv-checkov/bin/checkov \
   --framework cloudformation --skip-download --quiet --compact
 
-# A version that was published less than a week ago is not taken. Pins that still fit are kept, unless
-# UPGRADE is set.
+# Versions that were published less than a week ago are not used. Valid pins are kept, unless UPGRADE is
+# set.
 UPGRADE :=
 LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 \
   $(if $(UPGRADE),--upgrade) --generate-hashes --no-emit-index-url --exclude-newer "1 week" --custom-compile-command "make lock"
@@ -42,7 +42,7 @@ ON_TOP_OF = $(1:%=--constraints %) $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-em
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: $(SET_UP) ## Create .venv, and what the sandbox runs functions with
+setup: $(SET_UP) ## Create .venv, and the sandbox's runtime for functions
 
 $(UV_SET_UP): requirements/uv.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
@@ -65,7 +65,7 @@ $(SET_UP): functions/requirements.txt requirements/dev.txt | $(UV_SET_UP)
 	@$(RUN) -m sandbox prepare
 	@touch $@
 
-# Tools whose pins conflict with the project's have an environment of their own each.
+# Tools whose pins conflict with the project's have their own environments.
 .venv-%/.set-up: requirements/%.txt | $(SET_UP)
 	@echo "Setting up .venv-$*, once"
 	@$(UV) venv --quiet --clear --python $(RUN) .venv-$*
@@ -103,31 +103,32 @@ clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS C
 
 faults: simulated-faults process-faults ## Kill the function at each call, and have each call fail
 
-# They take what the rest leaves of the cores: their clock is simulated.
+# They run at low priority, since their clock is simulated.
 simulated-faults: $(SET_UP)
 	@nice -n 19 $(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos
 
-# The tests of a file share a long run of stacks; no other worker takes some of them.
+# The tests of a file share a long run of stacks, so one worker runs all of them.
 process-faults: $(SET_UP)
 	@$(PYTEST) $(FAULT_WORKERS) --dist loadfile -m "faults and not nightly" tests/stacks
 
-# Set SEQUENCES and SEED for another search, REPLAY to run one sequence that was printed.
+# Set SEQUENCES and SEED for another search, REPLAY to run one sequence that was printed. CHAOS takes
+# further options: --whole, --all, --shorten.
 SEQUENCES := 2000
 SEED := 1
 REPLAY :=
 
 chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break a promise
-	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(if $(REPLAY),--replay '$(REPLAY)')
+	@PYTHONPATH=functions $(RUN) -m tests.chaos --sequences $(SEQUENCES) --seed $(SEED) $(CHAOS) $(if $(REPLAY),--replay '$(REPLAY)')
 
-bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost beside the alternatives
+bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost, compared with the alternatives
 	@PYTHONPATH=functions .venv-bench/bin/python -m benchmarks
 
-check: $(SET_UP) ## All that a change has to pass: lint, scan, audit, and all tests but the nightly ones
+check: $(SET_UP) ## All checks that a change has to pass: lint, scan, audit, and all tests but the nightly ones
 	@echo "The output of each part follows when the part has ended; the longest takes minutes"
 	@$(MAKE) $(SIDE_BY_SIDE) --jobs 3 IN_ORDER=1 simulated-faults clients process-faults
 
-# The simulated faults beside all the rest; of that, the clients and the faults of processes, which
-# often wait, side by side, and the others one after the other.
+# The simulated faults run in parallel to the rest. Of the rest, the clients and the process faults,
+# which often wait, run in parallel, and the others one after the other.
 ifdef IN_ORDER
 clients process-faults: | test-sandbox
 test-sandbox: | test
@@ -143,6 +144,7 @@ style: $(SET_UP)
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m tools.exits functions
+	@$(RUN) -m tools.words
 	@PYTHONPATH=functions $(VENV)/bin/lint-imports --no-cache
 
 types: $(SET_UP)
@@ -151,7 +153,7 @@ types: $(SET_UP)
 templates: $(SET_UP)
 	@$(VENV)/bin/cfn-lint $(TEMPLATES)
 
-# checkov exits with 0 for a template that it cannot read; only its output says so.
+# checkov exits with 0 for a template that it can't read; only its output says so.
 scan: .venv-checkov/.set-up ## Scan the templates for insecure settings
 	@found=$$($(CHECKOV) --file $(TEMPLATES)); status=$$?; echo "$$found"; \
 	  case "$$found" in *"Parsing errors"*) exit 1;; esac; exit $$status
