@@ -1,4 +1,4 @@
-"""The function's handler: requests of CloudFormation's, and the polls that follow them."""
+"""The Lambda handler: CloudFormation's requests, and their polls."""
 
 import time
 from collections.abc import Mapping
@@ -8,97 +8,134 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from instance_bundle import budget
+from instance_bundle.errors import InvalidEvent
 from instance_bundle.lifecycle import Lifecycle
 from instance_bundle.methods import BundleInstance, Methods, StoreImage
-from instance_bundle.request import admit, admit_update
-from instance_bundle.responses import BundleResource, Event
+from instance_bundle.request import (
+    Properties,
+    RefusedRequest,
+    Request,
+    admit,
+    admit_update,
+    receive,
+)
+from instance_bundle.responses import BundleResource, Described, Event, NextPoll, delivery
 from instance_bundle.settings import settings
-from instance_bundle.state import Ledger
-from instance_bundle.telemetry import logger, metrics
+from instance_bundle.state import Ledger, Record, poll_queue
+from instance_bundle.telemetry import about, logger, metrics
 
 
 @cache
 def ledger() -> Ledger:
-    """The ledger, made when a request needs it."""
+    """The ledger, created when a request needs it."""
     return Ledger(settings().ledger_table)
 
 
 @cache
 def methods() -> Methods:
-    """The ways to make an image, made when a request needs them."""
+    """The methods, created when a request needs them."""
     limits = settings().limits
     return Methods({"BundleInstance": BundleInstance(limits), "StoreImage": StoreImage(limits)})
 
 
 @cache
 def lifecycle() -> Lifecycle:
-    """The lifecycle, made when a request needs it."""
-    return Lifecycle(ledger(), methods(), settings().limits)
-
-
-resource = BundleResource(settings, ledger)
+    """The lifecycle, created when a request needs it."""
+    return Lifecycle(ledger(), methods(), settings().limits, asks=settings().verify_requests)
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 @metrics.log_metrics
 def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
-    """Answer a request, or carry on those that a batch of polls is about."""
+    """Handle a request, or a batch of polls."""
     with budget.invocation(context.get_remaining_time_in_millis):
         if _is_batch_of_polls(event):
             return _process_polls(event, context)
-        resource(event, context)
+        _answer_request(event, context)
         return None
 
 
-@resource.create
-def create(event: Event, context: LambdaContext) -> str | None:
-    """Bundle the instance."""
-    request, limits = resource.request, settings().limits
-    return resource.accept(
-        lambda record: lifecycle().create(record),
-        lambda: admit(request, limits, request.ends(time.time())),
-    )
+def resource_of(
+    request: Request, record: Record | None = None, described: Described | None = None
+) -> BundleResource:
+    """The resource that handles one request.
+
+    Args:
+        request: the request.
+        record: its record, if a poll has its lease.
+        described: returns its task, if EC2 described it already.
+    """
+    resource = BundleResource(request, settings(), ledger(), record=record, described=described)
+
+    @resource.create
+    def create(event: Event, context: LambdaContext) -> str | None:
+        return resource.receive(lifecycle().drive, lambda: _admitted(request))
+
+    @resource.update
+    def update(event: Event, context: LambdaContext) -> str | None:
+        return resource.receive(lifecycle().drive, lambda: _admitted_update(request))
+
+    @resource.delete
+    def delete(event: Event, context: LambdaContext) -> str | None:
+        return resource.receive(lifecycle().drive)
+
+    @resource.poll_create
+    @resource.poll_update
+    @resource.poll_delete
+    def poll(event: Event, context: LambdaContext) -> str | None:
+        return resource.poll(lifecycle().drive)
+
+    return resource
 
 
-@resource.update
-def update(event: Event, context: LambdaContext) -> str | None:
-    """Bundle anew where what names the bundle has changed."""
-    request, limits = resource.request, settings().limits
-    return resource.accept(
-        lambda record: lifecycle().update(record),
-        lambda: admit_update(request, limits),
-    )
+def _answer_request(event: Any, context: LambdaContext) -> None:
+    """Handle an event of CloudFormation's, sent by it or passed back by the failure handler.
+
+    Other events are refused: answered FAILED if CloudFormation waits, and otherwise only logged.
+    """
+    try:
+        request = receive(event, context.invoked_function_arn, settings())
+    except InvalidEvent as error:
+        logger.error("Refused an event that is not a custom resource event", error=str(error))
+        return
+    with about(request.key):
+        if isinstance(request, RefusedRequest):
+            delivery.refuse(request, settings())
+        else:
+            resource_of(request).begin(context)
 
 
-@resource.delete
-def delete(event: Event, context: LambdaContext) -> str | None:
-    """End what runs, and let go of the bundle."""
-    return resource.accept(lambda record: lifecycle().delete(record))
+def _admitted(request: Request) -> Properties:
+    return admit(request, settings().limits, request.work_ends_by(time.time()))
 
 
-@resource.poll_create
-@resource.poll_update
-@resource.poll_delete
-def poll(event: Event, context: LambdaContext) -> str | None:
-    """Look how far the work is."""
-    return resource.carry_on(lifecycle().poll)
+def _admitted_update(request: Request) -> Properties:
+    return admit_update(request, settings().limits, lambda: lifecycle().is_rollback(request.key))
 
 
 def _is_batch_of_polls(event: Any) -> bool:
+    """Whether an event is from the event source mapping of the poll queue."""
     records = event.get("Records") if isinstance(event, dict) else None
     return (
         isinstance(records, list)
-        and bool(records)
-        and all(
-            isinstance(record, dict) and record.get("eventSource") == "aws:sqs"
-            for record in records
-        )
+        and 0 < len(records) <= poll_queue.AT_ONCE
+        and all(map(_is_message, records))
     )
 
 
+def _is_message(record: Any) -> bool:
+    if not isinstance(record, dict) or record.get("eventSource") != "aws:sqs":
+        return False
+    return all(isinstance(record.get(name), str) for name in ("messageId", "body"))
+
+
 def _process_polls(event: Event, context: LambdaContext) -> Mapping[str, Any]:
-    # Imported here, since a request does not need it and it takes a tenth of the start-up time.
+    # Imported here: a request does not need it, and it takes a tenth of the cold start.
     from instance_bundle.polling import Batch
 
-    batch = Batch(resource, ledger(), methods(), settings().poll_queue_url, context)
+    def resume(record: Record, described: Described) -> NextPoll | None:
+        assert record.request is not None  # noqa: S101  an answered one is not taken
+        return resource_of(record.request, record, described).resume(context)
+
+    batch = Batch(resume, ledger(), methods(), settings().poll_queue_url, context)
     return batch.process(event)

@@ -1,14 +1,14 @@
 """How long things may take: one attempt at a call, one invocation, one request.
 
-What is shorter fits into what is longer:
+Each fits into the next longer one:
 
     an attempt at a call < what an invocation has left < the lease < the visibility timeout
 
-so that no call, however long it hangs, lets Lambda end an invocation, and no process finds a
-request free that another one still works on. All durations are in seconds.
+so that a call that hangs never makes an invocation time out, and a process never takes a request
+that another process still works on. All durations are in seconds.
 
     with budget.invocation(context.get_remaining_time_in_millis):
-        ...  # each call made in here first asks whether its time still fits
+        ...  # each call made in here first checks that there is time for it
 """
 
 import math
@@ -21,37 +21,36 @@ from typing import Any
 from instance_bundle.errors import NothingDone, PassingFault
 
 CONNECT = 2
-"""Until a connection is there."""
+"""Until a connection is open."""
 READ = 6
-"""Until the answer to a call comes. No call of this application takes as long where AWS is well."""
+"""Until the answer to a call arrives. Without an AWS outage, no call takes as long."""
 ATTEMPT = CONNECT + READ + 1
 """What one attempt at a call needs, with a second for the process itself."""
 RETRY_WITHIN = 3
-"""A call is attempted again only this soon after its first attempt: what fails at once is repeated,
-what hangs is left to the next poll."""
+"""A call is retried only within this time of its first attempt: a call that fails at once is
+retried, a call that hangs is left to the next poll."""
 SAVE = ATTEMPT
-"""What an invocation needs left for a call that saves progress: to the ledger, to the poll queue,
-or what tells of the end."""
+"""What an invocation needs left for a call that saves progress, or publishes the end of work."""
 WORK = 2 * ATTEMPT
-"""What it needs left for any other call, so that after it there is time to save progress."""
+"""What it needs left for any other call, so that there is still time to save progress after it."""
 
 LEASE_MARGIN = 2
-"""How much longer than its invocation a process holds a request."""
+"""How much longer than its invocation a process holds a request's lease."""
 
 EVENT_RETRIES = 240
-"""After which an event that failed has been sent three times, and reached the failure handler:
-Lambda waits for one minute, and for two (AWS Lambda Developer Guide, Configuring error handling
+"""Until an event that keeps failing has been sent three times and has reached the failure handler:
+Lambda waits for one minute, then for two (AWS Lambda Developer Guide, Configuring error handling
 settings for asynchronous invocations)."""
 
 NEXT_POLL = 5
-"""Until the first poll, and at the least until any other; those that share a call may be early."""
+"""Until the first poll, and at least until any other; polls that share a call may be early."""
 AFTER_FAULT = 10
 """Until the poll after a passing fault."""
 
 SHORTEST_TIMEOUT = 10
 """The shortest ServiceTimeout in which work can be started, polled once and answered."""
 
-# How far before CloudFormation's own limit a request is given up.
+# How long before CloudFormation's own limit a request times out.
 _LONGEST_MARGIN = 30
 _SHORTEST_MARGIN = 5
 
@@ -62,14 +61,14 @@ _OLDEST = 6 * 3600
 _CLOCK_SKEW = 5 * 60
 
 _PAUSES = (0.5, 1)
-"""Before the second and the third attempt at a call of no SDK's."""
+"""Before the second and the third attempt at a call that no SDK makes."""
 
 _AT_FIRST = "seconds left at the first attempt"
 
 
 @dataclass
 class _Invocation:
-    """The invocation that is under way; without one, time is endless."""
+    """The invocation that is under way; without one, time is unlimited."""
 
     left: Callable[[], float] = lambda: math.inf
 
@@ -93,22 +92,21 @@ def invocation(remaining_millis: Callable[[], int]) -> Iterator[None]:
 
 
 def left() -> float:
-    """Seconds that the invocation has left; endless outside of one."""
+    """Seconds that the invocation has left; infinite outside of one."""
     return _this.left()
 
 
 def require_attempt(call: MutableMapping[str, Any], seconds: float, what: str) -> None:
-    """See that the invocation has time for an attempt at a call, and that the attempt is not one
-    too many.
+    """Check that the invocation has time for an attempt at a call, and that a retry is allowed.
 
     Args:
-        call: what belongs to the call, the same in each of its attempts.
+        call: the call's context, the same in each of its attempts.
         seconds: `SAVE` or `WORK`.
         what: the call, for a person.
 
     Raises:
         NothingDone: there is no time for the first attempt; the next poll has some.
-        PassingFault: there is none for another one; the call may have had its effect.
+        PassingFault: there is no time for a retry; the call may have had its effect.
     """
     if _AT_FIRST not in call:
         require(seconds, what)
@@ -118,8 +116,8 @@ def require_attempt(call: MutableMapping[str, Any], seconds: float, what: str) -
 
 
 def attempts(what: str) -> Iterator[None]:
-    """The attempts at a call of no SDK's that saves progress: three where each fails at once, one
-    where it hangs.
+    """The attempts at a call that saves progress and that no SDK makes: three where each fails at
+    once, one where it hangs.
 
     Args:
         what: the call, for a person.
@@ -138,31 +136,31 @@ def attempts(what: str) -> Iterator[None]:
 
 
 def _allows_another(at_first: float, seconds: float) -> bool:
-    """Whether a call may be attempted again, that was attempted with so much time left."""
+    """Whether a call whose first attempt had so much time left may be retried."""
     return left() >= max(seconds, at_first - RETRY_WITHIN)
 
 
 def require(seconds: float, what: str) -> None:
-    """See that the invocation has time for a call.
+    """Check that the invocation has time for a call.
 
     Args:
         seconds: `SAVE` or `WORK`.
         what: the call, for a person.
 
     Raises:
-        NothingDone: it has not; the next poll has.
+        NothingDone: it does not; the next poll has.
     """
     if left() < seconds:
         raise NothingDone(f"{what}: too little time is left in this invocation")
 
 
 def lease() -> float:
-    """Seconds for which this process holds a request that it takes."""
+    """Seconds of the lease that this process takes on a request."""
     return left() + LEASE_MARGIN
 
 
 def believed(date: float | None, received: float) -> float | None:
-    """The date of a request, in epoch seconds, if it can be right: anybody can write one.
+    """The date of a request, in epoch seconds, if it is plausible: anybody can write one.
 
     Args:
         date: the date that its ResponseURL is signed with; None where it has none.
@@ -174,8 +172,8 @@ def believed(date: float | None, received: float) -> float | None:
 
 
 def deadline(sent: float, timeout: int) -> float:
-    """When a request is given up, in epoch seconds: so long before CloudFormation does that a poll
-    and an answer fit in between.
+    """When a request times out, in epoch seconds: early enough that a poll and an answer fit in
+    before CloudFormation's own timeout.
 
     Args:
         sent: when CloudFormation sent it, epoch seconds.

@@ -1,49 +1,41 @@
-"""What can go wrong, and how CloudFormation hears of it.
+"""What can go wrong, and what CloudFormation shows of it.
 
 InstanceBundleError
-├── InvalidEvent          not a custom resource event: logged, nobody to answer
-├── Busy                  another process drives the request: its poll comes again
-├── Stale                 a poll that no longer counts: dropped
-├── UnreadableManifest    no manifest of a bundle: logged, and nothing is removed by it
-├── PassingFault          cut off, timed out, briefly down: waited out, never an answer
-│   └── NothingDone           surely without effect, such as a look at something beforehand
-│       ├── Throttled             asked to come later
-│       └── Refused               AWS refused a call, and may not do so later
-│           └── Doubtful              believed when it is repeated, where no work runs meanwhile
+├── InvalidEvent          not a custom resource event: logged, there is nobody to answer
+├── Busy                  another process works on the request: its poll is received again later
+├── Stale                 an outdated poll: dropped
+├── ConditionFailed       another process has written an item since it was read
+├── UnreadableManifest    not a bundle's manifest: logged, and nothing is removed
+├── PassingFault          a transient error: connection lost, timeout, server error; retried
+│   └── NothingDone           had no effect for sure, such as a failed read before a write
+│       ├── Throttled             AWS throttled the call
+│       └── Refused               AWS refused a call, and may accept it later
+│           └── Doubtful              final only if it is repeated while no work runs
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
-    ├── NotAllowed            the instance is not one that this deployment lets be bundled
+    ├── NotAllowed            the deployment does not allow to bundle this instance
     ├── NoInstance            there is no such instance
-    ├── NotSuited             the instance is of a kind that the method can't make an image of
-    ├── NotDeletable          the deployment lets no objects be removed
+    ├── NotSuited             the method can't make an image of this type of instance
+    ├── NotDeletable          the deployment does not allow to remove objects
     ├── UnusableSecret        the secret of UploadCredentials holds no long-lived access key
     ├── NameTaken             another AMI has the name
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
-    ├── Superseded            a later request about the resource came first, or its Delete
-    ├── Denied                AWS refused a call, for good
-    │   └── Gone                  what was to be changed or removed is not there
-    ├── ImageGone             the AMI that was being made is no longer there
-    ├── TaskFailed            EC2 ended the bundle task in `failed`
-    ├── NotRegistered         no AMI came of a bundle, which is complete and stays
-    ├── DeadlineExceeded      the work would outlast the time that it has
-    ├── RefusedToTheEnd       a call was refused until the time was up
-    └── NotEnded              what a Delete is to end still runs
+    ├── Superseded            a later request about the resource, or its Delete, came first
+    ├── Denied                AWS refused a call, and a retry would not help
+    │   └── Gone                  what was to be changed or removed does not exist
+    ├── ImageGone             the AMI that was being made no longer exists
+    ├── TaskFailed            the bundle task is `failed`
+    ├── NotRegistered         the bundle is complete and kept, but no AMI could be registered
+    ├── DeadlineExceeded      the work did not end before the request's deadline
+    ├── RefusedToTheEnd       a call was still refused at the request's deadline
+    ├── NotConfirmed          CloudFormation does not confirm that it sent the request
+    ├── CannotTell            an Update may make a new image, or go back to an earlier one
+    └── NotEnded              work that a Delete has to end still runs
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-PERMISSION_CODES = {
-    "403",  # the answer to a HEAD request has no body to give another code
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthFailure",
-    "Forbidden",
-    "OptInRequired",
-    "UnauthorizedOperation",
-}
-"""AWS's codes for what the caller is not permitted to do."""
+from typing import Any, Literal
 
 
 class InstanceBundleError(Exception):
@@ -58,7 +50,7 @@ class Busy(InstanceBundleError):
     """Another process holds the request's lease.
 
     Attributes:
-        seconds: how long it may hold it yet.
+        seconds: how much longer it may hold it.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -67,15 +59,27 @@ class Busy(InstanceBundleError):
 
 
 class Stale(InstanceBundleError):
-    """The poll's generation has passed, or its request is long gone."""
+    """The poll has an old generation, or its request is no longer in the ledger."""
+
+
+class ConditionFailed(InstanceBundleError):
+    """A write of the ledger's did not take place, since its condition does not hold.
+
+    Attributes:
+        item: the item as it is; None where there is none.
+    """
+
+    def __init__(self, item: Mapping[str, Any] | None) -> None:
+        self.item = item
+        super().__init__("another process has written the item")
 
 
 class UnreadableManifest(InstanceBundleError):
-    """The object is no manifest: truncated, too large, or something else altogether."""
+    """The object is not a manifest: truncated, too large, or something else."""
 
 
 class PassingFault(InstanceBundleError):
-    """An AWS call failed in a way that is expected to pass; it may have had its effect."""
+    """An AWS call failed with a transient error; it may have had its effect."""
 
 
 class NothingDone(PassingFault):
@@ -83,7 +87,7 @@ class NothingDone(PassingFault):
 
 
 class Throttled(NothingDone):
-    """AWS asks to come later, and did nothing."""
+    """AWS throttled the call, which had no effect."""
 
 
 class Refusal(InstanceBundleError):
@@ -91,10 +95,10 @@ class Refusal(InstanceBundleError):
 
 
 class Refused(NothingDone):
-    """AWS refused a call, or something is not there, which may be otherwise later.
+    """AWS refused a call, or something does not exist; a retry may succeed later.
 
     Attributes:
-        refusal: what it comes to where it stays so.
+        refusal: the answer if no retry succeeds.
     """
 
     def __init__(self, refusal: Refusal) -> None:
@@ -103,7 +107,7 @@ class Refused(NothingDone):
 
 
 class Doubtful(Refused):
-    """It is believed when it is repeated: a refused read, or what may only not be visible yet."""
+    """Final only if it is repeated: a refused read, or something that may not be visible yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +149,18 @@ class InvalidProperties(Refusal):
 
 
 class NotAllowed(Refusal):
-    """The instance does not carry the tag that the deployment demands."""
+    """The instance does not have the tag that the deployment requires."""
 
     def __init__(self, instance_id: str, tag: str) -> None:
         super().__init__(
-            f"InstanceId: {instance_id} does not carry the tag {tag}, and the application's "
-            "parameter AllowedInstanceTag lets no other instance be bundled. Tag the instance, "
-            "or name one that carries the tag."
+            f"InstanceId: {instance_id} does not have the tag {tag}, which the application's "
+            "parameter AllowedInstanceTag requires. Add the tag to the instance, or name an "
+            "instance that has it."
         )
 
 
 class NoInstance(Refusal):
-    """EC2 knows no such instance."""
+    """There is no such instance."""
 
     def __init__(self, instance_id: str) -> None:
         super().__init__(
@@ -166,21 +170,20 @@ class NoInstance(Refusal):
 
 
 class NotSuited(Refusal):
-    """The instance is of a kind that the method can't make an image of; nothing was done."""
+    """The method can't make an image of this type of instance; nothing was done."""
 
     def __init__(self, instance_id: str, method: str, fitting: str | None) -> None:
         advice = (
-            f"Use `Method: {fitting}`, which suits it."
+            f"Use `Method: {fitting}` for this instance."
             if fitting
-            else "No method suits it: its image can only be made from inside, by the AMI tools."
+            else "No method supports it: run the AMI tools on the instance to make its image."
         )
         kinds = {
             "BundleInstance": "Windows instances with an instance-store root volume",
             "StoreImage": "instances with an EBS root volume",
         }
         super().__init__(
-            f"InstanceId: {instance_id} is not of the kind that {method} makes an image of: "
-            f"{kinds[method]}. {advice}"
+            f"InstanceId: {method} does not support {instance_id}, only {kinds[method]}. {advice}"
         )
 
 
@@ -189,14 +192,14 @@ class NotDeletable(Refusal):
 
     def __init__(self, s3_uri: str) -> None:
         super().__init__(
-            f"OnDelete: the bundle at {s3_uri} can't be removed, since the application's parameter "
-            "AllowObjectDeletion is false. Set it to true, or delete the stack again and retain "
-            "this resource."
+            f"OnDelete: the bundle at {s3_uri} can't be removed, because the application's "
+            "parameter AllowObjectDeletion is false. Set it to true, or delete the stack again "
+            "and retain this resource."
         )
 
 
 class UnusableSecret(Refusal):
-    """What a secret holds can't sign an upload policy; nothing of it is told."""
+    """A secret has no access key that can sign an upload policy; its content is not shown."""
 
     def __init__(self, secret_arn: str, why: str) -> None:
         super().__init__(
@@ -210,8 +213,8 @@ class NameTaken(Refusal):
 
     def __init__(self, name: str, image_id: str) -> None:
         super().__init__(
-            f"Image.Name: the AMI {image_id} has the name {name}, and names of AMIs are unique in "
-            "an account and region; give another, or omit it to have a unique one made."
+            f"Image.Name: the AMI {image_id} has the name {name} already, and AMI names are unique "
+            "in an account and region. Choose another name, or omit it to get a generated one."
         )
 
 
@@ -221,27 +224,27 @@ class LocationTaken(Refusal):
     def __init__(self, s3_uri: str, holder: str) -> None:
         super().__init__(
             f"Storage.S3.Prefix: {holder} at {s3_uri}, and it is not overwritten. "
-            "Change Prefix, or omit it to have a unique one made."
+            "Change Prefix, or omit it to get a generated one."
         )
 
 
 class Superseded(Refusal):
-    """The request came, or was still at work, after a later one about its resource."""
+    """The request came, or its work still ran, after a later request about its resource."""
 
     def __init__(self) -> None:
         super().__init__(
-            "A later request about this resource, an Update or its Delete, took this one's place. "
+            "A later request about this resource (an Update or its Delete) has replaced this one. "
             "Nothing more is done for it."
         )
 
 
 class Denied(Refusal):
-    """AWS refused a call, and asking again would not help.
+    """AWS refused a call, and a retry would not help.
 
     Attributes:
         call: the call, such as `s3:HeadObject`.
         code: AWS's error code.
-        message: AWS's words.
+        message: AWS's message.
         advice: what to do about it.
     """
 
@@ -251,47 +254,40 @@ class Denied(Refusal):
         words = message.partition(" Encoded authorization failure message:")[0].rstrip(". ")
         super().__init__(f"{call} was refused. {code}: {words}. {advice}".rstrip())
 
-    @property
-    def is_by_permissions(self) -> bool:
-        """Whether the role may not make the call. A change of IAM's takes effect within minutes, so
-        that this may pass (IAM User Guide, Changes that I make are not always immediately visible).
-        """
-        return self.code in PERMISSION_CODES
-
 
 class Gone(Denied):
-    """What was to be changed or removed is not there."""
+    """What was to be changed or removed does not exist."""
 
 
 class ImageGone(Refusal):
-    """The AMI that was being made is no longer there."""
+    """The AMI that was being made no longer exists."""
 
     def __init__(self, image_id: str) -> None:
         super().__init__(
-            f"Image: the AMI {image_id} is no longer there: somebody deregistered it before its "
-            "work had ended. Deploy again to make another one."
+            f"Image: the AMI {image_id} no longer exists: it was deregistered before it was "
+            "finished. Redeploy to make another one."
         )
 
 
 class TaskFailed(Refusal):
-    """EC2 ended the bundle task in `failed`."""
+    """The bundle task is `failed`."""
 
     def __init__(self, task_id: str, code: str, message: str) -> None:
         super().__init__(f"Task {task_id} failed. {code}: {message}")
 
 
 class NotRegistered(Refusal):
-    """No AMI came of a bundle: EC2 refused, or the AMI failed."""
+    """No AMI could be registered from a bundle: EC2 refused, or the AMI failed."""
 
     def __init__(self, task_id: str, s3_uri: str, why: str) -> None:
         super().__init__(
-            f"Image: the bundle {task_id} is complete, and is kept at {s3_uri}, but no AMI came of "
-            f"it. {why}"
+            f"Image: the bundle {task_id} is complete and kept at {s3_uri}, but no AMI could be "
+            f"registered from it. {why}"
         )
 
 
 class DeadlineExceeded(Refusal):
-    """The request's time is nearly up and the work has not ended."""
+    """The work did not end before the request's deadline."""
 
     def __init__(self, timeout: Timeout, progress: str) -> None:
         super().__init__(
@@ -301,20 +297,42 @@ class DeadlineExceeded(Refusal):
 
 
 class RefusedToTheEnd(Refusal):
-    """What AWS refused was still refused when the request's time was up."""
+    """AWS still refused a call at the request's deadline."""
 
     def __init__(self, timeout: Timeout, refused: str, last_seen: str | None) -> None:
         last = f" Last seen: {last_seen}." if last_seen else ""
         super().__init__(f"{_outlasted(timeout, refused)}{last}")
 
 
+class NotConfirmed(Refusal):
+    """CloudFormation does not say that it is doing what a request asks for; nothing was changed."""
+
+    def __init__(self, request_type: str, said: str) -> None:
+        super().__init__(
+            f"CloudFormation does not confirm this {request_type}: {said}. Nothing was changed. If "
+            "the stack needs it, run the operation again; requests that were made by hand need "
+            "the application's parameter VerifyRequests to be false."
+        )
+
+
+class CannotTell(Refusal):
+    """An Update asks for what the resource had before, and may go on or go back to it."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            "It is not known whether this Update makes a new image of what the resource had "
+            f"before, or goes back to the earlier one: {said}. Nothing was changed. Change "
+            "Storage.S3.Prefix or Image.Name to force a new image."
+        )
+
+
 class NotEnded(Refusal):
-    """What a Delete is to end still runs at the Delete's deadline."""
+    """Work that a Delete has to end still runs at the Delete's deadline."""
 
     def __init__(self, seconds: int, work: str) -> None:
         super().__init__(
             f"Not ended within ServiceTimeout ({seconds} s): {work}. "
-            "Delete the stack again once it has ended."
+            "Wait until it has ended, then delete the stack again."
         )
 
 
@@ -324,7 +342,7 @@ def _outlasted(timeout: Timeout, progress: str) -> str:
 
 _MORE_TIME = {
     "ServiceTimeout": (
-        "Raise ServiceTimeout (3600 s at most), give a CompletionHandle for work of up to 12 hours"
+        "Raise ServiceTimeout (3600 s at most), use a CompletionHandle for work of up to 12 hours"
     ),
     "CompletionTimeout": "Raise CompletionTimeout (43200 s at most)",
 }

@@ -1,11 +1,11 @@
-"""The failure handler: FAILED for what kept crashing the function, so that no stack waits in vain.
+"""The failure handler: it answers FAILED if the function keeps crashing, so that no stack waits.
 
-Two kinds of dead letters come to it: polls that were received too often, from the dead-letter
-queue; and events that the function did not handle, from Lambda itself (an invocation record, the
-event in its `requestPayload`): what holds a ResponseURL goes through no queue. What was only
-throttled, or met a passing fault, is resumed where its deadline is ahead. Should this function fail
-at an event to the end as well, Lambda hands it back to the other one, and so on until one of them
-answers. It imports as little of the package as it can.
+It handles two kinds of dead letters. Polls that were received too often come from the dead-letter
+queue. Events that the function did not handle come from Lambda, in the `requestPayload` of an
+invocation record: events have a ResponseURL, and so go through no queue. A request that was only
+throttled, or met a passing fault, is resumed if its deadline is not over. If all retries of an
+event fail in this function too, Lambda passes it back to the other function, and so on until one of
+them answers. This module imports as little of the package as it can.
 """
 
 import json
@@ -30,10 +30,10 @@ from instance_bundle.errors import (
 )
 from instance_bundle.request import (
     DEFAULT_COMPLETION_TIMEOUT,
+    RefusedRequest,
     Request,
-    RequestKey,
     conceal,
-    unwrapped,
+    receive,
 )
 from instance_bundle.responses import delivery, response
 from instance_bundle.settings import settings
@@ -41,78 +41,84 @@ from instance_bundle.state import Failed, Ledger, Poll, Record, poll_queue
 from instance_bundle.telemetry import about, count, logger, metrics
 
 CRASHES = 3
-"""Invocations that began with a request and came to no end, after which it is given up: as many as
-the poll queue hands a message over."""
+"""Invocations that began with a request and did not end, after which it is answered FAILED: as many
+as the poll queue's maxReceiveCount."""
 
 _PASSING = {fault.__name__ for fault in (PassingFault, NothingDone, Throttled)}
 _REFUSED = {Refused.__name__, Doubtful.__name__}
 _CRASHED = "RetriesExhausted"
-"""Lambda's condition where each invocation failed (AWS Lambda Developer Guide, Capturing records of
-Lambda asynchronous invocations). The guide names no other one: an event that was throttled until it
-was too old, or that met a reserved concurrency of 0, has another."""
-_GIVEN_UP = "CloudFormation no longer waits for this; it is given up"
+"""Lambda's condition if each invocation failed (AWS Lambda Developer Guide, Capturing records of
+Lambda asynchronous invocations). The guide names no other condition; an event that was throttled
+until it was too old, or that met a reserved concurrency of 0, has another one."""
+_TIMED_OUT = "CloudFormation no longer waits for this answer; it is not retried"
 
 
 @cache
 def ledger() -> Ledger:
-    """The ledger that the function keeps."""
+    """The ledger of the application."""
     return Ledger(settings().ledger_table)
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 @metrics.log_metrics
 def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
-    """Answer an event, or each dead letter of a batch; what could not be comes again.
+    """Answer an event, or each dead letter of a batch; those that fail come again.
 
     Raises:
-        Exception: an event could not be answered yet; Lambda repeats the invocation.
+        Exception: an event could not be answered yet; Lambda retries the invocation.
     """
     with budget.invocation(context.get_remaining_time_in_millis):
         if isinstance(event, Mapping) and isinstance(event.get("Records"), list):
-            left = [message for message in event["Records"] if not _is_dealt_with(message)]
+            arn = context.invoked_function_arn
+            left = [message for message in event["Records"] if not _is_dealt_with(message, arn)]
             return {"batchItemFailures": [{"itemIdentifier": each["messageId"]} for each in left]}
-        _answer_event(event)
+        _answer_event(event, context.invoked_function_arn)
         return None
 
 
-def _is_dealt_with(message: Mapping[str, Any]) -> bool:
-    """Whether a message of the batch is answered, resumed or given up; no other message suffers
-    from what this one causes."""
+def _is_dealt_with(message: Mapping[str, Any], function_arn: str) -> bool:
+    """Whether a message of the batch is answered, resumed or dropped.
+
+    An exception concerns only this message.
+    """
     if budget.left() < budget.WORK:
         return False
     try:
-        _deal_with(message.get("body", ""))
-    except Exception:  # noqa: BLE001  whatever it is, the other letters are to be answered
-        if _is_past_listening(message):
-            logger.exception(_GIVEN_UP)
+        _deal_with(message.get("body", ""), function_arn)
+    except Exception:  # noqa: BLE001  the other dead letters must be answered
+        if _nobody_waits(message):
+            logger.exception(_TIMED_OUT)
             return True
         logger.exception("A dead letter could not be answered; it comes again")
         return False
     return True
 
 
-def _deal_with(body: Any) -> None:
+def _deal_with(body: Any, function_arn: str) -> None:
     """Resume the request that a message is about, or answer it.
 
-    An invocation record can be a message too: an application of before had a queue for them.
+    An invocation record can be a message too: an earlier version had a queue for them.
     """
     try:
         event = json.loads(body)
         if isinstance(event, Mapping) and "requestPayload" in event:
-            _answer_event(event)
+            _answer_event(event, function_arn)
         else:
             _deal_with_poll(Poll.parse(body))
     except (InvalidEvent, ValueError, RecursionError) as error:
         logger.error("A dead letter is about no request", error=str(error))
     except Stale:
-        logger.info("The request of a dead letter has gone on since")
+        logger.info("The request of a dead letter has continued")
 
 
 def _deal_with_poll(poll: Poll) -> None:
+    found = ledger().read(poll.key)
+    if found is None or found.request is None:
+        raise Stale("its request has been answered")
     try:
         record = ledger().take_over(poll.key, poll.generation, budget.lease())
     except Refused as refused:
-        _answer_unstored(poll.key, refused)
+        _answer_unstored(found, refused)
         return
     with about(record.key):
         if record.answer is None and record.begun < CRASHES and time.time() < record.deadline:
@@ -123,46 +129,42 @@ def _deal_with_poll(poll: Poll) -> None:
             _answer(record.request, record, "its polls kept failing")
 
 
-def _answer_unstored(key: RequestKey, refused: Refused) -> None:
-    """Answer a request that the ledger can tell, but nothing can be written down about.
-
-    Raises:
-        PassingFault: the ledger can't tell either.
-    """
-    record = ledger().read(key)
-    if record is not None and record.request is not None and record.answer is None:
-        with about(key):
+def _answer_unstored(record: Record, refused: Refused) -> None:
+    """Answer a request that can be read from the ledger, but not written."""
+    if record.request is not None and record.answer is None:
+        with about(record.key):
             _answer(record.request, None, conceal(str(refused), record.request))
 
 
-def _answer_event(event: Any) -> None:
-    request = _read(event)
+def _answer_event(event: Any, function_arn: str) -> None:
+    request = _read(event, function_arn)
     if request is None:
         return
     with about(request.key):
         try:
-            _resume_or_answer(request, event)
+            if isinstance(request, RefusedRequest):
+                delivery.refuse(request, settings())
+            else:
+                _resume_or_answer(request, event)
         except Exception:
-            if time.time() < request.given_up(_received(event)):
+            if time.time() < request.times_out_at(_received(event)):
                 raise
-            logger.exception(_GIVEN_UP)
+            logger.exception(_TIMED_OUT)
 
 
-def _read(event: Any) -> Request | None:
-    """The request that an invocation record is about; None where it is about none, such as one that
-    was too large for its payload."""
+def _read(event: Any, function_arn: str) -> Request | RefusedRequest | None:
+    """The request that an invocation record is about; None if it has none, for example because the
+    event was too large for the record."""
     try:
-        request = Request.parse(unwrapped(event))
-        request.require_answerable(settings().limits.response_origin)
+        return receive(event, function_arn, settings())
     except InvalidEvent as error:
         context = event.get("requestContext") if isinstance(event, Mapping) else None
         logger.error("An event is about no request", error=str(error), invocation=context)
         return None
-    return request
 
 
 def _received(event: Mapping[str, Any]) -> float:
-    """When an event was received at the latest, epoch seconds: when its first record was made."""
+    """The latest time when an event was received: that of its first record, epoch seconds."""
     record = event
     while "requestPayload" in record.get("requestPayload", ()):
         record = record["requestPayload"]
@@ -173,9 +175,9 @@ def _received(event: Mapping[str, Any]) -> float:
 
 
 def _resume_or_answer(request: Request, event: Mapping[str, Any]) -> None:
-    """Leave the request to its polls where they can see to it."""
+    """Resume the request by a poll, unless it crashed or its deadline is over; then answer it."""
     try:
-        record, is_new = ledger().open(request, budget.lease())
+        record, is_new = ledger().receive(request, budget.lease())
     except (Denied, Refused) as refused:
         _answer(request, None, conceal(str(refused), request))
         return
@@ -188,14 +190,14 @@ def _resume_or_answer(request: Request, event: Mapping[str, Any]) -> None:
 
 def _resume(record: Record) -> None:
     """Send the request's poll once more."""
-    logger.warning("The polls take the request up again", begun=record.begun)
+    logger.warning("The request is resumed by its polls", begun=record.begun)
     poll = Poll(record.key, record.generation)
     poll_queue.send(settings().poll_queue_url, poll, budget.NEXT_POLL)
-    ledger().carry_on(record, None, record.generation)
+    ledger().save_progress(record, None, record.generation)
 
 
 def _is_passing(event: Mapping[str, Any]) -> bool:
-    """Whether an event was not handled because of what passes: throttling, or a fault of AWS's."""
+    """Whether an event was not handled because of throttling, or of a transient error of AWS."""
     payload = event.get("responsePayload")
     error = payload.get("errorType") if isinstance(payload, Mapping) else None
     return _context(event).get("condition", _CRASHED) != _CRASHED or error in _PASSING
@@ -216,11 +218,11 @@ def _context(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _answer(request: Request | None, record: Record | None, cause: str) -> None:
-    """Answer a request with FAILED, unless the ledger has an answer.
+    """Answer a request with FAILED, unless the ledger has another answer.
 
     Args:
-        request: what CloudFormation asked; None where it has been answered.
-        record: what the ledger knows of it; None where the ledger can't be written to.
+        request: the request; None if it has been answered.
+        record: its record; None if the ledger can't be written.
         cause: what went wrong, for a person.
     """
     if request is None:
@@ -229,14 +231,14 @@ def _answer(request: Request | None, record: Record | None, cause: str) -> None:
     logger.error("Answering a dead letter", cause=cause)
     failed = Failed(
         record.task.id if record and record.task else request.id_of_failure,
-        f"The function could not carry the request out: {cause}. Its log tells why: look "
-        f"for request_id {request.request_id} in the log group of the InstanceBundle function.",
+        f"The function did not complete the request: {cause}. For details, search the log group "
+        f"of the InstanceBundle function for request_id {request.request_id}.",
     )
     if record is None:
         text = response.body(request.key, failed)
         response.deliver(request.response_url, text, settings().limits.response_origin)
     else:
-        record, answer = ledger().answer(request.key, failed)
+        record, answer = ledger().store_answer(record, failed)
         if answer == failed:
             delivery.deliver(request, record, answer, settings())
         else:
@@ -245,19 +247,19 @@ def _answer(request: Request | None, record: Record | None, cause: str) -> None:
     count("DeadLettersAnswered")
 
 
-def _is_past_listening(message: Mapping[str, Any]) -> bool:
-    """Whether no stack waits any more for what a dead letter is about."""
+def _nobody_waits(message: Mapping[str, Any]) -> bool:
+    """Whether the request of a dead letter has timed out."""
     try:
         record = ledger().read(Poll.parse(message["body"]).key)
-        return record is None or record.request is None or time.time() > _given_up(record)
-    except Exception:  # noqa: BLE001  what the letter is about is not known: its age tells
+        return record is None or record.request is None or time.time() > _times_out_at(record)
+    except Exception:  # noqa: BLE001  its request is not known: the dead letter's age decides
         sent = str(message.get("attributes", {}).get("SentTimestamp", ""))
-        logger.warning("It is not known who waits for a dead letter", sent=sent)
+        logger.warning("The request of a dead letter could not be read", sent=sent)
         age = time.time() - int(sent) / 1000 if sent.isdecimal() else 0
         return age > DEFAULT_COMPLETION_TIMEOUT
 
 
-def _given_up(record: Record) -> float:
-    """When nobody waits for a request's answer, or signal, any more; epoch seconds."""
-    assert record.request is not None  # noqa: S101  the caller has looked
-    return record.sent_at + record.request.timeout(accepted=record.accepted is not None).seconds
+def _times_out_at(record: Record) -> float:
+    """When CloudFormation, or the handle's condition, stops waiting; epoch seconds."""
+    assert record.request is not None  # noqa: S101  the caller has checked
+    return record.sent_at + record.request.timeout(accepted=record.acceptance is not None).seconds

@@ -1,5 +1,5 @@
-"""The function's environment variables, read once: where things are, and what whoever deployed the
-application lets its stacks do with its rights."""
+"""The function's environment variables, read once: the names of its resources, and what stacks may
+do with the function's permissions."""
 
 import os
 import re
@@ -27,16 +27,16 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The template's parameters that bound what a stack may ask for.
+    """The template's parameters that limit what a stack may ask for.
 
     Attributes:
         buckets: patterns of the buckets that bundles may go to; with none, to any.
-        instance_tag: what an instance must carry to be bundled; None where any may be.
+        instance_tag: the tag that an instance must have to be bundled; None where any may be.
         upload_secrets: patterns of the ARNs of secrets that may sign upload policies; with none,
             `UploadCredentials` is off.
         deletes_objects: the function may remove bundles' objects.
         makes_images: the function may make AMIs, and store them.
-        response_origin: `scheme://host:port` that answers and signals may go to beside
+        response_origin: `scheme://host:port` that answers and signals may go to, in addition to
             CloudFormation's buckets; the template never sets it, a sandbox does.
     """
 
@@ -58,15 +58,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `template.yaml` tells the function.
+    """What `template.yaml` sets in the function's environment.
 
     Attributes:
         ledger_table: name of the DynamoDB table.
         poll_queue_url: URL of the SQS queue that carries the polls.
         limits: what stacks may ask for.
-        event_bus: name or ARN of the EventBridge bus that hears of work that has ended; empty for
-            none.
-        verify_requests: CloudFormation is asked to confirm a request before a step that does harm.
+        event_bus: name or ARN of the EventBridge bus that receives an event when work has ended;
+            empty for none.
+        verify_requests: requests are those of stacks in the function's account and Region, and
+            CloudFormation is asked to confirm one before a step that does harm; off only for events
+            that are made by hand.
     """
 
     ledger_table: str
@@ -78,7 +80,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls AWS, as far as the environment tells.
+    """Who calls AWS, as far as the environment says.
 
     Attributes:
         function: its name.
@@ -112,12 +114,19 @@ def settings() -> Settings:
 
     Raises:
         KeyError: a variable of the template is missing.
+        ValueError: a list of allowed buckets is given, and names none: no list would mean all.
     """
+    buckets = _list("ALLOWED_BUCKETS")
+    if not buckets and os.environ.get("ALLOWED_BUCKETS"):
+        raise ValueError(
+            "ALLOWED_BUCKETS is not empty, but names no bucket; correct the application's "
+            "parameter AllowedBuckets, and deploy the application again"
+        )
     return Settings(
         ledger_table=os.environ["LEDGER_TABLE"],
         poll_queue_url=os.environ["POLL_QUEUE_URL"],
         limits=Limits(
-            buckets=_list("ALLOWED_BUCKETS"),
+            buckets=buckets,
             instance_tag=Tag.parse(os.environ.get("ALLOWED_INSTANCE_TAG", "")),
             upload_secrets=_list("UPLOAD_SECRET_ARNS"),
             deletes_objects=os.environ.get("ALLOW_OBJECT_DELETION", "true") == "true",
@@ -125,7 +134,7 @@ def settings() -> Settings:
             response_origin=os.environ.get("SANDBOX_RESPONSE_ORIGIN"),
         ),
         event_bus=os.environ.get("EVENT_BUS", ""),
-        verify_requests=os.environ.get("VERIFY_REQUESTS", "true") == "true",
+        verify_requests=os.environ.get("VERIFY_REQUESTS", "true") != "false",
     )
 
 

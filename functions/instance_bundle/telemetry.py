@@ -37,7 +37,7 @@ for _name, _level in _LEAST_LEVELS.items():
     _library.propagate = False
     _library.handlers = [_HandOn(_level)]
 
-# Most invocations only look; having nothing to count is no news.
+# Most invocations only poll, and count nothing.
 warnings.filterwarnings("ignore", "No application metrics to publish")
 
 

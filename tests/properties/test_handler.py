@@ -95,7 +95,7 @@ def test_an_event_that_is_no_request_is_refused_with_no_call_and_no_answer(
     st.sampled_from(["Create", "Update"]),
     JSON | NEARLY_VALID,
     JSON | NEARLY_VALID | valid(),
-    TEXT.filter(bool),
+    st.just("arn:aws:cloudformation:us-east-1:123456789012:stack/web/1") | TEXT.filter(bool),
     TEXT.filter(bool),
 )
 def test_properties_that_are_wrong_are_answered_with_no_call_but_to_the_ledger(

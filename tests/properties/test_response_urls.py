@@ -38,7 +38,7 @@ GOOD = [
     )
 ]
 
-# Where an answer may go, told apart from the implementation: by a bucket's name, and by an
+# Where an answer may go, decided independently of the implementation: by a bucket's name, and by an
 # endpoint of the bucket's region.
 REGION = r"(?P<region>(?:us|eu|eusc|ap|sa|ca|me|af|il|mx|cn)-[a-z0-9-]+-[0-9]+)"
 SUFFIX = (
@@ -47,7 +47,7 @@ SUFFIX = (
 )
 ENDPOINT = re.compile(rf"s3(?:-fips)?(?:(?:\.|\.dualstack\.|-){REGION})?\.{SUFFIX}")
 
-# What parsers trip over, beside any character.
+# What parsers trip over, in addition to any character.
 PIECES = [
     *("/", "//", "\\", "?", "#", "@", ":", ":80", ".", "..", "/../", "/./", "/.", "x/../"),
     *("%", "%2e", "%2F", "%2e%2E", "%40", "%5C", "%00", "%0d%0a", " ", "\t", "\n", "\0"),
@@ -83,7 +83,7 @@ def assert_is_sent_to_cloudformation(url: str) -> None:
         _, bucket, key = path.split("/", 2)
         assert key
     assert_is_of_cloudformation(bucket, endpoint)
-    # The host and the bucket stand in the text as urllib3 sends them, and no segment was resolved.
+    # The host and the bucket are in the text as urllib3 sends them, and no segment was resolved.
     assert url.startswith(f"https://{host}")
     written = url.partition("?")[0].removeprefix("https://").partition("/")[2]
     assert written

@@ -17,6 +17,7 @@ from samtranslator.yaml_helper import yaml_parse
 from instance_bundle import app, aws, last_resort
 from instance_bundle.polling import messages
 from instance_bundle.settings import settings
+from instance_bundle.state import ledger as state_ledger
 from instance_bundle.state.ledger import Ledger
 from tests.fixtures import Clock, Context
 
@@ -86,11 +87,11 @@ class Answers:
     Attributes:
         url: a ResponseURL, with a signature that no log may show.
         bodies: the answers that arrived, parsed.
-        headers: what came with each answer.
+        headers: those of each answer.
         statuses: the statuses to answer with, one after the other; then 200.
         signals: what arrived at handles, parsed; each with the handle's name.
-        signal_headers: what came with each signal.
-        signal_statuses: likewise, for handles.
+        signal_headers: those of each signal.
+        signal_statuses: the same, for handles.
     """
 
     url: str
@@ -136,6 +137,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
     taken = Answers(f"http://127.0.0.1:{server.server_port}/answer?X-Amz-Signature=s3cr3t")
     monkeypatch.setenv("SANDBOX_RESPONSE_ORIGIN", taken.origin)
+    # Events and polls are handed over by hand: no stack sends them, and no queue delays them.
+    monkeypatch.setenv("VERIFY_REQUESTS", "false")
+    monkeypatch.setattr(state_ledger, "EARLY", 86400)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield taken

@@ -1,4 +1,4 @@
-"""The access key in a secret, whatever tool has written it."""
+"""The access key in a secret."""
 
 import json
 from typing import Any
@@ -24,22 +24,36 @@ def stored(**content: Any) -> str:
     "fields",
     [
         {"AccessKeyId": ID, "SecretAccessKey": SECRET},
-        {"Access key ID": ID, "Secret access key": SECRET},
-        {"AWS_ACCESS_KEY_ID": ID, "AWS_SECRET_ACCESS_KEY": SECRET, "user": "bundler"},
-        {"aws_access_key_id": ID, "aws_secret_access_key": SECRET},
-        {"accessKeyId": ID, "secretAccessKey": SECRET},
-        {"AWSAccessKeyId": ID, "AWSSecretKey": SECRET},
-        {"access_key": ID, "secret_key": SECRET},
-        {"AccessKey": {"UserName": "b", "AccessKeyId": ID, "SecretAccessKey": SECRET}},
+        {"AccessKeyId": ID, "SecretAccessKey": SECRET, "UserName": "bundler"},
         {"AccessKeyId": f" {ID}\n", "SecretAccessKey": f"{SECRET}\n"},
     ],
 )
 @pytest.mark.parametrize("kind", ["SecretString", "SecretBinary"])
-def test_the_names_that_common_tools_use_are_taken(fields: dict[str, Any], kind: str) -> None:
+def test_a_key_is_in_the_fields_that_iam_names(fields: dict[str, Any], kind: str) -> None:
     with mock_aws():
         arn = stored(**{kind: json.dumps(fields)})
 
         assert access_key.read(arn) == AccessKey(ID, SECRET)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Access key ID": ID, "Secret access key": SECRET},
+        {"aws_access_key_id": ID, "aws_secret_access_key": SECRET},
+        {"accessKeyId": ID, "secretAccessKey": SECRET},
+        {"AWSAccessKeyId": ID, "AWSSecretKey": SECRET},
+        {"AccessKey": {"UserName": "b", "AccessKeyId": ID, "SecretAccessKey": SECRET}},
+    ],
+)
+def test_no_other_name_is_guessed(fields: dict[str, Any]) -> None:
+    with mock_aws():
+        arn = stored(SecretString=json.dumps(fields))
+
+        with pytest.raises(UnusableSecret, match="it has no field AccessKeyId") as raised:
+            access_key.read(arn)
+
+    assert SECRET not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +72,7 @@ def test_the_names_that_common_tools_use_are_taken(fields: dict[str, Any], kind:
         (json.dumps({"AccessKeyId": "ASIA" + ID[4:], "SecretAccessKey": SECRET}), "temporary"),
     ],
 )
-def test_a_secret_that_holds_no_long_lived_key_is_told_with_nothing_of_it(
+def test_a_secret_without_a_long_lived_key_is_refused_and_its_content_is_not_shown(
     content: str, why: str
 ) -> None:
     with mock_aws():
@@ -73,7 +87,7 @@ def test_a_secret_that_holds_no_long_lived_key_is_told_with_nothing_of_it(
     assert raised.value.__cause__ is None
 
 
-def test_a_secret_is_read_anew_each_time() -> None:
+def test_a_secret_is_read_again_each_time() -> None:
     with mock_aws():
         arn = stored(SecretString=json.dumps({"AccessKeyId": ID, "SecretAccessKey": "old"}))
         access_key.read(arn)
@@ -84,7 +98,7 @@ def test_a_secret_is_read_anew_each_time() -> None:
         assert access_key.read(arn).secret_access_key == SECRET
 
 
-def test_a_secret_that_is_not_there_is_told_with_what_to_check() -> None:
+def test_a_missing_secret_is_refused_with_what_to_check() -> None:
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:none-AbCdEf"
 
     with mock_aws(), pytest.raises(Doubtful, match=r"ResourceNotFoundException.*UploadSecretArns"):

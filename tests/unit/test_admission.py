@@ -1,4 +1,4 @@
-"""Which requests may make a bundle, and that all that is wrong is told in one go."""
+"""Which requests may make a bundle, and that all problems are reported at once."""
 
 import json
 from dataclasses import replace
@@ -81,7 +81,7 @@ def test_a_policy_must_fit_the_prefix_that_is_made_where_none_is_given(
         assert "begin with `web/Bundle/r1`" in problems(raw)["Storage.S3.UploadPolicy"]
 
 
-def test_everything_is_told_in_one_go() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     raw = properties(
         policy("db/", expiration="2020-01-01T00:00:00Z") | {"Bucket": "others"},
         InstanceId="mine",
@@ -93,9 +93,9 @@ def test_everything_is_told_in_one_go() -> None:
     with pytest.raises(InvalidProperties) as raised:
         admit(request(raw), limits, ENDS)
 
-    told = [problem.path for problem in raised.value.problems]
-    assert told == sorted(told)
-    assert {path: told.count(path) for path in told} == {
+    found = [problem.path for problem in raised.value.problems]
+    assert found == sorted(found)
+    assert {path: found.count(path) for path in found} == {
         "Colour": 1,
         "InstanceId": 1,
         "OnDelete": 1,
@@ -106,14 +106,14 @@ def test_everything_is_told_in_one_go() -> None:
 
 
 @pytest.mark.parametrize("raw", [{}, [], None, "text", {"Storage": {"S3": []}}])
-def test_properties_of_any_shape_are_told_apart(raw: Any) -> None:
+def test_properties_of_any_shape_are_distinguished(raw: Any) -> None:
     assert problems(raw, Limits(buckets=("images",), deletes_objects=False))
 
 
 def test_with_no_secret_allowed_credentials_are_off() -> None:
-    told = problems(properties(UploadCredentials=SECRET), Limits())
+    found = problems(properties(UploadCredentials=SECRET), Limits())
 
-    assert told["UploadCredentials"].endswith("it allows none")
+    assert found["UploadCredentials"].endswith("it allows none")
 
 
 def test_a_secret_must_be_one_of_those_that_are_allowed() -> None:
@@ -129,15 +129,15 @@ def test_credentials_and_a_policy_exclude_each_other_and_no_secret_is_shown() ->
     signed = policy("web/")
     raw = properties(signed, UploadCredentials=SECRET)
 
-    told = problems(raw)
+    found = problems(raw)
 
-    assert {*told} == {f"Storage.S3.{name}" for name in signed}
-    assert SIGNATURE not in str(told)
-    assert signed["UploadPolicy"] not in str(told)
+    assert {*found} == {f"Storage.S3.{name}" for name in signed}
+    assert SIGNATURE not in str(found)
+    assert signed["UploadPolicy"] not in str(found)
 
 
 @pytest.mark.parametrize("arn", ["bundles", "arn:aws:s3:::images", f"{SECRET}\n", "", 7])
-def test_what_is_no_arn_of_a_secret_is_told(arn: Any) -> None:
+def test_a_value_that_is_no_arn_of_a_secret_is_reported(arn: Any) -> None:
     assert (
         "ARN of a Secrets Manager secret"
         in problems(properties(UploadCredentials=arn))["UploadCredentials"]
@@ -168,7 +168,7 @@ def test_an_update_may_not_ask_for_a_deletion_that_is_not_allowed_but_may_go_bac
         admit_update(update, Limits(deletes_objects=False))
 
 
-def test_an_updates_problems_are_told_in_one_go() -> None:
+def test_all_problems_of_an_update_are_reported_at_once() -> None:
     update = request(properties(OnDelete="Delete", Colour="red", InstanceId="mine"))
 
     with pytest.raises(InvalidProperties, match="3 problems"):
@@ -192,9 +192,9 @@ def test_a_handle_of_cloudformations_may_be_given() -> None:
 def test_a_handle_of_anothers_may_not_be_given_and_is_not_shown(url: str) -> None:
     raw = properties(CompletionHandle=url)
 
-    told = problems(raw)
-    assert set(told) == {"CompletionHandle"}
-    assert "s3cr3t" not in told["CompletionHandle"]
+    found = problems(raw)
+    assert set(found) == {"CompletionHandle"}
+    assert "s3cr3t" not in found["CompletionHandle"]
     with pytest.raises(InvalidProperties, match="CompletionHandle: must be the URL of a wait"):
         admit_update(replace(request(raw), request_type="Update"), WIDE)
 
@@ -205,7 +205,7 @@ def test_a_sandboxs_handle_may_be_given_there() -> None:
     assert admit(request(raw), replace(WIDE, response_origin="http://127.0.0.1:4580"), ENDS)
 
 
-def test_what_is_no_handle_is_told_once() -> None:
+def test_a_value_that_is_no_handle_is_reported_once() -> None:
     update = replace(request(properties(CompletionHandle="Handle1")), request_type="Update")
 
     with pytest.raises(InvalidProperties, match="1 problem "):
@@ -219,7 +219,7 @@ def test_an_update_that_makes_a_bundle_may_not_have_the_handle_of_before() -> No
     update = replace(request(raw), request_type="Update", old_properties=raw)
 
     admit_update(update, WIDE)
-    with pytest.raises(InvalidProperties, match="is that of the bundle before"):
+    with pytest.raises(InvalidProperties, match="is that of the earlier bundle"):
         admit(update, WIDE, ENDS)
 
 
@@ -234,6 +234,95 @@ def test_an_update_that_makes_a_bundle_may_not_have_the_handle_of_before() -> No
 def test_where_no_images_may_be_made_none_may_be_asked_for(raw: Any, path: str) -> None:
     admit(request(raw), WIDE, ENDS)
 
-    told = problems(raw, replace(WIDE, makes_images=False))
-    assert set(told) == {path}
-    assert "AllowImages is false" in told[path]
+    found = problems(raw, replace(WIDE, makes_images=False))
+    assert set(found) == {path}
+    assert "AllowImages is false" in found[path]
+
+
+IMAGE = {"Image": {"Name": "web", "Tags": [{"Key": "a", "Value": "b"}]}}
+OTHER_IMAGE = {"Image": {"Name": "web", "Tags": [{"Key": "a", "Value": "c"}]}}
+STORE = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "path"),
+    [
+        ({}, IMAGE, "Image"),
+        ({}, {"Image": {}}, "Image"),
+        (IMAGE, OTHER_IMAGE, "Image"),
+        ({}, STORE, "Method"),
+        ({"Method": "BundleInstance"}, STORE, "Method"),
+        (STORE, STORE | IMAGE, "Image"),
+        (IMAGE, IMAGE, None),
+        (IMAGE, {}, None),
+        (STORE, STORE, None),
+        (STORE, {}, None),
+        (STORE | IMAGE, STORE | IMAGE | {"OnDelete": "Retain"}, None),
+        ({}, {"Method": "BundleInstance"}, None),
+    ],
+)
+def test_where_no_images_may_be_made_an_update_asks_for_no_other_ones(
+    before: dict[str, Any], after: dict[str, Any], path: str | None
+) -> None:
+    update = replace(
+        request(properties(**after)), request_type="Update", old_properties=properties(**before)
+    )
+    limits = Limits(makes_images=False)
+
+    admit_update(update, WIDE)
+    admit_update(update, limits, lambda: True)
+    if path is None:
+        admit_update(update, limits)
+    else:
+        with pytest.raises(InvalidProperties, match="AllowImages is false") as raised:
+            admit_update(update, limits)
+        assert [problem.path for problem in raised.value.problems] == [path]
+
+
+@pytest.mark.parametrize("old", [None, [], "text", {"Image": 5}, {"Method": ["StoreImage"]}])
+def test_old_properties_of_any_shape_asked_for_no_image(old: Any) -> None:
+    update = replace(request(properties(**IMAGE)), request_type="Update", old_properties=old)
+
+    with pytest.raises(InvalidProperties, match="AllowImages is false"):
+        admit_update(update, Limits(makes_images=False))
+
+
+def test_a_rollback_may_go_back_to_a_deletion_but_not_to_what_is_invalid() -> None:
+    limits = Limits(deletes_objects=False)
+    back = replace(
+        request(properties(OnDelete="Delete")),
+        request_type="Update",
+        old_properties=properties(OnDelete="Retain"),
+    )
+
+    assert admit_update(back, limits, lambda: True)
+    with pytest.raises(InvalidProperties, match="1 problem "):
+        admit_update(replace(back, properties=properties(OnDelete="Never")), limits, lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("stack", "handle", "fits"),
+    [
+        ("us-east-1", HANDLE, True),
+        ("us-east-1", "https://cloudformation-waitcondition-eu-west-1.s3.amazonaws.com/x", False),
+        (
+            "us-east-1",
+            "https://s3.eu-west-1.amazonaws.com/cloudformation-waitcondition-eu-west-1/x",
+            False,
+        ),
+        ("eu-west-1", "https://cloudformation-waitcondition-eu-west-1.s3.amazonaws.com/x", True),
+        ("eu-west-1", HANDLE, False),
+    ],
+)
+def test_a_handle_is_one_of_the_stacks_region(stack: str, handle: str, *, fits: bool) -> None:
+    asked = request(properties(CompletionHandle=handle))
+    key = replace(asked.key, stack_id=asked.stack_id.replace("us-east-1", stack))
+    asked = replace(asked, key=key)
+
+    if fits:
+        assert admit(asked, WIDE, ENDS)
+        return
+    with pytest.raises(InvalidProperties, match=f"the stack is in {stack}"):
+        admit(asked, WIDE, ENDS)
+    with pytest.raises(InvalidProperties, match=f"the stack is in {stack}"):
+        admit_update(asked, WIDE)

@@ -1,4 +1,4 @@
-"""What becomes of the errors that botocore raises."""
+"""What the errors of botocore are translated to."""
 
 import pytest
 from botocore.exceptions import (

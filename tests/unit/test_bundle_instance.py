@@ -140,7 +140,7 @@ def register(name: str, request_id: str | None = None, at: str = AT) -> str:
 
 
 def copied() -> str:
-    """Where a copy of the bundle lies."""
+    """Where a copy of the bundle is."""
     aws.s3().create_bucket(Bucket="copies")
     aws.s3().copy_object(
         Bucket="copies",
@@ -236,17 +236,17 @@ def test_an_instance_that_is_busy_with_anothers_task_is_a_refusal(
 ) -> None:
     start(method, instance, Location("images", "other"))
 
-    with pytest.raises(Denied, match="one bundle task at a time"):
+    with pytest.raises(Denied, match="can have one bundle task at a time"):
         start(method, instance)
 
 
-def test_a_rehearsal_starts_nothing(method: Method, instance: str) -> None:
+def test_a_dry_run_starts_nothing(method: Method, instance: str) -> None:
     method.dry_run(work(instance))
 
     assert [request["DryRun"] for request in bundle_tasks.requests_received()] == [True]
 
 
-def test_a_rehearsal_that_ec2_refuses_is_refused(method: Method, instance: str) -> None:
+def test_a_dry_run_that_ec2_refuses_is_refused(method: Method, instance: str) -> None:
     with pytest.raises(Doubtful, match=r"InvalidInstanceID\.NotFound"):
         method.dry_run(work("i-0123456789abcdef0"))
 
@@ -255,7 +255,7 @@ def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -
     method = BundleInstance(Limits(instance_tag=Tag("bundle", "yes")))
     for value in ("", "no"):
         aws.ec2().create_tags(Resources=[instance], Tags=[{"Key": "bundle", "Value": value}])
-        with pytest.raises(NotAllowed, match=f"{instance} does not carry the tag bundle=yes"):
+        with pytest.raises(NotAllowed, match=f"{instance} does not have the tag bundle=yes"):
             start(method, instance)
         with pytest.raises(NotAllowed):
             method.dry_run(work(instance))
@@ -266,7 +266,7 @@ def test_only_an_instance_with_the_tag_is_bundled(instance: str, clock: Clock) -
     assert start(method, instance).phase == "running"
 
 
-def test_an_instance_that_is_not_there_is_told_before_its_tag(clock: Clock, instance: str) -> None:
+def test_a_missing_instance_is_reported_before_its_tag(clock: Clock, instance: str) -> None:
     method = BundleInstance(Limits(instance_tag=Tag("bundle", "yes")))
 
     with pytest.raises(Doubtful, match="there is no such instance"):
@@ -483,7 +483,7 @@ def test_an_image_whose_tags_can_not_be_seen_yet_is_found_by_its_name(
     first = advance(method, instance, complete, image)
     calls.clear()
 
-    with hiding(is_seen_by_name_alone), pytest.raises(PassingFault, match="can't be seen yet"):
+    with hiding(is_seen_by_name_alone), pytest.raises(PassingFault, match="is not visible yet"):
         advance(method, instance, complete, image)
     assert calls == ["DescribeImages", "RegisterImage", "DescribeImages", "DescribeImages"]
 
@@ -495,13 +495,13 @@ def test_an_image_that_is_known_by_its_name_alone_is_taken_once_it_can_be_seen(
     method: Method, instance: str, complete: Task
 ) -> None:
     first = advance(method, instance, complete, Image())
-    looks: list[str] = []
+    reads: list[str] = []
 
-    def is_seen_from_the_second_look_on(asked: Any, image: Any) -> bool:
-        looks.append(image["ImageId"])
-        return len(looks) == 1
+    def is_seen_from_the_second_read_on(asked: Any, image: Any) -> bool:
+        reads.append(image["ImageId"])
+        return len(reads) == 1
 
-    with hiding(is_seen_from_the_second_look_on):
+    with hiding(is_seen_from_the_second_read_on):
         assert advance(method, instance, complete, Image()) == first
     assert own_images() == [first.image_id]
 
@@ -509,7 +509,7 @@ def test_an_image_that_is_known_by_its_name_alone_is_taken_once_it_can_be_seen(
 def test_an_image_that_can_not_be_seen_at_all_yet_is_waited_for(
     method: Method, instance: str, complete: Task
 ) -> None:
-    for words in ("the AMI ami-", "the AMI that has the name web 1 can't"):
+    for words in ("the AMI ami-", "the AMI that has the name web 1 is not"):
         with hiding(is_too_young), pytest.raises(PassingFault, match=words):
             advance(method, instance, complete, Image(name="web 1"))
 
@@ -517,7 +517,7 @@ def test_an_image_that_can_not_be_seen_at_all_yet_is_waited_for(
 
 
 @pytest.mark.parametrize("request_id", [None, "r2"])
-def test_a_name_that_anothers_image_has_is_told_with_where_the_bundle_is_kept(
+def test_a_name_that_another_image_has_is_reported_with_the_bundles_location(
     method: Method, instance: str, complete: Task, request_id: str | None
 ) -> None:
     other = register("web 1", request_id)
@@ -527,7 +527,7 @@ def test_a_name_that_anothers_image_has_is_told_with_where_the_bundle_is_kept(
 
     reason = str(raised.value)
     assert reason.startswith(
-        f"Image: the bundle {complete.id} is complete, and is kept at s3://images/web, but no AMI"
+        f"Image: the bundle {complete.id} is complete and kept at s3://images/web, but no AMI"
     )
     assert f"already in use by AMI {other}. Image.Name: " in reason
     assert (own_images(), keys()) == ([other], BUNDLE)
@@ -558,22 +558,22 @@ def test_what_an_error_in_registering_means(
 def test_a_name_whose_holder_may_not_be_seen_is_no_refusal(
     method: Method, instance: str, complete: Task
 ) -> None:
-    """What EC2 answers after the look at the images is meant; without that look nothing is done."""
+    """An answer of EC2 after the read of the images is final; without that read nothing is done."""
     register("web 1")
-    looks: list[str] = []
+    reads: list[str] = []
 
-    def deny_from_the_second_look_on(**_: Any) -> None:
-        looks.append("look")
-        if len(looks) > 1:
+    def deny_from_the_second_read_on(**_: Any) -> None:
+        reads.append("read")
+        if len(reads) > 1:
             raise DENIAL
 
     events = aws.ec2().meta.events
-    events.register("before-call.ec2.DescribeImages", deny_from_the_second_look_on)
+    events.register("before-call.ec2.DescribeImages", deny_from_the_second_read_on)
     try:
         with pytest.raises(PassingFault):
             advance(method, instance, complete, Image(name="web 1"))
     finally:
-        events.unregister("before-call.ec2.DescribeImages", deny_from_the_second_look_on)
+        events.unregister("before-call.ec2.DescribeImages", deny_from_the_second_read_on)
 
 
 def test_an_image_that_is_pending_is_waited_for(
@@ -594,7 +594,7 @@ def test_an_image_that_is_pending_is_waited_for(
 
 
 @pytest.mark.parametrize("state", ["failed", "invalid", "disabled"])
-def test_an_image_that_does_not_become_available_is_told(
+def test_an_image_that_does_not_become_available_is_reported(
     method: Method, instance: str, complete: Task, state: str
 ) -> None:
     with hiding(is_hidden_by_default):
@@ -603,13 +603,13 @@ def test_an_image_that_does_not_become_available_is_told(
 
         [image_id] = own_images() or [""]
         assert f"{image_id} is {state}. A part is gone" in str(raised.value)
-        assert f"{complete.id} is complete, and is kept at s3://images/web" in str(raised.value)
+        assert f"{complete.id} is complete and kept at s3://images/web" in str(raised.value)
         with pytest.raises(NotRegistered, match=f"is {state}"):
             advance(method, instance, complete, Image())
 
 
 @pytest.mark.parametrize("fault", [THROTTLE, FAULT, DENIAL])
-def test_a_fault_in_looking_for_the_image_registers_nothing(
+def test_a_fault_in_reading_the_image_registers_nothing(
     method: Method, instance: str, complete: Task, calls: list[str], fault: Exception
 ) -> None:
     with failing("DescribeImages", fault), pytest.raises((PassingFault, Denied)):
@@ -620,7 +620,7 @@ def test_a_fault_in_looking_for_the_image_registers_nothing(
 # Names
 
 
-def test_names_that_are_made_are_valid_and_stable_and_tell_all_descriptions_apart(
+def test_generated_names_are_valid_and_stable_and_differ_for_each_description(
     method: Method, instance: str, complete: Task
 ) -> None:
     described = [
@@ -654,7 +654,7 @@ def test_whatever_the_prefix_a_name_is_made(
 
 @pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.dry_run])
 @pytest.mark.parametrize("state", ["available", "pending", "disabled"])
-def test_a_name_that_is_taken_is_told_before_the_bundle_is_made(
+def test_a_name_that_is_taken_is_reported_before_the_bundle_is_made(
     method: BundleInstance,
     instance: str,
     clock: Clock,
@@ -668,7 +668,7 @@ def test_a_name_that_is_taken_is_told_before_the_bundle_is_made(
 
     with hiding(is_hidden_by_default), pytest.raises(NameTaken) as raised:
         attempt(method, asked)
-    assert str(raised.value).startswith(f"Image.Name: the AMI {other} has the name web 1, ")
+    assert str(raised.value).startswith(f"Image.Name: the AMI {other} has the name web 1 already, ")
     assert len(bundle_tasks.requests_received()) == 1
 
 
@@ -686,7 +686,7 @@ def test_a_name_that_is_free_or_to_be_made_starts_the_bundle(
 @pytest.mark.parametrize("attempt", [BundleInstance.start, BundleInstance.dry_run])
 @pytest.mark.parametrize("fault", [THROTTLE, FAULT, ReadTimeoutError(endpoint_url="https://ec2")])
 @pytest.mark.parametrize("operation", ["DescribeInstances", "DescribeImages"])
-def test_a_fault_in_looking_beforehand_is_known_to_have_done_nothing(
+def test_a_fault_in_a_read_before_the_start_means_nothing_was_done(
     method: BundleInstance, instance: str, attempt: Any, fault: Exception, operation: str
 ) -> None:
     with failing(operation, fault), pytest.raises(NothingDone):
@@ -702,12 +702,12 @@ def test_a_copy_of_an_image_has_its_tags_and_is_anothers(
 ) -> None:
     first = advance(method, instance, complete, Image()).image_id
     copy = register(image_of(first)["Name"] + " copy", "r1", copied())
-    beside = register("of the same bundle")
+    other = register("of the same bundle")
 
     assert advance(method, instance, complete, Image()).image_id == first
     method.remove(made(complete))
 
-    assert sorted(own_images()) == sorted([copy, beside])
+    assert sorted(own_images()) == sorted([copy, other])
     assert tags_of(image_of(copy)) == {REQUEST_TAG: "r1"}
     assert keys() == set()
 
@@ -722,7 +722,7 @@ def test_a_copy_that_has_the_name_is_not_taken_for_the_bundles_image(
     assert own_images() == [copy]
 
 
-# Amending
+# Updating
 
 
 def test_another_description_makes_another_image_and_the_old_one_stays(
@@ -924,7 +924,7 @@ def test_all_images_of_a_bundle_go_with_it_and_no_others(
     assert own_images() == [others]
 
 
-def test_without_a_fingerprint_only_the_images_go(
+def test_without_an_etag_only_the_images_are_removed(
     method: Method, instance: str, complete: Task
 ) -> None:
     advance(method, instance, complete, Image())
@@ -961,7 +961,7 @@ def test_a_removal_that_a_fault_cut_short_is_done_by_repeating_it(
 
 
 @pytest.mark.parametrize(("allowed", "left"), [(True, set()), (False, BUNDLE)])
-def test_the_images_of_what_came_to_nothing_are_deregistered(
+def test_the_images_of_failed_work_are_deregistered(
     method: Method, instance: str, complete: Task, allowed: bool, left: set[str]
 ) -> None:
     task = advance(method, instance, complete, Image())
@@ -971,7 +971,7 @@ def test_the_images_of_what_came_to_nothing_are_deregistered(
     assert (own_images(), keys()) == ([other], left)
 
 
-def test_no_image_is_looked_for_where_there_was_no_bundle(
+def test_no_image_is_read_where_there_was_no_bundle(
     method: Method, instance: str, clock: Clock, calls: list[str]
 ) -> None:
     task = start(method, instance)

@@ -1,4 +1,4 @@
-"""Who hears of a request's answer, and when: the handler with a real ledger, queue and server."""
+"""Where and when answers are sent: the handler with a real ledger, queue and server."""
 
 import io
 import json
@@ -30,7 +30,7 @@ ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
 
 @pytest.fixture
 def ec2(cloud: None, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Ec2:
-    """The handler's own ledger and queue, with a method that does as the test says."""
+    """The handler's own ledger and queue, with a simulated method."""
     method = Ec2()
     monkeypatch.setattr(app, "methods", cache(lambda: methods(method)))
     monkeypatch.setattr(budget, "_PAUSES", (0, 0))
@@ -72,7 +72,7 @@ def record_of(answers: Answers, request_id: str = "r1") -> Record:
 
 
 def finished(ec2: Ec2, answers: Answers, context: Context) -> None:
-    """A bundle bun-1 of a Create with the handle \"one\", all told; what was told is forgotten."""
+    """A finished bundle bun-1 of a Create with the handle "one"; what was sent is cleared."""
     app.handler(asking(answers), context)
     complete(ec2)
     assert deliver(polls(), context) == []
@@ -81,7 +81,7 @@ def finished(ec2: Ec2, answers: Answers, context: Context) -> None:
     answers.signals.clear()
 
 
-def test_accepted_work_is_answered_at_once_and_its_handle_hears_of_the_end(
+def test_accepted_work_is_answered_at_once_and_its_handle_is_signalled_at_the_end(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
     app.handler(asking(answers, Image={"Name": "web"}), context)
@@ -133,18 +133,18 @@ def test_an_acceptance_is_stored_before_it_is_sent(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[Record] = []
-    accept = delivery.accept
+    send = delivery.send_acceptance
 
-    def look(request: Request, accepted: Done, *arguments: Any) -> None:
+    def read_and_send(request: Request, accepted: Done, *arguments: Any) -> None:
         stored.append(record_of(answers))
-        assert stored[0].accepted == accepted
-        accept(request, accepted, *arguments)
+        assert stored[0].acceptance == accepted
+        send(request, accepted, *arguments)
 
-    monkeypatch.setattr(delivery, "accept", look)
+    monkeypatch.setattr(delivery, "send_acceptance", read_and_send)
     app.handler(asking(answers), context)
 
-    assert [record.told for record in stored] == [False]
-    assert record_of(answers).told
+    assert [record.acceptance_sent for record in stored] == [False]
+    assert record_of(answers).acceptance_sent
     assert len(answers.bodies) == 1
 
 
@@ -154,9 +154,9 @@ def test_the_acceptance_that_was_stored_first_is_the_one_that_is_sent(
     start = ec2.start
 
     def meanwhile(work: Work) -> Task:
-        """Another process, whose lease has run out, has come as far."""
+        """Another process, whose lease has expired, stores an acceptance too."""
         task = start(work)
-        app.ledger().accept(record_of(answers), Done("bun-1", {"State": "pending"}))
+        app.ledger().store_acceptance(record_of(answers), Done("bun-1", {"State": "pending"}))
         return task
 
     monkeypatch.setattr(ec2, "start", meanwhile)
@@ -173,18 +173,18 @@ def test_an_acceptance_that_did_not_arrive_is_sent_again_alike_by_the_next_poll(
     ec2.tasks["bun-1"] = replace(RUNNING, progress="80%")
     assert deliver(polls(), context) == []
     assert len(answers.bodies) == 6
-    assert not record_of(answers).told
+    assert not record_of(answers).acceptance_sent
 
     assert deliver(polls(), context) == []
     assert deliver(polls(), context) == []
 
     assert len(answers.bodies) == 7
     assert all(body == answers.bodies[0] for body in answers.bodies)
-    assert record_of(answers).told
+    assert record_of(answers).acceptance_sent
     assert answers.signals == []
 
 
-def test_an_acceptance_is_repeated_by_a_poll_that_can_not_look(
+def test_an_acceptance_is_sent_again_by_a_poll_whose_describe_is_throttled(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers.statuses += [503] * 3
@@ -194,11 +194,11 @@ def test_an_acceptance_is_repeated_by_a_poll_that_can_not_look(
     assert deliver(polls(), context) == []
 
     assert len(answers.bodies) == 4
-    assert record_of(answers).told
+    assert record_of(answers).acceptance_sent
 
 
-@pytest.mark.parametrize("killed", ["before it is sent", "before that is noted"])
-def test_what_was_killed_over_an_acceptance_goes_on_with_the_next_poll(
+@pytest.mark.parametrize("killed", ["before it is sent", "before that is stored"])
+def test_after_a_kill_at_an_acceptance_the_next_poll_continues(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch, killed: str
 ) -> None:
     def kill(*_: object) -> None:
@@ -206,12 +206,12 @@ def test_what_was_killed_over_an_acceptance_goes_on_with_the_next_poll(
 
     with monkeypatch.context() as patch:
         if killed == "before it is sent":
-            patch.setattr(delivery, "accept", kill)
+            patch.setattr(delivery, "send_acceptance", kill)
         else:
-            patch.setattr(app.ledger(), "told", kill)
+            patch.setattr(app.ledger(), "acceptance_sent", kill)
         with pytest.raises(SystemExit):
             app.handler(asking(answers), context)
-    assert record_of(answers).accepted is not None
+    assert record_of(answers).acceptance is not None
     ec2.tasks["bun-1"] = replace(RUNNING, progress="80%")
 
     with time_machine.travel(time.time() + 33, tick=False):
@@ -220,12 +220,12 @@ def test_what_was_killed_over_an_acceptance_goes_on_with_the_next_poll(
     assert len(answers.bodies) == (1 if killed == "before it is sent" else 2)
     assert all(body == answers.bodies[0] for body in answers.bodies)
     assert answers.bodies[0]["Data"]["Progress"] == "20%"
-    assert record_of(answers).told
+    assert record_of(answers).acceptance_sent
     assert len(ec2.started) == 1
 
 
 @pytest.mark.parametrize("phase", ["complete", "failed"])
-def test_where_the_end_is_seen_first_both_hear_of_what_is_theirs(
+def test_a_poll_that_sees_the_end_first_sends_the_acceptance_and_the_signal(
     ec2: Ec2, answers: Answers, context: Context, phase: Any
 ) -> None:
     answers.statuses += [503] * 3
@@ -260,7 +260,7 @@ def test_a_signal_that_did_not_arrive_is_sent_again_alike_by_the_next_poll(
     assert polls() == []
 
 
-def test_a_signal_is_given_up_when_its_condition_waits_no_more(
+def test_a_signal_is_not_retried_once_its_condition_no_longer_waits(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
     app.handler(asking(answers, CompletionTimeout="7200"), context)
@@ -313,7 +313,7 @@ def test_an_event_that_comes_again_after_its_bundles_delete_signals_nothing(
 @pytest.mark.parametrize(
     ("properties", "seconds"), [({}, 43200), ({"CompletionTimeout": "7200"}, 7200)]
 )
-def test_accepted_work_is_given_up_when_its_handle_waits_no_more(
+def test_accepted_work_times_out_when_its_condition_no_longer_waits(
     ec2: Ec2, answers: Answers, context: Context, properties: dict[str, Any], seconds: int
 ) -> None:
     start = time.time()
@@ -335,7 +335,7 @@ def test_accepted_work_is_given_up_when_its_handle_waits_no_more(
     assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
 
 
-def test_a_fault_that_lasts_until_the_handle_waits_no_more_is_a_failure(
+def test_a_fault_that_lasts_until_the_completion_timeout_is_a_failure(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.handler(asking(answers, CompletionTimeout="7200"), context)
@@ -365,7 +365,7 @@ def test_work_that_is_not_accepted_in_time_is_failed_at_cloudformation_alone(
     assert answers.signals == []
 
 
-# What ends before it is accepted
+# Requests that end before they are accepted
 
 
 def test_what_is_refused_is_failed_at_cloudformation_alone(
@@ -388,7 +388,7 @@ def test_properties_that_are_wrong_are_failed_at_cloudformation_alone(
     assert answers.signals == []
 
 
-def test_a_dry_run_is_heard_of_by_both(ec2: Ec2, answers: Answers, context: Context) -> None:
+def test_a_dry_run_is_answered_and_signalled(ec2: Ec2, answers: Answers, context: Context) -> None:
     app.handler(asking(answers, DryRun="true"), context)
 
     [body] = answers.bodies
@@ -411,7 +411,7 @@ def test_an_update_in_place_signals_a_new_handle_at_once(
     assert (handle, signal["Status"], signal["UniqueId"]) == ("two", "SUCCESS", "r2")
 
 
-def test_an_update_in_place_does_not_signal_the_handle_of_before(
+def test_an_update_in_place_does_not_signal_the_same_handle_again(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
     finished(ec2, answers, context)
@@ -422,7 +422,7 @@ def test_an_update_in_place_does_not_signal_the_handle_of_before(
     assert answers.signals == []
 
 
-def test_an_update_that_must_make_a_bundle_with_the_handle_of_before_is_refused(
+def test_an_update_that_makes_a_bundle_with_the_same_handle_is_refused(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
     finished(ec2, answers, context)
@@ -433,7 +433,7 @@ def test_an_update_that_must_make_a_bundle_with_the_handle_of_before_is_refused(
 
     [body] = answers.bodies
     assert body["Status"] == "FAILED"
-    assert "CompletionHandle: is that of the bundle before" in body["Reason"]
+    assert "CompletionHandle: is that of the earlier bundle" in body["Reason"]
     assert body["PhysicalResourceId"] == "bun-1"
     assert answers.signals == []
     assert len(ec2.started) == 1
@@ -468,7 +468,7 @@ def test_a_delete_of_accepted_work_ends_it_and_its_create_is_a_failure(
     assert deliver(create, context) == []
     [(_, signal)] = answers.signals
     assert (signal["Status"], signal["UniqueId"]) == ("FAILURE", "r1")
-    assert "took this one's place" in signal["Reason"]
+    assert "has replaced this one" in signal["Reason"]
     assert answers.bodies == []
 
     ec2.tasks["bun-1"] = replace(RUNNING, phase="failed", state="failed")
@@ -478,13 +478,13 @@ def test_a_delete_of_accepted_work_ends_it_and_its_create_is_a_failure(
     assert polls() == []
 
 
-# What a signal says
+# The content of a signal
 
 
 def record(answers: Answers, prefix: str, **others: Any) -> tuple[Request, Record]:
-    """A request whose work is accepted, told of, and writes to a prefix."""
+    """A request whose acceptance was sent, and whose work writes to a prefix."""
     request = Request.parse(asking(answers) | others)
-    opened, _ = app.ledger().open(request, lease=30)
+    opened, _ = app.ledger().receive(request, lease=30)
     accepted = Done(
         "bun-0123456789abcdef0",
         {
@@ -494,19 +494,19 @@ def record(answers: Answers, prefix: str, **others: Any) -> tuple[Request, Recor
             "State": "bundling",
         },
     )
-    app.ledger().accept(opened, accepted)
-    app.ledger().told(opened)
+    app.ledger().store_acceptance(opened, accepted)
+    app.ledger().acceptance_sent(opened)
     found = app.ledger().read(request.key)
     assert found is not None
     return request, found
 
 
-@pytest.mark.parametrize("letter", ["p", "é", '"', "\\", "\N{PERSONAL COMPUTER}", "\u4e2d"])
+@pytest.mark.parametrize("character", ["p", "é", '"', "\\", "\N{PERSONAL COMPUTER}", "\u4e2d"])
 @pytest.mark.parametrize("reason", ["x", "é", '"', "\N{PERSONAL COMPUTER}", "\ud800"])
-def test_a_signal_has_room_for_any_data_and_loses_the_end_of_its_reason(
-    ec2: Ec2, answers: Answers, letter: str, reason: str
+def test_a_signal_has_room_for_any_data_and_a_long_reason_is_truncated(
+    ec2: Ec2, answers: Answers, character: str, reason: str
 ) -> None:
-    longest = letter * (900 // (len(json.dumps(letter, ensure_ascii=False).encode()) - 2))
+    longest = character * (900 // (len(json.dumps(character, ensure_ascii=False).encode()) - 2))
     request, found = record(answers, longest, RequestId="r" * 128)
 
     failed = Failed("bun-0123456789abcdef0", "Task failed. " + reason * 9000)
@@ -521,7 +521,7 @@ def test_a_signal_has_room_for_any_data_and_loses_the_end_of_its_reason(
     assert answers.bodies == []
 
 
-def test_a_handle_that_is_not_cloudformations_hears_nothing(
+def test_a_handle_that_is_not_cloudformations_is_not_signalled(
     ec2: Ec2, answers: Answers, caplog: pytest.LogCaptureFixture
 ) -> None:
     others = json.loads(json.dumps(asking(answers)).replace("/handle/", "@evil.example/"))
@@ -536,7 +536,7 @@ def test_a_handle_that_is_not_cloudformations_hears_nothing(
 # Secrets
 
 
-def test_nothing_of_a_handles_url_is_told_or_kept(
+def test_a_handles_url_is_neither_sent_nor_logged_nor_kept(
     ec2: Ec2,
     answers: Answers,
     context: Context,

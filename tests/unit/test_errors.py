@@ -1,4 +1,4 @@
-"""What a person is told."""
+"""What the Reasons say."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from instance_bundle.settings import identity
     [
         ("InvalidInstanceID.NotFound", "No such.", "check the ID"),
         ("IncorrectInstanceState", "Stopped.", "must be running"),
-        ("BundlingInProgress", "Busy.", "one bundle task at a time"),
+        ("BundlingInProgress", "Busy.", "can have one bundle task at a time"),
         ("UnauthorizedOperation", "You may not.", "Allow ec2:BundleInstance in the role"),
         ("UnsupportedOperation", "No.", "Method: StoreImage"),
         ("InvalidAction", "No longer valid.", "Method: StoreImage"),
@@ -21,7 +21,7 @@ from instance_bundle.settings import identity
         ("SomethingNew", "Who knows.", "Method: StoreImage"),
     ],
 )
-def test_a_refusal_of_bundle_instance_tells_code_message_and_what_to_do(
+def test_a_refusal_of_bundle_instance_has_code_message_and_what_to_do(
     code: str, message: str, advice: str
 ) -> None:
     reason = str(refusals.denied("ec2:BundleInstance", code, message))
@@ -30,7 +30,7 @@ def test_a_refusal_of_bundle_instance_tells_code_message_and_what_to_do(
     assert advice in reason
 
 
-def test_a_refusal_of_another_call_tells_the_action_that_was_denied() -> None:
+def test_a_refusal_of_another_call_names_the_action_that_was_denied() -> None:
     reason = str(refusals.denied("dynamodb:PutItem", "AccessDeniedException", "No"))
 
     assert "Allow dynamodb:PutItem in the role of the function" in reason
@@ -46,7 +46,7 @@ def test_what_only_a_program_can_read_of_ec2s_refusal_is_left_out() -> None:
     assert "4Wa0" not in reason
 
 
-def test_a_denial_tells_whose_permission_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_denial_says_whose_permission_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {
         "AWS_LAMBDA_FUNCTION_NAME": "bundles",
         "ROLE": "bundles-role-1",
@@ -61,7 +61,7 @@ def test_a_denial_tells_whose_permission_is_missing(monkeypatch: pytest.MonkeyPa
 
     assert reason == (
         "s3:HeadObject was refused. 403: Forbidden. Allow s3:GetObject in the role bundles-role-1 "
-        "of the function bundles (application our-bundles), and in any boundary or SCP above it."
+        "of the function bundles (application our-bundles), and in its boundaries and SCPs."
     )
 
 
@@ -71,7 +71,7 @@ def test_a_denial_tells_whose_permission_is_missing(monkeypatch: pytest.MonkeyPa
         (
             Timeout("ServiceTimeout", 600),
             (
-                "Raise ServiceTimeout (3600 s at most), give a CompletionHandle for work of up to "
+                "Raise ServiceTimeout (3600 s at most), use a CompletionHandle for work of up to "
                 "12 hours, or bundle a smaller volume."
             ),
         ),
@@ -81,36 +81,34 @@ def test_a_denial_tells_whose_permission_is_missing(monkeypatch: pytest.MonkeyPa
         ),
     ],
 )
-def test_what_was_not_done_in_time_tells_which_property_gives_it_more(
-    timeout: Timeout, advice: str
-) -> None:
+def test_a_timeout_names_the_property_that_gives_more_time(timeout: Timeout, advice: str) -> None:
     assert str(DeadlineExceeded(timeout, "task bun-1 is bundling")) == (
         f"Not complete within {timeout.property} ({timeout.seconds} s): task bun-1 is bundling. "
         f"{advice}"
     )
 
 
-def test_an_ami_name_that_is_taken_is_told_with_what_to_do() -> None:
+def test_an_ami_name_that_is_taken_is_refused_with_what_to_do() -> None:
     reason = str(refusals.denied("ec2:RegisterImage", "InvalidAMIName.Duplicate", "web is in use"))
 
     assert reason.startswith("ec2:RegisterImage was refused. InvalidAMIName.Duplicate: web is in ")
-    assert "Image.Name: names of AMIs are unique" in reason
+    assert "Image.Name: AMI names are unique" in reason
 
 
-def test_a_bundle_without_its_ami_is_told_where_it_is_kept() -> None:
+def test_a_bundle_without_its_ami_is_reported_with_its_location() -> None:
     denied = refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not.")
 
     reason = str(NotRegistered("bun-1", "s3://images/web", str(denied)))
 
     assert reason.startswith(
-        "Image: the bundle bun-1 is complete, and is kept at s3://images/web, but no AMI came of "
+        "Image: the bundle bun-1 is complete and kept at s3://images/web, but no AMI could be "
     )
     assert "Allow ec2:RegisterImage in the role of the function" in reason
 
 
-def test_what_a_parameter_of_the_application_allows_is_told_with_its_name() -> None:
+def test_a_refusal_names_the_parameter_of_the_application_that_would_allow_it() -> None:
     reason = str(refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not."))
 
-    assert reason.endswith("The application's parameter AllowImages gives it.")
+    assert reason.endswith("The application's parameter AllowImages grants it.")
     assert "AllowImages" not in str(refusals.denied("ec2:RegisterImage", "InvalidManifest", "No."))
     assert "AllowImages" not in str(refusals.denied("sqs:SendMessage", "AccessDenied", "No."))

@@ -1,6 +1,7 @@
 """The events for `sam local invoke` are what the function takes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from instance_bundle.request.event import Request, RequestKey
 from instance_bundle.request.properties import Properties, problems
+from instance_bundle.request.receipt import RefusedRequest, receive
+from instance_bundle.settings import Limits, Settings
 from instance_bundle.state.poll_queue import Poll
-from sandbox import application, world
+from sandbox import deployment, world
 from sandbox.__main__ import DEFAULT_PORT
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -37,6 +40,22 @@ def test_a_request_is_one_whose_answer_goes_to_the_sandbox(name: str) -> None:
     if name != "create-bad-response-url":
         request.require_answerable(ORIGIN)
         assert request.response_url == f"{ORIGIN}/sandbox/responses/{name}"
+
+
+LOCAL = "arn:aws:lambda:us-east-1:012345678912:function:InstanceBundleFunction"
+"""What Lambda's runtime emulator says to a function that `sam local` invokes (`InvokedFunctionArn`
+in cmd/aws-lambda-rie/handlers.go of aws/aws-lambda-runtime-interface-emulator)."""
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if name != "create-bad-response-url"])
+def test_a_request_is_taken_where_requests_are_not_verified(name: str) -> None:
+    settings = Settings("ledger", "polls", Limits(response_origin=ORIGIN), "")
+
+    assert isinstance(receive(event(name), LOCAL, settings), RefusedRequest)
+    by_hand = replace(settings, verify_requests=False)
+    assert receive(event(name), LOCAL, by_hand) == Request.parse(event(name))
+    own = event(name)["ServiceToken"]
+    assert receive(event(name), own, settings) == Request.parse(event(name))
 
 
 def test_no_two_requests_are_taken_for_one() -> None:
@@ -76,10 +95,11 @@ def test_updates_and_the_delete_name_the_first_bundle() -> None:
 
 def test_the_variables_are_those_that_the_template_names_and_the_sandbox_has() -> None:
     given = event("env")["Parameters"]
-    named = application.template()["Globals"]["Function"]["Environment"]["Variables"]
+    named = deployment.template()["Globals"]["Function"]["Environment"]["Variables"]
 
     assert set(given) <= set(named)
     assert given["AWS_ENDPOINT_URL"] == given["SANDBOX_RESPONSE_ORIGIN"] == ORIGIN
     assert given["LEDGER_TABLE"] == world.LEDGER_TABLE
+    assert given["VERIFY_REQUESTS"] == "false"
     assert given["POLL_QUEUE_URL"].startswith(f"{ORIGIN}/")
     assert given["POLL_QUEUE_URL"].endswith(f"/{world.POLL_QUEUE}")

@@ -259,7 +259,7 @@ def test_a_name_may_be_taken_by_anothers_image(instance: str, tags: dict[str, st
 def test_an_image_that_can_not_be_seen_yet_may_be_the_requests_own(instance: str) -> None:
     create_for("r1", instance)
 
-    with hiding(is_too_young), pytest.raises(PassingFault, match="name web can't be seen yet"):
+    with hiding(is_too_young), pytest.raises(PassingFault, match="name web is not visible yet"):
         images.own_of_taken_name("web", "r1")
 
 
@@ -301,10 +301,10 @@ def test_a_made_name_keeps_request_and_distinction_whatever_the_prefix() -> None
         assert name.endswith(f"/{request}-0123abcd")
 
 
-# Amending
+# Updating
 
 
-AMENDED = replace(TAGGED, description="another", tags={"of": "api", "team": "blue"})
+CHANGED = replace(TAGGED, description="another", tags={"of": "api", "team": "blue"})
 
 
 def test_only_what_the_stack_describes_is_changed(clock: Clock, instance: str) -> None:
@@ -313,10 +313,10 @@ def test_only_what_the_stack_describes_is_changed(clock: Clock, instance: str) -
     other = create_for("r1", instance, "api", **TAGGED.tags)
 
     for _ in range(2):
-        images.update([image_id], TAGGED, AMENDED)
+        images.update([image_id], TAGGED, CHANGED)
         assert image_of(image_id)["Description"] == "another"
         assert tags_of(image_of(image_id)) == {
-            **AMENDED.tags,
+            **CHANGED.tags,
             "backup": "daily",
             REQUEST_TAG: "r1",
         }
@@ -331,7 +331,7 @@ def test_only_what_the_stack_describes_is_changed(clock: Clock, instance: str) -
         (replace(TAGGED, description=""), ["ModifyImageAttribute"]),
         (replace(TAGGED, tags={**TAGGED.tags, "team": "blue"}), ["CreateTags"]),
         (replace(TAGGED, tags={}), ["DeleteTags"]),
-        (AMENDED, ["ModifyImageAttribute", "CreateTags", "DeleteTags"]),
+        (CHANGED, ["ModifyImageAttribute", "CreateTags", "DeleteTags"]),
     ],
 )
 def test_no_more_calls_are_made_than_there_are_changes(
@@ -346,19 +346,19 @@ def test_no_more_calls_are_made_than_there_are_changes(
 
 
 @pytest.mark.parametrize("operation", ["ModifyImageAttribute", "CreateTags", "DeleteTags"])
-def test_amending_that_a_fault_cut_short_is_done_by_repeating_it(
+def test_an_update_that_a_fault_interrupted_is_completed_by_repeating_it(
     clock: Clock, instance: str, operation: str
 ) -> None:
     image_id = create_for("r1", instance, **TAGGED.tags)
     clock.now += 2
     for fault, meant in faults(operation):
         with failing(operation, fault), pytest.raises(meant) as raised:
-            images.update([image_id], TAGGED, AMENDED)
+            images.update([image_id], TAGGED, CHANGED)
         assert type(raised.value) is meant
 
-    images.update([image_id], TAGGED, AMENDED)
+    images.update([image_id], TAGGED, CHANGED)
     assert image_of(image_id)["Description"] == "another"
-    assert tags_of(image_of(image_id)) == {**AMENDED.tags, REQUEST_TAG: "r1"}
+    assert tags_of(image_of(image_id)) == {**CHANGED.tags, REQUEST_TAG: "r1"}
 
 
 # Deregistering, and deleting snapshots
@@ -390,12 +390,12 @@ def test_what_ec2_lists_and_does_not_find_is_too_young_and_not_gone(instance: st
 
     for operation in ("ModifyImageAttribute", "CreateTags", "DeleteTags"):
         with failing(operation, unavailable), pytest.raises(Refused, match="Unavailable"):
-            images.update([image_id], TAGGED, AMENDED)
+            images.update([image_id], TAGGED, CHANGED)
     with failing("DeregisterImage", unavailable), pytest.raises(Refused, match="Unavailable"):
         images.deregister(image_id)
 
 
-def test_what_is_gone_is_left_out_of_what_is_amended(clock: Clock, instance: str) -> None:
+def test_what_is_gone_is_left_out_of_an_update(clock: Clock, instance: str) -> None:
     image_id, other = create_for("r1", instance), create_for("r1", instance, "api")
     clock.now += 2
     images.deregister(other)

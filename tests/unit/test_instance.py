@@ -74,7 +74,7 @@ def test_an_instance_is_seen_with_the_method_that_suits_it(
 ) -> None:
     instance_id = launch(kind)
     tag(clock, instance_id, "of", "web")
-    seen = instance.look(instance_id)
+    seen = instance.describe(instance_id)
 
     assert seen.id == instance_id
     assert (seen.is_ebs_backed, seen.is_windows) == (is_ebs_backed, is_windows)
@@ -86,17 +86,17 @@ def test_an_instance_is_seen_with_the_method_that_suits_it(
     ("kind", "method", "advice"),
     [
         ("Windows on instance store", "StoreImage", "Use `Method: BundleInstance`"),
-        ("Linux on instance store", "StoreImage", "No method suits it"),
+        ("Linux on instance store", "StoreImage", "No method supports it"),
         ("Windows on EBS", "BundleInstance", "Use `Method: StoreImage`"),
         ("Linux on EBS", "BundleInstance", "Use `Method: StoreImage`"),
-        ("Linux on instance store", "BundleInstance", "No method suits it"),
+        ("Linux on instance store", "BundleInstance", "No method supports it"),
     ],
 )
-def test_a_kind_that_does_not_suit_is_refused_with_the_method_that_does(
+def test_an_unsuitable_instance_is_refused_with_the_method_that_supports_it(
     launch: Launch, kind: str, method: MethodName, advice: str
 ) -> None:
     instance_id = launch(kind)
-    with pytest.raises(NotSuited, match=f"{instance_id} is not of the kind.*{advice}"):
+    with pytest.raises(NotSuited, match=f"does not support {instance_id}.*{advice}"):
         instance.require_suitable(instance_id, method, None)
 
 
@@ -112,7 +112,7 @@ def test_a_kind_that_suits_is_let_through_with_the_tag_only(
     launch: Launch, clock: Clock, kind: str, method: MethodName
 ) -> None:
     instance_id, demanded = launch(kind), Tag("image", "yes")
-    with pytest.raises(NotAllowed, match="does not carry the tag image=yes"):
+    with pytest.raises(NotAllowed, match="does not have the tag image=yes"):
         instance.require_suitable(instance_id, method, demanded)
     for value in ("no", "YES", ""):
         tag(clock, instance_id, "image", value)
@@ -123,14 +123,12 @@ def test_a_kind_that_suits_is_let_through_with_the_tag_only(
     instance.require_suitable(instance_id, method, demanded)
 
 
-def test_the_tag_is_told_before_the_kind(launch: Launch) -> None:
+def test_the_tag_is_checked_before_the_instance_type(launch: Launch) -> None:
     with pytest.raises(NotAllowed):
         instance.require_suitable(launch("Windows on EBS"), "BundleInstance", Tag("image", "yes"))
 
 
 @pytest.mark.parametrize("demanded", [None, Tag("image", "yes")])
-def test_an_instance_that_is_not_there_is_told_before_all_else(
-    launch: Launch, demanded: Tag | None
-) -> None:
+def test_a_missing_instance_is_reported_first(launch: Launch, demanded: Tag | None) -> None:
     with pytest.raises(Doubtful, match="there is no such instance"):
         instance.require_suitable("i-0123456789abcdef0", "StoreImage", demanded)

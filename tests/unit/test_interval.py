@@ -1,4 +1,4 @@
-"""When to look again."""
+"""When to poll again."""
 
 import pytest
 from hypothesis import given, settings
@@ -34,14 +34,14 @@ def task(progress: str, started: float = NOON) -> Task:
         ("50%", -10, 5),
     ],
 )
-def test_the_next_look_follows_age_and_progress(progress: str, age: int, seconds: int) -> None:
+def test_the_next_poll_depends_on_age_and_progress(progress: str, age: int, seconds: int) -> None:
     assert interval.next_poll(task(progress), NOON + age) == seconds
 
 
 @pytest.mark.parametrize(
     ("late", "seconds"), [(0, 5), (0.4, 5), (1, 4), (3.9, 1), (4.1, 6), (4.9, 5)]
 )
-def test_looks_fall_on_a_common_grid(late: float, seconds: int) -> None:
+def test_polls_are_on_a_common_grid(late: float, seconds: int) -> None:
     assert interval.next_poll(task("99%"), NOON + 1000 + late) == seconds
 
 
@@ -50,7 +50,7 @@ def test_looks_fall_on_a_common_grid(late: float, seconds: int) -> None:
     progress=st.one_of(st.text(max_size=5), st.integers(-5, 300).map("{}%".format)),
     age=st.floats(-100, 1e6),
 )
-def test_no_look_is_later_than_the_latest_whatever_the_progress(progress: str, age: float) -> None:
+def test_no_poll_is_later_than_the_latest_whatever_the_progress(progress: str, age: float) -> None:
     ahead = interval.INTERVAL
     seconds = ahead.seconds(task(progress), NOON + age)
 

@@ -1,6 +1,7 @@
-"""What fell through is answered FAILED, once."""
+"""The failure handler answers dead letters FAILED, once."""
 
 import json
+from datetime import UTC, datetime
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from instance_bundle.request.event import Request, RequestKey
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Done
 from instance_bundle.state.poll_queue import Poll
-from instance_bundle.state.records import Tombstone, dated
+from instance_bundle.state.records import Record, Tombstone, dated
 from tests.fixtures import Clock, Context
 
 from .conftest import Answers
@@ -28,10 +29,10 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 
 
 @pytest.fixture(autouse=True)
-def _one_ledger_and_no_patience(
+def _one_ledger_and_no_pauses(
     ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last resort and its ledger keep the same time as the test; nothing is waited for."""
+    """The failure handler and its ledger have the test's clock; there are no pauses."""
     monkeypatch.setattr(last_resort, "ledger", cache(lambda: ledger))
     monkeypatch.setattr(last_resort, "time", SimpleNamespace(time=clock))
     monkeypatch.setattr(budget, "_PAUSES", (0, 0))
@@ -48,7 +49,7 @@ def event(answers: Answers, **others: Any) -> dict[str, Any]:
     } | others
 
 
-def letter(body: str) -> dict[str, Any]:
+def dead_letter(body: str) -> dict[str, Any]:
     return {"Records": [{"messageId": "m1", "body": body, "eventSource": "aws:sqs"}]}
 
 
@@ -66,10 +67,10 @@ def crashed(payload: Any) -> str:
 def poll_of(
     ledger: Ledger, request: Request, task: Task | None = None, *, begun: int = CRASHES
 ) -> str:
-    """The dead letter of a request whose polls began so often, and came to no end."""
-    record, _ = ledger.open(request, lease=0)
+    """The dead letter of a request whose polls began so often, and did not end."""
+    record, _ = ledger.receive(request, lease=0)
     if task is not None:
-        ledger.started(record, task)
+        ledger.merge_task(record, task)
     for _ in range(begun):
         ledger.take(request.key, 0, lease=0)
     return Poll(request.key, 0).body()
@@ -83,7 +84,7 @@ def test_a_poll_that_kept_failing_is_answered_failed_with_the_tasks_id(
 ) -> None:
     body = poll_of(ledger, Request.parse(event(answers)), RUNNING)
 
-    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(body), context) == NOTHING_FAILED
 
     assert answers.bodies[0]["Status"] == "FAILED"
     assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
@@ -93,7 +94,7 @@ def test_a_poll_that_kept_failing_is_answered_failed_with_the_tasks_id(
 def test_an_event_that_kept_crashing_the_function_is_answered_failed(
     answers: Answers, context: Context
 ) -> None:
-    assert last_resort.handler(letter(crashed(event(answers))), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(crashed(event(answers))), context) == NOTHING_FAILED
 
     assert answers.bodies[0]["Status"] == "FAILED"
     assert answers.bodies[0]["PhysicalResourceId"] == "Bundle-r1"
@@ -121,10 +122,10 @@ def test_an_event_that_can_not_be_answered_yet_comes_again(
     assert all(body == answers.bodies[0] for body in answers.bodies)
 
 
-def test_an_event_goes_round_between_last_resort_and_function_until_it_is_answered(
+def test_an_event_is_passed_between_failure_handler_and_function_until_it_is_answered(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
-    """The function takes it for what it is about, however often it was handed over."""
+    """The function handles the event in a record, however often it was passed."""
     record = json.loads(crashed(json.loads(crashed(event(answers)))))
 
     app.handler(record, context)
@@ -132,10 +133,10 @@ def test_an_event_goes_round_between_last_resort_and_function_until_it_is_answer
     assert answers.bodies[0]["Status"] == "FAILED"
     assert "problems in the properties" in answers.bodies[0]["Reason"]
     last_resort.handler(json.loads(crashed(record)), context)
-    assert len(answers.bodies) == 1  # the ledger has it that CloudFormation was answered
+    assert len(answers.bodies) == 1  # the ledger shows that it was answered
 
 
-def test_an_event_that_nobody_waits_for_any_more_is_given_up(
+def test_an_event_that_has_timed_out_is_not_retried(
     answers: Answers, context: Context, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers.statuses += [503] * 10
@@ -144,7 +145,7 @@ def test_an_event_that_nobody_waits_for_any_more_is_given_up(
 
     assert last_resort.handler(json.loads(crashed(old)), context) is None
 
-    assert "it is given up" in caplog.text
+    assert "it is not retried" in caplog.text
 
 
 def test_a_crashed_event_that_would_be_answered_elsewhere_is_not(
@@ -159,49 +160,80 @@ def test_a_crashed_event_that_would_be_answered_elsewhere_is_not(
     assert ledger.read(Request.parse(elsewhere).key) is None
 
 
+def test_a_crashed_event_of_another_account_is_refused(
+    answers: Answers, context: Context, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFY_REQUESTS", "true")
+    foreign = "arn:aws:cloudformation:us-east-1:999999999999:stack/web/1"
+    given = event(answers, StackId=foreign)
+
+    last_resort.handler(json.loads(crashed(given)), context)
+    last_resort.handler(dead_letter(crashed(given)), context)
+
+    assert [body["Status"] for body in answers.bodies] == ["FAILED", "FAILED"]
+    assert {body["Reason"].partition(":")[0] for body in answers.bodies} == {"StackId"}
+    assert ledger.read(RequestKey(foreign, "Bundle", "r1")) is None
+
+
+def test_a_refusal_that_does_not_arrive_comes_again_until_it_times_out(
+    answers: Answers, context: Context, clock: Clock
+) -> None:
+    record = json.loads(crashed(event(answers, StackId="web")))
+    record["timestamp"] = datetime.fromtimestamp(clock.now, UTC).isoformat()
+    answers.statuses = [503] * 20
+
+    with pytest.raises(PassingFault):
+        last_resort.handler(record, context)
+    clock.advance(3600)
+
+    assert last_resort.handler(record, context) is None
+
+
 def test_an_update_or_delete_keeps_its_physical_id(answers: Answers, context: Context) -> None:
     body = crashed(event(answers, RequestType="Delete", PhysicalResourceId="bun-7"))
 
-    last_resort.handler(letter(body), context)
+    last_resort.handler(dead_letter(body), context)
 
     assert answers.bodies[0]["PhysicalResourceId"] == "bun-7"
 
 
-def test_a_letter_that_comes_twice_is_answered_once(
+def test_a_dead_letter_that_comes_twice_is_answered_once(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
     body = poll_of(ledger, Request.parse(event(answers)))
 
-    last_resort.handler(letter(body), context)
-    last_resort.handler(letter(body), context)
+    last_resort.handler(dead_letter(body), context)
+    last_resort.handler(dead_letter(body), context)
 
     assert len(answers.bodies) == 1
 
 
-def test_an_answer_that_stands_is_sent_instead_of_failed(
+def test_a_stored_answer_is_sent_instead_of_failed(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
     request = Request.parse(event(answers))
     body = poll_of(ledger, request)
-    ledger.answer(request.key, Done("bun-1", {"BundleId": "bun-1"}))
+    record = ledger.read(request.key)
+    assert record is not None
+    ledger.store_answer(record, Done("bun-1", {"BundleId": "bun-1"}))
 
-    last_resort.handler(letter(body), context)
+    last_resort.handler(dead_letter(body), context)
 
     assert answers.bodies[0]["Status"] == "SUCCESS"
     assert answers.bodies[0]["Data"] == {"BundleId": "bun-1"}
 
 
 @pytest.mark.parametrize("body", ["no json", "[]", "{}", '{"format": 1}', crashed("no event")])
-def test_a_letter_about_nothing_is_dropped_with_a_log_line(
+def test_a_dead_letter_without_a_request_is_dropped_with_a_log_line(
     answers: Answers, context: Context, body: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(body), context) == NOTHING_FAILED
 
     assert answers.bodies == []
     assert "about no request" in caplog.text
 
 
-def test_a_letter_that_can_not_be_answered_now_comes_again(
+def test_a_dead_letter_that_can_not_be_answered_now_comes_again(
     answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*args: object) -> None:
@@ -209,15 +241,15 @@ def test_a_letter_that_can_not_be_answered_now_comes_again(
 
     monkeypatch.setattr("instance_bundle.responses.response.deliver", lost)
 
-    response = last_resort.handler(letter(crashed(event(answers))), context)
+    response = last_resort.handler(dead_letter(crashed(event(answers))), context)
 
     assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
 
 
-def test_each_answered_letter_is_counted(
+def test_each_answered_dead_letter_is_counted(
     answers: Answers, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    last_resort.handler(letter(crashed(event(answers))), context)
+    last_resort.handler(dead_letter(crashed(event(answers))), context)
 
     metrics = [
         json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line
@@ -236,9 +268,9 @@ def polls() -> list[Poll]:
 def test_an_event_that_crashed_is_answered_alike_when_it_comes_again(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
-    last_resort.handler(letter(crashed(event(answers))), context)
+    last_resort.handler(dead_letter(crashed(event(answers))), context)
 
-    record, is_new = ledger.open(Request.parse(event(answers)), lease=30)
+    record, is_new = ledger.receive(Request.parse(event(answers)), lease=30)
 
     assert not is_new
     assert record.answer is not None
@@ -251,34 +283,34 @@ def test_an_event_that_met_passing_faults_only_is_handed_to_the_polls(
 ) -> None:
     body = json.loads(crashed(event(answers))) | {"responsePayload": {"errorType": error}}
 
-    assert last_resort.handler(letter(json.dumps(body)), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(json.dumps(body)), context) == NOTHING_FAILED
 
     assert answers.bodies == []
     [poll] = polls()
     assert ledger.take(poll.key, poll.generation, lease=30).request is not None
 
 
-def test_an_event_whose_polls_go_on_is_left_to_them(
+def test_an_event_whose_polls_continue_is_left_to_them(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
     request = Request.parse(event(answers))
-    record, _ = ledger.open(request, lease=0)
-    ledger.carry_on(record, RUNNING, 4)
+    record, _ = ledger.receive(request, lease=0)
+    ledger.save_progress(record, RUNNING, 4)
 
-    last_resort.handler(letter(crashed(event(answers))), context)
+    last_resort.handler(dead_letter(crashed(event(answers))), context)
 
     assert answers.bodies == []
     assert polls() == [Poll(request.key, 4)]
 
 
-def test_a_poll_whose_request_has_gone_on_since_is_no_reason_to_fail_it(
+def test_a_poll_whose_request_has_continued_does_not_fail_it(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
     request = Request.parse(event(answers))
-    record, _ = ledger.open(request, lease=0)
-    ledger.carry_on(record, RUNNING, 1)
+    record, _ = ledger.receive(request, lease=0)
+    ledger.save_progress(record, RUNNING, 1)
 
-    assert last_resort.handler(letter(Poll(request.key, 0).body()), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(Poll(request.key, 0).body()), context) == NOTHING_FAILED
 
     assert answers.bodies == []
 
@@ -287,9 +319,9 @@ def test_a_poll_whose_request_is_being_driven_comes_again(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
     request = Request.parse(event(answers))
-    ledger.open(request, lease=30)
+    ledger.receive(request, lease=30)
 
-    response = last_resort.handler(letter(Poll(request.key, 0).body()), context)
+    response = last_resort.handler(dead_letter(Poll(request.key, 0).body()), context)
 
     assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert answers.bodies == []
@@ -301,15 +333,15 @@ def test_where_the_ledger_can_not_be_written_to_the_stack_is_answered_all_the_sa
     def deny(*_: object) -> None:
         raise refusals.denied("dynamodb:PutItem", "AccessDeniedException", "You may not.")
 
-    monkeypatch.setattr(ledger, "open", deny)
+    monkeypatch.setattr(ledger, "receive", deny)
 
-    assert last_resort.handler(letter(crashed(event(answers))), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(crashed(event(answers))), context) == NOTHING_FAILED
 
     assert "Allow dynamodb:PutItem in the role" in answers.bodies[0]["Reason"]
 
 
 @pytest.mark.parametrize(("age", "is_dropped"), [(3700, False), (43100, False), (43300, True)])
-def test_a_letter_that_can_not_be_answered_is_dropped_when_no_stack_waits_any_more(
+def test_a_dead_letter_that_can_not_be_answered_is_dropped_once_it_has_timed_out(
     answers: Answers,
     context: Context,
     monkeypatch: pytest.MonkeyPatch,
@@ -322,14 +354,14 @@ def test_a_letter_that_can_not_be_answered_is_dropped_when_no_stack_waits_any_mo
         raise PassingFault("The response did not arrive")
 
     monkeypatch.setattr("instance_bundle.responses.response.deliver", lost)
-    old = letter(crashed(event(answers)))
+    old = dead_letter(crashed(event(answers)))
     old["Records"][0]["attributes"] = {"SentTimestamp": str(int((clock.now - age) * 1000))}
 
     left = [] if is_dropped else [{"itemIdentifier": "m1"}]
     assert last_resort.handler(old, context) == {"batchItemFailures": left}
 
 
-def test_an_event_with_no_date_is_given_up_by_the_time_of_its_first_record(
+def test_an_event_with_no_date_times_out_by_the_time_of_its_first_record(
     answers: Answers, context: Context, caplog: pytest.LogCaptureFixture
 ) -> None:
     answers.statuses += [503] * 10
@@ -337,22 +369,22 @@ def test_an_event_with_no_date_is_given_up_by_the_time_of_its_first_record(
 
     assert last_resort.handler(json.loads(crashed(first)), context) is None
 
-    assert "it is given up" in caplog.text
+    assert "it is not retried" in caplog.text
 
 
 @pytest.mark.parametrize("begun", range(CRASHES))
 def test_a_request_whose_polls_were_throttled_is_resumed(
     answers: Answers, context: Context, ledger: Ledger, begun: int
 ) -> None:
-    """Lambda handed the message over three times, but the function began with it less often."""
+    """Lambda received the message three times, but the function began with it less often."""
     request = Request.parse(event(answers))
     body = poll_of(ledger, request, RUNNING, begun=begun)
 
-    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(body), context) == NOTHING_FAILED
 
     assert answers.bodies == []
     assert polls() == [Poll(request.key, 0)]
-    assert ledger.take(request.key, 0, lease=30).task == RUNNING  # no lease is in the way
+    assert ledger.take(request.key, 0, lease=30).task == RUNNING  # the lease is released
 
 
 def test_a_request_that_was_throttled_beyond_its_deadline_is_failed(
@@ -361,7 +393,7 @@ def test_a_request_that_was_throttled_beyond_its_deadline_is_failed(
     body = poll_of(ledger, Request.parse(event(answers)), RUNNING, begun=0)
     clock.now += 3570
 
-    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(body), context) == NOTHING_FAILED
 
     assert "its polls did not run in time" in answers.bodies[0]["Reason"]
     assert answers.bodies[0]["PhysicalResourceId"] == "bun-1"
@@ -382,7 +414,7 @@ def test_an_event_for_which_lambda_had_no_room_is_resumed(
     assert ledger.take(poll.key, poll.generation, lease=30).request is not None
 
 
-def test_a_letter_that_can_not_be_handled_at_all_leaves_the_others_to_be_answered(
+def test_a_dead_letter_that_can_not_be_handled_at_all_leaves_the_others_to_be_answered(
     answers: Answers,
     context: Context,
     ledger: Ledger,
@@ -391,15 +423,15 @@ def test_a_letter_that_can_not_be_handled_at_all_leaves_the_others_to_be_answere
 ) -> None:
     first, second = Request.parse(event(answers)), Request.parse(event(answers, RequestId="r2"))
     bodies = [poll_of(ledger, request) for request in (first, second)]
-    answer = ledger.answer
+    answer = ledger.store_answer
 
-    def broken(key: RequestKey, given: Any) -> Any:
-        if key == first.key:
+    def broken(record: Record, given: Any) -> Any:
+        if record.key == first.key:
             raise TypeError("'NoneType' object is not subscriptable")
-        return answer(key, given)
+        return answer(record, given)
 
-    monkeypatch.setattr(ledger, "answer", broken)
-    batch = {"Records": [letter(body)["Records"][0] | {"messageId": body} for body in bodies]}
+    monkeypatch.setattr(ledger, "store_answer", broken)
+    batch = {"Records": [dead_letter(body)["Records"][0] | {"messageId": body} for body in bodies]}
 
     assert last_resort.handler(batch, context) == {
         "batchItemFailures": [{"itemIdentifier": bodies[0]}]
@@ -439,38 +471,38 @@ def test_a_poll_of_an_impossible_generation_is_about_nothing(
 ) -> None:
     body = json.loads(Poll(Request.parse(event(answers)).key, 0).body()) | {"generation": number}
 
-    assert last_resort.handler(letter(json.dumps(body)), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(json.dumps(body)), context) == NOTHING_FAILED
 
     assert "about no request" in caplog.text
 
 
-def test_letters_that_an_invocation_has_no_time_for_come_again(
+def test_dead_letters_that_an_invocation_has_no_time_for_come_again(
     answers: Answers, ledger: Ledger
 ) -> None:
     body = poll_of(ledger, Request.parse(event(answers)))
 
-    left = last_resort.handler(letter(body), Context(seconds_left=budget.WORK - 1))
+    left = last_resort.handler(dead_letter(body), Context(seconds_left=budget.WORK - 1))
 
     assert left == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert answers.bodies == []
 
 
-# Requests whose handle is to hear of the end
+# Requests whose handle is signalled at the end
 
 
 ACCEPTED = Done("bun-1", {"BundleId": "bun-1", "ImageId": "", "S3Uri": "s3://images/web"})
 
 
-def accepted(answers: Answers, ledger: Ledger, *, told: bool) -> str:
+def accepted(answers: Answers, ledger: Ledger, *, is_sent: bool) -> str:
     """The dead letter of a request whose work is accepted."""
     request = Request.parse(
         event(answers, ResourceProperties={"CompletionHandle": answers.handle()})
     )
-    record, _ = ledger.open(request, lease=0)
-    ledger.started(record, RUNNING)
-    ledger.accept(record, ACCEPTED)
-    if told:
-        ledger.told(record)
+    record, _ = ledger.receive(request, lease=0)
+    ledger.merge_task(record, RUNNING)
+    ledger.store_acceptance(record, ACCEPTED)
+    if is_sent:
+        ledger.acceptance_sent(record)
     for _ in range(CRASHES):
         ledger.take(request.key, 0, lease=0)
     return Poll(request.key, 0).body()
@@ -479,10 +511,10 @@ def accepted(answers: Answers, ledger: Ledger, *, told: bool) -> str:
 def test_an_accepted_request_is_a_failure_at_its_handle_and_not_answered_again(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
-    body = accepted(answers, ledger, told=True)
+    body = accepted(answers, ledger, is_sent=True)
 
-    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
-    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(body), context) == NOTHING_FAILED
 
     assert answers.bodies == []
     [(handle, signal)] = answers.signals
@@ -491,10 +523,10 @@ def test_an_accepted_request_is_a_failure_at_its_handle_and_not_answered_again(
     assert json.loads(signal["Data"])["BundleId"] == "bun-1"
 
 
-def test_an_acceptance_that_was_not_told_is_told_with_the_failure(
+def test_an_acceptance_that_was_not_sent_is_sent_with_the_failure(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
-    last_resort.handler(letter(accepted(answers, ledger, told=False)), context)
+    last_resort.handler(dead_letter(accepted(answers, ledger, is_sent=False)), context)
 
     [body] = answers.bodies
     assert (body["Status"], body["PhysicalResourceId"]) == ("SUCCESS", "bun-1")
@@ -508,27 +540,29 @@ def test_a_request_that_was_not_accepted_is_failed_at_cloudformation_alone(
     properties = {"CompletionHandle": answers.handle()}
     request = Request.parse(event(answers, ResourceProperties=properties))
 
-    last_resort.handler(letter(poll_of(ledger, request)), context)
+    last_resort.handler(dead_letter(poll_of(ledger, request)), context)
 
     assert [body["Status"] for body in answers.bodies] == ["FAILED"]
     assert answers.signals == []
 
 
 @pytest.mark.parametrize("is_deleted", [False, True])
-def test_a_result_that_stands_is_signalled_instead_of_a_failure(
+def test_a_stored_result_is_signalled_instead_of_a_failure(
     answers: Answers, context: Context, ledger: Ledger, *, is_deleted: bool
 ) -> None:
-    body = accepted(answers, ledger, told=True)
+    body = accepted(answers, ledger, is_sent=True)
     key = Request.parse(event(answers)).key
     done = Done("bun-1", {**ACCEPTED.attributes, "ImageId": "ami-1"})
-    ledger.keep(
+    ledger.put_bundle(
         key, Bundle("bun-1", key.request_id, Location("images", "web"), attributes=done.attributes)
     )
-    ledger.answer(key, done)
+    record = ledger.read(key)
+    assert record is not None
+    ledger.store_answer(record, done)
     if is_deleted:
-        ledger.bury(key, Tombstone("bun-1", "", unseen=False))
+        ledger.leave_tombstone(key, Tombstone("bun-1", "", unseen=False))
 
-    last_resort.handler(letter(body), context)
+    last_resort.handler(dead_letter(body), context)
 
     assert answers.bodies == []
     if is_deleted:
@@ -539,16 +573,16 @@ def test_a_result_that_stands_is_signalled_instead_of_a_failure(
     assert json.loads(signal["Data"])["ImageId"] == "ami-1"
 
 
-def test_a_signal_that_does_not_arrive_is_a_letter_that_comes_again(
+def test_a_dead_letter_whose_signal_does_not_arrive_comes_again(
     answers: Answers, context: Context, ledger: Ledger, clock: Clock
 ) -> None:
-    body = accepted(answers, ledger, told=True)
+    body = accepted(answers, ledger, is_sent=True)
     answers.signal_statuses += [503] * 3
 
-    response = last_resort.handler(letter(body), context)
+    response = last_resort.handler(dead_letter(body), context)
     assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     clock.now += 33
-    assert last_resort.handler(letter(body), context) == NOTHING_FAILED
+    assert last_resort.handler(dead_letter(body), context) == NOTHING_FAILED
 
     assert len(answers.signals) == 4
     assert all(signal == answers.signals[0] for signal in answers.signals)
@@ -558,10 +592,12 @@ def test_a_signal_that_does_not_arrive_is_a_letter_that_comes_again(
 def test_an_event_that_crashed_after_its_work_was_accepted_is_left_to_the_polls(
     answers: Answers, context: Context, ledger: Ledger
 ) -> None:
-    accepted(answers, ledger, told=True)
+    accepted(answers, ledger, is_sent=True)
     properties = {"CompletionHandle": answers.handle()}
 
-    last_resort.handler(letter(crashed(event(answers, ResourceProperties=properties))), context)
+    last_resort.handler(
+        dead_letter(crashed(event(answers, ResourceProperties=properties))), context
+    )
 
     assert (answers.bodies, answers.signals) == ([], [])
     assert len(polls()) == 1

@@ -1,4 +1,4 @@
-"""The lifecycle with a real ledger and a method that does as the test says."""
+"""The lifecycle with a real ledger and a simulated method."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -40,6 +40,7 @@ STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 RUNNING = Task(
     "bun-1", "running", "bundling", "20%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:05Z"
 )
+HERE = Location("images", "web")
 FORBIDDEN = refusals.denied("s3:HeadObject", "403", "Forbidden")
 HANDLE = (
     "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/arn%3Aaws%3Acloudformation"
@@ -68,13 +69,13 @@ POLICY_UNTIL_2028 = {
 
 @dataclass
 class Ec2:
-    """A method: starts one task after the other, as far as the test lets it.
+    """A simulated method: it starts one task after the other.
 
     Attributes:
-        obstacle: what each call meets that starts work, carries it on or changes what was made.
-        hidden: what the look at a location meets.
-        starts_all_the_same: the call that starts work met it after it had its effect.
-        registered: the AMIs that were made of bundles, by what was asked for.
+        obstacle: raised by each call that starts or advances work, or updates what was made.
+        hidden: raised by the call that reads a location.
+        starts_all_the_same: the call that starts work raises `obstacle` after it had its effect.
+        registered: the AMIs that were registered from bundles, by what was asked for.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class Ec2:
     cancelled: list[str] = field(default_factory=list)
     until: list[float] = field(default_factory=list)
     advanced: list[tuple[str, str]] = field(default_factory=list)
-    amended: list[tuple[Bundle, Image | None, Image | None]] = field(default_factory=list)
+    updated: list[tuple[Bundle, Image | None, Image | None]] = field(default_factory=list)
     registered: dict[str, str] = field(default_factory=dict)
     obstacle: Exception | None = None
     hidden: Exception | None = None
@@ -129,7 +130,7 @@ class Ec2:
         return replace(seen, image_id=self._registered(work.properties.image))
 
     def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
-        self.amended.append((made, old, new))
+        self.updated.append((made, old, new))
         if self.obstacle is not None:
             raise self.obstacle
         return made.physical_id if self.id_prefix == "ami-" else self._registered(new)
@@ -179,11 +180,11 @@ def ec2() -> Ec2:
 
 @pytest.fixture
 def life(ledger: Ledger, ec2: Ec2, clock: Clock) -> Lifecycle:
-    return Lifecycle(ledger, methods(ec2), Limits(), clock)
+    return Lifecycle(ledger, methods(ec2), Limits(), asks=False, clock=clock)
 
 
 def methods(ec2: Ec2) -> Methods:
-    """Both methods are as the test says."""
+    """Both methods, simulated."""
     method: Method = ec2
     return Methods({"BundleInstance": method, "StoreImage": replace(ec2, id_prefix="ami-")})
 
@@ -214,8 +215,13 @@ def request(
     )
 
 
+def of_another_resource() -> Request:
+    """A Create of another resource, with the same location."""
+    return replace(request(), key=replace(request().key, logical_id="Other"))
+
+
 def opened(ledger: Ledger, asked: Request) -> Record:
-    record, is_new = ledger.open(asked, lease=30)
+    record, is_new = ledger.receive(asked, lease=30)
     assert is_new
     return record
 
@@ -228,18 +234,18 @@ def stored_record(ledger: Ledger, record: Record) -> Record:
 
 @contextmanager
 def refused(ledger: Ledger, record: Record, clock: Clock) -> Iterator[None]:
-    """What is done here is refused, which is written down as each invocation does."""
+    """The block raises `Refused`; the doubt is stored, as each invocation does."""
     with pytest.raises(Refused) as raised:
         yield
     doubt, reason = stored_record(ledger, record).doubt, str(raised.value)
     if doubt is None or not doubt.is_about(reason, clock.now):
-        ledger.doubt(record, Doubt(reason, clock.now))
+        ledger.note_doubt(record, Doubt(reason, clock.now))
 
 
-def test_a_create_starts_a_task_and_looks_again(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+def test_a_create_starts_a_task_and_polls_it(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     record = opened(ledger, request())
 
-    outcome = life.create(record)
+    outcome = life.drive(record)
 
     assert isinstance(outcome, Pending)
     assert ec2.started == [Location("images", "web")]
@@ -248,10 +254,10 @@ def test_a_create_starts_a_task_and_looks_again(life: Lifecycle, ledger: Ledger,
 
 def test_a_complete_task_answers_every_attribute(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     complete = replace(ec2.tasks["bun-1"], phase="complete", state="complete", progress="100%")
 
-    outcome = life.poll(stored_record(ledger, record), complete)
+    outcome = life.drive(stored_record(ledger, record), lambda: complete)
 
     assert outcome == Done(
         "bun-1",
@@ -269,59 +275,73 @@ def test_a_complete_task_answers_every_attribute(life: Lifecycle, ledger: Ledger
             "ImageId": "",
         },
     )
-    assert [bundle.physical_id for bundle in ledger.history(record.key).bundles] == ["bun-1"]
+    assert [bundle.physical_id for bundle in ledger.resource(record.key).bundles] == ["bun-1"]
 
 
 def test_a_failed_task_is_failed_with_its_own_id_and_ec2s_words(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     failed = replace(
         RUNNING, phase="failed", error_code="Client.S3Error", error_message="No such bucket"
     )
 
-    outcome = life.poll(stored_record(ledger, record), failed)
+    outcome = life.drive(stored_record(ledger, record), lambda: failed)
 
     assert outcome == Failed("bun-1", "Task bun-1 failed. Client.S3Error: No such bucket")
-    assert ledger.claim(Location("images", "web"), request(request_id="r2").key)
+    assert ledger.locations.claim(HERE, request(request_id="r2").key) is None
 
 
 @pytest.mark.parametrize(
     "code", ["InvalidInstanceID.NotFound", "IncorrectInstanceState", "BundlingInProgress"]
 )
-def test_a_refusal_is_failed_with_advice_and_gives_the_location_up(
+def test_a_refusal_is_failed_with_advice_and_releases_the_location(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, code: str
 ) -> None:
     ec2.obstacle = refusals.denied("ec2:BundleInstance", code, "EC2 says no.")
 
-    outcome = life.create(opened(ledger, request()))
+    outcome = life.drive(opened(ledger, request()))
 
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith(f"ec2:BundleInstance was refused. {code}: EC2 says no. ")
     assert outcome.physical_id == "Bundle-r1"
-    assert ledger.claim(Location("images", "web"), request(request_id="r2").key)
+    assert ledger.locations.claim(HERE, request(request_id="r2").key) is None
 
 
 def test_a_location_that_another_resource_has_is_not_overwritten(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
-    other = replace(request().key, logical_id="Other")
-    assert ledger.claim(Location("images", "web"), other)
+    other = opened(ledger, of_another_resource())
+    assert isinstance(life.drive(other), Pending)
 
-    outcome = life.create(opened(ledger, request()))
+    outcome = life.drive(opened(ledger, request()))
 
     assert isinstance(outcome, Failed)
-    assert "Change Prefix, or omit it" in outcome.reason
-    assert ec2.started == []
+    assert "the resource Other of the stack web has a bundle at s3://images/web" in outcome.reason
+    assert len(ec2.started) == 1
 
 
-def test_a_location_where_a_bundle_lies_is_not_overwritten(
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_claim_counts_as_long_as_the_bundle_is_there_that_it_protects(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, is_there: bool
+) -> None:
+    """The bundle was retained and its stack deleted: no Delete was sent."""
+    ledger.put_bundle(of_another_resource().key, Bundle("bun-0", "r1", Location("images", "web")))
+    ec2.stored |= {Location("images", "web")} if is_there else set()
+
+    outcome = life.drive(opened(ledger, request()))
+
+    assert isinstance(outcome, Failed if is_there else Pending)
+    assert len(ec2.started) == (0 if is_there else 1)
+
+
+def test_a_location_that_has_a_bundle_is_not_overwritten(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     ec2.stored.add(Location("images", "web"))
 
-    outcome = life.create(opened(ledger, request()))
+    outcome = life.drive(opened(ledger, request()))
 
     assert isinstance(outcome, Failed)
     assert "there is a bundle already at s3://images/web" in outcome.reason
@@ -333,7 +353,7 @@ def test_a_prefix_that_is_not_given_is_made_once_for_each_request(
 ) -> None:
     asked = request(Storage={"S3": {"Bucket": "images"}})
 
-    life.create(opened(ledger, asked))
+    life.drive(opened(ledger, asked))
 
     assert ec2.started == [Location("images", "web/Bundle/r1")]
 
@@ -344,10 +364,10 @@ def test_work_whose_answer_was_lost_is_found_and_not_started_again(
     record = opened(ledger, request())
     ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
     with pytest.raises(PassingFault):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Pending)
     assert outcome.task is not None
@@ -355,30 +375,30 @@ def test_work_whose_answer_was_lost_is_found_and_not_started_again(
     assert len(ec2.started) == 1
 
 
-def test_a_call_that_was_lost_is_made_again_only_once_it_would_show(
+def test_a_call_whose_answer_was_lost_is_repeated_only_after_its_task_would_be_listed(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request())
     ec2.obstacle = PassingFault("cut off")
     with pytest.raises(PassingFault):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
 
-    assert life.poll(stored_record(ledger, record), None) == Pending(10)
+    assert life.drive(stored_record(ledger, record), lambda: None) == Pending(10)
     assert ec2.started == []
     clock.now += 31
-    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: None), Pending)
     assert len(ec2.started) == 1
 
 
-def test_throttling_is_waited_out(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+def test_throttling_is_retried(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     record = opened(ledger, request())
     ec2.obstacle = Throttled("RequestLimitExceeded")
     with pytest.raises(Throttled):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
 
-    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: None), Pending)
     assert len(ec2.started) == 1
 
 
@@ -386,33 +406,33 @@ def test_a_task_that_ec2_no_longer_lists_is_complete_where_its_manifest_is(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     ec2.stored.add(Location("images", "web"))
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Done)
     assert outcome.attributes["State"] == "complete"
 
 
-def test_a_refused_read_is_believed_when_it_is_repeated(
+def test_a_refused_read_is_final_when_it_is_repeated(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    """A permission that was just given takes a while to count, and nothing has been started."""
+    """A permission that was just added takes effect later, and nothing has been started."""
     record = opened(ledger, request())
     ec2.hidden = Doubtful(FORBIDDEN)
     for later in (0, 10):
         clock.now += later
         with refused(ledger, record, clock):
-            life.create(stored_record(ledger, record))
+            life.drive(stored_record(ledger, record))
     clock.now += 5
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Failed)
     assert outcome.reason == str(FORBIDDEN)
     assert ec2.started == []
-    assert ledger.claim(Location("images", "web"), request(request_id="another").key)
+    assert ledger.locations.claim(HERE, request(request_id="another").key) is None
 
 
 def test_a_read_that_was_refused_once_is_forgotten(
@@ -421,62 +441,62 @@ def test_a_read_that_was_refused_once_is_forgotten(
     record = opened(ledger, request())
     ec2.hidden = Doubtful(FORBIDDEN)
     with refused(ledger, record, clock):
-        life.create(record)
+        life.drive(record)
     clock.now += 10
     ec2.hidden = Doubtful(refusals.denied("ec2:DescribeImages", "UnauthorizedOperation", "No."))
     with refused(ledger, record, clock):
-        life.poll(stored_record(ledger, record), None)
+        life.drive(stored_record(ledger, record), lambda: None)
     clock.now += 10
     ec2.hidden = Doubtful(FORBIDDEN)
     with refused(ledger, record, clock):
-        life.poll(stored_record(ledger, record), None)
+        life.drive(stored_record(ledger, record), lambda: None)
     clock.now += 121
     with refused(ledger, record, clock):
-        life.poll(stored_record(ledger, record), None)
+        life.drive(stored_record(ledger, record), lambda: None)
     clock.now += 15
     ec2.hidden = None
 
-    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: None), Pending)
     assert len(ec2.started) == 1
 
 
 def test_what_was_started_is_no_failure_because_that_can_not_be_written_down(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it is denied again, as it was before anything was started."""
+    """Though the write is denied again, as before anything was started."""
     denied = refusals.denied("dynamodb:UpdateItem", "AccessDeniedException", "No.")
 
     def deny(*_: object) -> None:
         raise Doubtful(denied)
 
     record = opened(ledger, request())
-    ledger.doubt(record, Doubt(str(denied), clock.now - 20))
-    monkeypatch.setattr(ledger, "started", deny)
+    ledger.note_doubt(record, Doubt(str(denied), clock.now - 20))
+    monkeypatch.setattr(ledger, "merge_task", deny)
 
     with pytest.raises(Refused):
-        life.create(stored_record(ledger, record))
+        life.drive(stored_record(ledger, record))
 
     assert len(ec2.started) == 1
-    assert not ledger.claim(Location("images", "web"), request(request_id="another").key)
+    assert ledger.locations.claim(HERE, request(request_id="another").key) is not None
 
 
-def test_an_image_that_is_gone_is_told_when_it_was_missed_twice(
+def test_an_image_that_is_gone_is_failed_when_it_was_missed_twice(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request(Method="StoreImage", Storage={"S3": {"Bucket": "images"}}))
-    life.create(record)
+    life.drive(record)
     with refused(ledger, record, clock):
-        life.poll(stored_record(ledger, record), None)
+        life.drive(stored_record(ledger, record), lambda: None)
     clock.now += 15
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Failed)
     assert outcome.physical_id == "ami-1"
-    assert "the AMI ami-1 is no longer there" in outcome.reason
+    assert "the AMI ami-1 no longer exists" in outcome.reason
 
 
-def test_a_finished_bundle_that_may_not_be_looked_at_is_done_when_that_is_repeated(
+def test_a_finished_bundle_that_may_not_be_read_is_done_when_that_is_repeated(
     life: Lifecycle,
     ledger: Ledger,
     ec2: Ec2,
@@ -487,31 +507,31 @@ def test_a_finished_bundle_that_may_not_be_looked_at_is_done_when_that_is_repeat
         raise Doubtful(FORBIDDEN)
 
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     done = replace(RUNNING, phase="complete", state="complete")
     monkeypatch.setattr(ec2, "finished", forbid)
     with refused(ledger, record, clock):
-        life.poll(stored_record(ledger, record), done)
+        life.drive(stored_record(ledger, record), lambda: done)
     clock.now += 15
 
-    assert isinstance(life.poll(stored_record(ledger, record), done), Done)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: done), Done)
 
 
 def test_a_task_that_ec2_does_not_list_is_unknown_not_gone(life: Lifecycle, ledger: Ledger) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
 
-    assert isinstance(life.poll(stored_record(ledger, record), None), Pending)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: None), Pending)
 
 
-def test_at_the_deadline_the_task_is_cancelled_and_its_progress_told(
+def test_at_the_deadline_the_task_is_cancelled_and_the_reason_has_its_progress(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request(ServiceTimeout="600"))
-    life.create(record)
+    life.drive(record)
     clock.now += 600 - 30
 
-    outcome = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+    outcome = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
 
     assert isinstance(outcome, Failed)
     assert outcome.physical_id == "bun-1"
@@ -519,14 +539,14 @@ def test_at_the_deadline_the_task_is_cancelled_and_its_progress_told(
     assert ec2.cancelled == ["bun-1"]
 
 
-def test_no_look_is_later_than_the_deadline(
+def test_no_poll_is_later_than_the_deadline(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request(ServiceTimeout="600"))
-    life.create(record)
+    life.drive(record)
     clock.now += 600 - 30 - 7
 
-    outcome = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+    outcome = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
 
     assert isinstance(outcome, Pending)
     assert outcome.seconds == 7
@@ -535,7 +555,7 @@ def test_no_look_is_later_than_the_deadline(
 def test_a_dry_run_starts_nothing_and_answers_every_attribute(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
-    outcome = life.create(opened(ledger, request(DryRun="true")))
+    outcome = life.drive(opened(ledger, request(DryRun="true")))
 
     assert isinstance(outcome, Done)
     assert outcome.physical_id == "dryrun-r1"
@@ -546,29 +566,31 @@ def test_a_dry_run_starts_nothing_and_answers_every_attribute(
 def test_a_dry_run_that_ec2_refuses_is_failed(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     ec2.obstacle = refusals.denied("ec2:BundleInstance", "UnauthorizedOperation", "No.")
 
-    assert isinstance(life.create(opened(ledger, request(DryRun="true"))), Failed)
+    assert isinstance(life.drive(opened(ledger, request(DryRun="true"))), Failed)
 
 
-def completed(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> Record:
-    record = opened(ledger, request())
-    life.create(record)
+def completed(life: Lifecycle, ledger: Ledger, ec2: Ec2, **properties: Any) -> Record:
+    record = opened(ledger, request(**properties))
+    life.drive(record)
     ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
-    done = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+    done = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
     assert isinstance(done, Done)
-    ledger.answer(record.key, done)
+    ledger.store_answer(record, done)
     return record
 
 
-def test_a_delete_lets_go_of_the_bundle_and_its_location(
-    life: Lifecycle, ledger: Ledger, ec2: Ec2
+@pytest.mark.parametrize("on_delete", ["Retain", "Delete"])
+def test_a_delete_leaves_the_claim_of_a_bundle_that_is_retained(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, on_delete: str
 ) -> None:
-    record = completed(life, ledger, ec2)
+    record = completed(life, ledger, ec2, OnDelete=on_delete)
 
-    outcome = life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+    outcome = life.drive(opened(ledger, request("Delete", "r2", "bun-1")))
 
     assert outcome == Done("bun-1")
-    assert ledger.history(record.key).bundles == ()
-    assert ledger.claim(Location("images", "web"), replace(record.key, logical_id="Other"))
+    assert ledger.resource(record.key).bundles == ()
+    holder = ledger.locations.claim(HERE, of_another_resource().key)
+    assert holder == (record.key if on_delete == "Retain" else None)
     assert ec2.cancelled == []
 
 
@@ -577,11 +599,11 @@ def test_a_delete_after_a_create_that_started_nothing_is_done_at_once(
 ) -> None:
     ec2.obstacle = refusals.denied("ec2:BundleInstance", "IncorrectInstanceState", "Stopped.")
     record = opened(ledger, request())
-    failed = life.create(record)
+    failed = life.drive(record)
     assert isinstance(failed, Failed)
-    ledger.answer(record.key, failed)
+    ledger.store_answer(record, failed)
 
-    outcome = life.delete(opened(ledger, request("Delete", "r2", failed.physical_id)))
+    outcome = life.drive(opened(ledger, request("Delete", "r2", failed.physical_id)))
 
     assert outcome == Done("Bundle-r1")
 
@@ -590,30 +612,30 @@ def test_a_delete_after_a_create_that_started_nothing_is_done_at_once(
 def test_a_delete_cancels_the_running_task_and_waits_for_its_end(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, physical_id: str
 ) -> None:
-    life.create(opened(ledger, request()))
+    life.drive(opened(ledger, request()))
     record = opened(ledger, request("Delete", "r2", physical_id))
 
-    assert isinstance(life.delete(record), Pending)
+    assert isinstance(life.drive(record), Pending)
     assert ec2.cancelled == ["bun-1"]
 
     ec2.tasks["bun-1"] = replace(RUNNING, phase="failed", error_code="Client.Cancelled")
-    assert life.poll(record, None) == Done(physical_id)
+    assert life.drive(record, lambda: None) == Done(physical_id)
 
 
-def test_a_delete_gives_up_the_location_of_what_was_given_up(
+def test_a_delete_releases_the_location_of_work_that_timed_out(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request(ServiceTimeout="60"))
-    life.create(record)
+    life.drive(record)
     clock.now += 60
-    failed = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+    failed = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
     assert isinstance(failed, Failed)
-    ledger.answer(record.key, failed)
+    ledger.store_answer(record, failed)
     ec2.tasks["bun-1"] = replace(RUNNING, phase="failed", error_code="Client.Cancelled")
 
-    assert life.delete(opened(ledger, request("Delete", "r2", "bun-1"))) == Done("bun-1")
+    assert life.drive(opened(ledger, request("Delete", "r2", "bun-1"))) == Done("bun-1")
 
-    assert ledger.claim(Location("images", "web"), replace(record.key, logical_id="Other"))
+    assert ledger.locations.claim(HERE, replace(record.key, logical_id="Other")) is None
 
 
 def test_a_delete_finds_work_whose_answer_was_lost(
@@ -621,9 +643,9 @@ def test_a_delete_finds_work_whose_answer_was_lost(
 ) -> None:
     ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
     with pytest.raises(PassingFault):
-        life.create(opened(ledger, request()))
+        life.drive(opened(ledger, request()))
 
-    outcome = life.delete(opened(ledger, request("Delete", "r2", "invented")))
+    outcome = life.drive(opened(ledger, request("Delete", "r2", "invented")))
 
     assert isinstance(outcome, Pending)
     assert ec2.cancelled == ["bun-1"]
@@ -634,7 +656,7 @@ def test_an_update_that_names_the_same_bundle_starts_nothing(
 ) -> None:
     completed(life, ledger, ec2)
 
-    outcome = life.update(
+    outcome = life.drive(
         opened(ledger, request("Update", "r2", "bun-1", ServiceTimeout="60", DryRun="false"))
     )
 
@@ -650,7 +672,7 @@ def test_an_update_that_names_another_bundle_makes_it(
     completed(life, ledger, ec2)
     elsewhere = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
 
-    outcome = life.update(opened(ledger, request("Update", "r2", "bun-1", Storage=elsewhere)))
+    outcome = life.drive(opened(ledger, request("Update", "r2", "bun-1", Storage=elsewhere)))
 
     assert isinstance(outcome, Pending)
     assert ec2.started == [Location("images", "web"), Location("images", "elsewhere")]
@@ -668,16 +690,16 @@ def test_the_longest_names_that_are_allowed_still_make_an_answer_that_cloudforma
         request_id="0" * 36,
     )
     record = opened(ledger, replace(asked, key=key))
-    life.create(record)
+    life.drive(record)
     task = replace(RUNNING, id="bun-0123456789abcdef0", phase="complete", state="complete")
 
-    done = life.poll(stored_record(ledger, record), task)
+    done = life.drive(stored_record(ledger, record), lambda: task)
 
     assert isinstance(done, Done)
     assert len(response.body(key, done)) <= response.LIMIT
 
 
-# Requests that follow one another, and those that come late
+# Requests in order, and late requests
 
 
 ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
@@ -685,7 +707,7 @@ ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
 
 def answered(ledger: Ledger, record: Record, outcome: Outcome) -> Done | Failed:
     assert isinstance(outcome, Done | Failed)
-    _, stored = ledger.answer(record.key, outcome)
+    _, stored = ledger.store_answer(record, outcome)
     ledger.delivered(record.key)
     return stored
 
@@ -695,9 +717,9 @@ def replaced(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     completed(life, ledger, ec2)
     ledger.delivered(request().key)
     record = opened(ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE))
-    life.update(record)
+    life.drive(record)
     ec2.tasks["bun-2"] = replace(ec2.tasks["bun-2"], phase="complete", state="complete")
-    done = life.poll(stored_record(ledger, record), ec2.tasks["bun-2"])
+    done = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-2"])
     assert answered(ledger, record, done).physical_id == "bun-2"
 
 
@@ -711,12 +733,12 @@ def test_a_rollback_answers_the_old_bundle_whichever_of_its_requests_comes_first
 
     for asked in (update, delete) if first == "Update" else (delete, update):
         record = opened(ledger, asked)
-        outcome = life.update(record) if asked is update else life.delete(record)
+        outcome = life.drive(record)
         answer = answered(ledger, record, outcome)
         assert isinstance(answer, Done)
         assert answer.physical_id == ("bun-1" if asked is update else "bun-2")
 
-    assert [bundle.physical_id for bundle in ledger.history(update.key).bundles] == ["bun-1"]
+    assert [bundle.physical_id for bundle in ledger.resource(update.key).bundles] == ["bun-1"]
     assert len(ec2.started) == 2
 
 
@@ -726,14 +748,14 @@ def test_a_failed_update_leaves_the_old_bundle_and_its_rollback_ends_the_new_tas
 ) -> None:
     completed(life, ledger, ec2)
     record = opened(ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE))
-    life.update(record)
+    life.drive(record)
     clock.now += 3600
-    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-2"]))
+    answered(ledger, record, life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-2"]))
     back = opened(ledger, request("Update", "r3", known_as))
 
-    assert isinstance(life.update(back), Pending)
+    assert isinstance(life.drive(back), Pending)
     ec2.tasks["bun-2"] = replace(ec2.tasks["bun-2"], phase="failed")
-    done = life.poll(back, None)
+    done = life.drive(back, lambda: None)
 
     assert isinstance(done, Done)
     assert done.physical_id == "bun-1"
@@ -747,12 +769,12 @@ def test_an_update_whose_answer_never_arrived_leaves_no_bundle_owned(
 ) -> None:
     replaced(life, ledger, ec2)
 
-    done = life.update(opened(ledger, request("Update", "r3", "bun-1")))
+    done = life.drive(opened(ledger, request("Update", "r3", "bun-1")))
 
     assert isinstance(done, Done)
     assert done.physical_id == "bun-1"
-    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-1"]
-    assert ledger.claim(Location("images", "elsewhere"), replace(request().key, logical_id="Other"))
+    assert [bundle.physical_id for bundle in ledger.resource(request().key).bundles] == ["bun-1"]
+    assert [b.physical_id for b in ledger.resource(request().key).bundles] == ["bun-1"]
 
 
 def test_the_old_bundle_stays_owned_until_its_own_delete(
@@ -760,9 +782,9 @@ def test_the_old_bundle_stays_owned_until_its_own_delete(
 ) -> None:
     replaced(life, ledger, ec2)
 
-    assert life.delete(opened(ledger, request("Delete", "r3", "bun-1"))) == Done("bun-1")
+    assert life.drive(opened(ledger, request("Delete", "r3", "bun-1"))) == Done("bun-1")
 
-    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-2"]
+    assert [bundle.physical_id for bundle in ledger.resource(request().key).bundles] == ["bun-2"]
 
 
 @pytest.mark.parametrize("sent", ["", "20270115T080000Z"])
@@ -774,12 +796,12 @@ def test_a_create_that_comes_after_its_resources_delete_starts_nothing(
         delete = replace(delete, response_url=f"{delete.response_url}?X-Amz-Date={sent}")
         create = replace(create, response_url=f"{create.response_url}?X-Amz-Date={sent}")
     record = opened(ledger, delete)
-    answered(ledger, record, life.delete(record))
+    answered(ledger, record, life.drive(record))
 
-    outcome = life.create(opened(ledger, create))
+    outcome = life.drive(opened(ledger, create))
 
     assert isinstance(outcome, Failed)
-    assert "took this one's place" in outcome.reason
+    assert "has replaced this one" in outcome.reason
     assert ec2.started == []
 
 
@@ -788,29 +810,29 @@ def test_a_create_that_was_sent_after_a_delete_is_another_resources(
 ) -> None:
     delete = request("Delete", "r2", "web-Bundle-MADEUPBYCFN1")
     delete = replace(delete, response_url=f"{delete.response_url}?X-Amz-Date=20270115T080000Z")
-    life.delete(opened(ledger, delete))
+    life.drive(opened(ledger, delete))
     create = request()
     create = replace(create, response_url=f"{create.response_url}?X-Amz-Date=20270115T080001Z")
 
-    assert isinstance(life.create(opened(ledger, create)), Pending)
+    assert isinstance(life.drive(opened(ledger, create)), Pending)
 
 
 def test_a_resource_that_was_deleted_can_be_created_again(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     completed(life, ledger, ec2)
-    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+    life.drive(opened(ledger, request("Delete", "r2", "bun-1")))
 
-    assert isinstance(life.create(opened(ledger, request(request_id="r3"))), Pending)
+    assert isinstance(life.drive(opened(ledger, request(request_id="r3"))), Pending)
 
 
 def test_an_update_that_comes_after_its_resources_delete_starts_nothing(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     completed(life, ledger, ec2)
-    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+    life.drive(opened(ledger, request("Delete", "r2", "bun-1")))
 
-    outcome = life.update(opened(ledger, request("Update", "r3", "bun-1", Storage=ELSEWHERE)))
+    outcome = life.drive(opened(ledger, request("Update", "r3", "bun-1", Storage=ELSEWHERE)))
 
     assert isinstance(outcome, Failed)
     assert len(ec2.started) == 1
@@ -827,36 +849,36 @@ def test_a_create_that_is_superseded_between_two_calls_starts_nothing(
 
     monkeypatch.setattr(ec2, "is_taken", meanwhile)
 
-    with pytest.raises(Superseded):
-        life.create(record)
+    outcome = life.drive(record)
 
+    assert outcome == Failed("Bundle-r1", str(Superseded()))
     assert ec2.started == []
-    assert isinstance(life.poll(stored_record(ledger, record), None), Failed)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: None), Failed)
 
 
-def test_a_delete_waits_until_a_call_whose_answer_is_out_would_show(
+def test_a_delete_waits_until_a_task_whose_start_was_not_answered_would_be_listed(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     create = opened(ledger, request())
     ec2.obstacle = PassingFault("cut off")
     with pytest.raises(PassingFault):
-        life.create(create)
+        life.drive(create)
     record = opened(ledger, request("Delete", "r2", "web-Bundle-MADEUPBYCFN1"))
 
-    assert isinstance(life.delete(record), Pending)
+    assert isinstance(life.drive(record), Pending)
     clock.now += 31
-    assert life.poll(record, None) == Done("web-Bundle-MADEUPBYCFN1")
+    assert life.drive(record, lambda: None) == Done("web-Bundle-MADEUPBYCFN1")
 
 
 def test_a_delete_that_can_not_end_the_work_in_time_is_failed_and_names_it(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    life.create(opened(ledger, request()))
+    life.drive(opened(ledger, request()))
     record = opened(ledger, request("Delete", "r2", "bun-1"))
-    life.delete(record)
+    life.drive(record)
     clock.now += 3600
 
-    outcome = life.poll(record, None)
+    outcome = life.drive(record, lambda: None)
 
     assert isinstance(outcome, Failed)
     assert outcome.physical_id == "bun-1"
@@ -868,14 +890,14 @@ def test_a_finished_bundle_is_removed_only_where_that_is_asked_for(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, on_delete: str | None
 ) -> None:
     here = Location("images", "web")
-    record = opened(ledger, request())
-    life.create(record)
+    asked: dict[str, Any] = {"OnDelete": on_delete} if on_delete else {}
+    record = opened(ledger, request(**asked))
+    life.drive(record)
     ec2.stored.add(here)
     ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
-    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]))
-    asked: dict[str, Any] = {"OnDelete": on_delete} if on_delete else {}
+    answered(ledger, record, life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"]))
 
-    life.delete(opened(ledger, request("Delete", "r2", "bun-1", **asked)))
+    life.drive(opened(ledger, request("Delete", "r2", "bun-1")))
 
     removed = [(here, "what bun-1 finished")] if on_delete == "Delete" else []
     assert ec2.removed == removed
@@ -887,14 +909,14 @@ def test_a_bundle_whose_location_is_anothers_now_is_not_touched(
 ) -> None:
     here = Location("images", "web")
     ec2.stored.add(here)
-    ledger.keep(
+    ledger.put_bundle(
         request().key,
         Bundle("bun-1", "r0", here, "etag", "identity"),
     )
-    ledger.release(here, request().key)
-    assert ledger.claim(here, replace(request().key, logical_id="Other"))
+    ledger.locations.release(here, replace(request().key, request_id="r0"))
+    assert ledger.locations.claim(here, replace(request().key, logical_id="Other")) is None
 
-    life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
+    life.drive(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
 
     assert ec2.removed == []
 
@@ -903,26 +925,26 @@ def test_what_a_failed_task_left_is_not_touched_where_its_location_is_anothers_n
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     ec2.tasks["bun-1"] = replace(RUNNING, phase="failed")
-    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]))
-    assert ledger.claim(Location("images", "web"), replace(record.key, logical_id="Other"))
+    answered(ledger, record, life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"]))
+    assert ledger.locations.claim(HERE, replace(record.key, logical_id="Other")) is None
 
-    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+    life.drive(opened(ledger, request("Delete", "r2", "bun-1")))
 
     assert ec2.swept == []
 
 
-def test_what_a_given_up_task_left_is_swept_when_its_resource_is_deleted(
+def test_what_a_timed_out_task_left_is_removed_when_its_resource_is_deleted(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request(ServiceTimeout="60"))
-    life.create(record)
+    life.drive(record)
     clock.now += 60
-    answered(ledger, record, life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]))
+    answered(ledger, record, life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"]))
     ec2.tasks["bun-1"] = replace(RUNNING, phase="failed")
 
-    life.delete(opened(ledger, request("Delete", "r2", "bun-1")))
+    life.drive(opened(ledger, request("Delete", "r2", "bun-1")))
 
     assert ec2.swept == [Location("images", "web")]
     assert ec2.removed == []
@@ -932,12 +954,12 @@ def test_what_a_given_up_task_left_is_swept_when_its_resource_is_deleted(
 def test_a_bundle_that_was_finished_but_not_answered_is_removed_only_where_that_is_asked_for(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, on_delete: str
 ) -> None:
-    life.create(opened(ledger, request()))
+    life.drive(opened(ledger, request(OnDelete=on_delete)))
     ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
     ec2.stored.add(Location("images", "web"))
     clock.now += 30
 
-    done = life.delete(opened(ledger, request("Delete", "r2", "invented", OnDelete=on_delete)))
+    done = life.drive(opened(ledger, request("Delete", "r2", "invented")))
 
     assert done == Done("invented")
     finished = [(Location("images", "web"), "what bun-1 finished")]
@@ -949,17 +971,17 @@ def test_a_cancel_that_fails_does_not_delay_the_answer(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = opened(ledger, request(ServiceTimeout="60"))
-    life.create(record)
+    life.drive(record)
     clock.now += 60
 
     def fail(task_id: str) -> None:
         raise PassingFault("ec2:CancelBundleTask: ReadTimeoutError")
 
     monkeypatch.setattr(ec2, "cancel", fail)
-    outcome = life.poll(stored_record(ledger, record), ec2.tasks["bun-1"])
+    outcome = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
 
     assert isinstance(outcome, Failed)
-    assert "task bun-1 is bundling at 20%; it runs on" in outcome.reason
+    assert "task bun-1 is bundling at 20%; it still runs" in outcome.reason
 
 
 def test_a_task_that_was_started_unseen_is_cancelled_at_the_deadline(
@@ -968,11 +990,11 @@ def test_a_task_that_was_started_unseen_is_cancelled_at_the_deadline(
     record = opened(ledger, request(ServiceTimeout="60"))
     ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
     with pytest.raises(PassingFault):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
     clock.now += 60
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Failed)
     assert outcome.physical_id == "bun-1"
@@ -980,7 +1002,7 @@ def test_a_task_that_was_started_unseen_is_cancelled_at_the_deadline(
 
 
 @pytest.mark.parametrize("error", [Doubtful(FORBIDDEN), PassingFault("S3")])
-def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
+def test_a_finished_bundle_that_can_not_be_read_is_no_failure(
     life: Lifecycle,
     ledger: Ledger,
     ec2: Ec2,
@@ -989,7 +1011,7 @@ def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
     error: Exception,
 ) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     complete = replace(RUNNING, phase="complete", state="complete")
 
     def fail(location: Location, task: Task) -> None:
@@ -998,29 +1020,33 @@ def test_a_finished_bundle_that_can_not_be_looked_at_is_no_failure(
     monkeypatch.setattr(ec2, "finished", fail)
     clock.now += 3600
 
-    assert isinstance(life.poll(stored_record(ledger, record), complete), Done)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: complete), Done)
 
 
 def test_an_update_that_starts_nothing_is_not_held_to_what_a_new_bundle_must_fit(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    """A template's policy has long expired, and neither its bucket nor the deletion that it has
-    always asked for is allowed any more."""
+    """The template's policy has long expired; neither its bucket nor its `OnDelete: Delete` is
+    allowed any more."""
     asked: dict[str, Any] = {"Storage": POLICY_UNTIL_2028, "OnDelete": "Delete"}
     record = opened(ledger, request(**asked))
-    life.create(record)
+    life.drive(record)
     seen = replace(RUNNING, phase="complete", state="complete")
-    done = life.poll(replace(record, task=RUNNING), seen)
+    done = life.drive(stored_record(ledger, record), lambda: seen)
     assert isinstance(done, Done)
-    ledger.answer(record.key, done)
+    ledger.store_answer(record, done)
     clock.now += 3 * 365 * 24 * 3600
     narrow = Lifecycle(
-        ledger, methods(ec2), Limits(buckets=("others",), deletes_objects=False), clock
+        ledger,
+        methods(ec2),
+        Limits(buckets=("others",), deletes_objects=False),
+        asks=False,
+        clock=clock,
     )
 
     update = opened(ledger, request("Update", "r2", "bun-1", old=asked, **asked))
 
-    assert narrow.update(update) == done
+    assert narrow.drive(update) == done
 
 
 def test_a_replacement_is_held_to_what_a_new_bundle_must_fit(
@@ -1031,29 +1057,29 @@ def test_a_replacement_is_held_to_what_a_new_bundle_must_fit(
     update = opened(ledger, request("Update", "r2", "bun-1", Storage=POLICY_UNTIL_2028))
 
     with pytest.raises(InvalidProperties, match="UploadPolicy: expires before 2030-"):
-        life.update(update)
+        life.drive(update)
     assert ec2.started == []
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
 @pytest.mark.parametrize("refusal", [NotAllowed("i-1", "a=b"), UnusableSecret("arn", "no")])
-def test_a_refusal_before_the_call_lets_the_location_go(
+def test_a_refusal_before_the_call_releases_the_location(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, refusal: Refusal, dry_run: str
 ) -> None:
     ec2.obstacle = refusal
     record = opened(ledger, request(DryRun=dry_run))
 
-    outcome = life.create(record)
+    outcome = life.drive(record)
 
     assert outcome == Failed("Bundle-r1", str(refusal))
-    assert ledger.claim(Location("images", "web"), replace(record.key, request_id="another"))
+    assert ledger.locations.claim(HERE, replace(record.key, request_id="another")) is None
 
 
 def test_the_policy_is_given_until_the_deadline(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request(ServiceTimeout="600"))
-    life.create(record)
+    life.drive(record)
 
     assert ec2.until == [record.deadline]
     assert clock() + 500 < record.deadline < clock() + 600
@@ -1063,15 +1089,15 @@ def test_work_that_goes_on_is_advanced_and_what_has_ended_or_is_overdue_is_not(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     record = stored_record(ledger, record)
 
-    life.poll(record, RUNNING)
+    life.drive(record, lambda: RUNNING)
     assert ec2.advanced == [("bundling", "bundling")]
 
     clock.now = record.deadline
-    life.poll(record, RUNNING)
-    life.poll(record, replace(RUNNING, phase="failed", state="failed"))
+    life.drive(record, lambda: RUNNING)
+    life.drive(record, lambda: replace(RUNNING, phase="failed", state="failed"))
     assert ec2.advanced == [("bundling", "bundling")]
 
 
@@ -1079,12 +1105,12 @@ def test_a_next_stage_that_is_refused_fails_with_the_tasks_id(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     record = opened(ledger, request())
-    life.create(record)
+    life.drive(record)
     ec2.obstacle = refusals.denied(
         "ec2:CreateStoreImageTask", "InvalidParameterValue", "No such bucket."
     )
 
-    outcome = life.poll(stored_record(ledger, record), RUNNING)
+    outcome = life.drive(stored_record(ledger, record), lambda: RUNNING)
 
     assert outcome == Failed("bun-1", str(ec2.obstacle))
 
@@ -1092,72 +1118,76 @@ def test_a_next_stage_that_is_refused_fails_with_the_tasks_id(
 def test_what_completes_although_its_end_was_asked_for_is_removed_whatever_on_delete_says(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    life.create(opened(ledger, request()))
+    life.drive(opened(ledger, request()))
     delete = opened(ledger, request("Delete", "r2", "Bundle-made-up"))
 
-    assert isinstance(life.delete(delete), Pending)
+    assert isinstance(life.drive(delete), Pending)
     assert ec2.cancelled == ["bun-1"]
     ec2.tasks["bun-1"] = replace(RUNNING, phase="complete", state="complete")
     ec2.stored.add(Location("images", "web"))
-    clock.now += 31  # the lease of the process that started it is over
-    assert isinstance(life.delete(delete), Done)
+    clock.now += 31  # the lease of the process that started it has expired
+    assert isinstance(life.drive(delete), Done)
 
     assert ec2.swept == [Location("images", "web")]
     assert ec2.removed == []
 
 
-def test_an_update_in_place_amends_what_was_finished(
+def test_an_update_in_place_updates_the_finished_bundle(
     ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     images = replace(ec2, id_prefix="ami-")
     life = Lifecycle(
-        ledger, Methods({"BundleInstance": ec2, "StoreImage": images}), Limits(), clock
+        ledger,
+        Methods({"BundleInstance": ec2, "StoreImage": images}),
+        Limits(),
+        asks=False,
+        clock=clock,
     )
     asked: dict[str, Any] = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
     record = opened(ledger, request(**asked))
-    life.create(record)
+    life.drive(record)
     seen = replace(images.tasks["ami-1"], phase="complete", state="complete")
-    done = life.poll(stored_record(ledger, record), seen)
+    done = life.drive(stored_record(ledger, record), lambda: seen)
     assert isinstance(done, Done)
-    ledger.answer(record.key, done)
+    ledger.store_answer(record, done)
     old = {"Description": "old", "Tags": [{"Key": "a", "Value": "b"}]}
     before = request(**asked, Image=old).properties
     update = request("Update", "r2", "ami-1", old=before, **asked, Image={"Description": "new"})
 
-    outcome = life.update(opened(ledger, update))
+    outcome = life.drive(opened(ledger, update))
 
     assert outcome == done
-    [(made, described, described_now)] = images.amended
+    [(made, described, described_now)] = images.updated
     assert (made.physical_id, made.made_by) == ("ami-1", "r1")
     assert described == Image(description="old", tags={"a": "b"})
     assert described_now == Image(description="new")
 
 
 @pytest.mark.parametrize("is_rollback", [True, False])
-def test_an_amendment_that_is_refused_fails_no_rollback(
+def test_an_update_of_the_image_that_is_refused_fails_no_rollback(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, *, is_rollback: bool
 ) -> None:
-    """The first update fails; the second asks for what was before it, or for something else."""
+    """The first update fails; the second asks for the properties from before it, or for others."""
     record = opened(ledger, request())
-    life.create(record)
-    done = life.poll(stored_record(ledger, record), complete(ec2))
+    life.drive(record)
+    done = life.drive(stored_record(ledger, record), lambda: complete(ec2))
     assert isinstance(done, Done)
-    ledger.answer(record.key, done)
+    ledger.store_answer(record, done)
     first = request("Update", "r2", "bun-1", old=request().properties, Image=WEB)
     ec2.obstacle = Refused(refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "No."))
     failed = opened(ledger, first)
     with pytest.raises(Refused):
-        life.update(failed)
-    ledger.answer(failed.key, Failed("bun-1", "It was refused to the end."))
+        life.drive(failed)
+    ledger.store_answer(failed, Failed("bun-1", "It was refused to the end."))
     clock.now += 60
     image = {} if is_rollback else {"Image": OTHER}
     second = opened(ledger, request("Update", "r3", "bun-1", old=first.properties, **image))
 
     with refused(ledger, second, clock):
-        life.update(second)
+        life.drive(second)
     clock.now += 20
     with nullcontext() if is_rollback else refused(ledger, second, clock):
-        assert life.update(stored_record(ledger, second)) == done
+        assert life.drive(stored_record(ledger, second)) == done
 
 
 def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
@@ -1170,7 +1200,7 @@ def test_each_task_is_dealt_with_by_its_own_method(ec2: Ec2) -> None:
     assert ways.describe([]) == {}
 
 
-def test_a_look_that_fails_concerns_the_tasks_of_its_method_alone(ec2: Ec2) -> None:
+def test_a_describe_that_fails_concerns_the_tasks_of_its_method_alone(ec2: Ec2) -> None:
     def throttled(task_ids: Collection[str]) -> Mapping[str, InstanceBundleError]:
         return dict.fromkeys(task_ids, fault)
 
@@ -1186,7 +1216,7 @@ def test_a_look_that_fails_concerns_the_tasks_of_its_method_alone(ec2: Ec2) -> N
     }
 
 
-# AMIs that are asked for of a bundle
+# AMIs of a bundle
 
 
 WEB, OTHER = {"Name": "web"}, {"Name": "other"}
@@ -1198,22 +1228,26 @@ def complete(ec2: Ec2, task_id: str = "bun-1") -> Task:
 
 
 def with_image(life: Lifecycle, ledger: Ledger, ec2: Ec2, **properties: Any) -> Done:
-    """A bundle bun-1 at `web`, with the AMI that is named so."""
+    """A bundle bun-1 at `web`, with an AMI of this name."""
     record = opened(ledger, request(Image=WEB, **properties))
-    life.create(record)
+    life.drive(record)
     ec2.stored.add(Location("images", "web"))
-    outcome = life.poll(stored_record(ledger, record), complete(ec2))
+    outcome = life.drive(stored_record(ledger, record), lambda: complete(ec2))
     done = answered(ledger, record, outcome)
     assert isinstance(done, Done)
     return done
 
 
 def update_image(
-    ledger: Ledger, request_id: str, old: Mapping[str, str] | None, new: Mapping[str, str] | None
+    ledger: Ledger,
+    request_id: str,
+    old: Mapping[str, str] | None,
+    new: Mapping[str, str] | None,
+    **properties: Any,
 ) -> Record:
-    """An Update by which another AMI of bun-1 is asked for, or none."""
-    before: dict[str, Any] = {"Image": old} if old else {}
-    now: dict[str, Any] = {"Image": new} if new else {}
+    """An Update that asks for another AMI of bun-1, or for none."""
+    before: dict[str, Any] = properties | ({"Image": old} if old else {})
+    now: dict[str, Any] = properties | ({"Image": new} if new else {})
     old_properties = request(**before).properties
     return opened(ledger, request("Update", request_id, "bun-1", old=old_properties, **now))
 
@@ -1226,7 +1260,7 @@ def test_a_complete_bundle_is_done_once_its_ami_is_there(
     assert ec2.advanced == [("bundling", "complete")]
     assert done.attributes["ImageId"] == "ami-registered1"
     assert done.attributes["S3Uri"] == "s3://images/web"
-    [bundle] = ledger.history(request().key).bundles
+    [bundle] = ledger.resource(request().key).bundles
     assert bundle.attributes == done.attributes
 
 
@@ -1234,10 +1268,10 @@ def test_a_bundle_that_ec2_no_longer_lists_gets_its_ami_too(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     record = opened(ledger, request(Image=WEB))
-    life.create(record)
+    life.drive(record)
     ec2.stored.add(Location("images", "web"))
 
-    done = life.poll(stored_record(ledger, record), None)
+    done = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(done, Done)
     assert done.attributes["ImageId"] == "ami-registered1"
@@ -1246,10 +1280,10 @@ def test_a_bundle_that_ec2_no_longer_lists_gets_its_ami_too(
 def unregistered(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> Failed:
     """A Create whose bundle bun-1 is complete, and whose AMI EC2 refuses."""
     record = opened(ledger, request(Image=WEB))
-    life.create(record)
+    life.drive(record)
     ec2.stored.add(Location("images", "web"))
     ec2.obstacle = NotRegistered("bun-1", "s3://images/web", "EC2 says no.")
-    outcome = life.poll(stored_record(ledger, record), complete(ec2))
+    outcome = life.drive(stored_record(ledger, record), lambda: complete(ec2))
     ec2.obstacle = None
     failed = answered(ledger, record, outcome)
     assert isinstance(failed, Failed)
@@ -1263,45 +1297,55 @@ def test_a_refused_registration_fails_with_the_tasks_id_and_keeps_the_bundle_and
 
     assert failed.physical_id == "bun-1"
     assert failed.reason == (
-        "Image: the bundle bun-1 is complete, and is kept at s3://images/web, but no AMI came of "
-        "it. EC2 says no."
+        "Image: the bundle bun-1 is complete and kept at s3://images/web, but no AMI could be "
+        "registered from it. EC2 says no."
     )
     assert (ec2.removed, ec2.swept) == ([], [])
-    assert not ledger.claim(Location("images", "web"), replace(request().key, logical_id="Other"))
+    assert (
+        ledger.locations.claim(
+            Location("images", "web"), replace(request().key, logical_id="Other")
+        )
+        is not None
+    )
 
 
 @pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
-def test_the_delete_that_follows_a_refused_registration_settles_the_bundle(
+def test_the_delete_after_a_refused_registration_cleans_up_the_bundle(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, on_delete: str
 ) -> None:
-    """Not before it is sure that no AMI was made that does not show yet."""
+    """It waits until an AMI would be listed, if one was made."""
     unregistered(life, ledger, ec2)
     delete = opened(ledger, request("Delete", "r2", "bun-1", OnDelete=on_delete))
-    assert isinstance(life.delete(delete), Pending)
+    assert isinstance(life.drive(delete), Pending)
     clock.now += 31
 
-    outcome = life.delete(delete)
+    outcome = life.drive(delete)
 
     assert outcome == Done("bun-1")
     finished = [(Location("images", "web"), "what bun-1 finished")]
     assert ec2.removed == (finished if on_delete == "Delete" else [])
     assert ec2.swept == []
-    assert ledger.claim(Location("images", "web"), replace(request().key, logical_id="Other"))
+    assert (
+        ledger.locations.claim(
+            Location("images", "web"), replace(request().key, logical_id="Other")
+        )
+        is None
+    )
 
 
-def test_an_ami_that_is_not_available_yet_is_waited_out(
+def test_an_ami_that_is_not_available_yet_is_polled(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     record = opened(ledger, request(Image=WEB))
-    life.create(record)
+    life.drive(record)
     ec2.obstacle = NothingDone("the AMI ami-registered1 is not available yet")
 
     with pytest.raises(NothingDone):
-        life.poll(stored_record(ledger, record), complete(ec2))
-    assert ledger.history(record.key).bundles == ()
+        life.drive(stored_record(ledger, record), lambda: complete(ec2))
+    assert ledger.resource(record.key).bundles == ()
 
     ec2.obstacle = None
-    assert isinstance(life.poll(stored_record(ledger, record), ec2.tasks["bun-1"]), Done)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"]), Done)
 
 
 def test_an_update_of_the_image_alone_gives_the_bundle_of_before_another_ami(
@@ -1309,16 +1353,16 @@ def test_an_update_of_the_image_alone_gives_the_bundle_of_before_another_ami(
 ) -> None:
     before = with_image(life, ledger, ec2)
 
-    outcome = life.update(update_image(ledger, "r2", WEB, OTHER))
+    outcome = life.drive(update_image(ledger, "r2", WEB, OTHER))
 
     expected = Done("bun-1", {**before.attributes, "ImageId": "ami-registered2"})
     assert outcome == expected
     assert len(ec2.started) == 1
-    [(made, old, new)] = ec2.amended
+    [(made, old, new)] = ec2.updated
     assert (made.physical_id, made.made_by, made.etag) == ("bun-1", "r1", "what bun-1 finished")
     assert made.location == Location("images", "web")
     assert (old, new) == (Image(name="web"), Image(name="other"))
-    [bundle] = ledger.history(request().key).bundles
+    [bundle] = ledger.resource(request().key).bundles
     assert bundle.made_by == "r1"
     assert bundle.attributes == expected.attributes
 
@@ -1326,25 +1370,25 @@ def test_an_update_of_the_image_alone_gives_the_bundle_of_before_another_ami(
 def test_another_ami_leaves_the_bundles_location_to_the_request_that_made_it(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with_image(life, ledger, ec2)
-    update = update_image(ledger, "r2", WEB, OTHER)
-    answered(ledger, update, life.update(update))
+    with_image(life, ledger, ec2, OnDelete="Delete")
+    update = update_image(ledger, "r2", WEB, OTHER, OnDelete="Delete")
+    answered(ledger, update, life.drive(update))
     here = Location("images", "web")
 
     assert "Another request has claimed" not in caplog.text
-    assert not ledger.claim(here, update.key)
-    life.delete(opened(ledger, request("Delete", "r3", "bun-1", OnDelete="Delete")))
+    assert ledger.locations.claim(here, update.key) is not None
+    life.drive(opened(ledger, request("Delete", "r3", "bun-1")))
     assert ec2.removed == [(here, "what bun-1 finished")]
-    assert ledger.claim(here, update.key)
+    assert ledger.locations.claim(here, update.key) is None
 
 
 def test_a_rollback_finds_the_ami_of_before(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     before = with_image(life, ledger, ec2)
     record = update_image(ledger, "r2", WEB, OTHER)
-    answered(ledger, record, life.update(record))
+    answered(ledger, record, life.drive(record))
 
-    assert life.update(update_image(ledger, "r3", OTHER, WEB)) == before
-    [bundle] = ledger.history(request().key).bundles
+    assert life.drive(update_image(ledger, "r3", OTHER, WEB)) == before
+    [bundle] = ledger.resource(request().key).bundles
     assert bundle.attributes["ImageId"] == "ami-registered1"
 
 
@@ -1353,7 +1397,7 @@ def test_an_update_that_asks_for_no_ami_any_more_names_none(
 ) -> None:
     with_image(life, ledger, ec2)
 
-    outcome = life.update(update_image(ledger, "r2", WEB, None))
+    outcome = life.drive(update_image(ledger, "r2", WEB, None))
 
     assert isinstance(outcome, Done)
     assert outcome.attributes["ImageId"] == ""
@@ -1374,10 +1418,10 @@ def test_an_update_that_comes_late_changes_no_ami(
     late = request("Update", "r2", "bun-1", Image=OTHER, old=request(Image=WEB).properties)
     late = replace(late, response_url=f"{late.response_url}?X-Amz-Date=20270115T080000Z")
 
-    outcome = life.update(opened(ledger, late))
+    outcome = life.drive(opened(ledger, late))
 
     assert outcome == before
-    assert ec2.amended == []
+    assert ec2.updated == []
 
 
 def test_an_update_whose_ami_is_refused_is_failed_and_leaves_the_one_of_before(
@@ -1387,9 +1431,9 @@ def test_an_update_whose_ami_is_refused_is_failed_and_leaves_the_one_of_before(
     ec2.obstacle = NotRegistered("bun-1", "s3://images/web", "EC2 says no.")
 
     with pytest.raises(NotRegistered):
-        life.update(update_image(ledger, "r2", WEB, OTHER))
+        life.drive(update_image(ledger, "r2", WEB, OTHER))
 
-    [bundle] = ledger.history(request().key).bundles
+    [bundle] = ledger.resource(request().key).bundles
     assert bundle.attributes == before.attributes
 
 
@@ -1398,46 +1442,44 @@ def test_an_update_waits_for_its_ami_too(life: Lifecycle, ledger: Ledger, ec2: E
     record = update_image(ledger, "r2", WEB, OTHER)
     ec2.obstacle = NothingDone("the AMI ami-registered2 is not available yet")
     with pytest.raises(NothingDone):
-        life.update(record)
+        life.drive(record)
     ec2.obstacle = None
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Done)
     assert outcome.attributes["ImageId"] == "ami-registered2"
 
 
-def test_a_bundle_whose_fingerprint_is_not_known_is_let_go_of_as_well(
-    life: Lifecycle, ledger: Ledger, ec2: Ec2
-) -> None:
+def test_a_bundle_without_an_etag_is_deleted_too(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     here = Location("images", "web")
-    ledger.keep(request().key, Bundle("bun-1", "r1", here, identity="identity"))
+    ledger.put_bundle(request().key, Bundle("bun-1", "r1", here, identity="identity"))
 
-    life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
+    life.drive(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
 
     assert ec2.removed == [(here, "")]
 
 
-# Handles that hear of the end
+# Handles that are signalled at the end
 
 
 def accepted(life: Lifecycle, ledger: Ledger, asked: Request) -> Record:
-    """A request whose work is accepted, as a process after it reads its record."""
+    """A request whose work is accepted, as another process reads its record."""
     record = opened(ledger, asked)
-    outcome = life.create(record) if asked.request_type == "Create" else life.update(record)
+    outcome = life.drive(record)
     assert isinstance(outcome, Pending)
-    assert outcome.accepted is not None
-    ledger.accept(record, outcome.accepted)
+    assert outcome.acceptance is not None
+    ledger.store_acceptance(record, outcome.acceptance)
     return stored_record(ledger, record)
 
 
-def test_work_that_a_handle_is_to_hear_of_is_accepted_with_every_attribute(
+def test_work_with_a_handle_is_accepted_with_every_attribute(
     life: Lifecycle, ledger: Ledger
 ) -> None:
-    outcome = life.create(opened(ledger, request(CompletionHandle=HANDLE)))
+    outcome = life.drive(opened(ledger, request(CompletionHandle=HANDLE)))
 
     assert isinstance(outcome, Pending)
-    assert outcome.accepted == Done(
+    assert outcome.acceptance == Done(
         "bun-1",
         {
             "BundleId": "bun-1",
@@ -1458,43 +1500,48 @@ def test_work_that_a_handle_is_to_hear_of_is_accepted_with_every_attribute(
 def test_a_stored_image_is_accepted_under_its_own_id(life: Lifecycle, ledger: Ledger) -> None:
     asked: dict[str, Any] = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
 
-    outcome = life.create(opened(ledger, request(CompletionHandle=HANDLE, **asked)))
+    outcome = life.drive(opened(ledger, request(CompletionHandle=HANDLE, **asked)))
 
     assert isinstance(outcome, Pending)
-    assert outcome.accepted is not None
-    assert outcome.accepted.physical_id == outcome.accepted.attributes["ImageId"] == "ami-1"
+    assert outcome.acceptance is not None
+    assert outcome.acceptance.physical_id == outcome.acceptance.attributes["ImageId"] == "ami-1"
 
 
-def test_work_that_no_handle_is_to_hear_of_is_not_accepted(life: Lifecycle, ledger: Ledger) -> None:
-    outcome = life.create(opened(ledger, request()))
+def test_work_without_a_handle_is_not_accepted(life: Lifecycle, ledger: Ledger) -> None:
+    outcome = life.drive(opened(ledger, request()))
 
     assert isinstance(outcome, Pending)
-    assert outcome.accepted is None
+    assert outcome.acceptance is None
 
 
-def test_work_is_accepted_once(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
+def test_work_is_accepted_until_cloudformation_has_the_answer(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
     record = accepted(life, ledger, request(CompletionHandle=HANDLE))
 
-    outcome = life.poll(record, ec2.tasks["bun-1"])
+    again = life.drive(record, lambda: ec2.tasks["bun-1"])
+    ledger.acceptance_sent(record)
+    later = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
 
-    assert isinstance(outcome, Pending)
-    assert outcome.accepted is None
+    assert isinstance(again, Pending)
+    assert isinstance(later, Pending)
+    assert (again.acceptance, later.acceptance) == (record.acceptance, None)
 
 
-def test_work_whose_start_was_not_heard_of_is_accepted_when_it_is_found(
+def test_work_whose_start_was_not_answered_is_accepted_when_it_is_found(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     record = opened(ledger, request(CompletionHandle=HANDLE))
     ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
     with pytest.raises(PassingFault):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Pending)
-    assert outcome.accepted is not None
-    assert outcome.accepted.physical_id == "bun-1"
+    assert outcome.acceptance is not None
+    assert outcome.acceptance.physical_id == "bun-1"
 
 
 @pytest.mark.parametrize(
@@ -1511,16 +1558,17 @@ def test_accepted_work_has_the_time_that_its_handle_waits(
 ) -> None:
     record = accepted(life, ledger, request(CompletionHandle=HANDLE, **properties))
     clock.now += seconds - 1
-    assert isinstance(life.poll(record, ec2.tasks["bun-1"]), Pending)
+    assert isinstance(life.drive(record, lambda: ec2.tasks["bun-1"]), Pending)
 
     clock.now += 1
-    outcome = life.poll(record, ec2.tasks["bun-1"])
+    outcome = life.drive(record, lambda: ec2.tasks["bun-1"])
 
     given = properties.get("CompletionTimeout", 43200)
     assert outcome == Failed(
         "bun-1",
         f"Not complete within CompletionTimeout ({given} s): task bun-1 is bundling at 20%; its "
-        "end was asked for. Raise CompletionTimeout (43200 s at most), or bundle a smaller volume.",
+        "cancel was requested. Raise CompletionTimeout (43200 s at most), or bundle a smaller "
+        "volume.",
     )
     assert ec2.cancelled == ["bun-1"]
 
@@ -1531,28 +1579,28 @@ def test_until_work_is_accepted_the_service_timeout_holds(
     record = opened(ledger, request(CompletionHandle=HANDLE, ServiceTimeout="600"))
     ec2.obstacle, ec2.starts_all_the_same = PassingFault("cut off"), True
     with pytest.raises(PassingFault):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
     clock.now += 600 - 30
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith("Not complete within ServiceTimeout (600 s): task bun-1 is")
-    assert "give a CompletionHandle for work of up to 12 hours" in outcome.reason
+    assert "use a CompletionHandle for work of up to 12 hours" in outcome.reason
     assert ec2.cancelled == ["bun-1"]
 
 
-def test_what_starts_the_work_is_told_of_the_time_that_its_handle_waits(
+def test_the_work_is_started_with_the_time_that_its_handle_waits(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    life.create(opened(ledger, request(CompletionHandle=HANDLE, ServiceTimeout="60")))
+    life.drive(opened(ledger, request(CompletionHandle=HANDLE, ServiceTimeout="60")))
 
     assert ec2.until == [clock() + 43200]
 
 
 @pytest.mark.parametrize(("seconds", "is_good"), [("7000", True), ("7300", False)])
-def test_a_policy_must_be_good_until_the_handle_waits_no_more(
+def test_a_policy_must_be_valid_until_the_completion_timeout(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, seconds: str, *, is_good: bool
 ) -> None:
     clock.now = 1_830_297_600.0 - 7200  # two hours before the policy expires
@@ -1560,13 +1608,13 @@ def test_a_policy_must_be_good_until_the_handle_waits_no_more(
     record = opened(ledger, asked)
 
     if is_good:
-        assert isinstance(life.create(record), Pending)
+        assert isinstance(life.drive(record), Pending)
     else:
         with pytest.raises(InvalidProperties, match="UploadPolicy: expires before 2028-01-01T"):
-            life.create(record)
+            life.drive(record)
 
 
-def test_a_bundle_can_not_be_made_with_the_handle_of_before(
+def test_a_new_bundle_can_not_have_the_same_handle(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     completed(life, ledger, ec2)
@@ -1575,35 +1623,35 @@ def test_a_bundle_can_not_be_made_with_the_handle_of_before(
         "Update", "r2", "bun-1", old=before, Storage=ELSEWHERE, CompletionHandle=HANDLE
     )
 
-    with pytest.raises(InvalidProperties, match="CompletionHandle: is that of the bundle before"):
-        life.update(opened(ledger, update))
+    with pytest.raises(InvalidProperties, match="CompletionHandle: is that of the earlier bundle"):
+        life.drive(opened(ledger, update))
 
     assert len(ec2.started) == 1
 
 
-def test_an_update_in_place_may_have_the_handle_of_before(
+def test_an_update_in_place_may_have_the_same_handle(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     completed(life, ledger, ec2)
     before = request(CompletionHandle=HANDLE).properties
     update = request("Update", "r2", "bun-1", old=before, CompletionHandle=HANDLE)
 
-    assert isinstance(life.update(opened(ledger, update)), Done)
+    assert isinstance(life.drive(opened(ledger, update)), Done)
 
 
-def test_an_update_in_place_with_the_handle_of_before_lets_accepted_work_run_on(
+def test_an_update_in_place_with_the_same_handle_lets_accepted_work_continue(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
     create = accepted(life, ledger, request(CompletionHandle=HANDLE))
-    ledger.told(create)
+    ledger.acceptance_sent(create)
     before = request(CompletionHandle=HANDLE).properties
     update = request(
         "Update", "r2", "bun-1", old=before, CompletionHandle=HANDLE, OnDelete="Delete"
     )
 
-    answer = life.update(opened(ledger, update))
+    answer = life.drive(opened(ledger, update))
 
-    assert answer == create.accepted
+    assert answer == create.acceptance
     assert ec2.cancelled == []
 
 
@@ -1611,12 +1659,12 @@ def test_what_was_finished_is_removed_by_its_delete_also_where_ec2_no_longer_lis
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     create = opened(ledger, request(OnDelete="Delete"))
-    life.create(create)
+    life.drive(create)
     ec2.tasks.clear()
     ec2.stored.add(Location("images", "web"))
     clock.now += 600
 
-    outcome = life.delete(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
+    outcome = life.drive(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
 
     assert outcome == Done("bun-1")
     assert ec2.removed == [(Location("images", "web"), "what bun-1 finished")]
@@ -1634,29 +1682,34 @@ def test_a_replacement_with_a_new_handle_is_accepted(
 
     record = accepted(life, ledger, update)
 
-    assert record.accepted is not None
-    assert record.accepted.physical_id == "bun-2"
+    assert record.acceptance is not None
+    assert record.acceptance.physical_id == "bun-2"
 
 
-def test_a_delete_ends_and_cleans_up_accepted_work_and_its_create_gives_way(
+def test_a_delete_ends_and_cleans_up_accepted_work_and_its_create_is_superseded(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     create = accepted(life, ledger, request(CompletionHandle=HANDLE))
-    ledger.told(create)
+    ledger.acceptance_sent(create)
     delete = opened(ledger, request("Delete", "r2", "bun-1", CompletionHandle=HANDLE))
 
-    assert isinstance(life.delete(delete), Pending)
+    assert isinstance(life.drive(delete), Pending)
     assert ec2.cancelled == ["bun-1"]
-    failed = life.poll(stored_record(ledger, create), ec2.tasks["bun-1"])
+    failed = life.drive(stored_record(ledger, create), lambda: ec2.tasks["bun-1"])
     assert isinstance(failed, Failed)
     assert failed.physical_id == "bun-1"
-    assert "took this one's place" in failed.reason
+    assert "has replaced this one" in failed.reason
     answered(ledger, create, failed)
     ec2.tasks["bun-1"] = replace(RUNNING, phase="failed")
 
-    assert life.poll(delete, None) == Done("bun-1")
+    assert life.drive(delete, lambda: None) == Done("bun-1")
     assert ec2.swept == [Location("images", "web")]
-    assert ledger.claim(Location("images", "web"), replace(request().key, logical_id="Other"))
+    assert (
+        ledger.locations.claim(
+            Location("images", "web"), replace(request().key, logical_id="Other")
+        )
+        is None
+    )
 
 
 def test_a_delete_has_no_more_time_than_cloudformation_gives_it(
@@ -1664,10 +1717,10 @@ def test_a_delete_has_no_more_time_than_cloudformation_gives_it(
 ) -> None:
     accepted(life, ledger, request(CompletionHandle=HANDLE))
     delete = opened(ledger, request("Delete", "r2", "bun-1", CompletionHandle=HANDLE))
-    life.delete(delete)
+    life.drive(delete)
     clock.now += 3600
 
-    outcome = life.poll(delete, None)
+    outcome = life.drive(delete, lambda: None)
 
     assert isinstance(outcome, Failed)
     assert "Not ended within ServiceTimeout (3600 s)" in outcome.reason
@@ -1681,50 +1734,50 @@ def test_a_rollback_of_a_replacement_that_was_accepted_goes_back_to_the_old_bund
         life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
     )
     ec2.tasks["bun-2"] = replace(ec2.tasks["bun-2"], phase="failed")
-    answered(ledger, update, life.poll(update, ec2.tasks["bun-2"]))
+    answered(ledger, update, life.drive(update, lambda: ec2.tasks["bun-2"]))
 
     rollback = opened(ledger, request("Update", "r3", "bun-2"))
-    back = answered(ledger, rollback, life.update(rollback))
-    gone = life.delete(opened(ledger, request("Delete", "r4", "bun-2", Storage=ELSEWHERE)))
+    back = answered(ledger, rollback, life.drive(rollback))
+    gone = life.drive(opened(ledger, request("Delete", "r4", "bun-2", Storage=ELSEWHERE)))
 
     assert isinstance(back, Done)
     assert (back.physical_id, gone) == ("bun-1", Done("bun-2"))
     assert ec2.swept == [Location("images", "elsewhere")]
-    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-1"]
+    assert [bundle.physical_id for bundle in ledger.resource(request().key).bundles] == ["bun-1"]
 
 
-def test_a_delete_of_the_bundle_before_leaves_accepted_work_to_run_on(
+def test_a_delete_of_the_earlier_bundle_lets_accepted_work_continue(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
-    """Where no condition waits for the handle, the old bundle is deleted meanwhile."""
+    """If no condition waits for the handle, the old bundle is deleted meanwhile."""
     completed(life, ledger, ec2)
     update = accepted(
         life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
     )
-    ledger.told(update)
+    ledger.acceptance_sent(update)
 
-    assert life.delete(opened(ledger, request("Delete", "r3", "bun-1"))) == Done("bun-1")
+    assert life.drive(opened(ledger, request("Delete", "r3", "bun-1"))) == Done("bun-1")
 
     assert ec2.cancelled == []
     update = stored_record(ledger, update)
     assert not update.superseded
-    assert isinstance(life.poll(update, complete(ec2, "bun-2")), Done)
-    assert [bundle.physical_id for bundle in ledger.history(request().key).bundles] == ["bun-2"]
+    assert isinstance(life.drive(update, lambda: complete(ec2, "bun-2")), Done)
+    assert [bundle.physical_id for bundle in ledger.resource(request().key).bundles] == ["bun-2"]
 
 
-def test_a_delete_waits_for_what_is_just_being_accepted_and_leaves_it_to_run_on(
+def test_a_delete_waits_for_an_acceptance_that_is_being_sent_and_lets_the_work_continue(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    """CloudFormation, having heard of it, is quicker than the process that is to note that."""
+    """CloudFormation has the acceptance before the process has stored that it was sent."""
     completed(life, ledger, ec2)
     update = accepted(
         life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
     )
     delete = opened(ledger, request("Delete", "r3", "bun-1"))
 
-    assert isinstance(life.delete(delete), Pending)
-    ledger.told(update)
-    assert life.poll(delete, None) == Done("bun-1")
+    assert isinstance(life.drive(delete), Pending)
+    ledger.acceptance_sent(update)
+    assert life.drive(delete, lambda: None) == Done("bun-1")
 
     assert ec2.cancelled == []
     assert not stored_record(ledger, update).superseded
@@ -1737,21 +1790,21 @@ def test_a_delete_ends_what_no_process_is_accepting_any_more(
     accepted(
         life, ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE, CompletionHandle=HANDLE)
     )
-    clock.now += 31  # the lease of the process that was accepting it is over
+    clock.now += 31  # the lease of the process that was accepting it has expired
 
-    assert isinstance(life.delete(opened(ledger, request("Delete", "r3", "bun-1"))), Pending)
+    assert isinstance(life.drive(opened(ledger, request("Delete", "r3", "bun-1"))), Pending)
 
     assert ec2.cancelled == ["bun-2"]
 
 
 @pytest.mark.parametrize("physical_id", ["bun-1", "web-Bundle-MADEUPBYCFN1"])
-def test_a_delete_ends_accepted_work_also_where_cloudformation_heard_of_it_too_late(
+def test_a_delete_ends_accepted_work_whose_acceptance_came_too_late(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, physical_id: str
 ) -> None:
     create = accepted(life, ledger, request(CompletionHandle=HANDLE))
-    ledger.told(create)
+    ledger.acceptance_sent(create)
 
-    assert isinstance(life.delete(opened(ledger, request("Delete", "r2", physical_id))), Pending)
+    assert isinstance(life.drive(opened(ledger, request("Delete", "r2", physical_id))), Pending)
 
     assert ec2.cancelled == ["bun-1"]
     assert stored_record(ledger, create).superseded
@@ -1766,11 +1819,11 @@ def test_what_could_not_be_started_in_time_is_failed_and_not_started_any_more(
     record = opened(ledger, request(ServiceTimeout="60"))
     ec2.obstacle = Throttled("RequestLimitExceeded")
     with pytest.raises(Throttled):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
     clock.now = record.deadline
 
-    outcome = life.poll(stored_record(ledger, record), None)
+    outcome = life.drive(stored_record(ledger, record), lambda: None)
 
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith(
@@ -1785,11 +1838,11 @@ def test_a_call_that_may_have_been_lost_is_not_repeated_at_the_deadline(
     record = opened(ledger, request(ServiceTimeout="60"))
     ec2.obstacle = PassingFault("cut off")
     with pytest.raises(PassingFault):
-        life.create(record)
+        life.drive(record)
     ec2.obstacle = None
     clock.now = record.deadline
 
-    assert isinstance(life.poll(stored_record(ledger, record), None), Failed)
+    assert isinstance(life.drive(stored_record(ledger, record), lambda: None), Failed)
     assert ec2.started == []
 
 
@@ -1797,31 +1850,31 @@ def test_a_rollback_is_answered_at_its_deadline_although_the_work_before_runs_on
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
     before = answered_bundle(life, ledger, ec2)
-    life.update(opened(ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE)))
+    life.drive(opened(ledger, request("Update", "r2", "bun-1", Storage=ELSEWHERE)))
     back = opened(ledger, request("Update", "r3", "bun-1", ServiceTimeout="60"))
-    assert isinstance(life.update(back), Pending)
+    assert isinstance(life.drive(back), Pending)
     clock.now = back.deadline
 
-    assert life.poll(back, None) == before
+    assert life.drive(back, lambda: None) == before
 
 
-def test_an_update_whose_ami_is_not_available_in_time_meets_that_fault_again(
+def test_the_reason_of_an_update_names_the_ami_that_is_not_available_in_time(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock
 ) -> None:
-    """It is the fault that the answer is to tell of."""
+    """The Reason names the fault that the last poll met."""
     with_image(life, ledger, ec2)
     record = update_image(ledger, "r2", WEB, OTHER)
     ec2.obstacle = NothingDone("the AMI ami-registered2 is not available yet")
     with pytest.raises(NothingDone):
-        life.update(record)
+        life.drive(record)
     clock.now = record.deadline
 
     with pytest.raises(NothingDone):
-        life.poll(stored_record(ledger, record), None)
+        life.drive(stored_record(ledger, record), lambda: None)
 
 
 def answered_bundle(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> Done:
-    """A bundle bun-1 at `web`, all told."""
+    """A bundle bun-1 at `web`, finished and answered."""
     answer = stored_record(ledger, completed(life, ledger, ec2)).answer
     assert isinstance(answer, Done)
     return answer

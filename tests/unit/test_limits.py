@@ -15,7 +15,7 @@ VARIABLES = {
     "UPLOAD_SECRET_ARNS": "",
     "VERIFY_REQUESTS": "true",
 }
-"""What the template sets where its parameters have their defaults, but for the bus."""
+"""What the template sets where its parameters have their defaults, except the bus."""
 
 
 def read(monkeypatch: pytest.MonkeyPatch, **changed: str) -> Settings:
@@ -47,6 +47,27 @@ def test_each_variable_of_the_template_is_one_limit(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, str], limits: Limits
 ) -> None:
     assert read(monkeypatch, **changed).limits == limits
+
+
+@pytest.mark.parametrize("given", [",", " ", " , ,", ",,,"])
+def test_a_list_of_buckets_that_names_none_does_not_mean_all(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    with pytest.raises(ValueError, match="AllowedBuckets"):
+        read(monkeypatch, ALLOWED_BUCKETS=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "verified"),
+    [(None, True), ("", True), ("true", True), ("no", True), ("False", True), ("false", False)],
+)
+def test_requests_are_verified_unless_that_is_switched_off_in_so_many_words(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, *, verified: bool
+) -> None:
+    monkeypatch.delenv("VERIFY_REQUESTS", raising=False)
+    changed = {} if given is None else {"VERIFY_REQUESTS": given}
+
+    assert read(monkeypatch, **changed).verify_requests is verified
 
 
 def test_a_bus_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Which parts a manifest names, whoever wrote it."""
+"""Which parts a manifest names, from any writer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What may stand in ResourceProperties, and what is said of what may not."""
+"""What ResourceProperties may contain, and the problems of what they may not."""
 
 import base64
 import json
@@ -147,16 +147,16 @@ def test_a_stored_images_instance_can_be_let_run(given: Any, *, value: bool) -> 
 
 @pytest.mark.parametrize("given", [True, False, "true", "false"])
 def test_a_bundled_instance_can_not_be_let_run(given: Any) -> None:
-    told = problems(properties(Image={"NoReboot": given}))["Image.NoReboot"]
+    found = problems(properties(Image={"NoReboot": given}))["Image.NoReboot"]
 
-    assert "it goes with StoreImage" in told
+    assert "it is for StoreImage only" in found
 
 
 @pytest.mark.parametrize("architecture", ["i386", "x86_64", "arm64"])
 def test_a_stored_image_has_its_instances_architecture(architecture: str) -> None:
-    told = problems(storing({"Architecture": architecture}))["Image.Architecture"]
+    found = problems(storing({"Architecture": architecture}))["Image.Architecture"]
 
-    assert "it goes with BundleInstance" in told
+    assert "it is for BundleInstance only" in found
 
 
 def test_another_architecture_is_refused() -> None:
@@ -217,10 +217,10 @@ def test_another_completion_timeout_is_refused(given: Any) -> None:
     "given", ["", "Handle1", "ftp://a.example/s3cr3t", "https://a b/s3cr3t", 7]
 )
 def test_what_is_no_url_is_no_handle_and_is_not_shown(given: Any) -> None:
-    told = problems(properties(CompletionHandle=given))
+    found = problems(properties(CompletionHandle=given))
 
-    assert set(told) == {"CompletionHandle"}
-    assert told["CompletionHandle"].startswith("must be the URL of a wait condition handle")
+    assert set(found) == {"CompletionHandle"}
+    assert found["CompletionHandle"].startswith("must be the URL of a wait condition handle")
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_a_policy_or_signature_that_is_wrong_is_not_shown() -> None:
     assert "no policy" not in json.dumps(found)
 
 
-def test_what_stands_in_the_wrong_place_is_not_shown() -> None:
+def test_a_value_in_the_wrong_place_is_not_shown() -> None:
     found = problems(properties(Storage=[{"UploadPolicySignature": "top secret"}]))
 
     assert found == {"Storage": "a list must be an object with the member S3"}

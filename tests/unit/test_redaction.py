@@ -20,10 +20,10 @@ def asked() -> Request:
 
 
 @pytest.mark.parametrize("given", ["JSON", "base64"])
-@pytest.mark.parametrize("told", ["JSON", "base64", "signature"])
+@pytest.mark.parametrize("form", ["JSON", "base64", "signature"])
 @pytest.mark.parametrize("encode", [str, lambda text: quote(text, safe="")])
 def test_what_was_given_is_concealed_in_whatever_form_it_is_repeated(
-    given: str, told: str, encode: Callable[[str], str]
+    given: str, form: str, encode: Callable[[str], str]
 ) -> None:
     policy = S3["UploadPolicy"]
     forms = {
@@ -33,7 +33,7 @@ def test_what_was_given_is_concealed_in_whatever_form_it_is_repeated(
     }
     asked = request(Storage={"S3": S3 | {"UploadPolicy": forms[given]}})
 
-    assert conceal(f"Value={encode(forms[told])}&x", asked) == "Value=[concealed]&x"
+    assert conceal(f"Value={encode(forms[form])}&x", asked) == "Value=[concealed]&x"
 
 
 def test_the_response_url_and_its_query_are_concealed() -> None:

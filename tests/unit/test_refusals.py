@@ -88,7 +88,7 @@ CASES: tuple[tuple[tuple[str, ...], tuple[str, ...], type[InstanceBundleError]],
         ("ConditionalCheckFailedException", "ValidationException", "ResourceNotFoundException"),
         Denied,
     ),
-    # Tells others
+    # Publishes an event
     (("events:PutEvents",), ("AccessDeniedException", "ResourceNotFoundException"), Denied),
 )
 

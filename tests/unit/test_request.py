@@ -132,8 +132,8 @@ def test_work_ends_when_cloudformation_or_its_handle_waits_no_more(
 ) -> None:
     request = Request.parse(EVENT | SIGNED_AT | {"RequestType": kind, "ResourceProperties": given})
 
-    assert request.ends(received=1_800_000_100) == 1_800_000_000 + seconds
-    assert request.given_up(received=1_800_000_100) == 1_800_000_000 + int(
+    assert request.work_ends_by(received=1_800_000_100) == 1_800_000_000 + seconds
+    assert request.times_out_at(received=1_800_000_100) == 1_800_000_000 + int(
         given.get("ServiceTimeout", 3600)
     )
 
@@ -158,7 +158,7 @@ def test_a_request_was_sent_when_its_url_was_signed_if_that_can_be(query: str, s
 
 
 @pytest.mark.parametrize(
-    ("given", "beside", "seconds"),
+    ("given", "at_top_level", "seconds"),
     [
         ({}, "60", 60),
         ({"ServiceTimeout": "60"}, None, 60),
@@ -169,9 +169,9 @@ def test_a_request_was_sent_when_its_url_was_signed_if_that_can_be(query: str, s
     ],
 )
 def test_a_service_timeout_counts_wherever_the_event_has_it(
-    given: dict[str, str], beside: Any, seconds: int
+    given: dict[str, str], at_top_level: Any, seconds: int
 ) -> None:
-    event = EVENT | {"ResourceProperties": given, "ServiceTimeout": beside}
+    event = EVENT | {"ResourceProperties": given, "ServiceTimeout": at_top_level}
 
     request = Request.parse(event)
 

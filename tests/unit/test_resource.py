@@ -1,4 +1,4 @@
-"""The resource's conversation: the handler with a real ledger, queue and answering server."""
+"""The handler with a real ledger, queue and server for answers."""
 
 import inspect
 import io
@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import crhelper
 import pytest
@@ -27,6 +28,8 @@ from instance_bundle.errors import (
     Throttled,
 )
 from instance_bundle.methods.method import Task
+from instance_bundle.polling import messages
+from instance_bundle.request import Location, properties
 from instance_bundle.request.event import Request
 from instance_bundle.responses.resource import BundleResource, NextPoll
 from instance_bundle.settings import settings
@@ -43,7 +46,7 @@ STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 
 @pytest.fixture
 def ec2(cloud: None, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Ec2:
-    """The handler's own ledger and queue, with a method that does as the test says."""
+    """The handler's own ledger and queue, with a simulated method."""
     method = Ec2()
     monkeypatch.setattr(app, "methods", cache(lambda: methods(method)))
     return method
@@ -67,7 +70,7 @@ def event(answers: Answers, kind: str = "Create", **others: Any) -> dict[str, An
 
 
 def polls() -> list[dict[str, Any]]:
-    """Every message of the poll queue, delayed or not, taken off it, as records of a batch."""
+    """All messages of the poll queue, also delayed ones, as records; they are deleted."""
     from moto.sqs.models import sqs_backends
 
     queue = sqs_backends["123456789012"]["us-east-1"].queues["polls"]
@@ -84,7 +87,7 @@ def polls() -> list[dict[str, Any]]:
 
 
 def deliver(records: list[dict[str, Any]], context: Context) -> list[str]:
-    """Hand a batch to the handler; the messages that it reports as failed."""
+    """Pass a batch to the handler; returns the messages that it reports as failed."""
     response = app.handler({"Records": records}, context)
     assert response is not None
     return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
@@ -158,8 +161,8 @@ def test_an_event_that_comes_again_is_answered_alike_though_it_would_be_refused_
     assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
 
 
-def made_up(answers: Answers, **others: Any) -> dict[str, Any]:
-    """A Delete with an ID that CloudFormation made up, of a resource that removes its bundle."""
+def generated_id(answers: Answers, **others: Any) -> dict[str, Any]:
+    """A Delete with an ID that CloudFormation generated, of a resource that removes its bundle."""
     return event(answers, "Delete", PhysicalResourceId="web-Bundle-1A2B3C4D5E6F") | others
 
 
@@ -178,35 +181,37 @@ def removing(answers: Answers, **properties: Any) -> dict[str, Any]:
 def test_a_delete_after_a_refused_create_leaves_the_bundle_of_a_create_before_it(
     ec2: Ec2, answers: Answers, context: Context, wrong: dict[str, Any]
 ) -> None:
-    """CloudFormation has kept the first one (DeletionPolicy: Retain)."""
+    """CloudFormation has retained the first one (DeletionPolicy: Retain)."""
     app.handler(event(answers) | removing(answers), context)
     complete(ec2)
+    ec2.stored.add(Location("images", "web"))
     deliver(polls(), context)
 
     app.handler(event(answers, RequestId="r2") | removing(answers, **wrong), context)
-    app.handler(made_up(answers, RequestId="r3") | removing(answers, **wrong), context)
+    app.handler(generated_id(answers, RequestId="r3") | removing(answers, **wrong), context)
 
     statuses = [body["Status"] for body in answers.bodies]
     assert statuses == ["SUCCESS", "FAILED", "SUCCESS"]
     assert ec2.removed == []
-    [kept] = app.ledger().history(Request.parse(event(answers)).key).bundles
+    resource = app.ledger().resource(Request.parse(event(answers)).key)
+    [kept] = (*resource.bundles, *resource.released)
     assert kept.physical_id == "bun-1"
 
 
-def test_a_delete_with_a_made_up_id_removes_what_the_create_finished_too_late(
+def test_a_delete_with_a_generated_id_removes_what_the_create_finished_too_late(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
     app.handler(event(answers) | removing(answers), context)
     complete(ec2)
     deliver(polls(), context)
 
-    app.handler(made_up(answers, RequestId="r2") | removing(answers), context)
+    app.handler(generated_id(answers, RequestId="r2") | removing(answers), context)
 
     assert len(ec2.removed) == 1
-    assert app.ledger().history(Request.parse(event(answers)).key).bundles == ()
+    assert app.ledger().resource(Request.parse(event(answers)).key).bundles == ()
 
 
-def test_a_delete_with_a_made_up_id_leaves_what_a_later_request_has_named(
+def test_a_delete_with_a_generated_id_leaves_what_a_later_request_has_named(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
     app.handler(event(answers) | removing(answers), context)
@@ -217,7 +222,7 @@ def test_a_delete_with_a_made_up_id_leaves_what_a_later_request_has_named(
         context,
     )
 
-    app.handler(made_up(answers, RequestId="r3") | removing(answers), context)
+    app.handler(generated_id(answers, RequestId="r3") | removing(answers), context)
 
     assert ec2.removed == []
 
@@ -247,7 +252,73 @@ def test_an_event_that_comes_twice_starts_one_bundle_and_is_answered_alike(
     assert answers.bodies[0] == answers.bodies[1]
 
 
-def test_polls_that_were_delivered_twice_die_out(
+def update(
+    answers: Answers, request_id: str, now: dict[str, Any], before: dict[str, Any]
+) -> dict[str, Any]:
+    """An Update from one set of properties to another."""
+    given = event(answers)["ResourceProperties"]
+    properties = {"ResourceProperties": given | now, "OldResourceProperties": given | before}
+    return event(answers, "Update", RequestId=request_id, PhysicalResourceId="bun-1") | properties
+
+
+def test_an_invocation_checks_the_same_properties_once(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Any] = []
+    properties._checked.cache_clear()
+    monkeypatch.setattr(properties, "_validator", lambda: checked.append)
+
+    app.handler(event(answers), context)
+    assert len(checked) == 1
+
+    complete(ec2)
+    deliver(polls(), context)
+    app.handler(update(answers, "r2", {"Image": {"Name": "web"}}, {}), context)
+    assert len(checked) == 2  # those of before were the Create's
+
+
+def forbid_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOW_IMAGES", "false")
+    for made_once in (settings, app.lifecycle):
+        made_once.cache_clear()
+
+
+def test_an_update_gets_no_image_where_none_may_be_made_however_often_it_is_tried(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_images(monkeypatch)
+    app.handler(event(answers), context)
+    complete(ec2)
+    deliver(polls(), context)
+    image = {"Image": {"Name": "web"}}
+
+    app.handler(update(answers, "r2", image, {}), context)
+    app.handler(update(answers, "r3", {}, image), context)  # its rollback
+    app.handler(update(answers, "r4", image, {}), context)
+
+    statuses = [body["Status"] for body in answers.bodies]
+    assert statuses == ["SUCCESS", "FAILED", "SUCCESS", "FAILED"]
+    assert "AllowImages is false" in answers.bodies[1]["Reason"]
+    assert ec2.registered == {}
+
+
+def test_a_rollback_goes_back_to_the_image_that_may_no_longer_be_made(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = {"Image": {"Name": "web"}}
+    created = event(answers)
+    app.handler(created | {"ResourceProperties": created["ResourceProperties"] | image}, context)
+    complete(ec2)
+    deliver(polls(), context)
+    forbid_images(monkeypatch)
+
+    app.handler(update(answers, "r2", {}, image), context)
+    app.handler(update(answers, "r3", image, {}), context)
+
+    assert [body["Status"] for body in answers.bodies] == ["SUCCESS"] * 3, answers.bodies
+
+
+def test_polls_that_were_delivered_twice_are_dropped(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
     app.handler(event(answers), context)
@@ -286,21 +357,21 @@ def test_a_batch_shares_one_describe(
             event(answers, LogicalResourceId=f"Bundle{number}", ResourceProperties=properties),
             context,
         )
-    looks: list[set[str]] = []
+    describes: list[set[str]] = []
     describe = ec2.describe
 
-    def look(task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
-        looks.append(set(task_ids))
+    def counting(task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
+        describes.append(set(task_ids))
         return describe(task_ids)
 
-    monkeypatch.setattr(ec2, "describe", look)
+    monkeypatch.setattr(ec2, "describe", counting)
 
     deliver(polls(), context)
 
-    assert looks == [{f"bun-{number}" for number in range(1, 6)}]
+    assert describes == [{f"bun-{number}" for number in range(1, 6)}]
 
 
-def test_a_look_that_is_throttled_is_waited_out(
+def test_a_describe_that_is_throttled_is_retried(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.handler(event(answers), context)
@@ -315,7 +386,7 @@ def test_a_look_that_is_throttled_is_waited_out(
     assert answers.bodies[0]["Status"] == "SUCCESS"
 
 
-def test_a_look_that_is_denied_to_the_end_is_failed_with_the_action_and_the_bundles_id(
+def test_a_describe_that_is_denied_to_the_end_is_failed_with_the_action_and_the_bundles_id(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.handler(event(answers), context)
@@ -410,6 +481,120 @@ def test_an_event_of_another_kind_is_refused_and_does_not_show_in_the_next_answe
     assert [body["RequestId"] for body in answers.bodies] == ["r1"]
 
 
+def logged_by(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Collects what is logged from now on."""
+    logged = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", logged)
+    return logged
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"StackId": STACK.replace("123456789012", "999999999999")},
+        {"StackId": STACK.replace("us-east-1", "eu-west-1")},
+        {"StackId": "web"},
+        {"RequestType": "Upsert"},
+        {"RequestType": "Delete"},
+    ],
+)
+def test_a_request_that_is_not_taken_is_answered_at_once_and_alike_when_it_comes_again(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    others: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VERIFY_REQUESTS", "true")
+    given = event(answers, **others)
+
+    app.handler(given, context)
+    app.handler(given, context)
+
+    [first, second] = answers.bodies
+    assert first == second
+    assert first["Status"] == "FAILED"
+    assert first["StackId"] == given["StackId"]
+    assert (first["RequestId"], first["LogicalResourceId"]) == ("r1", "Bundle")
+    assert first["PhysicalResourceId"] == "Bundle-r1"
+    assert first["Reason"].partition(":")[0] in (*others, "PhysicalResourceId")
+    assert ec2.started == []
+    assert aws.dynamodb().scan(TableName="ledger")["Items"] == []
+
+
+def test_the_answer_to_a_request_that_is_not_taken_is_sent_again_if_it_did_not_arrive(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFY_REQUESTS", "true")
+    monkeypatch.setattr(budget, "_PAUSES", ())
+    answers.statuses = [503]
+    given = event(answers, StackId="web")
+
+    with pytest.raises(PassingFault):
+        app.handler(given, context)
+    app.handler(given, context)
+
+    assert {body["Status"] for body in answers.bodies} == {"FAILED"}
+
+
+def named(answers: Answers, key: str) -> str:
+    """A ResponseURL of the test's server, with a key in the form of CloudFormation's."""
+    return (
+        f"{answers.origin}/cloudformation-custom-resource-response/{quote(key, safe='')}?x=s3cr3t"
+    )
+
+
+def test_an_answer_never_goes_to_the_url_of_another_request(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged = logged_by(monkeypatch)
+    own = named(answers, f"{STACK}|Bundle|r1")
+
+    app.handler(event(answers, ResponseURL=own, RequestId="r2"), context)
+    app.handler(event(answers, ResponseURL=own, StackId="web", RequestType="Upsert"), context)
+    app.handler(event(answers, ResponseURL=own, LogicalResourceId="Other"), context)
+
+    assert (answers.bodies, ec2.started) == ([], [])
+    assert logged.getvalue().count("ResponseURL: is that of another request") == 2
+    assert "s3cr3t" not in logged.getvalue()
+
+    app.handler(event(answers, ResponseURL=own), context)
+    assert len(ec2.started) == 1
+
+
+def by_topic(message: Any) -> dict[str, Any]:
+    """The event that Amazon SNS invokes a function with."""
+    topic = "arn:aws:sns:us-east-1:123456789012:requests"
+    sns = {"Type": "Notification", "MessageId": "m", "TopicArn": topic, "Message": message}
+    return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": sns}]}
+
+
+def test_a_request_that_comes_by_a_topic_is_carried_out_and_answered(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    app.handler(by_topic(json.dumps(event(answers))), context)
+    complete(ec2)
+    deliver(polls(), context)
+    app.handler(
+        by_topic(json.dumps(event(answers, ResourceProperties={}, RequestId="r2"))), context
+    )
+
+    statuses = [(body["RequestId"], body["Status"]) for body in answers.bodies]
+    assert statuses == [("r1", "SUCCESS"), ("r2", "FAILED")]
+
+
+@pytest.mark.parametrize("message", [None, "", "{", "[]", {"RequestType": "Create"}])
+def test_a_message_of_a_topic_that_holds_no_request_is_refused_with_a_log_line(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch, message: Any
+) -> None:
+    logged = logged_by(monkeypatch)
+
+    app.handler(by_topic(message), context)
+
+    assert answers.bodies == []
+    assert "Records[0].Sns.Message: " in logged.getvalue()
+
+
 def test_members_that_crhelper_would_take_for_its_own_are_dropped(
     ec2: Ec2, answers: Answers, context: Context
 ) -> None:
@@ -464,7 +649,7 @@ def test_the_item_forgets_the_request_once_its_answer_has_arrived(
     assert "s3cr3t" not in json.dumps(items)
 
 
-def test_each_log_line_tells_stack_resource_and_request(
+def test_each_log_line_has_stack_resource_and_request(
     ec2: Ec2, answers: Answers, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stream = app.logger.registered_handler.stream  # type: ignore[attr-defined]
@@ -480,7 +665,7 @@ def test_each_log_line_tells_stack_resource_and_request(
         assert (line["stack_id"], line["logical_id"], line["request_id"]) == (STACK, "Bundle", "r1")
 
 
-# crhelper's private methods that the subclass replaces, as the pinned version has and calls them.
+# The private methods of crhelper that the subclass replaces, as the pinned version calls them.
 
 
 @pytest.mark.parametrize(
@@ -515,12 +700,12 @@ def test_crhelper_calls_what_is_replaced(monkeypatch: pytest.MonkeyPatch) -> Non
         assert call in source
 
 
-def test_crhelper_makes_no_clients_and_is_told_of_no_local_run(
-    monkeypatch: pytest.MonkeyPatch,
+def test_crhelper_creates_no_clients_and_the_environment_stays_as_it_was(
+    ec2: Ec2, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SAM_LOCAL", "true")
 
-    resource = BundleResource(settings, app.ledger)
+    resource = BundleResource(Request.parse(event(answers)), settings(), app.ledger())
 
     assert not hasattr(resource, "_lambda_client")
     assert resource._sam_local is None
@@ -599,7 +784,7 @@ def test_what_may_not_be_called_is_failed_with_its_action_where_the_time_is_shor
     action: str,
     is_stored: bool,
 ) -> None:
-    """Lambda could send the event again, but not in the time that it has."""
+    """Lambda could retry the event, but not before the request times out."""
     short = event(answers)
     short["ResourceProperties"] |= {"ServiceTimeout": "240"}
     with monkeypatch.context() as patch:
@@ -652,7 +837,7 @@ def test_a_ledger_that_can_not_be_written_to_any_more_is_left_to_lambda_to_repea
         ("Delete", "240", False),
     ],
 )
-def test_a_ledger_that_is_denied_is_waited_out_while_lambda_can_send_the_event_again(
+def test_a_ledger_that_is_denied_is_retried_while_lambda_can_send_the_event_again(
     ec2: Ec2,
     answers: Answers,
     context: Context,
@@ -721,7 +906,7 @@ def test_a_busy_requests_poll_comes_when_the_other_process_has_no_time_left(
 
 
 def delays() -> list[float]:
-    """Seconds until each message of the poll queue comes."""
+    """Seconds until each message of the poll queue becomes visible."""
     from moto.sqs.models import sqs_backends
 
     queue = sqs_backends["123456789012"]["us-east-1"].queues["polls"]
@@ -752,15 +937,15 @@ def test_a_message_that_comes_again_is_taken_alone(
     removed: list[str] = []
     monkeypatch.setattr(poll_queue, "remove", lambda _, handles: removed.extend(handles))
     taken: list[str] = []
-    resume = app.resource.resume
+    resume = BundleResource.resume
 
-    def crash(record: Record, *arguments: Any) -> NextPoll | None:
-        taken.append(record.key.logical_id)
-        if record.key.logical_id == "Bundle2":
+    def crash(resource: BundleResource, context: Any) -> NextPoll | None:
+        taken.append(resource._request.logical_id)
+        if resource._request.logical_id == "Bundle2":
             raise SystemExit
-        return resume(record, *arguments)
+        return resume(resource, context)
 
-    monkeypatch.setattr(app.resource, "resume", crash)
+    monkeypatch.setattr(BundleResource, "resume", crash)
     with pytest.raises(SystemExit):
         app.handler({"Records": records}, context)
 
@@ -772,7 +957,7 @@ def test_a_message_that_comes_again_is_taken_alone(
     assert taken == ["Bundle2", "Bundle0", "Bundle1", "Bundle3"]
 
 
-def test_a_poison_that_comes_again_leaves_its_neighbours_in_the_queue_where_they_cannot_be_sent(
+def test_a_message_that_comes_again_leaves_others_in_the_queue_that_can_not_be_sent_again(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.handler(event(answers), context)
@@ -799,7 +984,7 @@ def create_several(count: int, answers: Answers, context: Context) -> None:
 
 
 def of_lambda(count: int) -> list[dict[str, Any]]:
-    """So many messages of the queue, as Lambda's poller takes them; the others are there too."""
+    """So many messages, as Lambda's poller receives them; the others stay in the queue."""
     from moto.sqs.models import sqs_backends
 
     queue = _queue()
@@ -825,8 +1010,8 @@ def _queue() -> Any:
 
 
 @pytest.fixture
-def looks(ec2: Ec2, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many tasks each look at EC2 was about."""
+def describes(ec2: Ec2, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tasks each Describe call was about."""
     counts: list[int] = []
     describe = ec2.describe
 
@@ -838,8 +1023,8 @@ def looks(ec2: Ec2, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def test_messages_that_come_together_are_joined_by_those_that_follow_and_share_a_look(
-    ec2: Ec2, answers: Answers, context: Context, looks: list[int]
+def test_messages_that_come_together_are_joined_by_those_that_follow_and_share_a_describe(
+    ec2: Ec2, answers: Answers, context: Context, describes: list[int]
 ) -> None:
     create_several(25, answers, context)
     for number in (1, 24):
@@ -848,7 +1033,7 @@ def test_messages_that_come_together_are_joined_by_those_that_follow_and_share_a
 
     assert deliver(batch, context) == []
 
-    assert looks == [25]
+    assert describes == [25]
     assert len(answers.bodies) == 2
     bodies = [json.loads(message.body) for message in _queue()._messages]
     assert [body["generation"] for body in bodies].count(1) == 23
@@ -860,7 +1045,7 @@ def test_a_message_that_comes_alone_waits_for_no_other(
     ec2: Ec2,
     answers: Answers,
     context: Context,
-    looks: list[int],
+    describes: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     create_several(2, answers, context)
@@ -868,7 +1053,7 @@ def test_a_message_that_comes_alone_waits_for_no_other(
 
     deliver(polls()[:1], context)
 
-    assert looks == [1]
+    assert describes == [1]
 
 
 def test_no_more_messages_are_gathered_than_an_invocation_is_good_for(
@@ -905,7 +1090,7 @@ def test_no_more_messages_are_gathered_than_an_invocation_is_good_for(
     ],
 )
 @pytest.mark.parametrize("failing", ["receive", "remove"])
-def test_a_batch_that_can_not_be_enlarged_or_tidied_up_is_carried_on(
+def test_a_batch_whose_receive_or_delete_calls_fail_is_driven(
     ec2: Ec2,
     answers: Answers,
     context: Context,
@@ -926,7 +1111,7 @@ def test_a_batch_that_can_not_be_enlarged_or_tidied_up_is_carried_on(
     assert generations.count(1) >= 2
 
 
-def test_a_gathered_message_that_fails_stays_in_the_queue_and_lambda_hears_only_of_its_own(
+def test_a_gathered_message_that_fails_stays_in_the_queue_and_is_not_reported_to_lambda(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_several(2, answers, context)
@@ -939,6 +1124,20 @@ def test_a_gathered_message_that_fails_stays_in_the_queue_and_lambda_hears_only_
     assert deliver(polls(), context) == []
 
     assert removed == []
+
+
+def test_a_batch_that_no_queue_sends_is_refused(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    create_several(1, answers, context)
+    [poll] = polls()
+    without_a_body = {name: value for name, value in poll.items() if name != "body"}
+
+    for records in ([poll] * 11, [without_a_body], [poll, {"eventSource": "aws:s3"}], [None]):
+        assert app.handler({"Records": records}, context) is None
+
+    assert deliver([poll], context) == []
+    assert len(polls()) == 1
 
 
 def test_polls_of_one_delay_are_sent_together_ten_a_call(
@@ -955,7 +1154,9 @@ def test_polls_of_one_delay_are_sent_together_ten_a_call(
         return call(client, name, arguments)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", counting)
-    assert deliver(batch, context) == []
+    monkeypatch.setattr(messages, "gather", lambda *_: batch[10:])
+    monkeypatch.setattr(messages, "remove", lambda *_: None)
+    assert deliver(batch[:10], context) == []
 
     assert calls == [10, 2]
     assert len(polls()) == 12
@@ -1005,19 +1206,19 @@ def test_a_batch_whose_calls_are_slow_puts_off_what_its_time_is_too_short_for(
     create_several(5, answers, Context())
     batch = polls()
     context = Context(seconds_left=30)
-    resume = app.resource.resume
+    resume = BundleResource.resume
 
-    def slow(*arguments: Any) -> NextPoll | None:
+    def slow(resource: BundleResource, of_batch: Any) -> NextPoll | None:
         context.seconds_left -= 9
-        return resume(*arguments)
+        return resume(resource, of_batch)
 
-    monkeypatch.setattr(app.resource, "resume", slow)
+    monkeypatch.setattr(BundleResource, "resume", slow)
     assert deliver(batch, context) == []
 
     assert [Poll.parse(record["body"]).generation for record in polls()] == [0, 0, 0, 1, 1]
 
 
-def test_a_poll_that_is_alone_is_carried_on_however_short_the_time_is(
+def test_a_poll_that_is_alone_is_driven_however_short_the_time_is(
     ec2: Ec2, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = Context()
@@ -1034,7 +1235,7 @@ def test_a_poll_that_is_alone_is_carried_on_however_short_the_time_is(
     assert [Poll.parse(record["body"]).generation for record in polls()] == [1]
 
 
-def test_an_answer_that_nobody_waits_for_any_more_is_given_up(
+def test_an_answer_to_a_request_that_has_timed_out_is_not_retried(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.handler(event(answers), context)
@@ -1117,8 +1318,8 @@ def test_a_poll_of_an_update_that_was_never_admitted_is_answered_with_its_proble
     wrong = event(
         answers, "Update", PhysicalResourceId="bun-1", ResourceProperties={"Colour": "red"}
     )
-    # As the last resort does for an event that crashed, if it is killed right after.
-    record, _ = app.ledger().open(Request.parse(wrong), 0)
+    # As the failure handler does for an event that crashed, if it is killed right after.
+    record, _ = app.ledger().receive(Request.parse(wrong), 0)
     if superseded:
         app.ledger().supersede(record)
     poll_queue.send(settings().poll_queue_url, Poll(record.key, 0), 1)
@@ -1127,7 +1328,8 @@ def test_a_poll_of_an_update_that_was_never_admitted_is_answered_with_its_proble
 
     [body] = answers.bodies
     assert body["Status"] == "FAILED"
-    assert "Colour: is not a property here" in body["Reason"]
+    said = "A later request about this resource" if superseded else "Colour: is not a property here"
+    assert said in body["Reason"]
     assert ec2.tasks == {}
 
 
@@ -1149,7 +1351,7 @@ def test_an_update_in_place_that_was_never_admitted_is_held_to_what_the_deployme
         ResourceProperties=removing,
         OldResourceProperties=properties,
     )
-    record, _ = app.ledger().open(Request.parse(update), 0)
+    record, _ = app.ledger().receive(Request.parse(update), 0)
     poll_queue.send(settings().poll_queue_url, Poll(record.key, 0), 1)
 
     assert deliver(polls(), context) == []

@@ -33,9 +33,9 @@ def test_success_carries_id_and_attributes() -> None:
     }
 
 
-@pytest.mark.parametrize("letter", ["x", "é", '"', "\N{PERSONAL COMPUTER}", "\ud800"])
-def test_a_reason_that_is_too_long_keeps_its_head(letter: str) -> None:
-    text = response.body(KEY, Failed("bun-1", "Bucket: is wrong. " + letter * 9000))
+@pytest.mark.parametrize("character", ["x", "é", '"', "\N{PERSONAL COMPUTER}", "\ud800"])
+def test_a_reason_that_is_too_long_keeps_its_head(character: str) -> None:
+    text = response.body(KEY, Failed("bun-1", "Bucket: is wrong. " + character * 9000))
 
     assert len(text) <= response.LIMIT
     assert len(text) > response.LIMIT - 40

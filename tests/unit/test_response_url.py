@@ -8,7 +8,7 @@ import pytest
 from botocore.loaders import Loader
 from urllib3.util import parse_url
 
-from instance_bundle.request.response_url import may_be_answered
+from instance_bundle.request.response_url import Place, Subject, may_be_answered, place, subject
 
 ORIGIN = "http://127.0.0.1:4580"
 KEY = (
@@ -245,7 +245,7 @@ BAD: dict[str, list[str]] = {
         f"https://evil.s3.amazonaws.com/{BUCKET}/{KEY}",
         f"https://evil.s3.{HOST}{TARGET}",
     ],
-    "a letter that only looks so": [
+    "a character that only resembles it": [
         f"https://{BUCKET}.s3.am\u0430zonaws.com{TARGET}",
         f"https://{BUCKET}.s3.amazonaws.c\u043em{TARGET}",
         f"https://{BUCKET}.\u017f3.amazonaws.com{TARGET}",
@@ -332,6 +332,17 @@ BAD: dict[str, list[str]] = {
         f"https://{BUCKET}.s3.us-east-1.evil.amazonaws.com{TARGET}",
         f"https://{BUCKET}.s3.us-east-1.s3.amazonaws.com{TARGET}",
         f"https://{BUCKET}.us-east-1.s3.amazonaws.com{TARGET}",
+    ],
+    "a region that there is not": [
+        "https://cloudformation-custom-resource-response-usevil1.s3.us-evil-1.amazonaws.com/x",
+        "https://cloudformation-waitcondition-us-evil-1.s3.us-evil-1.amazonaws.com/x",
+        "https://cloudformation-waitcondition-us-evil-1.s3-us-evil-1.amazonaws.com/x",
+        "https://s3.dualstack.us-evil-1.amazonaws.com/cloudformation-waitcondition-us-evil-1/x",
+        "https://cloudformation-custom-resource-response-fipsuseast1.s3-fips-us-east-1.amazonaws.com/x",
+        "https://cloudformation-waitcondition-fips-us-east-1.s3-fips-us-east-1.amazonaws.com/x",
+        "https://cloudformation-waitcondition-website-us-east-1.s3-website-us-east-1.amazonaws.com/x",
+        "https://cloudformation-waitcondition-aws-global.s3.aws-global.amazonaws.com/x",
+        "https://s3-website-us-east-1.amazonaws.com/cloudformation-waitcondition-website-us-east-1/x",
     ],
     "another partition's suffix": [
         f"https://{BUCKET}.s3.us-east-1.amazonaws.com.cn{TARGET}",
@@ -745,3 +756,75 @@ def test_a_long_signature_has_room() -> None:
     token = re.sub("/", "%2F", "FwoGZXIvYXdzE/" * 120)
 
     assert may_be_answered(f"https://{HOST}{TARGET}&X-Amz-Security-Token={token}", None)
+
+
+def test_the_bucket_of_a_url_has_a_place() -> None:
+    found = {
+        (region, host): place(f"https://{host}/{TARGET[1:]}")
+        for region, suffix in REGIONS
+        for endpoint in ENDPOINTS
+        for bucket in (
+            f"cloudformation-custom-resource-response-{region.replace('-', '')}",
+            f"cloudformation-waitcondition-{region}",
+        )
+        for host in (f"{bucket}.{endpoint.format(region=region, suffix=suffix)}",)
+    }
+
+    regions = {each.region for each in found.values() if each}
+    assert regions == {region for region, _ in REGIONS}
+    assert [key for key, each in found.items() if not each or each.region != key[0]] == []
+    assert place(SEEN[0]) == Place("aws", "us-east-1")
+    assert place(f"https://s3.amazonaws.com/{IRELAND}{TARGET}") == Place("aws", "eu-west-1")
+    assert place(f"https://{CHINA}.s3.cn-north-1.amazonaws.com.cn{TARGET}") == Place(
+        "aws-cn", "cn-north-1"
+    )
+    assert place(f"https://{GOV}.s3.us-gov-west-1.amazonaws.com{TARGET}") == Place(
+        "aws-us-gov", "us-gov-west-1"
+    )
+
+
+@pytest.mark.parametrize("url", [f"{ORIGIN}/{BUCKET}{TARGET}", "", BAD["another host"][0]])
+def test_what_is_not_cloudformations_has_no_place(url: str) -> None:
+    assert place(url) is None
+
+
+STACK = (
+    "arn:aws:cloudformation:us-east-1:123456789012:stack/web/2d213470-3bbd-11ea-a35f-06b8fd1f0384"
+)
+NAMED = Subject(STACK, "Bundle", "5c8ba6aa-1752-4e3d-8439-5c2e438438aa")
+QUOTED = KEY.replace("/", "%2F")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://{HOST}{TARGET}",
+        f"https://{HOST}/{QUOTED}",
+        f"https://{HOST}/{QUOTED.replace('%3A', ':').replace('%2F', '/')}{SIGNED_OF_OLD}",
+        f"https://s3.amazonaws.com/{BUCKET}{TARGET}",
+        f"https://s3.us-east-1.amazonaws.com:443/{BUCKET}/{QUOTED}",
+        f"{ORIGIN}/cloudformation-custom-resource-response-us-east-1/{QUOTED}{SIGNED}",
+        f"{ORIGIN}{TARGET}",
+    ],
+)
+def test_a_key_of_the_known_form_names_what_an_answer_is_about(url: str) -> None:
+    assert may_be_answered(url, ORIGIN)
+    assert subject(url, ORIGIN) == NAMED
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "answer",
+        "responses/create",
+        f"{QUOTED}%7Cmore",
+        "arn%3Aaws%3Acloudformation%3Aus-east-1%3A123456789012%3Astack%2Fweb%2F1%2FHandle",
+        "arn%3Aaws%7C%7Cr1",
+        "stack%7CBundle%7Cr1",
+    ],
+)
+def test_another_key_names_nothing(path: str) -> None:
+    for url in (f"https://{HOST}/{path}", f"https://s3.amazonaws.com/{BUCKET}/{path}"):
+        assert may_be_answered(url, None)
+        assert subject(url, None) is None
+    assert subject(f"{ORIGIN}/{path}", ORIGIN) is None

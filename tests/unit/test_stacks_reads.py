@@ -129,7 +129,7 @@ def test_a_resource_that_a_rollback_has_deleted_has_no_status(phases: Phases) ->
     assert stacks.describe_stack(stack_id).status == "ROLLBACK_COMPLETE"
 
 
-def test_a_function_is_told_of_a_new_stack_late_and_is_throttled(phases: Phases) -> None:
+def test_a_function_sees_a_new_stack_late_and_is_throttled(phases: Phases) -> None:
     clock = phases.sandbox.clock
     clock.stopped = time.time()
     stack_id = phases.create(template(Bundle="one"))
@@ -300,7 +300,7 @@ def test_what_is_no_answer_of_cloudformations_is_a_passing_fault(
         ask()
 
 
-def test_a_stack_of_which_aws_tells_no_operation(server: Aws) -> None:
+def test_a_stack_of_which_aws_names_no_operation(server: Aws) -> None:
     """LastOperations is newer than the rest, and not in every Region's answers for sure."""
     server.status = 200
     server.body = (

@@ -196,7 +196,7 @@ def test_the_instance_runs_on_where_it_is_asked_for(
     "prefix",
     ["s/B/r", "stack/Bundle/r1", "s" * 128 + "/" + "B" * 255 + "/r1", "arn:aws:%&é#*/Bündel/r1"],
 )
-def test_a_name_is_made_that_ec2_takes_and_that_tells_the_request(
+def test_a_generated_name_is_valid_and_contains_the_request(
     method: StoreImage, instance: str, prefix: str
 ) -> None:
     asked = work(instance)
@@ -242,7 +242,7 @@ def test_an_image_whose_name_is_taken_may_be_our_own_that_can_not_be_seen_yet(
     asked = work(instance)
     first = method.start(asked)
 
-    with hiding(is_too_young), pytest.raises(PassingFault, match="can't be seen yet") as raised:
+    with hiding(is_too_young), pytest.raises(PassingFault, match="is not visible yet") as raised:
         method.start(asked)
     assert not isinstance(raised.value, NothingDone)
     assert method.start(asked).id == first.id
@@ -259,10 +259,10 @@ def test_our_own_image_is_taken_up_whatever_is_known_of_its_storing(
         assert method.start(asked).id == first.id
 
 
-# Rehearsing
+# Dry runs
 
 
-def test_a_rehearsal_starts_nothing(method: StoreImage, instance: str, calls: list[str]) -> None:
+def test_a_dry_run_starts_nothing(method: StoreImage, instance: str, calls: list[str]) -> None:
     method.dry_run(work(instance))
 
     assert calls == ["DescribeInstances", "CreateImage"]
@@ -270,7 +270,7 @@ def test_a_rehearsal_starts_nothing(method: StoreImage, instance: str, calls: li
     assert state_of(instance) == "running"
 
 
-def test_a_rehearsal_that_ec2_refuses_is_refused(method: StoreImage, instance: str) -> None:
+def test_a_dry_run_that_ec2_refuses_is_refused(method: StoreImage, instance: str) -> None:
     method.start(work(instance, Image(name="web"), request="r2"))
     with pytest.raises(Denied, match=r"InvalidAMIName\.Duplicate"):
         method.dry_run(work(instance, Image(name="web")))
@@ -296,7 +296,7 @@ def test_an_instance_of_another_kind_is_refused_before_anything_is_made(
 def test_an_instance_without_the_tag_is_refused_before_anything_is_made(
     instance: str, calls: list[str], attempt: Callable[..., Any]
 ) -> None:
-    with pytest.raises(NotAllowed, match=f"{instance} does not carry the tag image=yes"):
+    with pytest.raises(NotAllowed, match=f"{instance} does not have the tag image=yes"):
         attempt(StoreImage(Limits(instance_tag=Tag("image", "yes"))), work(instance))
     assert calls == ["DescribeInstances"]
 
@@ -633,8 +633,8 @@ def test_what_was_made_is_found_where_the_outputs_say(
     assert outputs.prefix == ""
     assert made.etag == aws.s3().head_object(Bucket="images", Key=keys()[0])["ETag"]
 
-    rehearsed = method.outputs(made.location, replace(task, id="dryrun-r1", image_id=""))
-    assert rehearsed.s3_uri == "s3://images/"
+    dry_run = method.outputs(made.location, replace(task, id="dryrun-r1", image_id=""))
+    assert dry_run.s3_uri == "s3://images/"
 
 
 def test_no_location_is_ever_taken(method: StoreImage, instance: str, clock: Clock) -> None:
@@ -704,7 +704,7 @@ def test_an_object_that_has_changed_stays(method: StoreImage, instance: str, clo
     assert (own_images(), snapshots()) == ([], set())
 
 
-def test_without_a_fingerprint_all_of_it_is_removed(
+def test_without_an_etag_all_of_it_is_removed(
     method: StoreImage, instance: str, clock: Clock
 ) -> None:
     other = make(method, work(instance, request="r2"), clock)
@@ -785,7 +785,7 @@ def test_what_was_made_stays_where_nothing_may_be_deleted(
     assert (own_images(), len(snapshots()), len(keys())) == ([made.physical_id], 2, 1)
 
 
-# Removing what came to nothing
+# Removing what failed work left
 
 
 def test_an_image_that_is_pending_is_removed_with_its_snapshots(
@@ -840,7 +840,7 @@ def test_leftovers_are_removed_where_the_bucket_is_gone(method: StoreImage, inst
     assert (own_images(), snapshots()) == ([], set())
 
 
-# Amending
+# Updating
 
 
 @pytest.mark.parametrize("description", ["", "another"])
@@ -879,7 +879,7 @@ def test_tags_are_added_changed_and_removed_and_others_stay(
     assert all_tags(other.id) == made_tags(TAGGED.tags, "r2")
 
 
-def test_nothing_is_amended_where_nothing_changed(method: StoreImage, calls: list[str]) -> None:
+def test_nothing_is_updated_where_nothing_changed(method: StoreImage, calls: list[str]) -> None:
     made = Bundle(NOWHERE, "r1", Location("images", "web"), "tag")
 
     assert method.update_image(made, TAGGED, replace(TAGGED, tags=dict(TAGGED.tags))) == NOWHERE
@@ -906,7 +906,7 @@ def test_an_image_of_which_nothing_is_said_any_more_keeps_nothing_of_what_was_sa
 
 @pytest.mark.parametrize("fault", [THROTTLE, FAULT, ReadTimeoutError(endpoint_url="https://ec2")])
 @pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.dry_run])
-def test_a_fault_in_looking_at_the_instance_is_known_to_have_done_nothing(
+def test_a_fault_in_reading_the_instance_means_nothing_was_done(
     method: StoreImage, instance: str, fault: Exception, attempt: Callable[..., Any]
 ) -> None:
     with failing("DescribeInstances", fault), pytest.raises(NothingDone):
@@ -949,7 +949,7 @@ def test_a_fault_in_taking_up_an_image_may_have_started_it(
     assert not isinstance(raised.value, NothingDone)
 
 
-AMENDED = replace(TAGGED, description="another", tags={"team": "blue"})
+CHANGED = replace(TAGGED, description="another", tags={"team": "blue"})
 MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Bundle], object]]] = {
     "remove": (
         [
@@ -962,9 +962,9 @@ MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Bundle], object]]] 
         ],
         lambda method, made: method.remove(made),
     ),
-    "amend": (
+    "update": (
         ["ModifyImageAttribute", "DescribeImages", "DescribeSnapshots", "CreateTags", "DeleteTags"],
-        lambda method, made: method.update_image(made, TAGGED, AMENDED),
+        lambda method, made: method.update_image(made, TAGGED, CHANGED),
     ),
 }
 

@@ -8,7 +8,7 @@ import pytest
 from instance_bundle import telemetry
 
 
-class Heard(logging.Handler):
+class Received(logging.Handler):
     """What comes to the root logger's handlers; pytest's own listen to the libraries as well."""
 
     def __init__(self) -> None:
@@ -20,8 +20,8 @@ class Heard(logging.Handler):
 
 
 @pytest.fixture
-def heard() -> Iterator[Heard]:
-    handler = Heard()
+def received() -> Iterator[Received]:
+    handler = Received()
     logging.getLogger().addHandler(handler)
     yield handler
     logging.getLogger().removeHandler(handler)
@@ -36,8 +36,8 @@ def heard() -> Iterator[Heard]:
         ("urllib3.connectionpool", [40, 50]),
     ],
 )
-def test_libraries_are_heard_from_their_least_level_on_however_low_they_are_set(
-    name: str, levels: list[int], heard: Heard
+def test_libraries_log_from_their_minimum_level_on_however_low_they_are_set(
+    name: str, levels: list[int], received: Received
 ) -> None:
     assert telemetry.logger
     loggers = [logging.getLogger(each) for each in ("", name.partition(".")[0], name)]
@@ -51,4 +51,4 @@ def test_libraries_are_heard_from_their_least_level_on_however_low_they_are_set(
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
 
-    assert heard.levels == levels
+    assert received.levels == levels

@@ -32,7 +32,7 @@ def problems(document: Any, prefix: str = "web/2027") -> list[str]:
 
 
 def conditions(*rules: Any) -> dict[str, Any]:
-    """A good policy but for one rule, which takes the place of the good one of its field."""
+    """A valid policy except for one rule, which replaces the valid one of its field."""
     fields = {"bucket": GOOD["conditions"][0], "acl": GOOD["conditions"][1]}
     fields["key"] = GOOD["conditions"][2]
     for rule in rules:
@@ -74,7 +74,7 @@ def test_a_policy_that_fits_has_no_problem(fits: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "told"),
+    ("document", "expected"),
     [
         (GOOD | {"expiration": "2027-01-15T08:00:00Z"}, "expires before 2027-01-15T08:00:00Z"),
         (GOOD | {"expiration": "2001-01-01T00:00:00Z"}, "or shorten ServiceTimeout"),
@@ -93,10 +93,10 @@ def test_a_policy_that_fits_has_no_problem(fits: Any) -> None:
         (GOOD | {"conditions": [GOOD["conditions"][0], GOOD["conditions"][2]]}, "on `acl`"),
     ],
 )
-def test_what_is_wrong_is_named(document: Any, told: str) -> None:
+def test_what_is_wrong_is_named(document: Any, expected: str) -> None:
     [problem] = problems(document)
 
-    assert told in problem
+    assert expected in problem
 
 
 def test_a_long_value_is_cut() -> None:

@@ -64,7 +64,7 @@ def made(*goals: str) -> set[str]:
     return {line for line in done.stdout.splitlines() if not of_make.match(line)}
 
 
-def test_changes_start_it_with_the_rights_of_whoever_proposes_them() -> None:
+def test_changes_start_it_with_the_permissions_of_their_author() -> None:
     assert TRIGGERS.keys() == {"push", "pull_request", "workflow_dispatch", "schedule"}
     assert TRIGGERS["push"] == {"branches": ["main"]}
     assert "secrets." not in TEXT
@@ -143,7 +143,7 @@ def test_a_job_ends_and_its_runner_is_a_fixed_one(job: dict[str, Any]) -> None:
     assert re.fullmatch(r"ubuntu-\d\d\.\d\d", job["runs-on"])
 
 
-def test_no_expression_stands_in_a_script() -> None:
+def test_no_script_contains_an_expression() -> None:
     assert [script for script in scripts() if "${{" in script] == []
 
 

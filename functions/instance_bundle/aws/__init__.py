@@ -1,8 +1,8 @@
 """What AWS answers, and what its errors mean.
 
-This room guarantees that no call outlasts its invocation, that no answer is believed which can't be
-read, and that each error comes as an exception of `instance_bundle.errors` that says whether the
-call may have had its effect.
+This room guarantees that no call outlasts its invocation, that an unreadable answer is an error,
+and that each error is an exception of `instance_bundle.errors` that says whether the call may have
+had its effect.
 
 Example:
     with aws.calling("ec2:DescribeImages"):

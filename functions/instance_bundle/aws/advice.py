@@ -1,31 +1,40 @@
 """What a person can do about a call that AWS refused."""
 
 from instance_bundle.aws.calls import action_of
-from instance_bundle.errors import PERMISSION_CODES
 from instance_bundle.settings import identity
 
 USE_STORE_IMAGE = (
-    "Use `Method: StoreImage`, which suits EBS-backed and Linux instances and works on AWS today"
+    "Use `Method: StoreImage`, which supports EBS-backed and Linux instances and works on AWS today"
 )
 
 _ADVICE = {
     "InvalidAMIName.Duplicate": (
-        "Image.Name: names of AMIs are unique in an account and region; give another, or omit it "
-        "to have a unique one made."
+        "Image.Name: AMI names are unique in an account and region. Choose another name, or omit "
+        "it to get a generated one."
     ),
     "InvalidInstanceID.NotFound": (
         "InstanceId: there is no such instance in the stack's account and region; check the ID."
     ),
-    "InvalidInstanceID.Malformed": "InstanceId: give an ID such as i-1234567890abcdef0.",
+    "InvalidInstanceID.Malformed": "InstanceId: use an ID such as i-1234567890abcdef0.",
     "IncorrectInstanceState": (
-        "InstanceId: the instance must be running when it is bundled; wait until it is, "
-        "then create the stack again."
+        "InstanceId: the instance must be running when it is bundled. Wait until it runs, "
+        "then redeploy."
     ),
     "BundlingInProgress": (
-        "InstanceId: one bundle task at a time is possible on an instance; "
-        "wait for the other one to end, or cancel it, then create the stack again."
+        "InstanceId: an instance can have one bundle task at a time. "
+        "Wait for the other task to end, or cancel it, then redeploy."
     ),
 }
+PERMISSION_CODES = {
+    "403",  # the answer to a HEAD request has no body to give another code
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "Forbidden",
+    "OptInRequired",
+    "UnauthorizedOperation",
+}
+"""AWS's codes for what the caller is not permitted to do."""
 _OF_IMAGES = {
     "ec2:CreateImage",
     "ec2:CreateStoreImageTask",
@@ -45,7 +54,7 @@ _UNSUPPORTED_CODES = {
     "UnsupportedOperation",
     "UnsupportedOperationException",
 }
-# EC2 has no code of its own for "wrong kind of instance"; the words tell.
+# EC2 has no error code for an unsuitable instance; its message says so.
 _UNSUPPORTED_WORDS = (
     "instance store",
     "instance-store",
@@ -63,24 +72,24 @@ def on(call: str, code: str, message: str) -> str:
     Args:
         call: the call, such as `s3:HeadObject`.
         code: AWS's error code.
-        message: AWS's words.
+        message: AWS's message.
     """
     if code in _ADVICE:
         return _ADVICE[code]
     if call == "secretsmanager:GetSecretValue":
         return (
-            "UploadCredentials: check that the secret is there, and that the application's "
+            "UploadCredentials: check that the secret exists, and that the application's "
             "parameters UploadSecretArns and UploadSecretsKmsKeyArn name it and its key."
         )
     if code in PERMISSION_CODES:
-        advice = f"Allow {action_of(call)} in {identity()}, and in any boundary or SCP above it."
+        advice = f"Allow {action_of(call)} in {identity()}, and in its boundaries and SCPs."
         if call in _OF_IMAGES:
-            return f"{advice} The application's parameter AllowImages gives it."
+            return f"{advice} The application's parameter AllowImages grants it."
     else:
-        advice = "Mend what the message names, then deploy again."
+        advice = "Fix the problem named above, then redeploy."
     if call != "ec2:BundleInstance":
         return advice
     if code in _UNSUPPORTED_CODES or any(word in message.lower() for word in _UNSUPPORTED_WORDS):
         return f"{USE_STORE_IMAGE}."
-    # AWS documents the action as no longer supported but not the error it answers now.
+    # AWS documents that the action is no longer supported, but not which error it returns now.
     return f"{advice} AWS no longer supports BundleInstance everywhere. {USE_STORE_IMAGE}."

@@ -1,4 +1,4 @@
-"""A bundle's objects in Amazon S3: looked at, and removed where they are surely its own."""
+"""Reads a bundle's objects in Amazon S3, and removes those that are certainly its own."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
         ObjectTypeDef,
     )
 
-# EC2's clock and S3's may differ by as much.
+# EC2's clock and S3's may differ by this much.
 _CLOCK_SKEW = timedelta(seconds=5)
 
-# What S3 answers of an object that is no longer the one of its entity tag.
+# What S3 answers if an object no longer has the given ETag.
 _NOT_AS_SEEN = {"NoSuchKey", "PreconditionFailed"}
 
 _KEYS_A_CALL = 1000
@@ -31,15 +31,15 @@ _KEYS_A_CALL = 1000
 
 
 def manifest_etag(location: Location) -> str | None:
-    """The entity tag of the manifest, which EC2 writes last; None where there is none."""
+    """The ETag of the manifest, which EC2 writes last; None where there is none."""
     return etag_of(location.bucket, location.manifest_key)
 
 
 def remove(location: Location, etag: str) -> None:
     """Remove the parts that the manifest names, then the manifest.
 
-    What another bundle has written there since stays: all of it where the manifest is not the one
-    of this etag, and each part that is newer than the manifest.
+    Objects that another bundle has written there since are kept: all of them if the manifest has
+    another ETag, and each part that is newer than the manifest.
     """
     found = _manifest(location, etag) if etag else None
     if found is None:
@@ -60,11 +60,11 @@ def remove(location: Location, etag: str) -> None:
 
 
 def finished(location: Location, ended: str) -> str | None:
-    """The etag of the bundle that a task has finished; None where it is not there.
+    """The ETag of the bundle that a task has finished; None where it does not exist.
 
     Args:
         location: where the task wrote; the caller holds its claim.
-        ended: when the task ended, ISO 8601; a newer manifest is another bundle's.
+        ended: when the task ended, ISO 8601; a newer manifest belongs to another bundle.
     """
     found = _head(location.bucket, location.manifest_key)
     if found is None:
@@ -80,7 +80,7 @@ def remove_leftovers(location: Location, since: str) -> None:
 
     Args:
         location: where the task wrote; the caller holds its claim.
-        since: when the task started, ISO 8601; older objects are not its own.
+        since: when the task started, ISO 8601; older objects are not from this task.
     """
     if manifest_etag(location) is not None:
         return
@@ -96,13 +96,13 @@ def remove_leftovers(location: Location, since: str) -> None:
 
 
 def etag_of(bucket: str, key: str) -> str | None:
-    """The entity tag of an object; None where there is none."""
+    """The ETag of an object; None where there is no object."""
     found = _head(bucket, key)
     return found["ETag"] if found else None
 
 
 def remove_object(bucket: str, key: str, etag: str) -> None:
-    """Remove an object, if it is the one of this entity tag."""
+    """Remove an object, if it has this ETag."""
     _delete(bucket, [{"Key": key, "ETag": etag}])
 
 
@@ -117,7 +117,7 @@ def _head(bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
 
 
 def _manifest(location: Location, etag: str) -> tuple[bytes, datetime] | None:
-    """The manifest of this etag, no more of it than matters, and when it was written."""
+    """The manifest if it has this ETag, up to the largest useful size, and when it was written."""
     from instance_bundle.aws import manifest
 
     with aws.calling("s3:GetObject"):
@@ -151,7 +151,7 @@ def _delete(bucket: str, objects: "Iterator[ObjectTypeDef] | Sequence[ObjectType
 
 
 def _delete_chunk(bucket: str, objects: "Collection[ObjectIdentifierTypeDef]") -> None:
-    """Remove objects as they were seen; one that has changed meanwhile stays."""
+    """Remove objects as they were listed; one that has changed in the meantime is kept."""
     try:
         with aws.calling("s3:DeleteObjects"):
             answer = aws.s3().delete_objects(

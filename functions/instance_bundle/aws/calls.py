@@ -1,4 +1,4 @@
-"""The calls of AWS that this application makes: what each is for, and which action allows it."""
+"""The AWS calls that this application makes: what each is for, and which action allows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from enum import Enum
 
 
 class Purpose(Enum):
-    """What a call is for, by which a refusal of it is judged."""
+    """What a call is for; this decides what a refusal of it means."""
 
     START = "starts work"
-    GO_ON = "goes on with work of which a good part exists already"
+    GO_ON = "continues work of which a part is done already"
     READ = "reads"
     REPAIR = "repairs what exists"
     REMOVE = "removes or ends what exists"
     SAVE = "saves progress"
-    TELL = "tells others"
+    PUBLISH = "publishes an event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Call:
 
     Attributes:
         purpose: what it is for.
-        action: the IAM action that allows it; empty where it has the call's name (Service
+        action: the IAM action that allows it; empty if it has the same name as the call (Service
             Authorization Reference).
     """
 
@@ -55,7 +55,6 @@ CALLS: Mapping[str, Call] = {
     "ec2:DeregisterImage": Call(Purpose.REMOVE),
     "s3:DeleteObjects": Call(Purpose.REMOVE, "s3:DeleteObject"),
     "dynamodb:DeleteItem": Call(Purpose.SAVE),
-    "dynamodb:GetItem": Call(Purpose.SAVE),
     "dynamodb:PutItem": Call(Purpose.SAVE),
     "dynamodb:Query": Call(Purpose.SAVE),
     "dynamodb:UpdateItem": Call(Purpose.SAVE),
@@ -63,7 +62,7 @@ CALLS: Mapping[str, Call] = {
     "sqs:ReceiveMessage": Call(Purpose.SAVE),
     "sqs:SendMessage": Call(Purpose.SAVE),
     "sqs:SendMessageBatch": Call(Purpose.SAVE, "sqs:SendMessage"),
-    "events:PutEvents": Call(Purpose.TELL),
+    "events:PutEvents": Call(Purpose.PUBLISH),
 }
 
 

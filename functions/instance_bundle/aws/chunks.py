@@ -1,4 +1,4 @@
-"""Asking for many things in few calls, so that what one of them is refused for is no other's."""
+"""Reads many things in few calls; a refusal because of one of them does not affect the others."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -11,15 +11,15 @@ T = TypeVar("T")
 def in_chunks(
     ids: Sequence[str], size: int, ask: Callable[[Sequence[str]], Mapping[str, T]]
 ) -> Mapping[str, T | InstanceBundleError]:
-    """Ask for as many at once as a call takes; where that is refused, for each by itself.
+    """Ask for as many at once as a call takes; if that is refused, ask for each one separately.
 
     Args:
-        ids: of what is asked for.
-        size: as many a call takes.
+        ids: the IDs of what is asked for.
+        size: how many IDs a call takes.
         ask: makes the call.
 
     Returns:
-        What is known of each, or why it is not known; what is not there is left out.
+        What is known of each, or why it is not known; what does not exist is left out.
     """
     found: dict[str, T | InstanceBundleError] = {}
     for start in range(0, len(ids), size):

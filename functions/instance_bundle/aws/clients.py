@@ -1,7 +1,7 @@
-"""The AWS clients, each made when it is first needed, and what their errors mean.
+"""The AWS clients, each created when it is first needed, and what their errors mean.
 
-No attempt at a call is begun that the invocation has no time for (`budget`), and no answer is
-believed that can't be read (`readable`).
+A call is not attempted if the invocation has no time for it (`budget`), and an unreadable answer is
+an error (`readable`).
 """
 
 from collections.abc import Iterator
@@ -47,13 +47,13 @@ _UNANSWERED = (
     botocore_errors.IncompleteReadError,
     ResponseParserError,
 )
-"""What botocore raises where there is no answer, part of one, or one that can't be read."""
+"""What botocore raises if there is no answer, a part of one, or an unreadable one."""
 
 FILTER_VALUES = 200
 """Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
 
 
-# Calls to these save the progress of a request, or tell of its end.
+# Calls to these save the progress of a request, or publish its end.
 _SAVES_PROGRESS = {"dynamodb", "events", "sqs"}
 
 
@@ -89,7 +89,7 @@ def secretsmanager() -> "SecretsManagerClient":
 
 @cache
 def events() -> "EventBridgeClient":
-    """For the bus that hears of work that has ended."""
+    """For the bus that receives an event when work has ended."""
     return _within_limits(boto3.client("events", config=_REPEATED))
 
 
@@ -125,9 +125,9 @@ def calling(call: str) -> Iterator[None]:
         call: the call, one of `calls.CALLS`.
 
     Raises:
-        PassingFault: no answer, none that can be read, or a server's fault; the call may have had
-            its effect.
-        InstanceBundleError: what else an error that AWS answered means, `refusals.TABLE`.
+        PassingFault: no answer, an unreadable one, or a server error; the call may have had its
+            effect.
+        InstanceBundleError: what another error of AWS's means, by `refusals.TABLE`.
     """
     try:
         yield

@@ -1,6 +1,6 @@
-"""AMIs: known by the request that they were made for, changed in place, and deregistered.
+"""Finds AMIs by the request that they were made for, changes them in place, and deregisters them.
 
-EC2 has no client token for making or registering an AMI: each carries a request's ID as a tag, from
+EC2 has no client token for creating or registering an AMI, so each has a request's ID as a tag from
 its creation on.
 """
 
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
+from instance_bundle.aws.advice import PERMISSION_CODES
 from instance_bundle.errors import Denied, Gone, NothingDone, PassingFault, Refused
 from instance_bundle.request import Image, Location
 from instance_bundle.telemetry import logger
@@ -22,17 +23,17 @@ if TYPE_CHECKING:
     )
 
 REQUEST_TAG = "cfn-instance-bundle:request-id"
-"""The tag by which an AMI, and what it is made of, are known for a request's."""
+"""The tag of an AMI and its snapshots that says for which request they were made."""
 
 NAME_TAKEN = "InvalidAMIName.Duplicate"
-"""EC2's code where another AMI of the account and region has the name."""
+"""EC2's code if another AMI of the account and region has the name."""
 
 _LONGEST_NAME = 128
 
 
 def describe(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
-    """The account's own AMIs that the filters let through, disabled ones included: they have their
-    names still.
+    """The account's own AMIs that match the filters, including disabled ones, which still use their
+    names.
 
     Raises:
         PassingFault: no answer, or a refusal.
@@ -44,7 +45,7 @@ def describe(filters: "list[FilterTypeDef]") -> "list[ImageTypeDef]":
 
 
 def snapshots(filters: "list[FilterTypeDef]") -> list[str]:
-    """The IDs of the account's own snapshots that the filters let through.
+    """The IDs of the account's own snapshots that match the filters.
 
     Raises:
         PassingFault: no answer, or a refusal.
@@ -59,55 +60,55 @@ def snapshots(filters: "list[FilterTypeDef]") -> list[str]:
 
 
 def made_for(request_id: str) -> "FilterTypeDef":
-    """The filter that lets through what was made for a request."""
+    """The filter that matches what was made for a request."""
     return {"Name": f"tag:{REQUEST_TAG}", "Values": [request_id]}
 
 
 def named(name: str) -> "FilterTypeDef":
-    """The filter that lets through the AMI of a name, which is unique in account and region."""
+    """The filter that matches the AMI with a name, which is unique in account and region."""
     return {"Name": "name", "Values": [name]}
 
 
 def is_made_for(image: "ImageTypeDef", request_id: str) -> bool:
-    """Whether an AMI carries a request's tag."""
+    """Whether an AMI has a request's tag."""
     return tags_of(image).get(REQUEST_TAG) == request_id
 
 
 def own_of_taken_name(name: str, request_id: str) -> "ImageTypeDef | None":
-    """The request's own AMI by which a name is taken, the answer to an earlier call lost; None
-    where the name is another's.
+    """The AMI that has a name that is taken, if it is the request's own from an earlier call whose
+    answer was lost; None if it is another's.
 
     Raises:
-        PassingFault: not known yet, since the AMI is too young to be seen.
+        PassingFault: not known yet, since the AMI is too new to be visible.
     """
     try:
         found = describe([named(name)])
-    except NothingDone as error:  # of the look: the call before it may have made the AMI
+    except NothingDone as error:  # true only of the read; the call before it may have made the AMI
         raise PassingFault(str(error)) from error
     if not found:
-        raise PassingFault(f"the AMI that has the name {name} can't be seen yet")
+        raise PassingFault(f"the AMI that has the name {name} is not visible yet")
     return next((image for image in found if is_made_for(image, request_id)), None)
 
 
 def made_name(location: Location, request_id: str, distinction: str = "") -> str:
-    """A name that no other AMI has: in the characters that a name may have, and no more of them
-    (EC2 API Reference, CreateImage)."""
+    """A name that no other AMI has, within the characters and length that EC2 allows (EC2 API
+    Reference, CreateImage)."""
     prefix = location.prefix
     text = prefix if prefix.endswith(request_id) else f"{prefix}/{request_id}"
     return re.sub(r"[^A-Za-z0-9()\[\] ./'@_-]", "-", text + distinction)[-_LONGEST_NAME:]
 
 
 def update(ids: Sequence[str], old: Image, new: Image) -> None:
-    """Set the description of an AMI, and the tags of it and of what it is made of; what is gone is
+    """Set the description of an AMI, and the tags of the AMI and its snapshots; what is gone is
     left out.
 
     Args:
         ids: the AMI's ID, and those of its snapshots.
-        old: as the stack described it before; tags that it did not name are another's.
+        old: as the stack described it before; tags that it did not name are left alone.
         new: as the stack describes it now.
 
     Raises:
-        PassingFault: some of it may have been done; repeating it does no harm.
+        PassingFault: some of it may have been done; it can be repeated.
     """
     if new.description != old.description:
         _change(ids[:1], lambda image: _describe(image[0], new.description))
@@ -136,7 +137,7 @@ def _untag(ids: Sequence[str], keys: Sequence[str]) -> None:
 
 
 def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None:
-    """Change AMIs and snapshots together; where one is gone, each by itself."""
+    """Change AMIs and snapshots together; if one is gone, change each one separately."""
     try:
         change(ids)
     except Gone as gone:
@@ -148,10 +149,10 @@ def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None
 
 
 def _require_gone(resource_id: str, gone: Gone) -> None:
-    """See that what EC2 does not find is gone, and not only too young to be found everywhere.
+    """Check that what EC2 does not find is gone, and not only too new to be visible everywhere.
 
     Raises:
-        Refused: EC2 lists it.
+        Refused: EC2 still lists it.
     """
     if _is_listed(resource_id):
         raise Refused(gone) from gone
@@ -176,8 +177,8 @@ def deregister(image_id: str) -> None:
 
 
 def delete_snapshot(snapshot_id: str) -> None:
-    """Delete a snapshot; one that is gone is no error. One of an AMI that was just deregistered is
-    in use for a while yet (https://github.com/boto/boto/issues/3019).
+    """Delete a snapshot; one that is gone is no error. After its AMI was deregistered, a snapshot
+    is still in use for a while (https://github.com/boto/boto/issues/3019).
 
     Raises:
         PassingFault: it may have been done, or the snapshot is in use.
@@ -194,8 +195,8 @@ def _gone_is_done(resource_id: str) -> Iterator[None]:
     except Gone as gone:
         _require_gone(resource_id, gone)
     except Denied as denied:
-        # Of what has no tags, as nothing that is gone has, the role may touch nothing.
-        if not denied.is_by_permissions or _is_listed(resource_id):
+        # The role may only change what has the tag, and what is gone has no tags.
+        if denied.code not in PERMISSION_CODES or _is_listed(resource_id):
             raise
 
 

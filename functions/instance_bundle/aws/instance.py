@@ -15,7 +15,7 @@ class Instance:
 
     Attributes:
         id: its ID.
-        is_ebs_backed: its root volume is one of EBS, not of the instance store.
+        is_ebs_backed: its root volume is an EBS volume, not an instance-store volume.
         is_windows: it runs Windows.
         tags: its tags.
     """
@@ -27,14 +27,14 @@ class Instance:
 
     @property
     def method(self) -> MethodName | None:
-        """The method that it suits, if any does (EC2 API Reference, BundleInstance)."""
+        """The method that supports it, if any does (EC2 API Reference, BundleInstance)."""
         if self.is_ebs_backed:
             return "StoreImage"
         return "BundleInstance" if self.is_windows else None
 
 
-def look(instance_id: str) -> Instance:
-    """See an instance.
+def describe(instance_id: str) -> Instance:
+    """Read an instance.
 
     Raises:
         PassingFault: no answer.
@@ -54,15 +54,16 @@ def look(instance_id: str) -> Instance:
 
 
 def require_suitable(instance_id: str, method: MethodName, tag: Tag | None) -> None:
-    """See that an instance suits a method, and carries a tag, before anything is done with it.
+    """Check that a method supports an instance, and that the instance has a tag, before anything is
+    done with it.
 
     Raises:
-        NotSuited: it does not suit; names the method that does.
-        NotAllowed: it does not carry the tag.
+        NotSuited: the method does not support it; names the method that does.
+        NotAllowed: it does not have the tag.
         PassingFault: no answer.
         Doubtful: EC2 refuses, or there is no such instance.
     """
-    instance = look(instance_id)
+    instance = describe(instance_id)
     if tag is not None and instance.tags.get(tag.key) != tag.value:
         raise NotAllowed(instance_id, str(tag))
     if instance.method != method:

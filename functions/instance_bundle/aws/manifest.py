@@ -8,21 +8,21 @@ from instance_bundle.errors import UnreadableManifest
 from instance_bundle.request import Location
 
 LARGEST = 1024 * 1024
-"""Bytes; a manifest takes about 130 for each part of 10 MB, so that this is 80 GB bundled."""
+"""Bytes; a manifest takes about 130 for each part of 10 MB, so this is enough for 80 GB."""
 
 
 def part_keys(text: bytes, location: Location) -> frozenset[str]:
-    """The keys of the parts that a manifest names, those only that a bundle there can have.
+    """The keys of the parts that a manifest names, without any that a bundle there can't have.
 
     EC2's tools name a part by what follows the last slash of its key.
 
     Args:
-        text: the manifest; of a larger one, its first `LARGEST` + 1 bytes do.
-        location: where the bundle lies.
+        text: the manifest; of a larger one, its first `LARGEST` + 1 bytes are enough.
+        location: where the bundle is.
 
     Raises:
-        UnreadableManifest: it is too large, no XML, has a document type (which is where entities
-            come from), or is XML of another kind.
+        UnreadableManifest: it is too large, is not XML, has a document type (which can define
+            entities), or is another XML document.
     """
     if len(text) > LARGEST:
         raise UnreadableManifest(f"it has over {LARGEST} bytes")

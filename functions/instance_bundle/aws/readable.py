@@ -1,7 +1,8 @@
-"""Whether an answer of AWS holds what the protocol says: a proxy's page, or nothing, is no answer.
+"""Checks that an answer of AWS has the form that the protocol prescribes; an empty answer or a
+proxy's page does not.
 
-botocore reads an empty answer of a JSON or S3 call as one that says nothing: no item, no object, no
-failure. Its parsers see all else (`botocore.parsers.ResponseParserError`).
+botocore reads an empty answer to a JSON or S3 call as one with no item, no object and no failure.
+Its parsers find all other errors (`botocore.parsers.ResponseParserError`).
 """
 
 import json
@@ -20,7 +21,7 @@ _ROOT = re.compile(rb"\s*(?:<\?[^>]*\?>\s*)?<(?:\w+:)?(\w+)")
 def require_readable(
     operation_model: "OperationModel", response_dict: Mapping[str, Any], **_: Any
 ) -> None:
-    """See that an answer can be read; for botocore's event `before-parse`.
+    """Check that an answer can be read; for botocore's event `before-parse`.
 
     Args:
         operation_model: of the call.
@@ -39,11 +40,11 @@ def _is_readable(operation: "OperationModel", response: Mapping[str, Any]) -> bo
     if "ETag" in members and "etag" not in response["headers"]:
         return False
     protocol = operation.service_model.resolved_protocol
-    # Some answers are in headers alone, and the body of others is an object's content.
-    is_told_in_body = not operation.has_streaming_output and any(
+    # Some answers have headers only, and the body of others is an object's content.
+    has_members_in_body = not operation.has_streaming_output and any(
         "location" not in member.serialization for member in members.values()
     )
-    if protocol == "ec2" or is_told_in_body:
+    if protocol == "ec2" or has_members_in_body:
         return _READERS[protocol](response["body"], operation.name)
     return True
 
@@ -62,8 +63,8 @@ def _is_named_after_the_action(body: bytes, operation: str) -> bool:
 
 
 def _is_s3s(body: bytes, _: str) -> bool:
-    """S3's documents are `ListBucketResult`, `DeleteResult`, … (Amazon S3 API Reference); a proxy's
-    page is another one."""
+    """S3's documents are `ListBucketResult`, `DeleteResult`, … (Amazon S3 API Reference), never a
+    proxy's HTML page."""
     return _root(body).lower() not in ("", "html")
 
 

@@ -1,15 +1,15 @@
-"""What it means that AWS refuses a call, or fails at it: one table, by what the call is for and by
-AWS's code.
+"""What it means if AWS refuses a call, or fails at it: one table, by the call's purpose and AWS's
+error code.
 
-The first row that fits counts. What passes is waited out, at each call; a refusal is an answer only
-where nothing is lost by it:
+The first row that matches counts. A transient error is retried at each call. A refusal is final
+only where nothing is lost by it:
 
-* nothing was started yet, so that the stack may fail at once;
-* something is to be removed, and what is refused must not be taken for removed.
+* nothing was started yet, so that the stack can fail at once;
+* something is to be removed, and must not be taken for removed.
 
-A refused step after good work waits until the deadline (`Refused`), and so does a refused read, or
-one that saves progress, while work runs. Where none runs these need not be waited for so long: they
-are believed when they are repeated (`Doubtful`), as is each code that can mean both "not visible
+If a step after successful work is refused, it is retried until the deadline (`Refused`). So is a
+refused read, or a refused call that saves progress, while work runs. Where no work runs they are
+final as soon as they are repeated (`Doubtful`), and so is each code that can mean both "not visible
 yet" and "gone".
 """
 
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from instance_bundle.aws import advice
 from instance_bundle.aws.calls import CALLS, Purpose
 from instance_bundle.errors import (
-    PERMISSION_CODES,
     Denied,
     Doubtful,
     Gone,
@@ -38,8 +37,8 @@ class Row:
     Attributes:
         purposes: what the call is for; empty for any call.
         codes: AWS's codes; empty for any code.
-        means: makes what is raised.
-        pattern: of further codes.
+        means: creates the exception to raise.
+        pattern: matches further codes.
     """
 
     purposes: Collection[Purpose]
@@ -48,7 +47,7 @@ class Row:
     pattern: str = ""
 
     def fits(self, purpose: Purpose, code: str) -> bool:
-        """Whether the row is about a code of a call that has this purpose."""
+        """Whether the row matches this code of a call with this purpose."""
         if self.purposes and purpose not in self.purposes:
             return False
         if not self.codes and not self.pattern:
@@ -56,9 +55,9 @@ class Row:
         return code in self.codes or bool(self.pattern and re.search(self.pattern, code))
 
 
-# The codes that the SDKs' standard retry mode takes for throttling (AWS SDKs and Tools Reference
-# Guide, Retry behavior), and EC2's; by the pattern also KMS's, as SQS, S3 and others have them
-# (Amazon SQS API Reference, SendMessage).
+# Throttling in the SDKs' standard retry mode (AWS SDKs and Tools Reference Guide, Retry behavior),
+# and EC2's codes; the pattern also matches KMS's, which SQS, S3 and others pass on (Amazon SQS API
+# Reference, SendMessage).
 _THROTTLED = {
     "BandwidthLimitExceeded",
     "LimitExceededException",
@@ -70,10 +69,10 @@ _THROTTLED = {
     "TooManyRequestsException",
     "TransactionInProgressException",
 }
-# What passes although its status is below 500 (Amazon S3 API Reference, Error responses; Amazon SQS
-# API Reference, ReceiveMessage; Amazon DynamoDB Developer Guide, Error handling, "OK to retry";
+# Transient errors with a status below 500 (Amazon S3 API Reference, Error responses; Amazon SQS API
+# Reference, ReceiveMessage; Amazon DynamoDB Developer Guide, Error handling, "OK to retry";
 # EventBridge API Reference, PutEvents). The answer to a HEAD request has no body with a code: 400
-# may be RequestTimeout. Credentials that have expired are new in the next execution environment.
+# may be RequestTimeout. The next execution environment has new credentials after these expired.
 _PASSING = {
     "400",
     "409",
@@ -100,7 +99,7 @@ _LATER = {
     "ConcurrentTagAccess",
     "PendingSnapshotLimitExceeded",
 }
-# What an instance that was just launched answers, too (EC2 API Reference, Error codes).
+# Also the answer about an instance that was just launched (EC2 API Reference, Error codes).
 _NO_INSTANCE = {"InvalidInstanceID.NotFound"}
 _GONE = {
     "InvalidAMIID.NotFound",
@@ -111,7 +110,7 @@ _GONE = {
     "NoSuchKey",
 }
 _IN_USE = {"InvalidSnapshot.InUse"}
-# What is refused for what the request says stays refused.
+# A call that is refused because of its own parameters stays refused.
 _UNCHANGEABLE = (
     r"^(InvalidAMIName|InvalidBlockDeviceMapping|InvalidInput|InvalidManifest|InvalidParameter|"
     r"InvalidTag|MalformedQueryString|MissingParameter|TagLimitExceeded|UnknownParameter|"
@@ -151,11 +150,11 @@ TABLE = (
     Row([Purpose.REMOVE], _GONE, _gone),
     Row([Purpose.REMOVE], _IN_USE, Refused),
     Row([Purpose.REMOVE], _ANY, _final),
-    Row([Purpose.SAVE], PERMISSION_CODES, Doubtful),
+    Row([Purpose.SAVE], advice.PERMISSION_CODES, Doubtful),
     Row([Purpose.SAVE], _ANY, _final),
-    Row([Purpose.TELL], _ANY, _final),
+    Row([Purpose.PUBLISH], _ANY, _final),
 )
-"""The table; a server's own fault, of a status from 500 on, passes whatever its code is."""
+"""The table; a server error (status 500 or higher) is transient, whatever its code is."""
 
 
 def meaning(call: str, code: str, message: str, status: int = 0) -> InstanceBundleError:
@@ -164,8 +163,8 @@ def meaning(call: str, code: str, message: str, status: int = 0) -> InstanceBund
     Args:
         call: the call, such as `s3:HeadObject`.
         code: AWS's error code.
-        message: AWS's words.
-        status: of HTTP; 0 where the error is part of an answer that succeeded.
+        message: AWS's message.
+        status: the HTTP status; 0 where the error is part of a successful answer.
     """
     refused = denied(call, code, message)
     row = next(row for row in TABLE if row.fits(CALLS[call].purpose, code))
@@ -174,5 +173,5 @@ def meaning(call: str, code: str, message: str, status: int = 0) -> InstanceBund
 
 
 def denied(call: str, code: str, message: str) -> Denied:
-    """A refusal for good, with what to do about it; arguments as for `meaning`."""
+    """A final refusal, with what to do about it; arguments as for `meaning`."""
     return Denied(call, code, message, advice.on(call, code, message))

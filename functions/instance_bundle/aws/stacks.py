@@ -1,7 +1,7 @@
 """What CloudFormation is doing: with a stack, and with a resource of it.
 
-All Describe calls of an account share a rate of a few a second (https://github.com/aws/aws-sam-cli/issues/2671),
-and what they answer may be the state of some seconds before
+All Describe calls of an account share a rate of a few a second (https://github.com/aws/aws-sam-
+cli/issues/2671), and what they answer may be the state of some seconds before
 (https://github.com/aws/aws-cdk-cli/pull/1848): ask seldom, and decide nothing that does harm on one
 answer.
 """
@@ -34,7 +34,8 @@ class Stack:
         operation: OperationType of the operation that is under way, or was the last one, by
             LastOperations: CREATE_STACK, UPDATE_STACK, DELETE_STACK, ROLLBACK or CONTINUE_ROLLBACK;
             empty where CloudFormation does not say.
-        operation_id: the ID of that operation, which no other one has; empty likewise.
+        operation_id: the ID of that operation, which no other one has; empty where
+            CloudFormation does not say.
         root_id: ID of the stack at the top, of a nested stack; empty where it is none.
         rollback_disabled: a failure of the last creation or update is left as it is.
     """

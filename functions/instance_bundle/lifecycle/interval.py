@@ -1,4 +1,4 @@
-"""When to look at a task again."""
+"""When to poll a task again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,14 +9,13 @@ from instance_bundle.methods import Task
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How the next look is chosen.
+    """How the time of the next poll is chosen.
 
     Attributes:
-        latest: seconds; no look is later after the last one. It bounds the time to answer whatever
-            a task tells of its progress.
-        share: of the time that a task then needs, when it goes on as it went, to wait.
-        grid: seconds; looks fall on multiples of it, so that those of many requests come together
-            and share a call.
+        latest: seconds; the longest time between two polls, whatever progress a task reports.
+        share: the share of the task's remaining time to wait, if it continues at the same rate.
+        grid: seconds; polls take place at multiples of it, so that the polls of many requests come
+            together and share a call.
     """
 
     latest: int
@@ -24,10 +23,10 @@ class Interval:
     grid: int
 
     def seconds(self, task: Task, now: float) -> int:
-        """Seconds until the next look, from 1 to `latest`.
+        """Seconds until the next poll, from 1 to `latest`.
 
         Args:
-            task: as it was seen last.
+            task: as it was described last.
             now: epoch seconds.
         """
         wait = max(budget.NEXT_POLL, min(self.latest, self.share * _left(task, now)))
@@ -38,7 +37,7 @@ class Interval:
 
 
 def _left(task: Task, now: float) -> float:
-    """Seconds that a task needs when it goes on as it went; endless where it tells nothing."""
+    """Seconds that a task needs at its rate so far; infinite if it reports no progress."""
     age = max(0.0, now - datetime.fromisoformat(task.started).timestamp())
     done = _fraction(task.progress)
     return age * (1 - done) / done if done else float("inf")

@@ -1,7 +1,7 @@
 """How an image of an instance is made: BundleInstance, or CreateImage and CreateStoreImageTask.
 
-This room guarantees that work is started once, that what was started is found again after a crash,
-and that only what a request made is removed.
+This room guarantees that work is started once, that started work is found again after a crash, and
+that only what a request made is removed.
 
 Example:
     methods = Methods({"StoreImage": StoreImage(limits)})
@@ -9,13 +9,14 @@ Example:
 """
 
 from instance_bundle.methods.bundle_instance import BundleInstance
-from instance_bundle.methods.method import Bundle, Task, Work, known, utc
+from instance_bundle.methods.method import Bundle, Method, Task, Work, known, utc
 from instance_bundle.methods.registry import Methods
 from instance_bundle.methods.store_image import StoreImage
 
 __all__ = [
     "Bundle",
     "BundleInstance",
+    "Method",
     "Methods",
     "StoreImage",
     "Task",

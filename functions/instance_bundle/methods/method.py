@@ -1,4 +1,4 @@
-"""What the lifecycle asks of a way to make an image, whichever way it is."""
+"""The interface between the lifecycle and a method to make an image."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -13,7 +13,7 @@ Phase = Literal["running", "complete", "failed"]
 
 
 def utc(moment: float) -> str:
-    """A moment, in epoch seconds, as tasks tell it: ISO 8601, UTC."""
+    """A moment, in epoch seconds, in the form that tasks have it: ISO 8601, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
@@ -24,18 +24,18 @@ def parsed(moment: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """How far a piece of work has come, as EC2 told it last.
+    """The progress of a piece of work, as EC2 described it last.
 
     Attributes:
         id: EC2's ID of it, such as `bun-0123456789abcdef0`.
-        phase: whether it goes on, or how it ended.
-        state: EC2's own word, such as `storing`.
-        progress: EC2's own words, such as `20%`; empty where it said nothing yet.
+        phase: whether it runs, or how it ended.
+        state: EC2's own state, such as `storing`.
+        progress: EC2's own progress, such as `20%`; empty where EC2 gave none yet.
         started: ISO 8601, UTC.
         updated: ISO 8601, UTC.
         error_code: of a failed task, EC2's code; else empty.
         error_message: of a failed task, EC2's message; else empty.
-        image_id: the AMI that came of it; empty where there is none, or none yet.
+        image_id: the AMI that it made; empty where there is none, or none yet.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Task:
     image_id: str = ""
 
     def completed(self, now: float) -> "Task":
-        """The task as it is to be taken where EC2 no longer lists it, and it has finished.
+        """The task as complete, for a finished task that EC2 no longer lists.
 
         Args:
             now: epoch seconds.
@@ -62,10 +62,10 @@ class Task:
 
 
 def known(found: Task | InstanceBundleError | None) -> Task | None:
-    """A task that was asked for; None where EC2 does not list it.
+    """The task of a `describe`; None where EC2 does not list it.
 
     Raises:
-        InstanceBundleError: what `found` is, where it is one.
+        InstanceBundleError: `found` itself, if it is an error.
     """
     if isinstance(found, InstanceBundleError):
         raise found
@@ -74,7 +74,7 @@ def known(found: Task | InstanceBundleError | None) -> Task | None:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where what a task makes is to be found.
+    """Where the result of a task is.
 
     Attributes:
         prefix: what the keys begin with; empty where EC2 names the object itself.
@@ -94,11 +94,14 @@ class Bundle:
     Attributes:
         physical_id: what `Ref` gives: the ID of the task that made it.
         made_by: the ID of the request that asked for it.
-        location: where it lies; of a dry run, where it would lie.
-        etag: the entity tag that told it from others at its location when it was finished; empty
-            where that could not be seen.
-        identity: what it was made of and where to, `Properties.identity`.
+        location: where it is; of a dry run, where it would be.
+        etag: the ETag at its location when it was finished, which distinguishes it from later
+            bundles; empty where that could not be read.
+        identity: what it was made of and where, `Properties.identity`.
         attributes: what `Fn::GetAtt` gives.
+        on_delete: `OnDelete` of the last Create or Update that answered it; empty where that is not
+            known.
+        replaces: the physical ID that the resource had before; empty where it had none.
     """
 
     physical_id: str
@@ -107,6 +110,8 @@ class Bundle:
     etag: str = ""
     identity: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    on_delete: str = ""
+    replaces: str = ""
 
     @property
     def is_dry_run(self) -> bool:
@@ -120,9 +125,9 @@ class Work:
 
     Attributes:
         properties: what the stack asks for.
-        target: what tells this work from other work.
-        since: epoch seconds; work from before then is another's.
-        until: epoch seconds; the work is given up then.
+        target: distinguishes this work from other work.
+        since: epoch seconds; work that started before is another request's.
+        until: epoch seconds; the work times out then.
     """
 
     properties: Properties
@@ -132,7 +137,7 @@ class Work:
 
 
 class Method(Protocol):
-    """A way to make an image of an instance and store it in a bucket.
+    """Makes an image of an instance and stores it in a bucket.
 
     Each call may raise `PassingFault` or `Denied`.
     """
@@ -141,71 +146,71 @@ class Method(Protocol):
     """How the IDs of its tasks begin."""
 
     def dry_run(self, work: Work) -> None:
-        """Ask EC2 with DryRun; return where it would have accepted. May raise any `Refusal`."""
+        """Ask EC2 with DryRun; return if it would have accepted. May raise any `Refusal`."""
 
     def start(self, work: Work) -> Task:
-        """Start the work, or take up what an earlier call started.
+        """Start the work, or find what an earlier call started.
 
         Any `Refusal` means that nothing was started; a `PassingFault` other than `NothingDone` may
         have started it.
         """
 
     def find(self, target: Target, since: float) -> Task | None:
-        """The work on this target, if it was started at or after `since` (epoch seconds)."""
+        """The task for this target, if it was started at or after `since` (epoch seconds)."""
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         """How far the tasks are, or why that is not known; those that EC2 does not list are left
         out."""
 
     def has_next(self, work: Work, seen: Task) -> bool:
-        """Whether `advance` makes a call that makes something, once the task is as seen."""
+        """Whether `advance` makes a call that creates something, given the task as seen."""
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
-        """Do what comes next, where one stage has ended and another follows; the task then.
+        """Start the next stage, if one stage has ended and another follows; returns the new task.
 
-        It may be repeated: what has been done is not done again. May raise any `Refusal`.
+        It can be repeated: what has been done is not done again. May raise any `Refusal`.
 
         Args:
             work: what the task is for.
-            last: the task as it was known before, or as this call left it then.
-            seen: the task as it is now: it runs, or is complete.
+            last: the task as it was stored last.
+            seen: the task as EC2 describes it now: it runs, or is complete.
         """
 
     def cancel(self, task_id: str) -> bool:
-        """Ask for the end of a task; one that has ended, or can't be ended, is no error.
+        """Request a task's cancellation; one that has ended, or can't be cancelled, is no error.
 
         Returns:
-            Whether its end is asked for: what it makes all the same is not wanted.
+            Whether cancellation is requested: if the task still makes something, it is not wanted.
         """
 
     def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
-        """Give what was finished the AMI that is described now, with no new bundle.
+        """Change or register the AMI of a finished bundle, with no new bundle.
 
-        It may be repeated. May raise any `Refusal`.
+        It can be repeated. May raise any `Refusal`.
 
         Returns:
             The AMI's ID; empty where none is asked for.
         """
 
     def is_taken(self, location: Location) -> bool:
-        """Whether a finished bundle lies where one is to be made."""
+        """Whether there is a finished bundle at this location already."""
 
     def lost(self, task: Task, now: float) -> Refusal | None:
-        """What it means that EC2 does not list a task which it listed, or should list, at `now`
-        (epoch seconds); None where it means nothing."""
+        """What it means if at `now` (epoch seconds) EC2 no longer lists a task, or does not list it
+        yet; None where nothing follows from it."""
 
     def has_finished(self, location: Location) -> bool:
         """Whether a task that EC2 no longer lists has finished."""
 
     def outputs(self, location: Location, task: Task) -> Outputs:
-        """Where what a task makes is to be found."""
+        """Where the result of a task is."""
 
     def finished(self, location: Location, task: Task) -> str | None:
-        """The etag of what a task has finished: it tells that from what is written there
-        later; None where something was written since."""
+        """The ETag of what a task has finished, which distinguishes it from what is written there
+        later; None if something else has been written there already."""
 
     def remove(self, made: Bundle) -> None:
-        """Remove what was finished, and nothing of another's. May raise any `Refusal`."""
+        """Remove a finished bundle, and nothing that others own. May raise any `Refusal`."""
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
-        """Remove what a task has left that came to nothing, or that was to come to nothing."""
+        """Remove what a failed or cancelled task has left."""

@@ -1,4 +1,4 @@
-"""The ways there are to make an image, and which of them a piece of work goes."""
+"""The methods that make an image, and which of them a task belongs to."""
 
 from collections.abc import Collection, Mapping
 
@@ -18,16 +18,16 @@ class Methods:
         self._by_name = by_name
 
     def named(self, name: MethodName) -> Method:
-        """The method of a name."""
+        """The method with a name."""
         return self._by_name[name]
 
     def of(self, task_id: str) -> Method:
-        """The method that a task is of."""
+        """The method that started a task."""
         return next(m for m in self._by_name.values() if task_id.startswith(m.id_prefix))
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
-        """How far tasks of all methods are, or why that is not known, with no call for a method
-        that none is of; those that EC2 does not list are left out."""
+        """How far tasks of all methods are, or why that is not known; those that EC2 does not list
+        are left out. No call is made for a method that has none of the tasks."""
         tasks: dict[str, Task | InstanceBundleError] = {}
         for method in self._by_name.values():
             own = [task_id for task_id in task_ids if task_id.startswith(method.id_prefix)]

@@ -1,8 +1,8 @@
-"""`Method: StoreImage`, the way that works today: EBS-backed instances, from the function's role.
+"""`Method: StoreImage`, the method that works today: EBS-backed instances, by the function's role.
 
 CreateImage makes an AMI, and CreateStoreImageTask stores it as an object. EC2 has no client token
-for either: the image and its snapshots carry the request's ID as a tag, and an image is stored in a
-bucket once.
+for either, so the image and its snapshots have the request's ID as a tag, and an image is stored in
+a bucket once.
 """
 
 import time
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     )
 
 BUCKET_TAG = "cfn-instance-bundle:bucket"
-"""The tag that tells which of an image's store tasks is ours."""
+"""The tag that says which of an image's store tasks is ours."""
 
 IMAGE_IDS = 20
 """Images that one DescribeStoreImageTasks takes (EC2 API Reference)."""
 
 
 _SHOWN = 300
-"""Seconds after which EC2 surely shows an image to each call: it takes minutes at times
+"""Seconds after which every call shows an image: it sometimes takes minutes
 (https://github.com/hashicorp/packer/issues/3377)."""
 
 
@@ -55,7 +55,7 @@ class StoreImage:
         self._limits = limits
 
     def dry_run(self, work: Work) -> None:
-        """EC2 answers a rehearsal that would succeed with the error `DryRunOperation`."""
+        """EC2 answers a dry run that would succeed with the error `DryRunOperation`."""
         self._prepare(work)
         try:
             self._create_image(work, dry_run=True)
@@ -64,8 +64,8 @@ class StoreImage:
                 raise
 
     def start(self, work: Work) -> Task:
-        """Call CreateImage, once. A name that is taken may be so by our own image, the answer to an
-        earlier call lost."""
+        """Call CreateImage, once. If the name is taken, our own image may have it, from an earlier
+        call whose answer was lost."""
         self._prepare(work)
         try:
             image_id = self._create_image(work, dry_run=False)
@@ -85,15 +85,15 @@ class StoreImage:
         return known(next(iter(_tasks(found).values()), None))
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
-        """Ask by filter, which does not fail where one of the images is gone."""
+        """Ask by filter, which does not fail if one of the images is gone."""
         return _tasks(in_chunks(sorted(task_ids), aws.FILTER_VALUES, _images))
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
-        """Store the image once it is available. A refusal may be that of a task that is ours."""
+        """Store the image once it is available. A refusal may be about our own task in progress."""
         if seen.state != "available":
             return seen
         if last.state == "storing":
-            # The task that was begun is too young to be listed.
+            # The task that was started is too new to be listed.
             return last
         tags = images.all_tags(_image(work), work.target.request_id)
         try:
@@ -112,7 +112,7 @@ class StoreImage:
         return _with(seen, "running", "storing", "50%")
 
     def cancel(self, task_id: str) -> bool:
-        """Deregister an image that is not being stored yet; EC2 ends no store task."""
+        """Deregister an image that is not being stored yet; EC2 can't cancel a store task."""
         task = known(self.describe([task_id]).get(task_id))
         if task is None or task.phase != "running":
             return False
@@ -137,21 +137,21 @@ class StoreImage:
         return False
 
     def lost(self, task: Task, now: float) -> Refusal | None:
-        """An image that EC2 has shown before is gone; one that it has not may be too young."""
+        """An image that EC2 has shown before is gone; one that it has not may be too new."""
         shown = task.updated > task.started
         return ImageGone(task.id) if shown or now > parsed(task.started) + _SHOWN else None
 
     def has_finished(self, location: Location) -> bool:  # noqa: ARG002
-        """Never: an image that is not listed is gone, and its store task listed for 31 days."""
+        """Never: an image that is not listed is gone, and its store task is listed for 31 days."""
         return False
 
     def outputs(self, location: Location, task: Task) -> Outputs:
-        """The object is named for its image, which a rehearsal has none of."""
+        """The object is named for its image; a dry run has no image."""
         at = f"{location.bucket}/{task.image_id and _key(task.image_id)}"
         return Outputs(prefix="", s3_uri=f"s3://{at}", manifest_location=at)
 
     def finished(self, location: Location, task: Task) -> str | None:
-        """The entity tag of the object."""
+        """The ETag of the object."""
         return bundle_objects.etag_of(location.bucket, _key(task.id))
 
     def remove(self, made: Bundle) -> None:
@@ -160,7 +160,7 @@ class StoreImage:
         if not self._limits.deletes_objects:
             raise NotDeletable(f"s3://{bucket}/{key}")
         found = bundle_objects.etag_of(bucket, key)
-        # EC2 gives no other object this key: with no etag, what is there is ours.
+        # EC2 gives no other object this key: without an ETag, the object is still ours.
         if found is not None and found == (made.etag or found):
             bundle_objects.remove_object(bucket, key, found)
         _unmake(made.physical_id, made.made_by)
@@ -256,7 +256,7 @@ def _store_tasks(
 
 
 def _task(image: "ImageTypeDef", stored: "StoreImageTaskResultTypeDef | None") -> Task:
-    """Both stages as one: the image is its first half, the object its second."""
+    """Both stages as one task: the image is its first half, the object its second."""
     now = utc(time.time())
     image_id, state = image["ImageId"], image["State"]
     task = Task(image_id, "running", state, "0%", _created(image), now, image_id=image_id)
@@ -286,10 +286,10 @@ def _failed(task: Task, code: str, message: str) -> Task:
 
 
 def _snapshots_for(request_id: str, image_id: str) -> list[str]:
-    """The snapshots that were made for a request, whatever became of their image.
+    """The snapshots that were made for a request, even if their image is gone.
 
     An image that was restored from the object has the same tags, and so have its snapshots (EC2
-    User Guide, How AMI store and restore works): what another image is made of is left out.
+    User Guide, How AMI store and restore works): the snapshots of other images are left out.
     """
     others = {
         mapping.get("Ebs", {}).get("SnapshotId")

@@ -1,6 +1,6 @@
-"""A batch of polls: they share one Describe, and those that go on are polled again together.
+"""A batch of polls: they share one Describe, and their next polls are sent together.
 
-This room guarantees that a message which fails comes back alone, and takes no other with it.
+This room guarantees that a message which fails is received again alone, and affects no other.
 
 Example:
     failures = Batch(resource, ledger, methods, queue_url, context).process(event)

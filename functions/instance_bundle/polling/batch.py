@@ -1,4 +1,4 @@
-"""A batch of the poll queue's messages: they share one look at EC2."""
+"""A batch of the poll queue's messages: they share one Describe."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Refu
 from instance_bundle.methods import Methods, Task, known
 from instance_bundle.polling import messages
 from instance_bundle.polling.messages import Message
-from instance_bundle.responses import BundleResource, NextPoll
+from instance_bundle.responses import Described, NextPoll
 from instance_bundle.state import Ledger, Poll, Record, poll_queue
 from instance_bundle.telemetry import about, logger
 
@@ -25,31 +25,39 @@ _FAILED = "A poll failed; its message comes again"
 
 
 class Batch:
-    """The messages of one invocation, each a poll of one request."""
+    """The messages of one invocation, each a poll of one request.
+
+    Args:
+        resume: resumes a request whose lease is taken; returns its next poll, if it continues.
+        ledger: the ledger.
+        methods: the ways to make an image.
+        queue_url: of the poll queue.
+        context: of the invocation.
+    """
 
     def __init__(
         self,
-        resource: BundleResource,
+        resume: Callable[[Record, Described], NextPoll | None],
         ledger: Ledger,
         methods: Methods,
         queue_url: str,
         context: LambdaContext,
     ) -> None:
-        self._resource = resource
+        self._resume = resume
         self._ledger = ledger
         self._methods = methods
         self._queue_url = queue_url
         self._context = context
         self._taken: Mapping[str, Record | InstanceBundleError] = {}
-        self._look: Callable[[Record], Task | None] = lambda _: None
-        self._continuations: dict[str, NextPoll] = {}
-        self._resumed = 0
+        self._described: Callable[[Record], Task | None] = lambda _: None
+        self._next_polls: dict[str, NextPoll] = {}
+        self._begun = 0
 
     def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
-        """Carry on each request of the batch; report the messages that failed, to come again.
+        """Drive each request of the batch, and report the messages that failed, so they come again.
 
-        Where messages come together, more are gathered: they all share one look. A message that
-        comes again may have crashed the function, and its whole batch with it: it is taken alone.
+        If there are several messages, more are received: they all share one Describe. A message
+        that comes again may have crashed the function, with its whole batch: it is handled alone.
         """
         received = event["Records"]
         gathered = messages.gather(self._queue_url, received)
@@ -65,10 +73,10 @@ class Batch:
         }
 
     def _process(self, taken: Sequence[Message]) -> set[str]:
-        """Carry on each request; the messages that failed."""
+        """Drive each request; returns the messages that failed."""
         self._taken = {message["messageId"]: self._take(message["body"]) for message in taken}
-        self._look = self._look_at(self._taken.values())
-        self._continuations = {}
+        self._described = self._describe(self._taken.values())
+        self._next_polls = {}
         response = process_partial_response(
             event={"Records": list(taken)},
             record_handler=self._poll,
@@ -76,103 +84,105 @@ class Batch:
             context=self._context,
         )
         failed = {str(failure["itemIdentifier"]) for failure in response["batchItemFailures"]}
-        return failed | self._look_again()
+        return failed | self._send_next_polls()
 
-    def _look_again(self) -> set[str]:
-        """Have the requests that go on looked at again; the messages that failed.
+    def _send_next_polls(self) -> set[str]:
+        """Send the next polls of the requests that continue; returns the messages that failed.
 
-        Their polls are sent together, so that they come back together.
+        They are sent together, so that they are received together.
         """
-        polls = [(each.poll, each.seconds) for each in self._continuations.values()]
+        polls = [(each.poll, each.seconds) for each in self._next_polls.values()]
         unsent = poll_queue.send_together(self._queue_url, polls)
         failed = set()
-        for message_id, continuation in self._continuations.items():
-            with about(continuation.record.key):
+        for message_id, next_poll in self._next_polls.items():
+            with about(next_poll.record.key):
                 try:
-                    self._write_down(continuation, unsent.get(continuation.record.key))
+                    self._save_progress(next_poll, unsent.get(next_poll.record.key))
                 except InstanceBundleError:
                     logger.exception(_FAILED)
                     failed.add(message_id)
         return failed
 
-    def _write_down(self, continuation: NextPoll, unsent: InstanceBundleError | None) -> None:
-        record = continuation.record
+    def _save_progress(self, next_poll: NextPoll, unsent: InstanceBundleError | None) -> None:
+        record = next_poll.record
         try:
             if unsent is not None:
                 raise unsent
-            self._ledger.carry_on(record, continuation.task, continuation.poll.generation)
+            self._ledger.save_progress(
+                record, next_poll.task, next_poll.poll.generation, next_poll.due
+            )
         except PassingFault as fault:
             self._wait_out(fault, Poll(record.key, record.generation))
 
     def _take(self, body: str) -> Record | InstanceBundleError:
-        """Take the lease of the request that a message is about; what stands in the way is kept."""
+        """Take the lease of the request that a message is about, or return why that failed."""
         try:
             poll = Poll.parse(body)
             return self._ledger.take(poll.key, poll.generation, budget.lease())
         except InstanceBundleError as obstacle:
             return obstacle
 
-    def _look_at(
+    def _describe(
         self, taken: Iterable[Record | InstanceBundleError]
     ) -> Callable[[Record], Task | None]:
-        """Describe all tasks of a method at once; where that fails, it fails for those alone."""
+        """Describe all tasks of a method at once; a failure concerns only that method's tasks."""
         task_ids = {item.task.id for item in taken if isinstance(item, Record) and item.task}
         seen = self._methods.describe(task_ids)
 
-        def look(record: Record) -> Task | None:
+        def described(record: Record) -> Task | None:
             return known(seen.get(record.task.id)) if record.task else None
 
-        return look
+        return described
 
     def _poll(self, record: SQSRecord) -> None:
         try:
             poll = Poll.parse(record.body)
             with about(poll.key):
-                self._carry_on(record.message_id, poll)
+                self._handle_message(record.message_id, poll)
         except Exception:
             logger.exception(_FAILED)
             raise
 
-    def _carry_on(self, message_id: str, poll: Poll) -> None:
+    def _handle_message(self, message_id: str, poll: Poll) -> None:
         taken = self._taken[message_id]
         match taken:
             case Record():
-                self._resume(taken, message_id, poll)
+                self._resume_one(taken, message_id, poll)
             case Stale():
-                logger.info("Dropped a poll that no longer counts", generation=poll.generation)
+                logger.info("Dropped a poll that is no longer valid", generation=poll.generation)
             case Busy():
-                # Not before that process's time is over: should it do well, another poll goes on.
+                # After that process's lease. If the request has continued by then, it is dropped.
                 poll_queue.send(self._queue_url, poll, math.ceil(max(1, taken.seconds)))
             case PassingFault() if not isinstance(taken, Refused):
                 self._wait_out(taken, poll)
             case _:
                 raise taken
 
-    def _resume(self, record: Record, message_id: str, poll: Poll) -> None:
-        if self._resumed and budget.left() < budget.WORK:
-            # What is left is for the polls that go on: a batch that is cut off comes again late.
-            logger.warning("Will look again: the time is short", taken_up=self._resumed)
+    def _resume_one(self, record: Record, message_id: str, poll: Poll) -> None:
+        if self._begun and budget.left() < budget.WORK:
+            # The remaining time is for the next polls: a batch that times out comes again late.
+            logger.warning("Will poll again: the time is short", begun=self._begun)
             self._put_off(record, poll, budget.NEXT_POLL)
             return
-        self._resumed += 1
+        self._begun += 1
         try:
-            continuation = self._resource.resume(record, lambda: self._look(record), self._context)
+            next_poll = self._resume(record, lambda: self._described(record))
         except PassingFault as fault:
-            logger.warning("Will look again", fault=str(fault))
+            logger.warning("Will poll again", fault=str(fault))
             self._put_off(record, poll, budget.AFTER_FAULT)
         else:
-            if continuation is not None:
-                self._continuations[message_id] = continuation
+            if next_poll is not None:
+                self._next_polls[message_id] = next_poll
 
     def _wait_out(self, fault: PassingFault, poll: Poll) -> None:
-        """Have the same poll come again, as a new message: a passing fault makes no dead letter."""
-        logger.warning("Will look again", fault=str(fault))
+        """Send the same poll again, as a new message: a passing fault makes no dead letter."""
+        logger.warning("Will poll again", fault=str(fault))
         poll_queue.send(self._queue_url, poll, budget.AFTER_FAULT)
 
     def _put_off(self, record: Record, poll: Poll, seconds: int) -> None:
-        """Have the same poll come again, and free the request for it."""
+        """Send the same poll again, and release the request's lease for it."""
         poll_queue.send(self._queue_url, poll, seconds)
         try:
-            self._ledger.carry_on(record, None, poll.generation)
+            self._ledger.save_progress(record, None, poll.generation)
         except PassingFault as fault:
-            logger.warning("The request stays taken until this invocation's end", fault=str(fault))
+            logger.warning("The request's lease is not released", fault=str(fault))

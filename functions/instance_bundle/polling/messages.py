@@ -1,4 +1,4 @@
-"""The poll queue's messages that an invocation takes, and what becomes of those that it leaves."""
+"""Which messages of the poll queue an invocation handles, and which it sends again."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,16 @@ from instance_bundle.state import Poll, poll_queue
 from instance_bundle.telemetry import logger
 
 MOST = 100
-"""Messages that an invocation takes: half of what one Describe call can ask for, and far from what
-the function's time is good for."""
+"""Messages that an invocation handles at most: half of what one Describe call can name, and far
+fewer than the function has time for."""
 WINDOW = 1
-"""Seconds that a batch is open for more. Lambda's own batching window can last for 20 seconds on a
-quiet queue, where one message waits for no other
+"""Seconds for which a batch receives more messages. Lambda's own batching window can last for 20
+seconds on a quiet queue, and there a single message must not wait
 (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html)."""
 
 _APART = 2
-"""Seconds between messages that are sent again: more than the window, so that one which crashes the
-function meets no other."""
+"""Seconds between messages that are sent again: more than the window, so that a message which
+crashes the function is not in a batch with another."""
 
 LONGEST_APART = 300
 
@@ -27,7 +27,7 @@ Message = Mapping[str, Any]
 
 
 def gather(queue_url: str, received: Sequence[Message]) -> list[Message]:
-    """The messages that come in the window, unless the batch is one that waits for none."""
+    """The messages that arrive in the window; none if there is one message, or one comes again."""
     gathered: list[Message] = []
     if len(received) < 2 or any(_receives(message) > 1 for message in received):
         return gathered
@@ -39,13 +39,15 @@ def gather(queue_url: str, received: Sequence[Message]) -> list[Message]:
                 break
             gathered += came
     except InstanceBundleError as error:
-        logger.warning("The batch stays as it is", why=str(error))
+        logger.warning("No more messages are received", why=str(error))
     return gathered
 
 
 def apart(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
-    """The messages to take now, and those to send again: the one that came most often is taken
-    alone, if it has come before."""
+    """The messages to handle now, and those to send again.
+
+    If messages come again, the one that was received most often is handled alone.
+    """
     suspect = max(messages, key=_receives)
     if _receives(suspect) < 2:
         return messages, []
@@ -53,7 +55,7 @@ def apart(messages: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Mess
 
 
 def send_again(queue_url: str, messages: Sequence[Message]) -> list[str]:
-    """Put messages back as new ones, before anything can crash; those that stay."""
+    """Send messages again as new ones, before anything can crash; returns those that failed."""
     kept = []
     for number, message in enumerate(messages, start=1):
         try:
@@ -67,11 +69,11 @@ def send_again(queue_url: str, messages: Sequence[Message]) -> list[str]:
 
 
 def remove(queue_url: str, messages: Sequence[Message]) -> None:
-    """Take those off the queue that were gathered and are done; Lambda does so with its own."""
+    """Delete messages that were gathered and handled; Lambda deletes those that it received."""
     try:
         poll_queue.remove(queue_url, [message["receiptHandle"] for message in messages])
     except InstanceBundleError as error:
-        logger.warning("Messages come again, and are dropped then", why=str(error))
+        logger.warning("Messages are not deleted; they come again, and are dropped", why=str(error))
 
 
 def _receives(message: Message) -> int:

@@ -1,17 +1,18 @@
-"""What was asked: CloudFormation's event, read once and checked.
+"""The request: CloudFormation's event, parsed and checked.
 
-This room guarantees that an event is read without an exception but `InvalidEvent`, that every
-problem of its properties is found before any work starts, by its property path, and that nothing
-secret in it gets into a text for people.
+This room guarantees that reading an event raises no exception other than `InvalidEvent`, that it is
+of a stack in the function's account and Region, that every problem of its properties is found
+before any work starts, by its property path, and that no secret gets into a text for people.
 
 Example:
-    request = Request.parse(unwrapped(event))
-    properties = admit(request, limits, request.ends(received))
+    request = receive(event, context.invoked_function_arn, settings)
+    if isinstance(request, Request):
+        properties = admit(request, limits, request.work_ends_by(received))
 """
 
 from instance_bundle.request import upload_policy
 from instance_bundle.request.admission import admit, admit_update
-from instance_bundle.request.event import Request, RequestKey, RequestType, unwrapped
+from instance_bundle.request.event import Request, RequestKey, RequestType
 from instance_bundle.request.properties import (
     DEFAULT_COMPLETION_TIMEOUT,
     Image,
@@ -19,8 +20,10 @@ from instance_bundle.request.properties import (
     MethodName,
     Properties,
     Target,
-    removes_on_delete,
+    on_delete,
+    problems,
 )
+from instance_bundle.request.receipt import RefusedRequest, receive
 from instance_bundle.request.redaction import conceal
 from instance_bundle.request.response_url import may_be_answered
 from instance_bundle.request.upload_policy import UploadPolicy
@@ -31,6 +34,7 @@ __all__ = [
     "Location",
     "MethodName",
     "Properties",
+    "RefusedRequest",
     "Request",
     "RequestKey",
     "RequestType",
@@ -40,7 +44,8 @@ __all__ = [
     "admit_update",
     "conceal",
     "may_be_answered",
-    "removes_on_delete",
-    "unwrapped",
+    "on_delete",
+    "problems",
+    "receive",
     "upload_policy",
 ]

@@ -1,6 +1,6 @@
-"""Whether a request may make a bundle: all that is wrong with it, told in one go."""
+"""Checks whether a request may make a bundle, and finds all of its problems at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from instance_bundle import budget
@@ -8,7 +8,8 @@ from instance_bundle.errors import InvalidProperties, Problem
 from instance_bundle.request import properties, upload_policy
 from instance_bundle.request.event import Request
 from instance_bundle.request.properties import Properties, removes_on_delete
-from instance_bundle.request.response_url import may_be_answered
+from instance_bundle.request.receipt import Home
+from instance_bundle.request.response_url import may_be_answered, place
 from instance_bundle.settings import Limits
 
 _BUCKET = "Storage.S3.Bucket"
@@ -22,24 +23,24 @@ _HANDLE = "CompletionHandle"
 _TIMEOUT = "ServiceTimeout"
 
 
-def admit(request: Request, limits: Limits, ends: float) -> Properties:
+def admit(request: Request, limits: Limits, work_ends_by: float) -> Properties:
     """The properties of a request that is about to make a bundle.
 
     Args:
-        request: a Create, or an Update that describes a bundle which is not there yet.
+        request: a Create, or an Update that describes a new bundle.
         limits: what the deployment allows.
-        ends: epoch seconds when the work has ended at the latest.
+        work_ends_by: the latest time at which the work ends, epoch seconds.
 
     Raises:
-        InvalidProperties: with every problem, of the properties themselves, of what the deployment
-            does not allow, and of an upload policy that can't serve.
+        InvalidProperties: with every problem: of the properties, of what the deployment does not
+            allow, and of an unsuitable upload policy.
     """
     raw = request.properties
     problems = properties.problems(raw)
     wrong = {problem.path for problem in problems}
 
     def given(path: str) -> str | None:
-        """What stands at a path, if it is right by itself."""
+        """The value at a path, if it is a text without problems of its own."""
         value: Any = raw
         for name in path.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
@@ -57,24 +58,33 @@ def admit(request: Request, limits: Limits, ends: float) -> Properties:
         problems.append(
             Problem(
                 _HANDLE,
-                "is that of the bundle before, whose WaitCondition does not wait again; give "
-                "handle and condition other logical IDs with each change that makes a bundle",
+                "is that of the earlier bundle, whose WaitCondition does not wait again; give "
+                "handle and condition new logical IDs with each change that makes a bundle",
             )
         )
     if policy and bucket and _PREFIX not in wrong:
         document = upload_policy.read_document(policy)
-        for problem in upload_policy.problems(document, bucket, prefix, ends):
+        for problem in upload_policy.problems(document, bucket, prefix, work_ends_by):
             problems.append(Problem(_POLICY, problem))
     if problems:
         raise InvalidProperties(sorted(problems, key=lambda problem: problem.path))
     return Properties.parse(raw)
 
 
-def admit_update(request: Request, limits: Limits) -> Properties:
-    """The properties of an Update, which has what it needs whether it makes a bundle or not.
+def admit_update(
+    request: Request, limits: Limits, undoes_last: Callable[[], bool] = lambda: False
+) -> Properties:
+    """The properties of an Update, checked for what every Update needs.
 
-    What it leaves as it was is not held against it: a rollback must be able to go back there. Nor
-    is a ServiceTimeout that is too short for a new bundle.
+    What it does not change is not refused, nor is a ServiceTimeout that is too short for a new
+    bundle. A rollback may go back to what the deployment no longer allows, since CloudFormation
+    can't continue if a rollback fails.
+
+    Args:
+        request: the Update.
+        limits: what the deployment allows.
+        undoes_last: returns whether the Update asks for the properties from before the last one;
+            called only if that matters.
 
     Raises:
         InvalidProperties: with every problem.
@@ -82,10 +92,11 @@ def admit_update(request: Request, limits: Limits) -> Properties:
     problems = [
         problem for problem in properties.problems(request.properties) if problem.path != _TIMEOUT
     ]
-    if not removes_on_delete(request.old_properties):
-        problems += _deletion_not_allowed(request.properties, limits)
     if not any(problem.path == _HANDLE for problem in problems):
         problems += _handle_problems(request, limits)
+    newly = _newly_not_allowed(request.properties, request.old_properties, limits)
+    if newly and not undoes_last():
+        problems += newly
     if problems:
         raise InvalidProperties(sorted(problems, key=lambda problem: problem.path))
     return Properties.parse(request.properties)
@@ -106,24 +117,51 @@ def _not_allowed(
             "is not a secret that the application's parameter UploadSecretArns allows"
             + ("" if limits.upload_secrets else "; it allows none"),
         )
-    if isinstance(raw, Mapping) and raw.get("Method") == "StoreImage" and not limits.makes_images:
+    yield from _images_not_allowed(raw, limits)
+    yield from _deletion_not_allowed(raw, limits)
+
+
+def _newly_not_allowed(raw: Any, old: Any, limits: Limits) -> list[Problem]:
+    """What an Update newly asks for, and the deployment does not allow."""
+    problems = [
+        problem
+        for problem in _images_not_allowed(raw, limits)
+        if not isinstance(old, Mapping) or raw[problem.path] != old.get(problem.path)
+    ]
+    if not removes_on_delete(old):
+        problems += _deletion_not_allowed(raw, limits)
+    return problems
+
+
+def _images_not_allowed(raw: Any, limits: Limits) -> Iterator[Problem]:
+    if limits.makes_images or not isinstance(raw, Mapping):
+        return
+    if raw.get(_METHOD) == "StoreImage":
         yield Problem(
             _METHOD,
             "can't be StoreImage, since the application's parameter AllowImages is false",
         )
-    if isinstance(raw, Mapping) and "Image" in raw and not limits.makes_images:
+    if _IMAGE in raw:
         yield Problem(
             _IMAGE, "can't be given, since the application's parameter AllowImages is false"
         )
-    yield from _deletion_not_allowed(raw, limits)
 
 
 def _handle_problems(request: Request, limits: Limits) -> Iterator[Problem]:
-    if request.handle and not may_be_answered(request.handle, limits.response_origin):
+    if not request.handle:
+        return
+    if not may_be_answered(request.handle, limits.response_origin):
         yield Problem(
             _HANDLE,
             "must be the URL of a wait condition handle: !Ref of an "
             "AWS::CloudFormation::WaitConditionHandle",
+        )
+    home, bucket = Home.of_stack(request.stack_id), place(request.handle)
+    if home and bucket and bucket != home.place:
+        yield Problem(
+            _HANDLE,
+            f"is one of {bucket.region}, and the stack is in {home.region}; give a handle of the "
+            "stack's Region",
         )
 
 

@@ -22,29 +22,21 @@ RequestType = Literal["Create", "Update", "Delete"]
 
 _REQUIRED = ("RequestType", "ResponseURL", "StackId", "RequestId", "LogicalResourceId")
 
-# Far above what CloudFormation makes, and such that keys in DynamoDB and answers have room for all.
+LONGEST_PHYSICAL_ID = 1000
+"""Bytes that a physical ID may have in an answer."""
+
+# Far longer than CloudFormation's, and short enough for DynamoDB's keys and for answers.
 _LONGEST = {
     "StackId": 1024,
     "LogicalResourceId": 255,
     "RequestId": 128,
-    "PhysicalResourceId": 1000,
+    "PhysicalResourceId": LONGEST_PHYSICAL_ID,
 }
-
-
-def unwrapped(event: Any) -> Any:
-    """The event that an invocation record, or a record of a record's invocation, is about.
-
-    Lambda makes one of an asynchronous invocation that failed to the end (AWS Lambda Developer
-    Guide, Capturing records of Lambda asynchronous invocations).
-    """
-    while isinstance(event, Mapping) and "requestPayload" in event:
-        event = event["requestPayload"]
-    return event
 
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """What a request is known by: the resource it is about, and its own ID."""
+    """Identifies a request: its resource, and its own ID."""
 
     stack_id: str
     logical_id: str
@@ -65,10 +57,10 @@ class Request:
         key: stack ID, logical ID and request ID.
         response_url: the pre-signed URL that the answer is PUT to; a secret.
         physical_id: the resource's ID so far; empty in a Create.
-        properties: ResourceProperties as they came, unchecked.
-        old_properties: OldResourceProperties likewise; empty where it is no Update.
-        service_timeout: ServiceTimeout where the event has it beside ResourceProperties, unchecked.
-            AWS documents it as a property; an event recorded in 2024 has it there
+        properties: ResourceProperties as received, unchecked.
+        old_properties: OldResourceProperties as received, unchecked; empty if it is no Update.
+        service_timeout: ServiceTimeout if the event has it outside of ResourceProperties,
+            unchecked. AWS documents it as a property; an event recorded in 2024 has it outside
             (https://github.com/aws/aws-cdk/pull/30911).
     """
 
@@ -82,7 +74,7 @@ class Request:
 
     @classmethod
     def parse(cls, event: Any) -> "Request":
-        """Make a request of an event.
+        """Parse an event.
 
         Raises:
             InvalidEvent: it is not a custom resource event; says which member is missing or wrong.
@@ -98,7 +90,7 @@ class Request:
         if not isinstance(physical_id, str):
             raise InvalidEvent("PhysicalResourceId: an Update or Delete has this, a text")
         for name, limit in _LONGEST.items():
-            if _size(event.get(name, "")) > limit:
+            if length(event.get(name, "")) > limit:
                 raise InvalidEvent(f"{name}: a custom resource event has {limit} bytes at most")
         _check_url(event["ResponseURL"])
         return cls(
@@ -112,20 +104,20 @@ class Request:
         )
 
     def require_answerable(self, allowed_origin: str | None) -> None:
-        """See that the answer would go to CloudFormation, and to nobody else.
+        """Check that the answer goes to CloudFormation only.
 
         Args:
             allowed_origin: as for `response_url.may_be_answered`.
 
         Raises:
-            InvalidEvent: it would not; says which host it would go to.
+            InvalidEvent: it does not; names the host that it would go to.
         """
         if not may_be_answered(self.response_url, allowed_origin):
             host = (urlsplit(self.response_url).hostname or "")[:255]
             raise InvalidEvent(f"ResponseURL: not one of CloudFormation's, but of host {host}")
 
     def as_event(self) -> dict[str, Any]:
-        """The request as CloudFormation spells it, with nothing beside what its work needs."""
+        """The request in CloudFormation's form, with only the members that are needed."""
         return {
             "RequestType": self.request_type,
             "ResponseURL": self.response_url,
@@ -139,8 +131,8 @@ class Request:
         }
 
     def signed_at(self, received: float) -> float | None:
-        """When the ResponseURL was signed, in epoch seconds; None where it does not tell, or can't
-        be right.
+        """When the ResponseURL was signed, in epoch seconds; None if its date is absent or not
+        plausible.
 
         Args:
             received: when the request was received first, epoch seconds.
@@ -151,45 +143,49 @@ class Request:
         """When CloudFormation sent it: when its URL was signed, or else when it was received."""
         return self.signed_at(received) or received
 
-    def given_up(self, received: float) -> float:
-        """When CloudFormation gives the request up: its timeout after it sent it."""
+    def times_out_at(self, received: float) -> float:
+        """When CloudFormation stops waiting for the answer; epoch seconds."""
         return self.sent_at(received) + self.timeout(accepted=False).seconds
 
-    def ends(self, received: float) -> float:
-        """When its work has ended at the latest."""
+    def work_ends_by(self, received: float) -> float:
+        """The latest time at which its work ends; epoch seconds."""
         return self.sent_at(received) + self.timeout(accepted=self.handle is not None).seconds
 
     def timeout(self, *, accepted: bool) -> Timeout:
-        """How long the work may take: until the answer, or the signal once it is accepted."""
+        """How long the work may take: until the answer, or if it is accepted, until the signal."""
         if accepted:
             return Timeout("CompletionTimeout", completion_timeout(self.properties))
-        beside = {"ServiceTimeout": self.service_timeout}
-        shortest = min(service_timeout(self.properties), service_timeout(beside))
+        outside = {"ServiceTimeout": self.service_timeout}
+        shortest = min(service_timeout(self.properties), service_timeout(outside))
         return Timeout("ServiceTimeout", shortest)
 
     @property
     def handle(self) -> str | None:
-        """The URL of the wait condition handle that waits for a signal about this request; None
-        where none does: it was given before, or the resource is deleted."""
+        """The URL of the wait condition handle that waits for a signal about this request.
+
+        It is None if there is no handle, if an earlier request had the same one, or in a Delete.
+        """
         if self.request_type == "Delete" or self.repeats_handle:
             return None
         return completion_handle(self.properties)
 
     @property
     def repeats_handle(self) -> bool:
-        """Whether it is an Update with the handle of before, whose condition waits no more."""
+        """Whether an Update has the same handle as before; its condition no longer waits."""
         given = completion_handle(self.properties)
         return given is not None and given == completion_handle(self.old_properties)
 
     @property
     def old_image(self) -> Image | None:
-        """The AMI that was asked for before an Update; None also where it was not valid, so that
-        the Update which asked for it was refused."""
+        """The AMI that was asked for before an Update; None if there was none, or it was invalid.
+
+        The request that asked for an invalid one was refused.
+        """
         return _image(self.old_properties)
 
     @property
     def changes_image(self) -> bool:
-        """Whether it is an Update by which another AMI is asked for."""
+        """Whether an Update asks for another AMI than before."""
         return self.request_type == "Update" and _image(self.properties) not in (
             None,
             self.old_image,
@@ -197,13 +193,16 @@ class Request:
 
     @property
     def made_prefix(self) -> str:
-        """The prefix of a bundle that is given none: unique, and the same on every retry."""
+        """The prefix if the properties have none: unique, and the same on every retry."""
         return f"{self.stack_name}/{self.logical_id}/{self.request_id}"
 
     @property
     def _date(self) -> float | None:
-        """The date of the ResponseURL, epoch seconds. Signatures of version 4 have one, those of
-        version 2 have none (Amazon S3 API Reference, Authenticating requests)."""
+        """The date of the ResponseURL, epoch seconds; None if it has none.
+
+        Signatures of version 4 have a date, those of version 2 have none (Amazon S3 API Reference,
+        Authenticating requests).
+        """
         date = parse_qs(urlsplit(self.response_url).query).get("X-Amz-Date", [""])[0]
         try:
             return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
@@ -217,7 +216,7 @@ class Request:
 
     @property
     def stack_name(self) -> str:
-        """The name in the stack's ARN, or the whole of an ID that is no ARN."""
+        """The name in the stack's ARN; if the ID is not an ARN, the whole ID."""
         _, _, name = self.stack_id.partition(":stack/")
         return name.partition("/")[0] or self.stack_id
 
@@ -228,17 +227,22 @@ class Request:
 
     @property
     def request_id(self) -> str:
-        """What CloudFormation calls this request."""
+        """CloudFormation's ID of this request."""
         return self.key.request_id
 
     @property
     def id_of_failure(self) -> str:
-        """The physical ID to answer where no work of this request has an ID."""
-        return self.physical_id or f"{self.logical_id}-{self.request_id}"
+        """The physical ID in the answer if no work of this request has an ID."""
+        return self.physical_id or id_of_failure(self.key)
+
+
+def id_of_failure(key: RequestKey) -> str:
+    """The physical ID in the answer to a failed request that has none."""
+    return f"{key.logical_id}-{key.request_id}"
 
 
 def _image(raw: Any) -> Image | None:
-    """The AMI that ResourceProperties of any shape ask for, if it is valid."""
+    """The AMI that ResourceProperties ask for, which may be anything; None if it is invalid."""
     if not isinstance(raw, Mapping) or any(
         problem.path.partition(".")[0] == "Image" for problem in problems(raw)
     ):
@@ -246,8 +250,8 @@ def _image(raw: Any) -> Image | None:
     return Image.parse(raw.get("Image"))
 
 
-def _size(text: Any) -> int:
-    """Bytes of a text in an answer; more than any limit where it can't be sent at all."""
+def length(text: Any) -> int:
+    """Bytes of a text in an answer; more than any limit if it can't be encoded."""
     try:
         return len(json.dumps(text, ensure_ascii=False).encode()) - len('""')
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""The properties of `Custom::InstanceBundle`: read, checked, and made into a frozen value.
+"""The properties of `Custom::InstanceBundle`: read, checked, and converted to a frozen value.
 
-`properties.schema.json` is the one source of what is allowed. It is read here at run time, the
-property reference in the README is made from it, and template authors can lint against it.
+`properties.schema.json` is the only definition of what is allowed. It is read here at run time, the
+property reference in the README repeats it, and template authors can lint against it.
 """
 
 import ipaddress
@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +27,7 @@ DEFAULT_COMPLETION_TIMEOUT = 43200
 """Seconds, where `CompletionTimeout` is absent: as long as a wait condition can wait
 (AWS::CloudFormation::WaitCondition reference)."""
 
-# The prefix stands in three attributes, and an answer has 4,096 bytes for everything.
+# The prefix is in three attributes, and an answer has at most 4,096 bytes in all.
 _LONGEST_PREFIX = 900
 _BUCKET_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]")
 _RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-")
@@ -37,7 +37,7 @@ _POLICY_MEMBERS = ("AWSAccessKeyId", "UploadPolicy", "UploadPolicySignature")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a bundle lies: in objects `<prefix>.manifest.xml` and `<prefix>.part.<n>`."""
+    """Where a bundle is: in objects `<prefix>.manifest.xml` and `<prefix>.part.<n>`."""
 
     bucket: str
     prefix: str
@@ -68,15 +68,14 @@ Architecture = Literal["i386", "x86_64", "arm64"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be made an image of, how, and where to: all that tells a request's work from
-    other work.
+    """What distinguishes a request's work from other work.
 
     Attributes:
-        method: how.
-        request_id: for which request.
-        instance_id: of what.
-        location: where to; EC2 names the object of a stored image itself, so that the prefix then
-            only stands for the request.
+        method: how the image is made.
+        request_id: the request that asks for it.
+        instance_id: the instance.
+        location: where the image is stored; with StoreImage EC2 names the object, and the prefix
+            only identifies the request.
     """
 
     method: MethodName
@@ -95,10 +94,10 @@ class Image:
     """The AMI that is asked for.
 
     Attributes:
-        name: as given, or None where one is to be made.
+        name: as given, or None if one is to be generated.
         description: empty where there is none.
         architecture: as given, or None for the manifest's.
-        no_reboot: the instance runs on while the image is made.
+        no_reboot: the instance keeps running while the image is made.
         tags: of the image and its snapshots.
     """
 
@@ -110,7 +109,7 @@ class Image:
 
     @classmethod
     def parse(cls, given: Any) -> "Image | None":
-        """Make an image of the property, which is valid or absent; None where it is absent."""
+        """Read the property, which is valid or absent; None if it is absent."""
         if not isinstance(given, Mapping):
             return None
         return cls(
@@ -130,11 +129,11 @@ class Properties:
         method: how the image is made.
         instance_id: the instance to bundle.
         bucket: the bucket to store the bundle in.
-        prefix: as given, or None where one is to be made.
+        prefix: as given, or None if one is to be generated.
         upload_policy: as given, or None.
         upload_credentials: ARN of the secret that signs an upload policy, or None.
-        image: the AMI, or None where nothing is said of one.
-        dry_run: ask EC2 only.
+        image: the AMI, or None if none is described.
+        dry_run: only ask EC2 whether the request would be allowed.
     """
 
     method: MethodName
@@ -148,8 +147,7 @@ class Properties:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "Properties":
-        """Make properties of ResourceProperties that have no `problems`, such as those of a request
-        that was admitted."""
+        """Read ResourceProperties that have no `problems`, such as those of an admitted request."""
         s3 = raw["Storage"]["S3"]
         return cls(
             method=raw.get("Method", "BundleInstance"),
@@ -170,7 +168,7 @@ class Properties:
 
     @property
     def identity(self) -> str:
-        """What names the bundle, in one comparable text: a change of it is a replacement."""
+        """What identifies the bundle, as one text: if it changes, the bundle is replaced."""
         names = [self.method, self.instance_id, self.bucket, self.dry_run]
         if self.method == "StoreImage":
             image = self.image or Image()
@@ -178,21 +176,24 @@ class Properties:
         return json.dumps([*names, self.prefix])
 
 
-def problems(raw: Mapping[str, Any]) -> list[Problem]:
-    """Every problem of ResourceProperties by themselves, in the order of their paths."""
-    return [] if _is_valid(raw) else sorted(set(_problems(raw)), key=lambda problem: problem.path)
+def problems(raw: Any) -> list[Problem]:
+    """Every problem of ResourceProperties by themselves, in the order of their paths.
+
+    One invocation asks about the same properties several times, and they are checked once.
+    """
+    return list(_checked(json.dumps(raw, sort_keys=True)))
 
 
 def service_timeout(raw: Any) -> int:
     """Seconds that CloudFormation waits for the answer, read from ResourceProperties of any shape.
 
-    What can't be read counts as absent: CloudFormation has refused it already, or uses its default.
+    An unreadable value counts as absent: CloudFormation has refused it, or uses the default.
     """
     return _seconds(raw, "ServiceTimeout", DEFAULT_SERVICE_TIMEOUT)
 
 
 def completion_timeout(raw: Any) -> int:
-    """Seconds that the work may take where a handle hears of its end, likewise."""
+    """Seconds that the work may take with a handle, read from ResourceProperties of any shape."""
     return _seconds(raw, "CompletionTimeout", DEFAULT_COMPLETION_TIMEOUT)
 
 
@@ -202,9 +203,15 @@ def completion_handle(raw: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def on_delete(raw: Any) -> str:
+    """What ResourceProperties of any shape say by `OnDelete`: `Retain`, where nothing."""
+    said = raw.get("OnDelete") if isinstance(raw, Mapping) else None
+    return said if said in ("Delete", "RetainExceptOnCreate") else "Retain"
+
+
 def removes_on_delete(raw: Any) -> bool:
-    """Whether ResourceProperties of any shape say `OnDelete: Delete`."""
-    return isinstance(raw, Mapping) and raw.get("OnDelete") == "Delete"
+    """Whether objects may have to be removed, by ResourceProperties of any shape."""
+    return on_delete(raw) != "Retain"
 
 
 def _seconds(raw: Any, name: str, longest: int) -> int:
@@ -214,29 +221,22 @@ def _seconds(raw: Any, name: str, longest: int) -> int:
     return longest
 
 
-def _is_valid(raw: Mapping[str, Any]) -> bool:
+@lru_cache(maxsize=4)
+def _checked(text: str) -> tuple[Problem, ...]:
+    """The problems of properties, given as JSON."""
     # Imported here, since Deletes and polls check nothing.
     import fastjsonschema
 
     try:
-        _validator(explains=False)(raw)
-    except fastjsonschema.JsonSchemaValueException:
-        return False
-    return True
-
-
-def _problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
-    import fastjsonschema
-
-    try:
-        _validator(explains=True)(raw)
+        _validator()(json.loads(text))
     except fastjsonschema.JsonSchemaValuesException as found:
-        for error in found.errors:
-            yield from _explain(error)
+        problems = {problem for error in found.errors for problem in _explain(error)}
+        return tuple(sorted(problems, key=lambda problem: problem.path))
+    return ()
 
 
 def _explain(error: "JsonSchemaValueException") -> Iterator[Problem]:
-    """The problems, each at its own path, that one broken rule of the schema stands for."""
+    """The problems, each at its own path, that one violation of the schema means."""
     path = (error.name or "").removeprefix("data").removeprefix(".")
     value, rule, definition = error.value, error.rule, error.definition
     if rule == "required":
@@ -267,7 +267,7 @@ def _explain(error: "JsonSchemaValueException") -> Iterator[Problem]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping | list):
-        # What stands in the wrong place may be secret.
+        # A value in the wrong place may be secret.
         return "an object" if isinstance(value, Mapping) else "a list"
     text = json.dumps(value, default=str)
     return text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
@@ -279,25 +279,19 @@ def _join(path: str, name: str) -> str:
 
 
 @cache
-def _validator(*, explains: bool) -> Any:
-    """One that stops at what is wrong; or one that tells of all, which is several times as large
-    and takes longer to make. fastjsonschema can't make the first of a schema with `const`."""
+def _validator() -> Any:
+    """A validator that reports all problems."""
     import fastjsonschema
 
     return fastjsonschema.compile(
         json.loads(SCHEMA_FILE.read_text(encoding="utf-8")),
-        formats={
-            "s3-bucket-name": _is_bucket_name,
-            "s3-key-prefix": _is_key_prefix,
-            "upload-policy": _is_upload_policy,
-        },
-        detailed_exceptions=explains,
-        fast_fail=not explains,
+        formats=FORMATS,
+        fast_fail=False,
     )
 
 
 def _is_bucket_name(value: str) -> bool:
-    """S3 User Guide, General purpose bucket identity rules."""
+    """S3 User Guide, General purpose bucket naming rules."""
     return (
         _BUCKET_NAME.fullmatch(value) is not None
         and ".." not in value
@@ -342,3 +336,11 @@ def _is_upload_policy(value: str) -> bool:
         return isinstance(json.loads(upload_policy.read_document(value)), dict)
     except (ValueError, RecursionError):
         return False
+
+
+FORMATS = {
+    "s3-bucket-name": _is_bucket_name,
+    "s3-key-prefix": _is_key_prefix,
+    "upload-policy": _is_upload_policy,
+}
+"""The formats that the schema names, in addition to its patterns."""

@@ -1,4 +1,4 @@
-"""Keeping secrets out of what people read: AWS's messages may repeat what was sent."""
+"""Removes secrets from texts for people: AWS's messages may repeat what was sent."""
 
 import base64
 import re
@@ -13,10 +13,10 @@ from instance_bundle.request.properties import completion_handle
 CONCEALED = "[concealed]"
 
 _SHORTEST = 16
-"""Characters: what is shorter is no secret but a mistake, and taking it out everywhere would leave
-no readable text."""
+"""Characters: a shorter value is not a secret but a mistake, and removing it everywhere would make
+the text unreadable."""
 
-# Base64 of an HMAC-SHA1, URL-encoded or not: an upload policy's signature, whoever made it.
+# Base64 of an HMAC-SHA1, URL-encoded or not: any upload policy's signature.
 _SIGNATURE = re.compile(r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]|%2[BFbf]){27}(?:=|%3[Dd])(?!=)")
 
 
@@ -46,7 +46,7 @@ def _secrets(request: Request) -> Iterator[str]:
 
 
 def _other_forms(policy: str) -> Iterator[str]:
-    """A policy as JSON and as the base64 that goes over the wire, whichever was given."""
+    """A policy as JSON and as the base64 that is sent."""
     try:
         document = upload_policy.read_document(policy)
         yield base64.b64encode(document).decode()

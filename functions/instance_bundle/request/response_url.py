@@ -1,85 +1,141 @@
-"""Which URLs an answer may be PUT to: CloudFormation's own, and no other."""
+"""Which URLs an answer may be PUT to (only CloudFormation's), and for which request each is."""
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
+from urllib.parse import unquote
 
 from botocore.loaders import Loader
 
-# Amazon S3 takes a PUT's header up to 8 KB (Amazon S3 User Guide, Working with object metadata).
+# The header of a PUT may have 8 KB (Amazon S3 User Guide, Working with object metadata).
 _LONGEST = 8192
 
-# One expression over the whole text, not a parser: urllib3's reads the URL again when the answer
-# is sent, and where two parsers differ, the second would go to another host than the first has
-# seen. So whatever parsers differ about, or normalise, has no place in it.
+# One expression over the whole text, not a parser: urllib3 parses the URL again when the answer is
+# sent. If two parsers differed, the answer would go to another host than the one that was checked.
+# So the expression excludes everything that parsers treat differently, or normalise.
 _CHARACTER = r"[A-Za-z0-9._~!$&'()*+,;=:@-]"
 _ENCODED = r"%(?!2[Ee]|2[Ff]\.|5[Cc]|7[Ff])[2-7][0-9A-Fa-f]"  # no dot segment, \ or control
 _SEGMENT = rf"(?!\.)(?:{_CHARACTER}|{_ENCODED})+"
 _QUERY = rf"(?:\?(?:{_CHARACTER}|[/?]|%[0-9A-Fa-f]{{2}})*)?"
-_TARGET = re.compile(rf"(?:/{_SEGMENT})+{_QUERY}")
-_URL = re.compile(
-    rf"https://(?P<host>[a-z0-9.-]+)(?::443)?"
-    rf"/(?P<first>{_SEGMENT})(?P<others>(?:/{_SEGMENT})*){_QUERY}"
+_TARGET = re.compile(rf"(?P<path>(?:/{_SEGMENT})+){_QUERY}")
+_URL = re.compile(rf"https://(?P<host>[a-z0-9.-]+)(?::443)?(?P<path>(?:/{_SEGMENT})+){_QUERY}")
+
+# The forms of Amazon S3's endpoints in each Region (AWS General Reference, Amazon S3 endpoints and
+# quotas), and the endpoint without a Region.
+_HOST = re.compile(
+    r"(?:(?P<bucket>[a-z0-9-]+)\.)?"
+    r"(?P<service>s3(?:-fips)?)(?:(?:\.dualstack\.|[.-])(?P<region>[a-z]+(?:-[a-z]+)+-[0-9]+))?"
+    r"\.(?P<suffix>[a-z][a-z0-9.-]+)"
 )
 
-# The regions that opened before March 20, 2019: the endpoint that names no region serves no later
-# ones (Amazon S3 User Guide, Virtual hosting of general purpose buckets). With a region to come,
-# it would lead to whoever has taken, in one of these, the name that CloudFormation's bucket needs.
-_OF_GLOBAL_ENDPOINT = re.compile(
-    "ap-(northeast-[123]|south-1|southeast-[12])|ca-central-1|eu-(central-1|north-1|west-[123])"
-    "|sa-east-1|us-(east|west)-[12]"
-)
 _NEW_REGIONS_SUFFIX = "amazonaws.com"
-_GLOBAL_ENDPOINT = f"s3.{_NEW_REGIONS_SUFFIX}"
+_GLOBAL_ENDPOINT_SUFFIX = _NEW_REGIONS_SUFFIX
+
+# The Regions that opened before March 20, 2019: the endpoint without a Region serves no later ones
+# (Amazon S3 User Guide, Virtual hosting of general purpose buckets). For a future Region, anyone
+# could have created a bucket in one of these with the name that CloudFormation's bucket will need.
+_OF_GLOBAL_ENDPOINT = (
+    *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-southeast-1"),
+    *("ap-southeast-2", "ca-central-1", "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2"),
+    *("eu-west-3", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+)
+
+_KEY = re.compile(r"(?P<stack_id>arn:[^|]+)\|(?P<logical_id>[^|]+)\|(?P<request_id>[^|]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A Region of a partition, such as us-gov-west-1 of aws-us-gov."""
+
+    partition: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The request that a ResponseURL is signed for, as its key names it."""
+
+    stack_id: str
+    logical_id: str
+    request_id: str
 
 
 def may_be_answered(url: str, allowed_origin: str | None) -> bool:
-    """Whether a ResponseURL leads to CloudFormation, so that an answer may be PUT to it.
+    """Whether a ResponseURL is one of CloudFormation's, so that an answer may be PUT to it.
 
-    It does where it is an HTTPS URL of an object in one of the buckets that CloudFormation has in
-    each region: `cloudformation-custom-resource-response-<region>`, with a region without
-    hyphens, and `cloudformation-waitcondition-<region>`, with them (CloudFormation User Guide,
-    Access CloudFormation using an interface endpoint). Anyone can make a bucket whose name only
-    begins so; hence the region must be one that botocore knows, or that of this function
-    (`AWS_REGION`), and the host an endpoint of that region's (Amazon S3 endpoints and quotas, in
-    the AWS General Reference). Whether the URL is signed is not looked at.
+    It must be an HTTPS URL of an object in one of the buckets that CloudFormation has in each
+    Region: `cloudformation-custom-resource-response-<region>`, with the Region's hyphens removed,
+    or `cloudformation-waitcondition-<region>`, with its hyphens (CloudFormation User Guide, Access
+    CloudFormation using an interface endpoint). Anyone can create a bucket whose name only begins
+    like that. So the Region must be one that botocore lists, or that of this function
+    (`AWS_REGION`), and the host an S3 endpoint of the Region in the bucket's name. The signature is
+    not checked.
 
     Args:
         url: any text.
-        allowed_origin: `scheme://host:port` that may be answered as well; None on AWS.
+        allowed_origin: `scheme://host:port` that may be answered too; None on AWS.
     """
-    if len(url) > _LONGEST:
-        return False
-    return _is_of(allowed_origin, url) or _is_of_cloudformation(url)
+    return _path(url, allowed_origin) is not None or place(url) is not None
 
 
-def _is_of(origin: str | None, url: str) -> bool:
-    if not origin or not url.startswith(origin):
-        return False
-    return _TARGET.fullmatch(url, len(origin)) is not None
+def place(url: str) -> Place | None:
+    """Where the bucket of a URL of CloudFormation's is; None if the URL is not CloudFormation's."""
+    parts = _URL.fullmatch(url) if len(url) <= _LONGEST else None
+    host = _HOST.fullmatch(parts["host"]) if parts else None
+    if parts is None or host is None:
+        return None
+    bucket, key = host["bucket"], parts["path"][1:]
+    if bucket is None:
+        bucket, _, key = key.partition("/")
+    if not key:
+        return None
+    return _place(bucket, host["service"], host["region"], host["suffix"])
 
 
-def _is_of_cloudformation(url: str) -> bool:
-    parts = _URL.fullmatch(url)
-    if parts is None:
-        return False
-    buckets = _buckets(os.environ.get("AWS_REGION", ""))
-    if parts["host"] in buckets:
-        return True
-    return f"{parts['host']}/{parts['first']}" in buckets and parts["others"] != ""
+def subject(url: str, allowed_origin: str | None) -> Subject | None:
+    """The request that a ResponseURL is signed for; None if its key does not name one.
+
+    In public logs and in AWS's example, keys are `<stack ARN>|<logical ID>|<request ID>`,
+    percent-encoded (AWS Lambda Developer Guide, Using AWS Lambda with CloudFormation). AWS does not
+    specify this form, so a key in another form is not refused.
+
+    Args:
+        url: one that may be answered.
+        allowed_origin: as for `may_be_answered`.
+    """
+    path = _path(url, allowed_origin)
+    if path is None:
+        parts = _URL.fullmatch(url)
+        path = parts["path"] if parts else ""
+    # The key follows the bucket, unless the host has the bucket; no bucket's name is like an ARN.
+    key = unquote(path[1:])
+    if not key.startswith("arn:"):
+        key = key.partition("/")[2]
+    named = _KEY.fullmatch(key)
+    return Subject(**named.groupdict()) if named else None
 
 
-@cache
-def _buckets(own_region: str) -> frozenset[str]:
-    """All that a URL of CloudFormation's can have between `https://` and the object's key."""
-    return frozenset(
-        address
-        for region, suffix in _dns_suffixes(own_region).items()
-        for bucket in _names(region)
-        for endpoint in _endpoints(region, suffix)
-        for address in (f"{bucket}.{endpoint}", f"{endpoint}/{bucket}")
-    )
+def _path(url: str, origin: str | None) -> str | None:
+    """The path of a URL of the allowed origin."""
+    if not origin or len(url) > _LONGEST or not url.startswith(origin):
+        return None
+    target = _TARGET.fullmatch(url, len(origin))
+    return target["path"] if target else None
+
+
+def _place(bucket: str, service: str, region: str | None, suffix: str) -> Place | None:
+    """Where a bucket is, if it is one of CloudFormation's, at one of S3's endpoints."""
+    if region is None:
+        if service != "s3" or suffix != _GLOBAL_ENDPOINT_SUFFIX:
+            return None
+        found = next((each for each in _OF_GLOBAL_ENDPOINT if bucket in _names(each)), None)
+        return Place("aws", found) if found else None
+    partition, own_suffix = _partitions(os.environ.get("AWS_REGION", "")).get(region, ("", ""))
+    if suffix != own_suffix or bucket not in _names(region):
+        return None
+    return Place(partition, region)
 
 
 def _names(region: str) -> tuple[str, str]:
@@ -89,26 +145,19 @@ def _names(region: str) -> tuple[str, str]:
     )
 
 
-def _endpoints(region: str, suffix: str) -> Iterator[str]:
-    for service in ("s3", "s3-fips"):
-        yield f"{service}.{region}.{suffix}"
-        yield f"{service}-{region}.{suffix}"
-        yield f"{service}.dualstack.{region}.{suffix}"
-    if _OF_GLOBAL_ENDPOINT.fullmatch(region):
-        yield _GLOBAL_ENDPOINT
-
-
-def _dns_suffixes(own_region: str) -> Mapping[str, str]:
-    """Each region's DNS suffix: of the regions that botocore knows, and of this function's."""
+@cache
+def _partitions(own_region: str) -> Mapping[str, tuple[str, str]]:
+    """Name and DNS suffix of each Region's partition: for the Regions that botocore lists, and for
+    this function's Region."""
     partitions = Loader().load_data("partitions")["partitions"]
-    suffixes = {
-        region: partition["outputs"]["dnsSuffix"]
+    found = {
+        region: (partition["id"], partition["outputs"]["dnsSuffix"])
         for partition in partitions
         for region in (*partition["regions"], own_region)
-        # It matches no pseudo-region, such as aws-global, nor another partition's own region.
+        # This excludes pseudo-regions, such as aws-global, and this function's Region in others.
         if re.fullmatch(partition["regionRegex"], region)
     }
-    if own_region not in suffixes and re.fullmatch(r"[a-z]+(-[a-z]+)+-[0-9]+", own_region):
-        # A kind of region that is newer than the data: its stacks must not be left to wait.
-        suffixes[own_region] = _NEW_REGIONS_SUFFIX
-    return suffixes
+    if own_region not in found and re.fullmatch(r"[a-z]+(-[a-z]+)+-[0-9]+", own_region):
+        # A form of Region that is newer than the data: its stacks must be answered too.
+        found[own_region] = ("aws", _NEW_REGIONS_SUFFIX)
+    return found

@@ -1,8 +1,7 @@
-"""The upload policy: what lets EC2 write a bundle into a bucket, in the bucket owner's name.
+"""The upload policy, which permits EC2 to write a bundle into a bucket on behalf of its owner.
 
-It is a POST policy of Amazon S3's, signed by signature version 2 (Amazon S3 API Reference, Browser
-uploads, Constructing a POST policy). What is signed is the policy's base64, which is also what goes
-over the wire.
+It is an Amazon S3 POST policy with signature version 2 (Amazon S3 API Reference, Browser uploads,
+Constructing a POST policy). The policy's base64 is what is signed and sent.
 """
 
 import base64
@@ -37,7 +36,7 @@ class UploadPolicy:
 
 
 def make(bucket: str, prefix: str, expires: float) -> bytes:
-    """The document of a policy that allows a bundle at one place, and nothing else.
+    """The document of a policy that allows one bundle at one location.
 
     Args:
         bucket: the bucket's name.
@@ -62,8 +61,8 @@ def read_document(text: str) -> bytes:
     """The document that a property holds, as JSON or as its base64.
 
     Raises:
-        ValueError: it holds neither, or a base64 that would be another one on the wire, whose
-            signature is then of no use.
+        ValueError: it is neither, or it is a base64 that differs from the one that would be sent,
+            so that the signature would not match.
     """
     if text.lstrip().startswith("{"):
         return text.encode()
@@ -72,18 +71,18 @@ def read_document(text: str) -> bytes:
     except binascii.Error as error:
         raise ValueError("neither JSON nor base64 in one line") from error
     if base64.b64encode(document).decode() != text:
-        raise ValueError("not the base64 that goes over the wire")
+        raise ValueError("not the base64 that would be sent")
     return document
 
 
 def problems(document: bytes, bucket: str, prefix: str, ends: float) -> Iterator[str]:
-    """What stands in a policy's way of letting this bundle be written; the policy is a JSON object.
+    """Why a policy would not permit this bundle; the policy is a JSON object.
 
     Args:
         document: the policy.
         bucket: where the bundle is to go.
         prefix: what its keys begin with.
-        ends: epoch seconds when the work has ended at the latest.
+        ends: the latest end of the work, in epoch seconds.
     """
     policy: Mapping[str, Any] = json.loads(document)
     yield from _expiration_problems(policy.get("expiration"), ends)
@@ -114,7 +113,7 @@ def _expiration_problems(expiration: Any, ends: float) -> Iterator[str]:
         last = datetime.fromtimestamp(ends, UTC)
         yield (
             f"expires before {last:%Y-%m-%dT%H:%M:%SZ}, and the work may last until then; sign "
-            "one that is good for longer, or shorten ServiceTimeout, or CompletionTimeout"
+            "one that is valid for longer, or shorten ServiceTimeout, or CompletionTimeout"
         )
 
 
@@ -132,7 +131,7 @@ def _rule(condition: Any) -> tuple[str, str, str] | None:
 def _lets_through(kind: str, wanted: str, name: str, value: str) -> bool:
     if kind == "starts-with":
         return value.startswith(wanted)
-    # A bundle has several keys, and no single one is its prefix.
+    # A bundle has several keys, and none of them equals the prefix.
     return kind == "eq" and value == wanted and name != "key"
 
 

@@ -1,4 +1,4 @@
-"""The answer to CloudFormation: its text, and its way to a pre-signed URL."""
+"""The response to CloudFormation: its text, and the PUT to a pre-signed URL."""
 
 import json
 import logging
@@ -13,17 +13,17 @@ from instance_bundle.request import RequestKey, may_be_answered
 from instance_bundle.state import Answer, Done
 
 LIMIT = 4096
-"""Bytes that CloudFormation takes as a response (CloudFormation User Guide, Custom resources)."""
+"""Most bytes of a response to CloudFormation (CloudFormation User Guide, Custom resources)."""
 
 _logger = logging.getLogger("instance-bundle")
 _TIMEOUT = urllib3.Timeout(connect=budget.CONNECT, read=budget.READ)
 _FORBIDDEN = 403
-"""The URL has expired, or its signature is wrong (Amazon S3 API Reference, Error responses), and it
-will not be right later."""
+"""The URL has expired, or its signature is wrong (Amazon S3 API Reference, Error responses); a
+retry does not help."""
 
 
 def body(key: RequestKey, answer: Answer) -> bytes:
-    """The response's text: at most 4,096 bytes; a Reason that is too long loses its end."""
+    """The response's text, at most 4,096 bytes; a Reason that is too long is truncated."""
     response: dict[str, Any] = {
         "Status": "SUCCESS" if isinstance(answer, Done) else "FAILED",
         "PhysicalResourceId": answer.physical_id,
@@ -37,7 +37,7 @@ def body(key: RequestKey, answer: Answer) -> bytes:
 
 
 def fitted(document: Mapping[str, str]) -> bytes:
-    """A document with a Reason, as text of at most 4,096 bytes: too long a Reason loses its end."""
+    """A document as text of at most 4,096 bytes; a Reason that is too long is truncated."""
     reason = document["Reason"]
     text = _encode(document)
     while len(text) > LIMIT and reason:
@@ -47,19 +47,19 @@ def fitted(document: Mapping[str, str]) -> bytes:
 
 
 def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
-    """PUT a response, or a signal, to a pre-signed URL, with no redirect followed and no proxy.
+    """PUT a response, or a signal, to a pre-signed URL, without redirects and without a proxy.
 
-    A URL that is forbidden, or that is not one to answer to, is given up with a log line: no
-    repetition would help. What S3 answers else may pass, such as 400 RequestTimeout.
+    A URL that S3 forbids, or that may not be answered, is only logged: a retry does not help. Other
+    errors of S3 may be transient, such as 400 RequestTimeout.
 
     Args:
         url: a ResponseURL, or that of a wait condition handle.
         text: the response's or signal's text.
-        allowed_origin: `scheme://host:port` that is answered beside CloudFormation's buckets, or
-            None.
+        allowed_origin: `scheme://host:port` that may be answered in addition to CloudFormation's
+            buckets, or None.
 
     Raises:
-        PassingFault: no attempt got through; worth another try later.
+        PassingFault: no attempt succeeded; a retry may help later.
     """
     if not may_be_answered(url, allowed_origin):
         _logger.error("The URL is not one of CloudFormation's; nothing is sent there")
@@ -81,7 +81,7 @@ def deliver(url: str, text: bytes, allowed_origin: str | None) -> None:
 
 
 def _put(url: str, text: bytes) -> int:
-    """The status of one attempt."""
+    """PUT once; returns the HTTP status."""
     with urllib3.PoolManager(retries=False, timeout=_TIMEOUT) as http:
         # The URL is signed for a request without a content type.
         headers = {"Content-Type": ""}

@@ -1,30 +1,42 @@
-"""What outlives a process: the ledger's records, and the messages that carry the polls.
+"""What outlives a process: the ledger's records, and the poll messages.
 
-This room guarantees that a record is written before the effect that it announces, that one process
-at a time drives a request, and that an answer, once stored, stays the answer.
+This room guarantees that a record is written before the effect that it records, that one process
+at a time drives a request, and that a stored answer never changes.
 
 Example:
-    record, is_new = ledger.open(request, budget.lease())
+    record, is_new = ledger.receive(request, budget.lease())
 """
 
 from instance_bundle.state import poll_queue
-from instance_bundle.state.history import History
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.state.poll_queue import Poll
-from instance_bundle.state.records import Doubt, Record, Tombstone
+from instance_bundle.state.records import (
+    Cleanup,
+    Doubt,
+    Evidence,
+    Progress,
+    Record,
+    Resource,
+    Response,
+    Tombstone,
+)
 
 __all__ = [
     "Answer",
+    "Cleanup",
     "Done",
     "Doubt",
+    "Evidence",
     "Failed",
-    "History",
     "Ledger",
     "Outcome",
     "Pending",
     "Poll",
+    "Progress",
     "Record",
+    "Resource",
+    "Response",
     "Tombstone",
     "poll_queue",
 ]

@@ -1,4 +1,4 @@
-"""What a step of the work can come to: done, failed, or pending."""
+"""The outcomes of a request: done, failed, or pending."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ class Done:
     """The answer is SUCCESS.
 
     Attributes:
-        physical_id: what `Ref` gives.
-        attributes: what `Fn::GetAtt` gives.
+        physical_id: what `Ref` returns.
+        attributes: what `Fn::GetAtt` returns.
     """
 
     physical_id: str
@@ -38,13 +38,13 @@ class Pending:
 
     Attributes:
         seconds: seconds until the next poll.
-        task: how far the work was seen to be, if it was seen.
-        accepted: the answer for now, where a handle is to hear of the end.
+        task: as it was described, if it was.
+        acceptance: the answer for now, if a handle waits for the end of the work.
     """
 
     seconds: int
     task: Task | None = None
-    accepted: Done | None = None
+    acceptance: Done | None = None
 
 
 Answer = Done | Failed

@@ -23,18 +23,18 @@ AT_ONCE = 10
 """Messages that one call sends, receives or deletes (Amazon SQS API Reference)."""
 
 _GENERATIONS = 1_000_000
-"""More than the polls of a request that is looked at each second of twelve hours."""
+"""More than the polls of a request that is polled each second for twelve hours."""
 
 _SEND, _SEND_TOGETHER = "sqs:SendMessage", "sqs:SendMessageBatch"
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One message: look at this request again. It holds nothing secret.
+    """One message: poll this request. It has no secrets.
 
     Attributes:
         key: the request's key.
-        generation: the message counts while the request's item has this generation.
+        generation: the message is valid while the request's item has this generation.
     """
 
     key: RequestKey
@@ -68,10 +68,12 @@ class Poll:
 
 
 def send(queue_url: str, poll: Poll, delay: int) -> None:
-    """Have a poll come after `delay` seconds, 900 at most (Amazon SQS API Reference, SendMessage).
+    """Send a poll that is received after `delay` seconds, 900 at most.
+
+    The limit is that of SendMessage (Amazon SQS API Reference).
 
     Raises:
-        PassingFault: the message may or may not have been taken.
+        PassingFault: the message may or may not have been sent.
         Denied: the queue refuses it.
     """
     with aws.calling(_SEND):
@@ -81,12 +83,12 @@ def send(queue_url: str, poll: Poll, delay: int) -> None:
 def send_together(
     queue_url: str, polls: Sequence[tuple[Poll, int]]
 ) -> Mapping[RequestKey, InstanceBundleError]:
-    """Have polls come, each after its delay in seconds.
+    """Send polls, each with its delay in seconds.
 
-    They are sent at one moment, so that those of one delay come back as one batch.
+    They are sent at one moment, so that those with the same delay are received as one batch.
 
     Returns:
-        Why the polls of these requests were not sent: `PassingFault`, or `Denied`.
+        The requests whose polls were not sent, and why: `PassingFault`, or `Denied`.
     """
     failures: dict[RequestKey, InstanceBundleError] = {}
     for start in range(0, len(polls), AT_ONCE):
@@ -115,17 +117,17 @@ def _why(entry: "BatchResultErrorEntryTypeDef") -> InstanceBundleError:
 
 
 def receive(queue_url: str, seconds: int) -> list[dict[str, Any]]:
-    """Take messages that are there, ten at most; where none is, wait for one.
+    """Receive up to ten messages; if there is none, wait for one.
 
     Args:
         queue_url: of the poll queue.
         seconds: to wait, 20 at most (Amazon SQS API Reference, ReceiveMessage).
 
     Returns:
-        The messages as Lambda's events have them.
+        The messages, in the form of Lambda's events.
 
     Raises:
-        PassingFault: messages may have been taken; they come again.
+        PassingFault: messages may have been received; they are received again later.
         Denied: the queue refuses it.
     """
     with aws.calling("sqs:ReceiveMessage"):
@@ -147,10 +149,10 @@ def receive(queue_url: str, seconds: int) -> list[dict[str, Any]]:
 
 
 def remove(queue_url: str, receipt_handles: Sequence[str]) -> None:
-    """Take messages that were received off the queue; one that stays comes again.
+    """Delete messages that were received; one that stays is received again.
 
     Raises:
-        PassingFault: messages may still be there.
+        PassingFault: messages may still be in the queue.
         Denied: the queue refuses it.
     """
     for start in range(0, len(receipt_handles), AT_ONCE):

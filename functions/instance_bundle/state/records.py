@@ -1,18 +1,58 @@
-"""What the ledger knows: requests, bundles, and what Deletes have left."""
+"""What the ledger stores: requests with their four facts, resources, and tombstones of Deletes.
+
+A request's record has four facts. They only move forward (`moves_forward`), with one exception:
+
+| fact       | values in order                                                                |
+|------------|--------------------------------------------------------------------------------|
+| work       | none, target, attempted, task                                                  |
+| response   | open, acceptance stored, acceptance sent, answer stored, delivered             |
+| cleanup    | none, cancel requested, cleaned up                                             |
+| superseded | no, yes                                                                        |
+
+The exception: an attempt that started nothing for sure goes back to target, and is counted.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import IntEnum
 
-from instance_bundle.methods import Task
+from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Request, RequestKey, RequestType, Target
 from instance_bundle.state.outcome import Answer, Done
 
 _DATE = "%Y%m%dT%H%M%SZ"
 
 _REPEATED_AFTER = 15
-"""Seconds after which a doubt that comes again is believed: more than a change takes to be seen."""
+"""Seconds after which a repeated doubt is final: longer than a change of permissions takes."""
 _FORGOTTEN_AFTER = 120
-"""Seconds after which it is another one."""
+"""Seconds after which the same refusal counts as a new doubt."""
+
+
+class Progress(IntEnum):
+    """The progress of the work that a request asks for."""
+
+    NONE = 0
+    TARGET = 1
+    ATTEMPTED = 2
+    TASK = 3
+
+
+class Response(IntEnum):
+    """The progress of the response to a request."""
+
+    OPEN = 0
+    ACCEPTANCE_STORED = 1
+    ACCEPTANCE_SENT = 2
+    ANSWER_STORED = 3
+    DELIVERED = 4
+
+
+class Cleanup(IntEnum):
+    """The progress of later requests in cancelling and cleaning up the work of a request."""
+
+    NONE = 0
+    CANCEL_REQUESTED = 1
+    CLEANED_UP = 2
 
 
 def dated(moment: float) -> str:
@@ -27,7 +67,7 @@ def parsed(date: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What was refused last: some of it is believed only when it is repeated.
+    """The last refusal of a call that is retried; some refusals are final only if repeated.
 
     Attributes:
         reason: its Reason.
@@ -38,16 +78,31 @@ class Doubt:
     since: float
 
     def is_about(self, reason: str, now: float) -> bool:
-        """Whether a refusal at `now` (epoch seconds) is this one again."""
+        """Whether a refusal at `now` (epoch seconds) repeats this one."""
         return self.reason == reason and self.is_recent(now)
 
     def is_recent(self, now: float) -> bool:
-        """Whether it is of now (epoch seconds), and not of something long past."""
+        """Whether it is not forgotten yet at `now` (epoch seconds)."""
         return now < self.since + _FORGOTTEN_AFTER
 
-    def is_settled(self, now: float) -> bool:
-        """Whether it came again after long enough."""
+    def has_lasted(self, now: float) -> bool:
+        """Whether a repetition at `now` (epoch seconds) is final."""
         return now >= self.since + _REPEATED_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What CloudFormation said about a request.
+
+    Attributes:
+        said: what that implies, by a name that `lifecycle.meaning` uses.
+        since: epoch seconds; since when it has said so.
+        words: the statuses that CloudFormation returned, for a person.
+    """
+
+    said: str
+    since: float
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +114,32 @@ class Record:
         key: the request's key.
         request_type: Create, Update or Delete.
         physical_id: the resource's ID before the request; empty in a Create.
-        sent: when CloudFormation sent it, to be compared as text: `20261124T055807Z`; empty where
-            that is not known.
+        sent: when CloudFormation sent it, or else when it was received; compared as text:
+            `20261124T055807Z`.
+        is_dated: its ResponseURL shows when it was sent.
         first_receipt: epoch seconds.
-        deadline: epoch seconds; when the answer must be on its way.
-        generation: the number of the poll message that counts.
+        deadline: epoch seconds; when the answer must be sent.
+        generation: the number of the valid poll message.
         lease_until: epoch seconds; until then a process may be driving the request.
-        begun: how many invocations took the request up, since it was last sent on, and have not
-            come to an end.
-        target: what is to be bundled, and where to; None before anything is touched for it.
+        due: epoch seconds; a poll that comes earlier is not valid.
+        begun: how many invocations began with the request and did not end, since its progress was
+            last saved.
+        version: how often the record was written.
+        target: what is to be bundled, and where to; None before the location is claimed.
         attempted_at: epoch seconds of the last call that may have started the work.
-        task: the work, as it was seen last.
-        accepted: the answer that was, or is to be, sent before the work has ended, since a handle
-            is to hear of its end; None where there is none, or it is not accepted yet.
-        told: CloudFormation has heard that the work is accepted.
-        answer: what came of the work in the end.
-        superseded: a later request ends this one's work, if any.
-        ended: the end of its work was asked for while it ran.
-        settled: nothing of its work is left to end or to clean up.
-        doubt: what was refused last, and is asked again; None where nothing was.
-        asked: what tells the properties of the request from others.
-        asked_before: likewise of its OldResourceProperties.
+        attempts: how many calls started nothing for sure.
+        task: the work, as it was described last.
+        acceptance: the answer that is sent before the work has ended, since a handle waits for its
+            end; None if no handle does, or the work is not accepted yet.
+        acceptance_sent: CloudFormation has the acceptance.
+        answer: the final answer.
+        superseded: a later request cancels this one's work, if any.
+        cleanup: the progress of that cancel and the clean-up.
+        doubt: the last refusal of a call that is retried; None if there was none.
+        evidence: what CloudFormation said last about this request; None if it was not asked.
+        confirmed: what the request means, as CloudFormation confirmed it; empty if not known.
+        asked: the digest of the request's properties.
+        asked_before: the digest of its OldResourceProperties.
     """
 
     request: Request | None
@@ -87,23 +147,46 @@ class Record:
     request_type: RequestType
     physical_id: str
     sent: str
+    is_dated: bool
     first_receipt: float
     deadline: float
     generation: int
     lease_until: float
     begun: int
-    target: Target | None
-    attempted_at: float | None
-    task: Task | None
-    accepted: Done | None
-    told: bool
-    answer: Answer | None
-    superseded: bool
-    ended: bool
-    settled: bool
-    doubt: Doubt | None
-    asked: str
-    asked_before: str
+    due: float = 0
+    version: int = 0
+    target: Target | None = None
+    attempted_at: float | None = None
+    attempts: int = 0
+    task: Task | None = None
+    acceptance: Done | None = None
+    acceptance_sent: bool = False
+    answer: Answer | None = None
+    superseded: bool = False
+    cleanup: Cleanup = Cleanup.NONE
+    doubt: Doubt | None = None
+    evidence: Evidence | None = None
+    confirmed: str = ""
+    asked: str = ""
+    asked_before: str = ""
+
+    @property
+    def work(self) -> Progress:
+        """The progress of the work."""
+        if self.task is not None:
+            return Progress.TASK
+        if self.attempted_at is not None:
+            return Progress.ATTEMPTED
+        return Progress.TARGET if self.target is not None else Progress.NONE
+
+    @property
+    def response(self) -> Response:
+        """The progress of the response."""
+        if self.answer is not None:
+            return Response.ANSWER_STORED if self.request is not None else Response.DELIVERED
+        if self.acceptance_sent:
+            return Response.ACCEPTANCE_SENT
+        return Response.OPEN if self.acceptance is None else Response.ACCEPTANCE_STORED
 
     @property
     def succeeded(self) -> bool:
@@ -111,31 +194,59 @@ class Record:
         return isinstance(self.answer, Done)
 
     @property
-    def is_being_accepted(self) -> bool:
-        """Whether CloudFormation is just being told that the work is accepted."""
-        return self.accepted is not None and not self.told
-
-    @property
     def sent_at(self) -> float:
-        """When CloudFormation sent the request, epoch seconds; where that is not known, when it was
-        received."""
-        return parsed(self.sent) if self.sent else self.first_receipt
+        """When CloudFormation sent the request, or else when it was received; epoch seconds."""
+        return parsed(self.sent) if self.is_dated else self.first_receipt
 
     def is_later_than(self, other: "Record") -> bool:
-        """Whether CloudFormation is known to have sent this request later than the other."""
-        return bool(other.sent) and self.sent > other.sent
+        """Whether CloudFormation sent this request after the other, as far as is known."""
+        return self.sent > other.sent
+
+
+def moves_forward(before: Record, after: Record) -> bool:
+    """Whether no fact of a record goes back, except an attempt that is counted in `attempts`."""
+    taken_back = (
+        before.work == Progress.ATTEMPTED
+        and after.work == Progress.TARGET
+        and after.attempts > before.attempts
+    )
+    return (
+        (after.work >= before.work or taken_back)
+        and after.response >= before.response
+        and after.cleanup >= before.cleanup
+        and after.superseded >= before.superseded
+        and after.attempts >= before.attempts
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """What a Delete leaves: its resource, by this ID, is no more.
+    """What a Delete leaves: the resource with this ID was deleted.
 
     Attributes:
-        physical_id: the ID that the Delete gave.
+        physical_id: the Delete's physical ID.
         sent: `Record.sent` of the Delete.
-        unseen: no request that the ledger knows ever had the ID: its Create may be on its way.
+        unseen: no request in the ledger ever had the ID: its Create may still be received.
     """
 
     physical_id: str
     sent: str
     unseen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """All that is known about a resource: a logical ID of a stack.
+
+    Attributes:
+        requests: the requests about it, whatever their outcome.
+        bundles: the finished bundles that CloudFormation manages.
+        released: the bundles that CloudFormation retained: they are never answered, replaced or
+            deleted again.
+        tombstones: those that its Deletes left.
+    """
+
+    requests: tuple[Record, ...]
+    bundles: tuple[Bundle, ...]
+    released: tuple[Bundle, ...]
+    tombstones: tuple[Tombstone, ...]

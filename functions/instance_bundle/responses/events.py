@@ -1,4 +1,4 @@
-"""The event that tells an EventBridge bus of work that has ended, so that a pipeline can start."""
+"""The EventBridge event that is published when work has ended, for example to start a pipeline."""
 
 import json
 from collections.abc import Mapping
@@ -14,21 +14,22 @@ SOURCE = "cfn-instance-bundle"
 DETAIL_TYPE = "Instance Bundle State Change"
 
 
-def put(bus: str, request: Request, record: Record, answer: Answer) -> None:
-    """Put the event onto the bus; more than once, if the request is taken up again after it.
+def publish(bus: str, request: Request, record: Record, answer: Answer) -> None:
+    """Publish the event; again, if the request is resumed after that.
 
-    A bus that refuses it, or is not there, gets none: that must not keep a stack waiting.
+    If the bus refuses the event, or does not exist, that is only logged: it must not keep a stack
+    waiting.
 
     Args:
         bus: name or ARN; empty for none.
-        request: whose work has ended.
-        record: the request's record, its answer in it.
-        answer: what came of it.
+        request: the request whose work has ended.
+        record: the request's record, with the answer.
+        answer: the answer.
 
     Raises:
-        PassingFault: it may or may not have been put.
+        PassingFault: the event may or may not have been published.
     """
-    if not bus or not _tells_news(request, record, answer):
+    if not bus or not _is_news(request, record, answer):
         return
     try:
         with aws.calling("events:PutEvents"):
@@ -48,20 +49,20 @@ def put(bus: str, request: Request, record: Record, answer: Answer) -> None:
                 code, message = entry["ErrorCode"], entry.get("ErrorMessage", "")
                 raise meaning("events:PutEvents", code, message)
     except Denied:
-        logger.exception("No event tells of the work that has ended", bus=bus)
+        logger.exception("The event could not be published", bus=bus)
 
 
-def _tells_news(request: Request, record: Record, answer: Answer) -> bool:
+def _is_news(request: Request, record: Record, answer: Answer) -> bool:
     if record.target is not None:
         return True
     if not isinstance(answer, Done) or not answer.attributes.get("ImageId"):
-        return False  # a rehearsal has no AMI, whatever it says of one
+        return False  # a dry run has no AMI, even if it asks for one
     return request.changes_image and _is_another(request)
 
 
 def _is_another(request: Request) -> bool:
-    """Whether an Update's AMI is another than before: one that keeps its name is changed in place,
-    and so is what StoreImage made."""
+    """Whether an Update made another AMI; one with the same name, or of StoreImage, is changed in
+    place."""
     if request.properties.get("Method") == "StoreImage":
         return False
     old, name = request.old_image, request.properties["Image"].get("Name")
@@ -85,8 +86,10 @@ def _complete(answer: Done) -> Mapping[str, str]:
 
 
 def _failed(record: Record, answer: Failed) -> Mapping[str, str]:
-    """What the answer knows of work that came to nothing; what it does not know is empty. A task
-    that was found since is left out: each copy of an event is the same."""
+    """What the answer has about work that failed; what it does not have is empty.
+
+    A task that was found after the answer is left out, so that all copies of an event are equal.
+    """
     target, task = record.target, record.task
     if task is not None and task.id != answer.physical_id:
         task = None

@@ -1,4 +1,4 @@
-"""The event of work that has ended: moto's bus hands it to a queue, as to whom a rule names."""
+"""The EventBridge event of work that has ended; a rule on moto's bus sends it to a queue."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from instance_bundle import app, aws, last_resort
 from instance_bundle.aws import refusals
 from instance_bundle.errors import PassingFault, Throttled
 from instance_bundle.request.event import Request
-from instance_bundle.responses import announcement
+from instance_bundle.responses import events
 from instance_bundle.state.outcome import Done
 from instance_bundle.state.records import Record
 from tests.fixtures import Context
@@ -30,19 +30,19 @@ INSTANCE = "i-1234567890abcdef0"
 
 @pytest.fixture
 def ec2(cloud: None, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> Ec2:
-    """The handler's own ledger, queue and bus, with a method that does as the test says."""
+    """The handler's own ledger, queue and bus, with a simulated method."""
     method = Ec2()
     monkeypatch.setattr(app, "methods", cache(lambda: methods(method)))
     monkeypatch.setenv("EVENT_BUS", "default")
     return method
 
 
-News = Callable[[], list[dict[str, Any]]]
+Events = Callable[[], list[dict[str, Any]]]
 
 
-def listen(bus: str) -> News:
-    """What came through a bus since it was asked before."""
-    queue = aws.sqs().create_queue(QueueName=f"news-{bus}")["QueueUrl"]
+def listen(bus: str) -> Events:
+    """Returns a function that receives the events published to a bus since its last call."""
+    queue = aws.sqs().create_queue(QueueName=f"events-{bus}")["QueueUrl"]
     attributes = aws.sqs().get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
     aws.events().put_rule(
         Name="ended",
@@ -54,7 +54,7 @@ def listen(bus: str) -> News:
     aws.events().put_targets(
         Rule="ended",
         EventBusName=bus,
-        Targets=[{"Id": "news", "Arn": attributes["Attributes"]["QueueArn"]}],
+        Targets=[{"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}],
     )
 
     def take() -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def listen(bus: str) -> News:
 
 
 @pytest.fixture
-def news(cloud: None) -> News:
+def published_events(cloud: None) -> Events:
     return listen("default")
 
 
@@ -95,7 +95,7 @@ def asking(
 
 
 def detail(**others: str) -> dict[str, str]:
-    """The details of a complete bundle bun-1, with what is other."""
+    """The event's detail for a complete bundle bun-1, with some members replaced."""
     return {
         "StackId": STACK,
         "StackName": "web",
@@ -119,34 +119,34 @@ def finished(ec2: Ec2, answers: Answers, context: Context, **properties: Any) ->
     assert deliver(polls(), context) == []
 
 
-def test_a_complete_bundle_is_told_of_once_it_is_answered(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_a_complete_bundle_publishes_an_event_once_it_is_answered(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     app.handler(asking(answers, Image={"Name": "web"}), context)
     deliver(polls(), context)
-    assert news() == []
+    assert published_events() == []
 
     complete(ec2)
     deliver(polls(), context)
 
     assert answers.bodies[0]["Status"] == "SUCCESS"
-    [told] = news()
-    assert told["source"] == "cfn-instance-bundle"
-    assert told["detail-type"] == "Instance Bundle State Change"
-    assert told["resources"] == [STACK]
-    assert told["detail"] == detail(ImageId="ami-registered1")
+    [published] = published_events()
+    assert published["source"] == "cfn-instance-bundle"
+    assert published["detail-type"] == "Instance Bundle State Change"
+    assert published["resources"] == [STACK]
+    assert published["detail"] == detail(ImageId="ami-registered1")
 
 
-def test_a_stored_image_is_told_of_with_no_prefix(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_the_event_of_a_stored_image_has_no_prefix(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     asked = asking(answers, Method="StoreImage", Storage={"S3": {"Bucket": "images"}})
     app.handler(asked, context)
     ec2.tasks["ami-1"] = replace(ec2.tasks["ami-1"], phase="complete", state="complete")
     deliver(polls(), context)
 
-    [told] = news()
-    assert told["detail"] == detail(
+    [published] = published_events()
+    assert published["detail"] == detail(
         Method="StoreImage",
         BundleId="ami-1",
         ImageId="ami-1",
@@ -155,8 +155,8 @@ def test_a_stored_image_is_told_of_with_no_prefix(
     )
 
 
-def test_a_stored_image_that_failed_is_told_of_with_its_id(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_the_event_of_a_stored_image_that_failed_has_its_id(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     asked = asking(answers, Method="StoreImage", Storage={"S3": {"Bucket": "images"}})
     app.handler(asked, context)
@@ -165,8 +165,8 @@ def test_a_stored_image_that_failed_is_told_of_with_its_id(
     )
     deliver(polls(), context)
 
-    [told] = news()
-    assert told["detail"] == detail(
+    [published] = published_events()
+    assert published["detail"] == detail(
         Method="StoreImage",
         BundleId="ami-1",
         ImageId="ami-1",
@@ -177,8 +177,8 @@ def test_a_stored_image_that_failed_is_told_of_with_its_id(
     )
 
 
-def test_a_failed_task_is_told_of_with_its_id_and_reason(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_the_event_of_a_failed_task_has_its_id_and_reason(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     app.handler(asking(answers), context)
     ec2.tasks["bun-1"] = replace(
@@ -186,27 +186,27 @@ def test_a_failed_task_is_told_of_with_its_id_and_reason(
     )
     deliver(polls(), context)
 
-    [told] = news()
+    [published] = published_events()
     reason = "Task bun-1 failed. Client.S3Error: No such bucket."
     assert answers.bodies[0]["Reason"] == reason
-    assert told["detail"] == detail(S3Uri="", State="failed", Reason=reason)
+    assert published["detail"] == detail(S3Uri="", State="failed", Reason=reason)
 
 
-def test_work_that_ec2_refused_is_told_of_with_no_task(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_the_event_of_work_that_ec2_refused_has_no_task(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     ec2.obstacle = refusals.denied("ec2:BundleInstance", "IncorrectInstanceState", "It is stopped.")
 
     app.handler(asking(answers), context)
 
-    [told] = news()
+    [published] = published_events()
     reason = answers.bodies[0]["Reason"]
     assert "IncorrectInstanceState" in reason
-    assert told["detail"] == detail(BundleId="", S3Uri="", State="failed", Reason=reason)
+    assert published["detail"] == detail(BundleId="", S3Uri="", State="failed", Reason=reason)
 
 
-def test_a_reason_is_told_without_its_secrets(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_the_reason_in_an_event_has_no_secrets(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     ec2.obstacle = refusals.denied(
         "ec2:BundleInstance", "InvalidParameter", f"Not {answers.handle()}"
@@ -214,35 +214,37 @@ def test_a_reason_is_told_without_its_secrets(
 
     app.handler(asking(answers, CompletionHandle=answers.handle()), context)
 
-    [told] = news()
-    assert "[concealed]" in told["detail"]["Reason"]
-    assert "h4ndl3s0wn" not in json.dumps(told)
+    [published] = published_events()
+    assert "[concealed]" in published["detail"]["Reason"]
+    assert "h4ndl3s0wn" not in json.dumps(published)
 
 
-def test_work_that_was_accepted_is_told_of_when_it_has_ended(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_accepted_work_publishes_an_event_when_it_has_ended(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     app.handler(asking(answers, CompletionHandle=answers.handle()), context)
     deliver(polls(), context)
     assert len(answers.bodies) == 1
-    assert news() == []
+    assert published_events() == []
 
     complete(ec2)
     deliver(polls(), context)
 
     assert len(answers.signals) == 1
-    assert [told["detail"] for told in news()] == [detail()]
+    assert [published["detail"] for published in published_events()] == [detail()]
 
 
-def test_another_ami_is_told_of(ec2: Ec2, answers: Answers, context: Context, news: News) -> None:
+def test_another_ami_publishes_an_event(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
+) -> None:
     finished(ec2, answers, context, Image={"Name": "web"})
-    news()
+    published_events()
 
     old = {"Image": {"Name": "web"}}
     update = asking(answers, "Update", "r2", "bun-1", old=old, Image={"Name": "other"})
     app.handler(update, context)
 
-    assert [told["detail"] for told in news()] == [
+    assert [published["detail"] for published in published_events()] == [
         detail(RequestId="r2", ImageId="ami-registered2")
     ]
 
@@ -261,44 +263,44 @@ def test_another_ami_is_told_of(ec2: Ec2, answers: Answers, context: Context, ne
         ({}, {"DryRun": "true", "Image": {"Name": "other"}}),
     ],
 )
-def test_an_update_that_brings_nothing_new_is_not_told_of(
+def test_an_update_that_brings_nothing_new_publishes_no_event(
     ec2: Ec2,
     answers: Answers,
     context: Context,
-    news: News,
+    published_events: Events,
     old: dict[str, Any],
     new: dict[str, Any],
 ) -> None:
     finished(ec2, answers, context, **old)
-    news()
+    published_events()
 
     app.handler(asking(answers, "Update", "r2", "bun-1", old=old, **new), context)
 
     assert answers.bodies[1]["Status"] == "SUCCESS"
-    assert news() == []
+    assert published_events() == []
 
 
-def test_a_failed_update_that_began_nothing_is_not_told_of(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_a_failed_update_that_started_nothing_publishes_no_event(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     finished(ec2, answers, context)
-    news()
+    published_events()
     ec2.obstacle = refusals.denied("ec2:RegisterImage", "UnauthorizedOperation", "You may not.")
 
     app.handler(asking(answers, "Update", "r2", "bun-1", Image={"Name": "web"}), context)
 
     assert answers.bodies[1]["Status"] == "FAILED"
-    assert news() == []
+    assert published_events() == []
 
 
-def test_an_update_in_place_of_a_stored_image_is_not_told_of(
-    ec2: Ec2, answers: Answers, context: Context, news: News
+def test_an_update_in_place_of_a_stored_image_publishes_no_event(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events
 ) -> None:
     asked: dict[str, Any] = {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
     app.handler(asking(answers, **asked), context)
     ec2.tasks["ami-1"] = replace(ec2.tasks["ami-1"], phase="complete", state="complete")
     deliver(polls(), context)
-    news()
+    published_events()
 
     described = {"Description": "new"}
     app.handler(
@@ -306,47 +308,53 @@ def test_an_update_in_place_of_a_stored_image_is_not_told_of(
     )
 
     assert answers.bodies[1]["Status"] == "SUCCESS"
-    assert news() == []
+    assert published_events() == []
 
 
 @pytest.mark.parametrize("image", [{"Description": "new"}, {"Name": "other"}])
-def test_an_ami_with_another_name_or_one_that_is_made_is_another(
-    ec2: Ec2, answers: Answers, context: Context, news: News, image: dict[str, str]
+def test_an_ami_with_another_name_or_a_first_name_is_another(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events, image: dict[str, str]
 ) -> None:
     finished(ec2, answers, context, Image={})
-    news()
+    published_events()
 
     app.handler(asking(answers, "Update", "r2", "bun-1", old={"Image": {}}, Image=image), context)
 
-    assert [told["detail"]["ImageId"] for told in news()] == ["ami-registered2"]
+    assert [published["detail"]["ImageId"] for published in published_events()] == [
+        "ami-registered2"
+    ]
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
-def test_what_began_nothing_is_not_told_of(
-    ec2: Ec2, answers: Answers, context: Context, news: News, dry_run: str
+def test_a_request_that_started_nothing_publishes_no_event(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events, dry_run: str
 ) -> None:
     app.handler(asking(answers, DryRun=dry_run, Storage={}), context)
     app.handler(asking(answers, request_id="r2", DryRun="true"), context)
 
     assert [body["Status"] for body in answers.bodies] == ["FAILED", "SUCCESS"]
-    assert news() == []
+    assert published_events() == []
 
 
 @pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
-def test_a_delete_is_not_told_of(
-    ec2: Ec2, answers: Answers, context: Context, news: News, on_delete: str
+def test_a_delete_publishes_no_event(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events, on_delete: str
 ) -> None:
     finished(ec2, answers, context, Image={"Name": "web"})
-    news()
+    published_events()
 
     app.handler(asking(answers, "Delete", "r2", "bun-1", OnDelete=on_delete), context)
 
     assert answers.bodies[1]["Status"] == "SUCCESS"
-    assert news() == []
+    assert published_events() == []
 
 
-def test_what_kept_crashing_is_told_of_by_the_last_resort(
-    ec2: Ec2, answers: Answers, context: Context, news: News, monkeypatch: pytest.MonkeyPatch
+def test_the_failure_handler_publishes_an_event_too(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    published_events: Events,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app.handler(asking(answers), context)
     batch = polls()
@@ -356,18 +364,18 @@ def test_what_kept_crashing_is_told_of_by_the_last_resort(
 
     last_resort.handler({"Records": batch}, context)
 
-    [told] = news()
+    [published] = published_events()
     reason = answers.bodies[0]["Reason"]
     assert "its polls kept failing" in reason
-    assert told["detail"] == detail(S3Uri="", State="failed", Reason=reason)
+    assert published["detail"] == detail(S3Uri="", State="failed", Reason=reason)
 
 
-# A bus that takes no event
+# A bus that refuses events
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What PutEvents answers, one after the other, in the place of moto; raised where an error."""
+    """Results of the next PutEvents calls, instead of moto's; an exception is raised."""
     results: list[Any] = []
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
@@ -415,13 +423,13 @@ PASSING = [
 
 def ended(answers: Answers) -> tuple[Request, Record, Done]:
     request = Request.parse(asking(answers, "Update", "r2", "bun-1", Image={"Name": "web"}))
-    record, _ = app.ledger().open(request, lease=30)
+    record, _ = app.ledger().receive(request, lease=30)
     names = ("InstanceId", "BundleId", "ImageId", "Bucket", "Prefix", "S3Uri", "State")
     return request, record, Done("bun-1", {name: detail()[name] or "ami-1" for name in names})
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_bus_that_refuses_an_event_is_logged_and_given_up(
+def test_a_bus_that_refuses_an_event_is_only_logged(
     ec2: Ec2,
     answers: Answers,
     calls: list[Any],
@@ -430,26 +438,26 @@ def test_a_bus_that_refuses_an_event_is_logged_and_given_up(
 ) -> None:
     calls.append(refusal)
 
-    announcement.put("default", *ended(answers))
+    events.publish("default", *ended(answers))
 
     assert calls == []
-    assert "No event tells of the work that has ended" in caplog.text
+    assert "The event could not be published" in caplog.text
     assert "EventBridge says no." in caplog.text
 
 
 @pytest.mark.parametrize(("fault", "meaning"), PASSING)
-def test_a_bus_that_can_not_take_an_event_now_is_a_passing_fault(
+def test_a_transient_error_of_the_bus_is_a_passing_fault(
     ec2: Ec2, answers: Answers, calls: list[Any], fault: Any, meaning: type[PassingFault]
 ) -> None:
     calls.append(fault)
 
     with pytest.raises(PassingFault) as raised:
-        announcement.put("default", *ended(answers))
+        events.publish("default", *ended(answers))
 
     assert type(raised.value) is meaning
 
 
-def test_a_bus_that_is_not_there_keeps_no_stack_waiting(
+def test_a_bus_that_does_not_exist_keeps_no_stack_waiting(
     ec2: Ec2,
     answers: Answers,
     context: Context,
@@ -462,28 +470,28 @@ def test_a_bus_that_is_not_there_keeps_no_stack_waiting(
 
     assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
     assert polls() == []
-    assert "No event tells of the work that has ended" in caplog.text
+    assert "The event could not be published" in caplog.text
 
 
-def test_an_event_that_met_a_fault_is_put_again_with_the_answer_that_stands(
-    ec2: Ec2, answers: Answers, context: Context, news: News, calls: list[Any]
+def test_an_event_that_met_a_fault_is_published_again_with_the_stored_answer(
+    ec2: Ec2, answers: Answers, context: Context, published_events: Events, calls: list[Any]
 ) -> None:
     app.handler(asking(answers), context)
     complete(ec2)
     calls.append(error("ThrottlingException"))
     assert deliver(polls(), context) == []
-    assert news() == []
+    assert published_events() == []
 
     with time_machine.travel(time.time() + 31, tick=False):
         assert deliver(polls(), context) == []
 
-    assert [told["detail"] for told in news()] == [detail()]
+    assert [published["detail"] for published in published_events()] == [detail()]
     assert len(answers.bodies) == 2
     assert answers.bodies[0] == answers.bodies[1]
     assert polls() == []
 
 
-def test_a_bus_that_stays_away_keeps_no_request_for_ever(
+def test_a_bus_that_keeps_failing_keeps_no_request_for_ever(
     ec2: Ec2, answers: Answers, context: Context, calls: list[Any]
 ) -> None:
     app.handler(asking(answers), context)
@@ -497,27 +505,31 @@ def test_a_bus_that_stays_away_keeps_no_request_for_ever(
         assert polls() == []
 
 
-def test_with_no_bus_no_event_is_put(
+def test_without_a_bus_no_event_is_published(
     ec2: Ec2, answers: Answers, context: Context, calls: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EVENT_BUS", "")
     calls.append(AssertionError("an event was put"))
 
     finished(ec2, answers, context)
-    announcement.put("", *ended(answers))
+    events.publish("", *ended(answers))
 
     assert [body["Status"] for body in answers.bodies] == ["SUCCESS"]
     assert len(calls) == 1
 
 
-def test_an_event_goes_to_the_bus_that_is_named(
-    ec2: Ec2, answers: Answers, context: Context, news: News, monkeypatch: pytest.MonkeyPatch
+def test_an_event_is_published_to_the_named_bus(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    published_events: Events,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     aws.events().create_event_bus(Name="images")
-    news_of_images = listen("images")
+    events_of_images = listen("images")
     monkeypatch.setenv("EVENT_BUS", "images")
 
     finished(ec2, answers, context)
 
-    assert news() == []
-    assert [told["detail"] for told in news_of_images()] == [detail()]
+    assert published_events() == []
+    assert [published["detail"] for published in events_of_images()] == [detail()]

@@ -1,0 +1,77 @@
+"""Steps about a bundle that exists: update in place, delete."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from instance_bundle.errors import (
+    Refusal,
+    Refused,
+)
+from instance_bundle.lifecycle import effects, history
+from instance_bundle.lifecycle.driving import Driving, StepRun
+from instance_bundle.lifecycle.effects import Effect, perform
+from instance_bundle.lifecycle.next_step import (
+    answered,
+)
+from instance_bundle.lifecycle.removal import delete_bundle
+from instance_bundle.methods import Bundle
+from instance_bundle.request import Properties, on_delete
+from instance_bundle.state import (
+    Done,
+    Tombstone,
+)
+from instance_bundle.telemetry import logger
+
+
+def update_in_place(d: Driving) -> StepRun:
+    resource, request = d.known(), d.request()
+    bundle = history.held(resource, d.me.physical_id)
+    assert bundle is not None  # noqa: S101  next_step has seen it
+    is_rollback = history.is_rollback(resource, d.me)
+    if not is_rollback:
+        yield from perform(effects.Admit(d.me, makes_bundle=False))
+    for unseen in history.unseen_at(resource, d.me):
+        if unseen != bundle:
+            yield from delete_bundle(d.me, unseen)
+    changed = replace(bundle, on_delete=on_delete(request.properties))
+    if not bundle.is_dry_run:
+        changed = yield from _with_image(d, changed, is_rollback=is_rollback)
+    if changed != bundle:
+        yield from perform(effects.PutBundle(d.me.key, changed))
+    return answered(changed)
+
+
+def _with_image(
+    d: Driving, bundle: Bundle, *, is_rollback: bool
+) -> Generator[Effect[Any], Any, Bundle]:
+    """A bundle with the AMI that is described now.
+
+    A rollback's Update must not fail, since CloudFormation can't continue then: if AWS refuses to
+    update the AMI, the AMI stays as it is.
+    """
+    request = d.request()
+    image = Properties.parse(request.properties).image
+    try:
+        image_id = yield from perform(effects.UpdateImage(bundle, request.old_image, image))
+    except (Refused, Refusal) as refused:
+        if not is_rollback:
+            raise
+        if isinstance(refused, Refused) and d.now < d.me.deadline:
+            d.believed(refused)
+        logger.error("The AMI is not updated", image_id=bundle.physical_id, why=str(refused))
+        return bundle
+    return replace(bundle, attributes={**bundle.attributes, "ImageId": image_id})
+
+
+def delete(d: Driving) -> StepRun:
+    resource, me = d.known(), d.me
+    bundles = history.deleted_by(resource, me)
+    for bundle in bundles:
+        yield from delete_bundle(me, bundle)
+    if not bundles:
+        logger.info("There is no finished bundle to delete")
+    unseen = not history.has_seen(resource, me)
+    stone = Tombstone(me.physical_id, me.sent, unseen)
+    yield from perform(effects.LeaveTombstone(me.key, stone))
+    return Done(me.physical_id)

@@ -1,0 +1,222 @@
+"""Steps that make a bundle, from the claim of its location to the answer."""
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+from instance_bundle import budget
+from instance_bundle.errors import (
+    DeadlineExceeded,
+    Denied,
+    Doubtful,
+    LocationTaken,
+    NothingDone,
+    PassingFault,
+    Refusal,
+    Refused,
+    RefusedToTheEnd,
+    TaskFailed,
+)
+from instance_bundle.lifecycle import effects, finding, history, interval
+from instance_bundle.lifecycle.driving import Driving, StepRun
+from instance_bundle.lifecycle.effects import Effect, perform
+from instance_bundle.lifecycle.next_step import (
+    answered,
+    failed,
+    may_show_yet,
+    timeout_of,
+)
+from instance_bundle.methods import Bundle, Task, Work, utc
+from instance_bundle.request import Location, Properties, Target, on_delete
+from instance_bundle.state import (
+    Cleanup,
+    Done,
+    Pending,
+    Record,
+)
+from instance_bundle.telemetry import logger
+
+
+def release(d: Driving) -> StepRun:
+    """Release what CloudFormation retained: it no longer manages it, and asks for it again."""
+    resource, asked = d.known(), history.identity(d.me)
+    for bundle in resource.bundles:
+        if d.me.request_type == "Create" or bundle.identity == asked:
+            yield from perform(effects.ReleaseBundle(d.me.key, bundle))
+    yield from finding.load(d)
+    return None
+
+
+def start(d: Driving) -> StepRun:
+    properties = yield from perform(effects.Admit(d.me))
+    work = d.work(properties)
+    try:
+        if properties.dry_run:
+            return (yield from _dry_run(d, work))
+        if not (yield from d.save(replace(d.me, target=work.target))):
+            return None
+        refusal = yield from _occupy(d, work.target)
+        if refusal is not None:
+            return failed(d.me, refusal)
+        return (yield from _attempt(d, work))
+    except Doubtful as doubt:
+        refusal = d.believed(doubt)
+        yield from perform(effects.ReleaseLocation(work.target.location, d.me.key))
+        return failed(d.me, refusal)
+
+
+def _dry_run(d: Driving, work: Work) -> StepRun:
+    try:
+        yield from perform(effects.DryRun(work))
+    except Refusal as refusal:
+        return failed(d.me, refusal)
+    now, id_ = utc(d.now), f"dryrun-{d.me.key.request_id}"
+    return (yield from _finish(d, work, Task(id_, "complete", "complete", "100%", now, now)))
+
+
+def _occupy(d: Driving, target: Target) -> Generator[Effect[Any], Any, Refusal | None]:
+    """Claim the location. Another claim counts while its bundle exists, or is being made."""
+    location, key = target.location, d.me.key
+    holder = yield from perform(effects.Claim(location, key))
+    taken: bool | None = None
+    if holder is not None:
+        other = yield from perform(effects.Read(holder))
+        if other is None or not _is_making(other):
+            taken = yield from perform(effects.IsTaken(target))
+            if not taken:
+                holder = yield from perform(effects.Claim(location, key, instead_of=holder))
+    if holder is not None:
+        whose = f"{holder.logical_id} of the stack {history.stack_name(holder.stack_id)}"
+        return LocationTaken(location.s3_uri, f"the resource {whose} has a bundle")
+    if taken is None and (yield from perform(effects.IsTaken(target))):
+        yield from perform(effects.ReleaseLocation(location, key))
+        return LocationTaken(location.s3_uri, "there is a bundle already")
+    return None
+
+
+def _attempt(d: Driving, work: Work) -> StepRun:
+    now = yield from perform(effects.Now())
+    if not (yield from d.save(replace(d.me, attempted_at=now))):
+        return None
+    try:
+        task = yield from perform(effects.Start(work))
+    except Refusal as refusal:
+        yield from perform(effects.ReleaseLocation(work.target.location, d.me.key))
+        yield from _take_back(d)
+        return failed(d.me, refusal)
+    except NothingDone:
+        yield from _take_back(d)
+        raise
+    try:
+        d.me = yield from perform(effects.MergeTask(d.me, task))
+    except Doubtful as doubt:  # the task runs
+        raise Refused(doubt.refusal) from doubt
+    logger.info("Started", task_id=task.id, s3_uri=work.target.location.s3_uri)
+    return _under_way(d, work, task, budget.NEXT_POLL)
+
+
+def _take_back(d: Driving) -> Generator[Effect[Any], Any, None]:
+    """Store that an attempt started nothing for sure, whatever other processes wrote meanwhile."""
+    while not (yield from d.save(replace(d.me, attempted_at=None, attempts=d.me.attempts + 1))):
+        pass
+
+
+def go_on(d: Driving, seen: Task) -> StepRun:
+    """Start the next stage, if the last one has ended.
+
+    The attempt is stored before the call: if the answer is lost, what the call made is not listed
+    at first.
+    """
+    me, last = d.me, d.me.task
+    assert last is not None  # noqa: S101  next_step has seen it
+    assert me.request is not None  # noqa: S101  it has not been answered yet
+    work = d.work(Properties.parse(me.request.properties))  # it was admitted
+    goes_on = d.methods.of(last.id).has_next(work, seen)
+    was_young = may_show_yet(me, d.now)
+    if goes_on and not (yield from d.save(replace(me, attempted_at=d.now))):
+        return None
+    try:
+        task = yield from perform(effects.Advance(work, last, seen))
+    except Refusal as refusal:
+        if goes_on and not was_young:
+            yield from d.save(replace(d.me, attempted_at=me.attempted_at))
+        return failed(d.me, refusal)
+    if task.phase == "complete":
+        return (yield from _finish(d, work, task))
+    return _under_way(d, work, task, interval.next_poll(task, d.now))
+
+
+def _under_way(d: Driving, work: Work, task: Task, seconds: int) -> Pending:
+    """The work continues; if a handle waits for its end, the acceptance is the answer for now."""
+    pending = d.pending(seconds, task)
+    if d.me.acceptance_sent or d.request().handle is None:
+        return pending
+    accepted = d.me.acceptance or Done(task.id, d.attributes(work, task))
+    return replace(pending, acceptance=accepted)
+
+
+def fail(d: Driving, task: Task) -> StepRun:
+    if d.me.target is not None:
+        at = d.me.target.location
+        yield from perform(effects.ReleaseLocation(at, d.me.key))
+    return failed(d.me, TaskFailed(task.id, task.error_code, task.error_message))
+
+
+def believe_lost(d: Driving) -> StepRun:
+    assert d.seen.lost is not None  # noqa: S101  next_step has seen it
+    return failed(d.me, d.believed(Doubtful(d.seen.lost)))
+    yield  # a generator, as all steps are, without an effect
+
+
+def time_out(d: Driving, task: Task) -> StepRun:
+    end = "its cancel was requested"
+    try:
+        yield from perform(effects.Cancel(task.id))
+    except (PassingFault, Denied) as error:
+        # The answer can't wait; CloudFormation's next request cancels the task.
+        logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
+        end = "it still runs"
+    timeout, last_seen, doubt = timeout_of(d.me), f"{task}; {end}", d.me.doubt
+    if doubt is not None and doubt.is_recent(d.now):
+        return failed(d.me, RefusedToTheEnd(timeout, doubt.reason, last_seen))
+    return failed(d.me, DeadlineExceeded(timeout, last_seen))
+
+
+def _finish(d: Driving, work: Work, task: Task) -> StepRun:
+    properties, location = work.properties, work.target.location
+    etag = "" if properties.dry_run else (yield from _etag(d, location, task))
+    bundle = Bundle(
+        physical_id=task.id,
+        made_by=d.me.key.request_id,
+        location=location,
+        etag=etag,
+        identity=properties.identity,
+        attributes=d.attributes(work, task),
+        on_delete=on_delete(d.request().properties),
+        replaces=d.me.physical_id,
+    )
+    yield from perform(effects.PutBundle(d.me.key, bundle))
+    return answered(bundle)
+
+
+def _etag(d: Driving, location: Location, task: Task) -> Generator[Effect[Any], Any, str]:
+    """The finished bundle's ETag; empty if it can't be read, which must not fail the bundle."""
+    try:
+        return (yield from perform(effects.Etag(location, task))) or ""
+    except PassingFault as fault:
+        if d.now < d.me.deadline:
+            if not isinstance(fault, Doubtful):
+                raise
+            d.believed(fault)
+        logger.warning("OnDelete can't remove this bundle", why=str(fault))
+        return ""
+
+
+def _is_making(other: Record) -> bool:
+    """Whether a request may still write to the location that it has claimed."""
+    is_cleaned_up = other.cleanup == Cleanup.CLEANED_UP
+    return (
+        not other.succeeded
+        and not is_cleaned_up
+        and (other.answer is None or other.attempted_at is not None)
+    )
