@@ -1,6 +1,7 @@
 """The long search: `python -m tests.chaos`, or one sequence again, with `--replay`.
 
-Each process searches a world of its own; the figures of all are added up in one table.
+Each process searches a world of its own; the figures of all are added up in one table. With
+`--whole`, the sequences are also about whose the bundles are: see `tests.chaos.whole`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing import get_context
 
 from rich.console import Console
@@ -19,7 +21,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tests.chaos.search import PIECE, Piece, quiet, search_piece
-from tests.chaos.sequence import carry_out
+from tests.chaos.sequence import Step, carry_out
+from tests.chaos.shorten import in_world, of_each_kind, shortest
 from tests.chaos.world import FAULTS, KILLS, Violation, running
 
 SEQUENCES = 2000
@@ -30,11 +33,14 @@ def main() -> int:
     arguments = _parser().parse_args()
     console = Console()
     if arguments.replay:
-        return _replay(json.loads(arguments.replay), console)
-    return _search(arguments.sequences, arguments.seed, arguments.processes, console)
+        replay = _shorten if arguments.shorten else _replay
+        return replay(json.loads(arguments.replay), console)
+    piece = partial(search_piece, whole=arguments.whole, finds_all=arguments.all)
+    seeds = range(arguments.seed, arguments.seed + -(-arguments.sequences // PIECE))
+    return _search(piece, seeds, arguments.processes, console)
 
 
-def _replay(steps: list[dict[str, object]], console: Console) -> int:
+def _replay(steps: list[Step], console: Console) -> int:
     try:
         with quiet(), running() as world:
             carry_out(world, steps)
@@ -45,10 +51,16 @@ def _replay(steps: list[dict[str, object]], console: Console) -> int:
     return 0
 
 
-def _search(sequences: int, first_seed: int, processes: int, console: Console) -> int:
-    seeds = range(first_seed, first_seed + -(-sequences // PIECE))
+def _shorten(steps: list[Step], console: Console) -> int:
+    with quiet(), running() as world:
+        found = shortest(in_world(world), steps)
+    console.print(found or "No promise was broken.", markup=False, soft_wrap=True)
+    return 1 if found else 0
+
+
+def _search(search: Callable[[int], Piece], seeds: range, processes: int, console: Console) -> int:
     console.print(
-        f"Searching {sequences} sequences from seed {first_seed} in {processes} processes"
+        f"Searching {len(seeds) * PIECE} sequences from seed {seeds[0]} in {processes} processes"
     )
     began = time.monotonic()
     pieces: list[Piece] = []
@@ -58,20 +70,20 @@ def _search(sequences: int, first_seed: int, processes: int, console: Console) -
         Progress(console=console, disable=not console.is_terminal) as progress,
     ):
         bar = progress.add_task("sequences", total=len(seeds) * PIECE)
-        for piece in pool.imap_unordered(search_piece, seeds):
+        for piece in pool.imap_unordered(search, seeds):
             pieces.append(piece)
             progress.advance(bar, PIECE)
             if not console.is_terminal:
                 searched = sum(piece.counts["sequences"] for piece in pieces)
                 console.print(f"{searched:5} sequences, {time.monotonic() - began:4.0f} s")
     _tell(pieces, console)
-    return 1 if any(piece.violation for piece in pieces) else 0
+    return 1 if any(piece.violations for piece in pieces) else 0
 
 
 def _tell(pieces: Iterable[Piece], console: Console) -> None:
     pieces = list(pieces)
     counts: Counter[str] = sum((piece.counts for piece in pieces), Counter())
-    violations = [piece.violation for piece in pieces if piece.violation]
+    violations = [violation for piece in pieces for violation in piece.violations]
     table = Table(title="Chaos")
     table.add_column("what")
     table.add_column("how many", justify="right")
@@ -85,8 +97,9 @@ def _tell(pieces: Iterable[Piece], console: Console) -> None:
     table.add_row("faults and kills in all", f"{injected:,}")
     table.add_row("violations", f"{len(violations):,}")
     console.print(table)
-    for violation in violations:
-        console.print(violation, markup=False, highlight=False, soft_wrap=True)
+    for violation, count in of_each_kind(violations):
+        also = f" (and {count - 1} like it)" if count > 1 else ""
+        console.print(violation + also, markup=False, highlight=False, soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,6 +107,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sequences", type=int, default=SEQUENCES, help=f"default {SEQUENCES}")
     parser.add_argument("--seed", type=int, default=1, help="of the first piece; default 1")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--whole", action="store_true", help="search also for faults in whose the bundles are"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="go on after a violation, and show one of each kind"
+    )
+    parser.add_argument(
+        "--shorten", action="store_true", help="with --replay: leave out what is not needed"
+    )
     parser.add_argument(
         "--replay", metavar="STEPS", help="carry out one sequence, as it was printed"
     )

@@ -18,6 +18,8 @@ def events(world: World, stack: Stack) -> Iterator[str]:
     by_request = _details(world, stack)
     exchanges = {exchange.event["RequestId"]: exchange for exchange in stack.exchanges}
     for request_id, details in by_request.items():
+        if request_id not in exchanges:
+            continue  # forged
         exchange = exchanges[request_id]
         about = f"{exchange.event['RequestType']} of {stack.name}"
         if _is_no_news(stack, exchange):

@@ -82,6 +82,8 @@ def ends(world: World, stack: Stack) -> Iterator[str]:
 
 def _takes_its_place(later: Exchange, exchange: Exchange) -> bool:
     """Whether a later request is about the same work, not the Delete of what that replaces."""
+    if later.event["LogicalResourceId"] != exchange.event["LogicalResourceId"]:
+        return False
     deleted = later.event.get("PhysicalResourceId", "")
     is_other = deleted.startswith(("bun-", "ami-")) and deleted != exchange.physical_id
     return not (later.event["RequestType"] == "Delete" and is_other)

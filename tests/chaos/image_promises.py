@@ -48,7 +48,7 @@ def starts(world: World, stack: Stack) -> Iterator[str]:
         if count > 1:
             yield f"{count} images for the request {request_id} of {stack.name}"
     for made in own:
-        if stack.gone_at is not None and made.at > stack.gone_at:
+        if stack.gone_at is not None and made.at > stack.gone_at and not stack.left_at_work:
             yield f"{made.image_id} was started after {stack.name} was gone"
 
 
@@ -65,7 +65,7 @@ def answers(world: World, stack: Stack) -> Iterator[str]:
 
 def left(world: World, stack: Stack) -> Iterator[str]:
     """A stack that is gone leaves whole images only: those that it retains."""
-    if stack.gone_at is None:
+    if stack.gone_at is None or stack.left_at_work:
         return
     for made in _made_by(world, stack):
         if not is_given_up(stack, made.image_id):
@@ -113,7 +113,9 @@ def _is_delete_of(exchange: Exchange, physical_id: str) -> bool:
 
 
 def always(stack: Stack, on_delete: str) -> bool:
-    """Whether each request of a stack says this of its deletion."""
+    """Whether each request of a stack says this of its deletion, and no policy says otherwise."""
+    if on_delete == "Delete" and stack.kept:
+        return False
     return all(
         exchange.event["ResourceProperties"]["OnDelete"] == on_delete
         for exchange in stack.exchanges

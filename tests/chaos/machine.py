@@ -10,10 +10,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.chaos.refusal_promises import READS
 from tests.chaos.sequence import Run
-from tests.chaos.world import EVENTS_PUT, FAULTS, KILLS, RESPONSE_PUT, SIGNAL_PUT, World
+from tests.chaos.world import (
+    EVENTS_PUT,
+    FAULTS,
+    KILLS,
+    RESPONSE_PUT,
+    SIGNAL_PUT,
+    Violation,
+    World,
+)
 
 CALLS = (
-    *("dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:Query"),
+    *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"),
     *("dynamodb:DeleteItem", "sqs:SendMessage", "sqs:SendMessageBatch", "sqs:ReceiveMessage"),
     *("sqs:DeleteMessageBatch", "ec2:BundleInstance"),
     *("secretsmanager:GetSecretValue", "ec2:DescribeInstances", "ec2:DescribeBundleTasks"),
@@ -79,9 +87,13 @@ _SOME_FAULTS = st.lists(
 
 
 class Stacks(RuleBasedStateMachine):
-    """Draws what users, siblings and AWS do to stacks. `world` is where."""
+    """Draws what users, siblings and AWS do to stacks. `world` is where.
+
+    found: takes the violations, and the search goes on; None where the first one ends it.
+    """
 
     world: ClassVar[World]
+    found: ClassVar[list[str] | None]
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,12 +162,20 @@ class Stacks(RuleBasedStateMachine):
         self.sequence.step({"do": "copy", "number": number, "by_hand": by_hand})
 
     def teardown(self) -> None:
-        self.sequence.finish()
+        try:
+            self.sequence.finish()
+        except Violation as violation:
+            if self.found is None:
+                raise
+            self.found.append(str(violation))
 
 
-def machine(world: World) -> type[Stacks]:
-    """A machine whose sequences are carried out in a world."""
-    return type("StacksOfAWorld", (Stacks,), {"world": world})
+def machine(world: World, found: list[str] | None = None) -> type[Stacks]:
+    """A machine whose sequences are carried out in a world.
+
+    found: takes the violations, and the search goes on; None where the first one ends it.
+    """
+    return type("StacksOfAWorld", (Stacks,), {"world": world, "found": found})
 
 
 def search(sequences: int, steps: int, *, shrink: bool) -> settings:

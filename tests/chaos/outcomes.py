@@ -14,7 +14,7 @@ from instance_bundle.aws.calls import CALLS
 from tests.chaos.branches import explore
 from tests.chaos.matrix import ALWAYS
 from tests.chaos.phases import PHASES, OwnCalls, Phase
-from tests.chaos.sequence import Run, Step
+from tests.chaos.sequence import Run
 from tests.chaos.stacks import Stack
 from tests.chaos.steps import CREATE, STORES
 from tests.chaos.world import Fault, World
@@ -31,7 +31,6 @@ MEETS: Mapping[str, Fault] = {
 
 AS_EVER = "as ever"
 
-_AGAIN: Step = {"do": "duplicate event", "number": 1, "delay": 300}
 _SEVERAL = [CREATE | {"prefix": None} | different for different in ({}, {"instance": 1}, STORES)]
 
 PLACES: Mapping[str, tuple[str, ...]] = {
@@ -53,13 +52,11 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         *("ec2:CreateTags", "ec2:DeleteTags", "ec2:DescribeSnapshots", "ec2:ModifyImageAttribute"),
     ),
     "StoreImage: delete": ("ec2:DeleteSnapshot",),
-    "an event that comes again": ("dynamodb:GetItem",),
     "several at once": (*("sqs:DeleteMessageBatch", "sqs:ReceiveMessage", "sqs:SendMessageBatch"),),
 }
 """Where each call is struck."""
 
 _OWN: Mapping[str, Phase] = {
-    "an event that comes again": Phase([], [CREATE, _AGAIN], "CREATE_COMPLETE", 1, ["a"]),
     "several at once": Phase([], _SEVERAL, "CREATE_COMPLETE", 3, []),
 }
 

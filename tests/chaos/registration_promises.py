@@ -72,7 +72,7 @@ def once(world: World) -> Iterator[str]:
 
 def left(world: World, stack: Stack) -> Iterator[str]:
     """A stack that is gone leaves no image without its bundle, and none that was to be deleted."""
-    if stack.gone_at is None:
+    if stack.gone_at is None or stack.left_at_work:
         return
     requests = {exchange.event["RequestId"] for exchange in stack.exchanges}
     for image in world.images.registered.values():

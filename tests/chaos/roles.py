@@ -16,7 +16,7 @@ from sandbox.authorization.authorization import Caller
 from sandbox.authorization.call import Call, read
 from sandbox.authorization.demand import Demand
 from sandbox.authorization.needs import demands_of
-from sandbox.authorization.refusals import told
+from sandbox.authorization.refusals import error_of
 from sandbox.permissions import Refusal, RolePolicies
 from sandbox.policies import Request
 from tests.roles import ACCOUNT, REGION, ROLES, statements
@@ -40,7 +40,7 @@ def refusal(function: str, name: str, request: AWSPreparedRequest) -> ServiceErr
     for demand in demands_of(call):
         found = _judged(function, demand)
         if found is not None:
-            return told(call, _caller(function).session_arn, demand, found)
+            return error_of(call, _caller(function).session_arn, demand, found)
     return None
 
 

@@ -15,6 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import tests.conftest  # noqa: F401  it sets the environment that all tests share
 from tests.chaos.machine import machine, search
+from tests.chaos.whole import search_whole
 from tests.chaos.world import Violation, running
 
 PIECE = 50
@@ -29,24 +30,34 @@ class Piece:
 
     Attributes:
         counts: what happened, by name.
-        violation: the one that ended it, with the command to replay it; None if there was none.
+        violations: each with the command to replay it. The first one ends the piece, unless all
+            are looked for.
     """
 
     counts: Counter[str]
-    violation: str | None
+    violations: list[str]
 
 
-def search_piece(number: int) -> Piece:
-    """Search the sequences of one seed."""
+def search_piece(number: int, *, whole: bool = False, finds_all: bool = False) -> Piece:
+    """Search the sequences of one seed.
+
+    Args:
+        whole: also what concerns whose the bundles are.
+        finds_all: go on after a violation.
+    """
+    found: list[str] = []
     with quiet(), running() as world:
-        stacks = seed(number)(machine(world))
         try:
-            run_state_machine_as_test(stacks, settings=search(PIECE, STEPS, shrink=False))
+            if whole:
+                search_whole(world, number, PIECE, found if finds_all else None)
+            else:
+                stacks = seed(number)(machine(world, found if finds_all else None))
+                run_state_machine_as_test(stacks, settings=search(PIECE, STEPS, shrink=False))
         except Violation as violation:
-            return Piece(world.counts, f"seed {number}: {violation}")
+            found.append(str(violation))
         except Exception:  # noqa: BLE001  what breaks the search is told like what it finds
-            return Piece(world.counts, f"seed {number}: {traceback.format_exc()}")
-        return Piece(world.counts, None)
+            found.append(traceback.format_exc())
+        return Piece(world.counts, [f"seed {number}: {each}" for each in found])
 
 
 @contextlib.contextmanager

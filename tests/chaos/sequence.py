@@ -6,19 +6,23 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from instance_bundle import aws
 from tests.chaos import (
+    custody_promises,
     event_promises,
     handle_promises,
     handles,
+    identity_promises,
     image_promises,
     refusal_promises,
     registration_promises,
 )
-from tests.chaos.stacks import Stack, receive
-from tests.chaos.world import Fault, Violation, World, steer
+from tests.chaos.custody import Custody
+from tests.chaos.stacks import Dialect, Policies, Properties, Stack, receive
+from tests.chaos.world import Fault, Violation, World, new_id, steer
 
 Step = Mapping[str, Any]
 """One step as JSON can hold it: `do` says what, the other members how."""
@@ -31,11 +35,20 @@ _FOREIGN_MANIFEST = (
 _DELETES = 4
 _LONGEST_WORK = 3600
 _HOURS = 3 * 3600
+_NOTICED = 180
+"""Seconds after which a forged request has been answered."""
 _numbers = itertools.count(1)
+_LOGICAL_IDS = ("Bundle", "Renamed")
+
+WHOLE: Step = {"do": "whole"}
+"""The first step of a sequence that has the promises about whose the bundles are checked too."""
 
 
 class Run:
-    """The steps so far, and the stacks that they made."""
+    """The steps so far, and the stacks that they made.
+
+    is_whole: whether the promises about whose the bundles are count.
+    """
 
     def __init__(self, world: World, most_at_once: int = 2) -> None:
         number = next(_numbers)
@@ -46,6 +59,10 @@ class Run:
         self._name = f"stack{number}"
         self.stacks: list[Stack] = []
         self._foreign: set[str] = set()
+        self._forged: set[str] = set()
+        self.is_whole = False
+        self._custody = Custody(world, self._foreign, self._is_hindered)
+        self._asked: list[tuple[Properties, Step]] = []
         world.clear(self.bucket)
         world.answered = self._receive
         world.wakes = self._wakes
@@ -68,8 +85,44 @@ class Run:
                 self.world.move(seconds)
             case {"do": "fault", **fault}:
                 self.world.arm(Fault(**fault))
+            case {"do": "whole"}:
+                self.is_whole = True
+            case {"do": "change" | "take out" | "put back" | "rename" | "cancel"}:
+                self._change_template(step)
             case _:
                 self._meddle(step)
+
+    def _change_template(self, step: Step) -> None:
+        """Change what the template of a stack says of the resource, or give up such a change."""
+        stack = self._stack(step["stack"])
+        if stack is None:
+            return
+        match step["do"]:
+            case "cancel":
+                stack.cancel()
+            case "take out" if stack.rests and stack.is_updatable:
+                stack.take_out()
+            case "change" if stack.rests and stack.is_updatable:
+                self._update(self._changed(stack, step))
+            case "rename" if stack.rests and stack.is_updatable:
+                [other] = {*_LOGICAL_IDS} - {stack.logical_id}
+                self._add(stack, other, step)
+            case "put back" if stack.rests and stack.is_without:
+                self._add(stack, stack.logical_id, step)
+
+    def _changed(self, stack: Stack, step: Step) -> Step:
+        """A step that asks for what another one changes of what the stack has, or had last."""
+        asked = next(asked for properties, asked in self._asked if properties is stack.properties)
+        own = {name: value for name, value in step.items() if name != "changes"}
+        once = {"delete_first": False, "sibling": None, "later": None}
+        return {**asked, **once, **own, **step["changes"]}
+
+    def _add(self, stack: Stack, logical_id: str, step: Step) -> None:
+        wanted = self._changed(stack, step)
+        if wanted["handle"] == "same":
+            wanted = {**wanted, "handle": "new"}
+        properties = self._properties(stack, wanted)
+        stack.add(logical_id, properties, wanted["sibling"], policies=_policies(wanted))
 
     def _meddle(self, step: Step) -> None:
         """What AWS does twice, and what others do to what is not theirs."""
@@ -80,6 +133,8 @@ class Run:
                 self.world.duplicate_messages(count)
             case {"do": "overwrite", "number": number}:
                 self._overwrite(number)
+            case {"do": "forge", "request": request_type, "stack": number, "knows_id": knows_id}:
+                self._forge(request_type, number, knows_id=knows_id)
             case {"do": "copy", "number": number, "by_hand": by_hand}:
                 self.world.images.copy(number, by_hand=by_hand)
             case _:
@@ -114,15 +169,24 @@ class Run:
         at_work = not all(stack.rests for stack in self.stacks)
         if len(self.stacks) >= self.most_at_once and at_work:
             return
-        stack = Stack(self.world, f"{self._name}{'abcdefgh'[len(self.stacks) % 8]}")
+        rounds, letter = divmod(len(self.stacks), 8)
+        name = f"{self._name}{'abcdefgh'[letter]}{rounds or ''}"
+        dialect = Dialect(step.get("through", "lambda"))
+        stack = Stack(self.world, name, self._custody, dialect)
         self.stacks.append(stack)
-        stack.create(self._properties(stack, step), step["sibling"])
+        properties = self._properties(stack, step)
+        stack.create(properties, step["sibling"], policies=_policies(step))
 
     def _update(self, step: Step) -> None:
         stack = self._stack(step["stack"])
         if stack is not None and stack.rests and stack.is_updatable:
             properties = self._properties(stack, step)
-            stack.update(properties, step["sibling"], delete_first=step["delete_first"])
+            stack.update(
+                properties,
+                step["sibling"],
+                delete_first=step["delete_first"],
+                policies=_policies(step),
+            )
 
     def _update_image(self, step: Step) -> None:
         """Change nothing but the image, and perhaps the handle."""
@@ -141,6 +205,10 @@ class Run:
             **({} if image is None else {"Image": image}),
             **self._handles(stack, step),
         }
+        asked = next(asked for given, asked in self._asked if given is stack.properties)
+        image_step = {name: step[name] for name in step if name not in ("do", "stack")}
+        stack.later = None
+        self._asked.append((properties, {**asked, **image_step}))
         stack.update(properties, step["sibling"])
 
     def _delete(self, number: int) -> None:
@@ -149,10 +217,38 @@ class Run:
             stack.delete()
 
     def _duplicate_event(self, number: int, delay: float) -> None:
-        events = [exchange.event for stack in self.stacks for exchange in stack.exchanges]
+        events = [exchange.payload for stack in self.stacks for exchange in stack.exchanges]
         if events:
             self.world.counts["duplicates"] += 1
             self.world.send(events[number % len(events)], delay)
+
+    def _forge(self, request_type: str, number: int, *, knows_id: bool) -> None:
+        """Have somebody who may invoke the function do so in the name of a stack.
+
+        It is at rest until the answer: CloudFormation does not say which request it has sent, so
+        nothing tells a forged one from a real one while the stack is changed. A Create where no
+        bundle is at stake is not asked about.
+        """
+        stack = self._stack(number)
+        if stack is None or not stack.rests or not stack.exchanges:
+            return
+        if request_type == "Create" and not stack.is_updatable:
+            return
+        last = stack.exchanges[-1].event
+        request_id = new_id()
+        physical_id = stack.physical_id if knows_id else f"{stack.name}-{stack.logical_id}-FORGED"
+        event = {
+            **last,
+            "RequestType": request_type,
+            "RequestId": request_id,
+            "ResponseURL": last["ResponseURL"].replace(last["RequestId"], request_id),
+            "OldResourceProperties": last["ResourceProperties"],
+            "ResourceProperties": {**last["ResourceProperties"], "OnDelete": "Delete"},
+            "PhysicalResourceId": physical_id or "",
+        }
+        self._forged.add(request_id)
+        self.world.send(event)
+        self.world.move(_NOTICED)
 
     def _overwrite(self, number: int) -> None:
         """Have somebody else write a bundle over a finished one."""
@@ -180,8 +276,11 @@ class Run:
         own = self._bundles if step["method"] == "BundleInstance" else self._stores
         image = self._image(stack, step)
         self._steer_registration(step)
-        return {
-            "ServiceToken": "arn:aws:lambda:us-east-1:123456789012:function:bundle",
+        stack.later = step.get("later")
+        stack.later_fails = step.get("later_outcome") == "failed"
+        stack.dialect = replace(stack.dialect, signature=step.get("signature", 4))
+        properties = {
+            "ServiceToken": stack.dialect.service_token,
             "ServiceTimeout": str(step["timeout"]),
             "Method": step["method"],
             "InstanceId": instance,
@@ -189,7 +288,10 @@ class Run:
             **({} if image is None else {"Image": image}),
             **own(instance, name, step),
             **self._handles(stack, step),
+            **({"Surprise": "yes"} if step.get("invalid") else {}),
         }
+        self._asked.append((properties, step))
+        return properties
 
     def _image(self, stack: Stack, step: Step) -> dict[str, Any] | None:
         """The image that is to be registered from a bundle; None for none."""
@@ -267,6 +369,9 @@ class Run:
         for stack in self.stacks:
             yield from self._is_deleted(stack)
         self.world.sleep(_LONGEST_WORK)
+        if self.is_whole:
+            yield from custody_promises.kept(self._custody)
+            yield from custody_promises.genuine(self.world, self._forged)
         yield from self.world.violations
         for stack in self.stacks:
             yield from stack.violations
@@ -281,6 +386,11 @@ class Run:
             yield from handle_promises.ends(self.world, stack)
             yield from event_promises.events(self.world, stack)
             yield from refusal_promises.believed(self.world, stack)
+            if self.is_whole:
+                yield from identity_promises.renewed(stack)
+                yield from identity_promises.rolled_back(self.world, stack)
+                if len(self.stacks) == 1:
+                    yield from refusal_promises.grounded(self.world, stack)
         yield from image_promises.foreign(self.world)
         yield from registration_promises.once(self.world)
         yield from self._objects()
@@ -363,13 +473,24 @@ class Run:
             task = self.world.finished.get(stack.physical_id or "")
             if task is None or stack.properties["OnDelete"] != "Delete":
                 continue
+            if stack.physical_id in stack.kept:
+                continue
             left = keys.intersection(task.written)
             if left:
                 yield f"{task.bundle_id} was to be deleted, and {left} is there"
 
+    def _is_hindered(self) -> bool:
+        return bool(self._foreign) or image_promises.is_hindered(self.world)
+
     def _ledger(self) -> Iterator[str]:
+        # The function is not asked to forget what a policy retains.
+        if any(stack.kept or stack.left_at_work for stack in self.stacks):
+            return
+        keys = self.world.keys(self.bucket)
         for item in self.world.ledger_items():
-            if "expires" not in item:
+            # The claim of a bundle that was retained tells whose it is.
+            at = item["resource"]["S"].removeprefix(f"location|s3://{self.bucket}/")
+            if "expires" not in item and f"{at}.manifest.xml" not in keys:
                 yield f"{item['resource']['S']} {item['item']['S']} stays in the ledger for ever"
 
 
@@ -389,13 +510,22 @@ def _seconds(step: Step) -> int:
 
 def _prefix(stack: Stack, event: Mapping[str, Any]) -> str:
     given: str | None = event["ResourceProperties"]["Storage"]["S3"].get("Prefix")
-    return given or f"{stack.name}/Bundle/{event['RequestId']}"
+    return given or f"{stack.name}/{event['LogicalResourceId']}/{event['RequestId']}"
+
+
+def _policies(step: Step) -> Policies:
+    return Policies(
+        step.get("deletion_policy", "Delete"),
+        step.get("replace_policy", "Delete"),
+        step.get("keeps_failed", False),
+    )
 
 
 def _late_starts(world: World, stack: Stack) -> Iterator[str]:
     for start in world.started:
         if (
             stack.gone_at is not None
+            and not stack.left_at_work
             and start.prefix.startswith(f"{stack.name}/")
             and start.at > stack.gone_at
         ):

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Literal
@@ -42,6 +42,7 @@ from sandbox import conditional_deletes
 from sandbox.api_calls import ServiceError
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS
+from sandbox.cloudformation.reads import by_function
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, images, store_tasks
 from sandbox.events_put import EventsPut
@@ -49,6 +50,7 @@ from sandbox.functions import trace_headers
 from sandbox.functions.lineage import LIMIT, Lineage
 from tests.chaos import handles, roles
 from tests.chaos.images import WorldsImages, portrait
+from tests.chaos.stack_reads import StackReads
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 START = 1_800_000_000.0
@@ -93,6 +95,10 @@ _ERRORS = {
     ("events", "throttle"): (400, "ThrottlingException"),
     ("events", "deny"): (400, "AccessDeniedException"),
     ("events", "refuse"): (503, "ServiceUnavailable"),
+    ("cloudformation", "fail"): (500, "InternalFailure"),
+    ("cloudformation", "throttle"): (400, "Throttling"),
+    ("cloudformation", "deny"): (403, "AccessDenied"),
+    ("cloudformation", "refuse"): (503, "ServiceUnavailable"),
     ("sqs", "fail"): (500, "InternalFailure"),
     ("sqs", "throttle"): (400, "RequestThrottled"),
     ("sqs", "deny"): (403, "AccessDenied"),
@@ -222,6 +228,7 @@ class World:
         answers_struck: when an answer or event on its way, or the last resort, was struck; epoch
             seconds.
         polled: when polls were taken up; epoch seconds.
+        stack_reads: what CloudFormation says of the stacks.
         events_put: what the event buses were told, over all of the world's life.
         batch_size: how many messages an event source mapping hands over at once, at most.
         on_call: is told the name of each call of the function before a fault can strike it.
@@ -245,6 +252,7 @@ class World:
     log: list[str] = field(default_factory=list)
     answers_struck: list[float] = field(default_factory=list)
     polled: list[float] = field(default_factory=list)
+    stack_reads: StackReads = field(default_factory=StackReads)
     events_put: EventsPut = field(default_factory=EventsPut)
     batch_size: int = BATCH
     on_call: Callable[[str], None] | None = None
@@ -270,6 +278,7 @@ class World:
         tasks.received.clear()
         tasks._tasks.clear()
         self.images.clear()
+        self.stack_reads.clear()
         self._events.clear()
         self._armed.clear()
         self._duplicated = 0
@@ -353,6 +362,13 @@ class World:
         from moto.s3.models import s3_backends
 
         return set(s3_backends[ACCOUNT]["aws"].buckets[bucket].keys)
+
+    def etags(self, bucket: str) -> dict[str, str]:
+        """The ETag of each of a bucket's objects, by its key."""
+        from moto.s3.models import s3_backends
+
+        keys = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys
+        return {key: keys[key].etag for key in keys}
 
     def tasks(self, bucket: str) -> list[bundle_tasks.BundleTask]:
         """The bundle tasks that write into a bucket."""
@@ -666,6 +682,7 @@ def running() -> Iterator[World]:
         world.allows_loops = _allows_loops()
         parts.enter_context(trace_headers.kept())
         parts.enter_context(world.events_put.watching())
+        parts.enter_context(world.stack_reads.installed())
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
         parts.enter_context(patch.object(SQSBackend, "receive_message", _receiving(world)))
@@ -752,7 +769,8 @@ def _stub(world: World) -> Callable[..., Any]:
             if error:
                 world.note_refusal(name, error)
                 return _answer(request, service, error)
-            answer = carry_out_in_moto(stubber, event_name, request)
+            with by_function() if world.caller else nullcontext():
+                answer = carry_out_in_moto(stubber, event_name, request)
             world.note_made(action)
             return answer
 
@@ -779,6 +797,7 @@ def _answer(request: Any, service: str, error: ServiceError) -> AWSResponse:
     headers = {"x-amzn-query-error": f"{code};Sender"} if service in ("dynamodb", "sqs") else {}
     said = f"<Code>{code}</Code><Message>{escape(error.message)}</Message>"
     body = {
+        "cloudformation": f"<ErrorResponse><Error>{said}</Error></ErrorResponse>",
         "ec2": f"<Response><Errors><Error>{said}</Error></Errors></Response>",
         "s3": f"<Error>{said}</Error>" if request.method != "HEAD" else "",
     }.get(service, json.dumps({"__type": code, "message": error.message}))
