@@ -1,1 +1,1 @@
-"""Speed and cost of the application, measured beside what people would use instead."""
+"""Speed and cost of the application, compared with the alternatives."""

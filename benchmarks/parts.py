@@ -20,7 +20,7 @@ PARTS = (
 
 
 def measure(part: str, began: float) -> Section:
-    """Run a part, and tell of its progress.
+    """Run a part, and report its progress.
 
     Args:
         part: the module's name.

@@ -1,6 +1,6 @@
-"""What AWS asks for in US East (N. Virginia), in US dollars, with no free tier.
+"""AWS's prices in US East (N. Virginia), in US dollars, with no free tier.
 
-The pages were not read live on that day, but in copies: look at them before you rely on money.
+The pages were read in copies, not live: check them before you rely on the prices.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Plot:
         y: what the vertical axis is, with its unit.
         series: what is drawn.
         kind: lines through the points; or the points alone; or a bar for each series' points, whose
-            labels stand beside it.
+            labels are next to it.
         log: which axes are logarithmic.
     """
 

@@ -55,7 +55,7 @@ class Dependency:
 
 
 def run(say: Callable[[str], None]) -> Section:
-    """Measure the artifact, and tell of it.
+    """Measure the artifact, and report progress.
 
     Args:
         say: takes a line of progress.

@@ -72,7 +72,7 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Have the garbage collector leave out what is imported: half a million objects, for good."""
+    """Have the garbage collector leave out what is imported, half a million objects."""
     gc.disable()
     yield
     gc.freeze()

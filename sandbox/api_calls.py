@@ -1,4 +1,4 @@
-"""AWS's API calls as HTTP requests: what a request calls, and how its service tells an error."""
+"""AWS's API calls as HTTP requests: what a request calls, and how its service answers an error."""
 
 import io
 import json
@@ -104,7 +104,7 @@ _REQUEST_ID = "5a4db0f0-0000-4000-8000-000000000000"
 
 
 def call_name(environ: dict[str, Any]) -> str | None:
-    """What a request (a WSGI environ) calls, as `service:Action`; None if that cannot be told.
+    """What a request (a WSGI environ) calls, as `service:Action`; None if that is not known.
 
     A body that had to be read is put back.
     """

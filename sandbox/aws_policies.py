@@ -1,4 +1,4 @@
-"""AWS's own managed policies, which moto knows only where it is told to load them all."""
+"""AWS's own managed policies, which moto knows only if it is configured to load them all."""
 
 from __future__ import annotations
 

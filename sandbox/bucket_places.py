@@ -1,4 +1,4 @@
-"""Buckets of other Regions and of other accounts, to which moto lets everybody.
+"""Buckets of other Regions and of other accounts, to which moto gives everybody access.
 
 A request that is signed for another Region than the bucket's is answered with a redirect, and SDKs
 repeat it there (https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html). A bucket of
@@ -54,7 +54,7 @@ def _at_home(respond: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_for_anybody(request: Any, full_url: str, name: str) -> bool:
-    """Whether a request asks where a bucket is, or for one that may be there already."""
+    """Whether a request reads a bucket's Region, or creates a bucket that may exist already."""
     url = urlsplit(full_url)
     is_bucket = url.path.strip("/") in ("", name)
     return is_bucket and (

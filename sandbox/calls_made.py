@@ -19,7 +19,7 @@ class CallsMade:
     """How often each function has made each call. Safe to use from several threads.
 
     Args:
-        judge: by what Lambda's calls are judged; all are allowed if absent.
+        judge: authorizes Lambda's calls; all are allowed if absent.
     """
 
     def __init__(self, judge: Judge = _anything) -> None:

@@ -19,11 +19,11 @@ CREDENTIALS: Mapping[str, str] = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 }
-"""AWS's documented example keys; the sandbox takes any."""
+"""AWS's documented example keys; the sandbox accepts any."""
 
 
 class Clients:
-    """The clients of one sandbox, each made when it is first needed.
+    """The clients of one sandbox, each created when it is first needed.
 
     Args:
         endpoint: where the sandbox serves, such as `http://127.0.0.1:4580`.

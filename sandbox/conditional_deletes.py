@@ -1,4 +1,4 @@
-"""Conditional deletes of S3's DeleteObjects, whose ETags moto does not look at.
+"""Conditional deletes of S3's DeleteObjects, whose ETags moto ignores.
 
 "Conditional delete evaluations only apply to the current version of the object" (Amazon S3 User
 Guide, How to perform conditional deletes,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STACK_NAME = "web"
 
 _EXAMPLE = REPOSITORY / "examples" / "bundle.yaml"
-_LOOK_EVERY = 0.3
+_INTERVAL = 0.3
 _COLOURS = {"ROLLBACK": "yellow", "FAILED": "red", "COMPLETE": "green"}
 
 
@@ -68,7 +68,7 @@ def _watch(
     show_progress: Callable[[], None],
     seen: set[str] | None = None,
 ) -> "StackTypeDef":
-    """Print a stack's events as they come, until the stack is at rest; the stack as it is then."""
+    """Print a stack's new events until the stack is at rest; returns the final stack."""
     seen = set() if seen is None else seen
     while True:
         # The stack is read before its events, so that none is missed when it comes to rest.
@@ -80,7 +80,7 @@ def _watch(
         if not stack["StackStatus"].endswith("_IN_PROGRESS"):
             return stack
         show_progress()
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_INTERVAL)
 
 
 def _events(clients: Clients, stack_id: str) -> "list[StackEventTypeDef]":
@@ -105,7 +105,7 @@ def _line(event: "StackEventTypeDef") -> Text:
 
 
 class _TaskProgress:
-    """Shows how far an instance's bundle task is: a bar on a terminal, else a line for a change."""
+    """Shows a bundle task: a progress bar on a terminal, else a line for each change."""
 
     def __init__(self, clients: Clients, instance_id: str, bar: Progress) -> None:
         self._clients = clients

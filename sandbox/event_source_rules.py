@@ -80,7 +80,7 @@ def _check_values(operation: str, spec: Mapping[str, Any]) -> None:
 
 
 def _check(backend: LambdaBackend, permissions: Permissions, spec: Mapping[str, Any]) -> None:
-    """Raises InvalidParameterValueException. What is missing is moto's to tell."""
+    """Raises InvalidParameterValueException. moto itself reports what is missing."""
     source = str(spec.get("EventSourceArn") or "")
     if source.split(":")[2:3] != ["sqs"] or not spec.get("FunctionName"):
         return

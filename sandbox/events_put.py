@@ -16,7 +16,7 @@ from moto.events.models import EventsBackend
 
 
 class EventsPut:
-    """Each entry that PutEvents accepted, whoever put it. Safe to use from several threads."""
+    """Each entry that PutEvents accepted, from any caller. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a rule may put an event onto another bus meanwhile

@@ -1,7 +1,7 @@
-"""Faults to order: calls that fail, hang or are cut off, and processes that die on them.
+"""Fault injection: calls that fail, hang or are cut off, and processes that are killed in them.
 
-A fault is set over HTTP, strikes the calls that it names when their turn comes, and tells which
-it struck. README.md says what there is.
+A fault is set over HTTP, strikes the calls that it names when their turn comes, and lists which
+it struck. README.md describes them.
 """
 
 import itertools
@@ -20,13 +20,13 @@ from sandbox.garbled import BODIES, TRUNCATED
 PATH = "/sandbox/faults"
 
 EVENT_DELIVERY = "event:Delivery"
-"""An asynchronous event handed to a function."""
+"""An asynchronous event that is delivered to a function."""
 
 MESSAGE_DELIVERY = "message:Delivery"
-"""A batch of messages handed to a function by an event source mapping."""
+"""A batch of messages that an event source mapping delivers to a function."""
 
 BUS_DELIVERY = "bus:Delivery"
-"""An event handed to a target of a rule by EventBridge."""
+"""An event that EventBridge delivers to a target of a rule."""
 
 KINDS = (
     *("fail", "throttle", "deny", "refuse", "garble", "delay"),
@@ -43,17 +43,17 @@ _EVERY_CALL = "*"
 _LONGEST_DELAY = 3600
 _CALL = re.compile(r"[a-z][a-z0-9.-]*:[A-Z][A-Za-z0-9]*")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,127}")
-_LOOK = 0.1
-"""Seconds between two looks at whether the caller of a held call is still there."""
+_INTERVAL = 0.1
+"""Seconds between two checks whether the caller of a held call is still connected."""
 
 
 class NotAFault(ValueError):
-    """What was to be set is not a fault; says why, and what would be right."""
+    """The given object is not a fault; says why, and what would be valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is to happen to which calls.
+    """Which calls fail, and how.
 
     call: `service:Action`, `*` for every call of a function, or one of the deliveries.
     fault: one of KINDS.
@@ -226,7 +226,7 @@ class Faults:
                 left = due - time.monotonic()
                 if left <= 0:
                     break
-                self._changed.wait(min(left, _LOOK))
+                self._changed.wait(min(left, _INTERVAL))
             self._held -= 1
             self._changed.notify_all()
             return not self._closed

@@ -1,4 +1,4 @@
-"""The server's calls, with faults on their way."""
+"""The server's calls, with injected faults."""
 
 import select
 import socket
@@ -45,7 +45,7 @@ class Caller(Protocol):
 
 
 class FaultyApp:
-    """A WSGI application with faults on its way, which counts the calls of functions.
+    """A WSGI application that injects faults, and counts the calls of functions.
 
     Args:
         app: what carries the calls out.
@@ -87,7 +87,7 @@ class FaultyApp:
         if fault is None:
             return self._app(environ, start_response)
         if fault.fault == "delay":
-            read_body(environ)  # so that nothing but the connection's end is left to read
+            read_body(environ)  # so that only the connection's end is left to read
             if self._faults.hold(fault, lambda: _is_gone(environ)):
                 return self._app(environ, start_response)
         elif (answer := self._answer(fault, name, environ)) is not None:

@@ -1,4 +1,4 @@
-"""New instances in a sandbox, like one that is there."""
+"""New instances in a sandbox, like an existing one."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ def run_like(
     Args:
         ec2: a client of the sandbox.
         instance_id: the other instance.
-        steering: of their tasks, by tags that README.md tells of: `image_seconds` is the tag
+        steering: of their tasks, by tags that README.md describes: `image_seconds` is the tag
             `sandbox:image-seconds`.
         count: how many.
 

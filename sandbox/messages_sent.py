@@ -13,7 +13,7 @@ from moto.sqs.models import Message, Queue
 
 
 class MessagesSent:
-    """The queue and body of each message, whoever sent it. Safe to use from several threads."""
+    """The queue and body of each message, from any sender. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -21,7 +21,7 @@ class MessagesSent:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Put on record what comes into moto's queues.
+        """Record what is put into moto's queues.
 
         All ways into a queue end in one method of moto's: SendMessage and SendMessageBatch, the
         on-failure destinations of functions, and the redrive to a dead-letter queue.

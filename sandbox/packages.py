@@ -8,7 +8,7 @@ UV = Path(__file__).resolve().parents[1] / ".venv-uv" / "bin" / "uv"
 
 
 def install(python: Path, requirements: Path, target: Path, *options: str) -> None:
-    """Install what a requirements file pins, hashes and all, and nothing else.
+    """Install exactly what a requirements file pins, with hashes.
 
     Args:
         python: the interpreter to install for.

@@ -24,7 +24,7 @@ from sandbox import aws_policies
 from sandbox.policies import Context, Request, judged
 
 IAM_DELAY = 3.0
-"""Seconds; AWS names no number. Public reports tell of two and more
+"""Seconds; AWS names no number. Public reports say two and more
 (https://github.com/pulumi/pulumi-aws/issues/2411)."""
 
 _NO_POLICY = json.dumps({"Statement": []})
@@ -148,12 +148,12 @@ class Permissions:
         return [first, *(version.policies for version in later)]
 
     def counts_from_now(self) -> Callable[[], bool]:
-        """Tells whether what was changed until now counts everywhere."""
+        """Returns a check whether what was changed until now counts everywhere."""
         moment = self._clock() + self._delay
         return lambda: self._clock() >= moment
 
     def note(self) -> None:
-        """Look for what changed since the last time."""
+        """Record what has changed since the last time."""
         with self._lock:
             for backend in _backends():
                 for role in list(backend.roles.values()):
@@ -165,7 +165,7 @@ class Permissions:
             versions.append(_Version(self._clock(), policies))
 
     def noting(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        """A method of moto's, after which changes are looked for."""
+        """A method of moto's, after which changes are recorded."""
 
         @functools.wraps(change)
         def noted(*args: Any, **kwargs: Any) -> Any:

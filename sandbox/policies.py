@@ -1,4 +1,4 @@
-"""What IAM policies say of a request.
+"""Evaluates IAM policies for a request.
 
 moto's evaluation takes a statement whose condition is not met for a refusal, and knows neither
 NotResource nor ``?``. This one follows the IAM User Guide: a request is refused unless a statement

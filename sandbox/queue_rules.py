@@ -88,7 +88,7 @@ def _with_a_dead_letter_queue(set_up: Callable[..., None]) -> Callable[..., None
 
 
 def _check_redrive(queue: Queue, policy: Any) -> None:
-    """Raises InvalidParameterValue. What is no redrive policy is moto's to tell."""
+    """Raises InvalidParameterValue. moto itself refuses what is no redrive policy."""
     try:
         written = json.loads(policy) if isinstance(policy, str) else dict(policy)
         target, receives = str(written["deadLetterTargetArn"]), int(written["maxReceiveCount"])

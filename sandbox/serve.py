@@ -9,19 +9,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sandbox import application, world
+from sandbox import deployment, world
 from sandbox.clients import CREDENTIALS, REGION, Clients
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudwatch.clock import MINUTE
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.server import HOST, Server
 
-_LOOK = 1.0  # seconds
+_INTERVAL = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A sandbox that is up, as the ready file tells it.
+    """A sandbox that is up, as described in the ready file.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
@@ -56,7 +56,7 @@ def running(
     Args:
         port: the port to listen on; 0 takes a free one.
         host: the address to listen on.
-        parameters: of the application's template, beside the sandbox's own or in place of them.
+        parameters: the parameters of the application's template; they override the sandbox's own.
         concurrency: executions of functions that the account may have at once.
         forms: of CloudFormation's requests to custom resources.
         cloudwatch_minute: how many seconds a minute of CloudWatch's takes.
@@ -66,7 +66,7 @@ def running(
     ) as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
-        outputs = application.deploy(clients, parameters or {})
+        outputs = deployment.deploy(clients, parameters or {})
         yield Ready(
             endpoint=server.endpoint,
             region=REGION,
@@ -94,11 +94,11 @@ def serve(
         console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)
         # A signal that another thread took is handled here, and not before this thread wakes.
         while True:
-            time.sleep(_LOOK)
+            time.sleep(_INTERVAL)
 
 
 def _write(file: Path, ready: Ready) -> None:
-    """Write the file whole, so that whoever waits for it never reads half of it."""
+    """Write the file atomically, so that a process that waits for it never reads half of it."""
     unfinished = file.with_name(f".{file.name}.unfinished")
     unfinished.write_text(json.dumps(asdict(ready)) + "\n")
     unfinished.rename(file)
@@ -121,7 +121,7 @@ Paste into another terminal, in this directory:
   .venv/bin/aws cloudformation wait stack-create-complete --stack-name web
   .venv/bin/aws cloudformation describe-stacks --stack-name web --query 'Stacks[0].Outputs' --output table
 
-The built functions in containers (sam build comes first; README.md tells what containers need):
+The built functions in containers (sam build comes first; README.md says what containers need):
 
   sam local invoke InstanceBundleFunction -e events/create.json
   curl {ready.endpoint}/sandbox/responses

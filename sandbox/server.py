@@ -18,7 +18,6 @@ from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
 from sandbox import (
-    applications,
     bucket_places,
     conditional_deletes,
     destination_rules,
@@ -29,6 +28,7 @@ from sandbox import (
     policy_quotas,
     queue_rules,
     quotas,
+    serverless_repo,
     shortcuts,
 )
 from sandbox.authorization.authorization import Authorization
@@ -62,14 +62,14 @@ _OWN_RESPONSES = "/sandbox/responses/"
 _TICK = 0.1
 # Times as long as a tick took is waited until the next: thousands of bundle tasks make it long.
 _REST = 20
-# AWS waits one and two minutes; nobody wants to watch that.
+# AWS waits one and two minutes, which is too long for tests.
 _RETRY_DELAYS = (1.0, 2.0)
 
 
 class Server:
     """AWS on this machine, empty at first, from entering the context to leaving it.
 
-    Beside AWS's own APIs it answers
+    In addition to AWS's own APIs it answers
 
     * `GET /sandbox/bundle-requests`: each BundleInstance request, as it was received;
     * `GET /sandbox/responses`: each answer of a custom resource, as it was received;
@@ -123,7 +123,7 @@ class Server:
         self._faults = faults.Faults()
         self._messages = MessagesSent()
         self._events = EventsPut()
-        self._applications = applications.Applications()
+        self._applications = serverless_repo.Applications()
         self._iam_delay = iam_delay
         self._ec2_delay = ec2_delay
         self.endpoint = f"http://{host}:{self._http.server_port}"
@@ -209,7 +209,7 @@ class Server:
             if path.startswith(SIGNAL_PATH):
                 receive = self._stacks.signals.receive
                 return _received(Request(environ), receive)(environ, start_response)
-        if region := applications.region_of(environ):
+        if region := serverless_repo.region_of(environ):
             return self._applications.serve(Request(environ), region)(environ, start_response)
         return self._services(environ, start_response)
 

@@ -1,4 +1,4 @@
-"""What moto works out in each call, and what is the same in each: worked out once."""
+"""Caches what moto computes again in each call, although it is the same in each."""
 
 import functools
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """Have moto remember, as long as the context lasts.
+    """Have moto remember, as long as the context lasts:
 
-    * the methods of a service's class, which it looks through in each call;
-    * the names by which it looks for a member of an answer in an object. An answer about an
+    * the methods of a service's class, which it lists in each call;
+    * the names by which it finds a member of an answer in an object. An answer about an
       instance has a hundred members, with up to ten names each.
     """
     with (

@@ -1,9 +1,9 @@
-"""What a new sandbox holds: what there is to bundle, and what functions run by hand keep."""
+"""What a new sandbox contains: instances, and a table and a queue for functions run by hand."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sandbox import application
+from sandbox import deployment
 from sandbox.clients import Clients
 from sandbox.ec2 import api as ec2
 
@@ -52,7 +52,7 @@ def make(clients: Clients) -> World:
 
 
 def _make_ledger(dynamodb: "DynamoDBClient") -> None:
-    declared: dict[str, Any] = application.template()["Resources"]["LedgerTable"]["Properties"]
+    declared: dict[str, Any] = deployment.template()["Resources"]["LedgerTable"]["Properties"]
     dynamodb.create_table(
         TableName=LEDGER_TABLE,
         AttributeDefinitions=declared["AttributeDefinitions"],
@@ -62,5 +62,5 @@ def _make_ledger(dynamodb: "DynamoDBClient") -> None:
 
 
 def _make_poll_queue(sqs: "SQSClient") -> None:
-    """No function polls it: who invokes by hand polls by hand."""
+    """No function polls it: the polls of manual invocations are manual, too."""
     sqs.create_queue(QueueName=POLL_QUEUE)

@@ -22,7 +22,7 @@ for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
 
 STACKS, UNIT = (Path(__file__).parent / name for name in ("stacks", "unit"))
 
-# What is imported stays for good, half a million objects: the garbage collector leaves it out.
+# What is imported stays, half a million objects: the garbage collector leaves it out.
 gc.disable()
 
 
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the garbage collector look at what the tests make."""
+    """Have the garbage collector check what the tests make."""
     gc.freeze()
     gc.enable()
 

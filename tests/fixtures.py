@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE = 600
-"""Seconds until a wait is given up: a machine may have much else to do."""
+"""Seconds until a wait times out: a machine may be busy."""
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Clock:
 
 @dataclass
 class Context:
-    """What Lambda tells a function of its invocation."""
+    """What Lambda passes to a function about its invocation."""
 
     function_name: str = "InstanceBundleFunction"
     memory_limit_in_mb: int = 256

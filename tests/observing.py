@@ -1,4 +1,4 @@
-"""How a test looks at what has become of things in EC2."""
+"""How a test reads the present state of EC2."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from sandbox.ec2.visibility import PRESENT
 
 
 def observing(client: Any) -> Any:
-    """A client of EC2 that is told what there is now, and not what AWS would show by now."""
+    """A client of EC2 that gets the present state, and not what AWS would show by now."""
     client.meta.events.register("before-call.ec2", _see_the_present)
     return client
 

@@ -13,7 +13,7 @@ BROKEN = 71
 
 
 def fork() -> int:
-    """`os.fork`, without the warning of later Pythons: the thread that pytest-xdist has beside
+    """`os.fork`, without the warning of later Pythons: the thread that pytest-xdist has next to
     this one only waits for messages."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

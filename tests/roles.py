@@ -4,23 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox import application
+from sandbox import deployment
 from sandbox.cloudformation.templates import pseudo_parameters, read
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
 ROLES = {"InstanceBundleFunction": "InstanceBundleRole", "LastResortFunction": "LastResortRole"}
 """The roles, by the functions that have them; names of the template."""
-
-
-NOT_CALLED_YET = frozenset(
-    {"cloudformation:DescribeStackResource", "cloudformation:DescribeStacks"}
-)
-"""The calls of `aws.stacks`, which nothing above that room makes yet.
-
-With the first use of one it leaves this set, and enters `PLACES` in tests/chaos/outcomes.py, and
-`REFUSED` in tests/chaos/matrix.py where a refusal of it is an answer.
-"""
 
 
 class _Names:
@@ -48,15 +38,15 @@ def statements(
         parameters: of the template.
         arns: of its resources, by their names in it; made up where there is none.
     """
-    template = application.template()
+    template = deployment.template()
     # The roles are the same after the transform, which takes seconds.
     for name in ("Transform", "Globals"):
         del template[name]
     for function in ROLES:
         template["Resources"][function] = {"Type": "AWS::Lambda::Function"}
-    stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{application.STACK_NAME}/1"
-    pseudo = pseudo_parameters(stack, application.STACK_NAME, REGION, ACCOUNT, [])
-    given = {**application.PARAMETERS, **parameters}
+    stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{deployment.STACK_NAME}/1"
+    pseudo = pseudo_parameters(stack, deployment.STACK_NAME, REGION, ACCOUNT, [])
+    given = {**deployment.PARAMETERS, **parameters}
     declared = read(json.dumps(template), given, pseudo, acknowledged=None, expand=False)
     resolver = declared.resolver(_Names(declared.values, arns))
     found: dict[str, list[dict[str, Any]]] = {}

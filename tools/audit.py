@@ -1,7 +1,7 @@
 """pip-audit over lock files, skipped where the advisory service can't be reached.
 
-pip-audit ends with 1 for a vulnerability, for a network that blocks it, and for all else that goes
-wrong. What it says tells them apart.
+pip-audit exits with 1 for a vulnerability, for a network that blocks it, and for any other
+problem. Its output distinguishes them.
 """
 
 import re
@@ -14,7 +14,7 @@ PIP_AUDIT = [
     *("--vulnerability-service", "osv", "--timeout", "10", "--progress-spinner", "off"),
 ]
 
-# Of these, pip-audit catches only what a time-out while connecting gives. A certificate that can't
+# Of these, pip-audit catches only what a timeout while connecting gives. A certificate that can't
 # be trusted is not among them: its exception is requests' SSLError.
 UNREACHABLE = re.compile(
     r"^requests\.exceptions\.(ConnectionError|ProxyError|ReadTimeout)\b"

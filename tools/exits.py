@@ -1,10 +1,10 @@
 """Lint: code that runs while an exception unwinds the stack makes no AWS call and sends nothing.
 
 tests/chaos kills the function with an exception that nothing catches. A real process dies by
-SIGKILL, and nothing of it runs after that. Both leave the same behind only if unwinding has no
+SIGKILL, and nothing of it runs after that. Both leave the same state only if unwinding has no
 effect outside the process. So this is reported:
 
-- `except:`, and `BaseException` or another exception beside `Exception`, which would catch the
+- `except:`, and `BaseException` or another exception outside `Exception`, which would catch the
   kill. These names are allowed in annotations and in `raise` only.
 - In `finally`: all but assignments, `del`, `if`, `pass`, and calls of `ALLOWED_IN_FINALLY`. Also
   `return`, `break`, `continue` and `raise`, which replace the kill. `with`, `for`, `await` and

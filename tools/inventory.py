@@ -2,7 +2,7 @@
 
 It is read from the parameters of the tests, and from the calls that each phase makes in the
 simulated world. `python -m tools.inventory` prints a line for each; `--json` writes them for
-another program. tests/tried.txt holds the lines that must not get lost.
+another program. tests/tried.txt has the lines that must stay.
 """
 
 from __future__ import annotations

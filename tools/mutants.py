@@ -8,7 +8,7 @@ places are string constants. The same seed and the same source give the same mut
 `--count 40` starts with the mutants of `--count 20`.
 
 The checkout is copied once, and each mutant is tested in a new copy of that copy. The commands run
-in the given order until one fails: that one catches the mutant. A time-out catches it, too. Before,
+in the given order until one fails: that one catches the mutant. A timeout catches it, too. Before,
 the commands run without a mutant, where they must pass.
 
 A surviving mutant shows a missing test, or is equivalent to the source. A person decides which:

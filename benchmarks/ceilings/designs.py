@@ -21,7 +21,7 @@ from sandbox.clients import Clients
 
 SEEN = "test"
 """How a ceiling is shown: the sandbox has the limit, and the design was run into it."""
-RECKONED = "arithmetic"
+CALCULATED = "arithmetic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ TARGET_INPUT = Limit(
 DESCRIBES = Limit("DescribeBundleTasks", 20, "calls a second", _THROTTLING, soft=True)
 FILTER_VALUES = Limit("values of a filter", 200, "values", _FILTER)
 CONCURRENCY = Limit("Lambda's concurrency", 1_000, "invocations at once", _LAMBDA, soft=True)
-FUNCTION_SECONDS = Limit("a function's time-out", 900, "seconds", _LAMBDA)
+FUNCTION_SECONDS = Limit("a function's timeout", 900, "seconds", _LAMBDA)
 WAITER_SECONDS = Limit("boto3's bundle_task_complete, as it is set", 600, "seconds", _WAITER)
 EVENT = Limit("an asynchronous event", 1_048_576, "bytes", _LAMBDA)
 EXECUTIONS = Limit("open executions", 1_000_000, "executions", _STATES, soft=True)
@@ -111,12 +111,12 @@ ANSWER = Limit("a response to CloudFormation", response.LIMIT, "bytes", _RESPONS
 UNIT = 1_024
 """Bytes of an item that a write unit is for."""
 INVOCATION = 0.2
-"""Seconds that an invocation for one look is taken to last, in any design."""
+"""Seconds that an invocation for one poll is taken to last, in any design."""
 BATCH = 4.0
 """Seconds that a message of a full batch is taken to be in flight, and its invocation to last: a
 second in which it is gathered, and 0.03 for each poll."""
 WRITES_OF_A_POLL = 2
-"""The ledger's `take` and `carry_on`."""
+"""The ledger's writes for a poll: take the lease, save progress."""
 CRHELPER_INTERVAL = 120
 """Seconds between crhelper's polls, as it is set."""
 PROVIDER_INTERVAL = 5
@@ -124,8 +124,8 @@ PROVIDER_INTERVAL = 5
 WAITER_INTERVAL = 15
 """Seconds: the waiter's delay, as it is set."""
 PROVIDER_FUNCTIONS = 2
-"""Invocations at once for a look: the framework's function waits for the user's."""
-EVENTS_OF_A_LOOK = 3
+"""Invocations at once for a poll: the framework's function waits for the user's."""
+EVENTS_OF_A_POLL = 3
 """Of an execution's history: a task is scheduled, started, and fails to be tried again."""
 
 LONGEST_DELAY = 300
@@ -153,14 +153,14 @@ class Ceiling:
     Attributes:
         limit: the limit.
         requests: how many.
-        reckoning: why so many.
-        shown: how that is known, `SEEN` or `RECKONED`.
+        calculation: why so many.
+        shown: how that is known, `SEEN` or `CALCULATED`.
     """
 
     limit: Limit
     requests: int
-    reckoning: str
-    shown: str = RECKONED
+    calculation: str
+    shown: str = CALCULATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +171,13 @@ class Need:
         limit: the limit.
         needs: how much, in the limit's unit.
         what: for what.
-        shown: how that is known, `SEEN` or `RECKONED`.
+        shown: how that is known, `SEEN` or `CALCULATED`.
     """
 
     limit: Limit
     needs: int
     what: str
-    shown: str = RECKONED
+    shown: str = CALCULATED
 
     @property
     def fits(self) -> bool:
@@ -231,7 +231,7 @@ def crhelper(sizes: Sizes) -> Design:
             ),
             Ceiling(RULES, RULES.value, "a rule a request, where no others are", SEEN),
             _describes(CRHELPER_INTERVAL),
-            _concurrency(CRHELPER_INTERVAL, INVOCATION, f"{INVOCATION:g} s a look"),
+            _concurrency(CRHELPER_INTERVAL, INVOCATION, f"{INVOCATION:g} s a poll"),
         ),
         (
             Need(RULE_NAME, name, f"the longest logical ID, and {_SUFFIX} more", SEEN),
@@ -244,7 +244,7 @@ def crhelper(sizes: Sizes) -> Design:
 def provider_framework(sizes: Sizes) -> Design:
     """The CDK's provider framework: an execution of Step Functions for each request
     (https://github.com/aws/aws-cdk/tree/main/packages/aws-cdk-lib/custom-resources)."""
-    looks = DEFAULT_SERVICE_TIMEOUT // PROVIDER_INTERVAL
+    polls = DEFAULT_SERVICE_TIMEOUT // PROVIDER_INTERVAL
     return Design(
         "CDK provider framework",
         (
@@ -252,14 +252,14 @@ def provider_framework(sizes: Sizes) -> Design:
             _concurrency(
                 PROVIDER_INTERVAL,
                 INVOCATION * PROVIDER_FUNCTIONS,
-                f"{INVOCATION:g} s a look, in two functions at once",
+                f"{INVOCATION:g} s a poll, in two functions at once",
             ),
             Ceiling(EXECUTIONS, EXECUTIONS.value, "an execution a request"),
         ),
         (
             Need(EXECUTION_NAME, _REQUEST_ID, "the request's ID"),
             Need(EXECUTION_INPUT, sizes.ours.event, "the event"),
-            Need(EXECUTION_HISTORY, EVENTS_OF_A_LOOK * looks, f"{looks} looks"),
+            Need(EXECUTION_HISTORY, EVENTS_OF_A_POLL * polls, f"{polls} polls"),
             Need(PROVIDER_SECONDS, DEFAULT_SERVICE_TIMEOUT, "as long as CloudFormation waits"),
             Need(MOST_PROVIDER_SECONDS, DEFAULT_SERVICE_TIMEOUT, "the same"),
         ),
@@ -283,9 +283,9 @@ def waiting_function(sizes: Sizes) -> Design:
 
 
 def this_application(sizes: Sizes) -> Design:
-    """A message for each request, and a look for each batch of them.
+    """A message for each request, and a Describe call for each batch of them.
 
-    Each request is taken to be looked at as often as any ever is.
+    Each request is assumed to be polled as often as any ever is.
     """
     seen, interval = sizes.ours, budget.NEXT_POLL
     units = WRITES_OF_A_POLL * ceil(seen.item / UNIT)
@@ -317,12 +317,12 @@ def this_application(sizes: Sizes) -> Design:
 
 
 def statements(stock: Stock) -> int:
-    """How many of crhelper's statements a policy holds; commas stand between them."""
+    """How many of crhelper's statements a policy holds; commas are between them."""
     return (POLICY.value - stock.envelope + 1) // (stock.statement + 1)
 
 
 def run(say: Callable[[str], None]) -> Section:
-    """See the sizes in a sandbox, run crhelper into its ceiling, and reckon the others.
+    """See the sizes in a sandbox, run crhelper into its ceiling, and calculate the others.
 
     Raises:
         RuntimeError: crhelper broke elsewhere than its sizes say.
@@ -349,7 +349,7 @@ def section(sizes: Sizes) -> Section:
 def _at_once(found: tuple[Design, ...], seen: Ours) -> Table:
     ours = found[-1].first.requests
     return Table(
-        "Requests under way at once, before a limit of AWS's stands in the way",
+        "Requests under way at once, until a limit of AWS is reached",
         (
             "design",
             "what breaks first",
@@ -375,19 +375,19 @@ def _at_once(found: tuple[Design, ...], seen: Ours) -> Table:
             "Limits are of an account that has asked for no more; soft ones are raised on request.",
             "Rates are those that last; EC2 first lets 100 DescribeBundleTasks through at once.",
             (
-                f"A look is every {CRHELPER_INTERVAL} s with crhelper, {PROVIDER_INTERVAL} s with "
+                f"A poll is every {CRHELPER_INTERVAL} s with crhelper, {PROVIDER_INTERVAL} s with "
                 f"the provider framework and {WAITER_INTERVAL} s with the waiter, as they are set; "
-                f"with this application every {budget.NEXT_POLL} s, as often as ever. Looks half "
-                "as often let twice as many requests be under way, but with crhelper."
+                f"with this application every {budget.NEXT_POLL} s, the most often. With half "
+                "as many polls, twice as many requests can be under way, except with crhelper."
             ),
             (
                 f"This application's batches are full, of {seen.batch}; if no function gathered "
-                f"more than the {seen.handed} that Lambda hands over, DescribeBundleTasks would "
+                f"more than the {seen.handed} that Lambda delivers, DescribeBundleTasks would "
                 f"let {_describes(budget.NEXT_POLL, seen.handed).requests:,} requests be under way."
             ),
             (
-                "crhelper and the provider framework answer FAILED for a look that EC2 throttles "
-                "beyond the SDK's tries; this application looks again "
+                "crhelper and the provider framework answer FAILED for a poll that EC2 throttles "
+                "beyond the SDK's tries; this application polls again "
                 f"{budget.AFTER_FAULT} s later."
             ),
             "How fast EC2 lets tasks begin is the same for all designs, and left out.",
@@ -398,14 +398,14 @@ def _at_once(found: tuple[Design, ...], seen: Ours) -> Table:
 def _ceilings(found: tuple[Design, ...]) -> Table:
     return Table(
         "What else limits the requests under way at once, lowest first",
-        ("design", "limit of", "limit", "requests", "reckoned from", "shown by", "source"),
+        ("design", "limit of", "limit", "requests", "calculated from", "shown by", "source"),
         tuple(
             (
                 design.name,
                 ceiling.limit.name,
                 str(ceiling.limit),
                 f"{ceiling.requests:,}",
-                ceiling.reckoning,
+                ceiling.calculation,
                 ceiling.shown,
                 ceiling.limit.source,
             )
@@ -413,7 +413,7 @@ def _ceilings(found: tuple[Design, ...]) -> Table:
             for ceiling in sorted(design.ceilings, key=lambda each: each.requests)
         ),
         (
-            f"An invocation is taken to last {INVOCATION:g} s for a look, {BATCH:g} s for a batch.",
+            f"An invocation is assumed to last {INVOCATION:g} s a poll, {BATCH:g} s a batch.",
             "An on-demand table takes twice its highest load so far, so that its limit grows.",
         ),
     )
@@ -453,11 +453,11 @@ def _describes(interval: int, tasks: int = 1) -> Ceiling:
     return Ceiling(DESCRIBES, DESCRIBES.value * interval * tasks, f"{_every(interval)}{of}")
 
 
-def _concurrency(interval: int, seconds: float, reckoning: str) -> Ceiling:
-    """Each look takes so many seconds of an invocation."""
+def _concurrency(interval: int, seconds: float, calculation: str) -> Ceiling:
+    """Each poll takes so many seconds of an invocation."""
     admitted = round(CONCURRENCY.value * interval / seconds)
-    return Ceiling(CONCURRENCY, admitted, f"{_every(interval)}, {reckoning}")
+    return Ceiling(CONCURRENCY, admitted, f"{_every(interval)}, {calculation}")
 
 
 def _every(interval: int) -> str:
-    return f"a look every {interval} s"
+    return f"a poll every {interval} s"

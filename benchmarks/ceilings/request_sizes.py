@@ -14,7 +14,7 @@ from benchmarks.ceilings import requests, stock_crhelper
 from benchmarks.ceilings.requests import Event
 from benchmarks.ceilings.stock_crhelper import Refused
 from instance_bundle.polling import messages
-from sandbox import application
+from sandbox import deployment
 from sandbox.clients import Clients
 from sandbox.instances import run_like
 from sandbox.serve import Ready
@@ -55,8 +55,8 @@ class Ours:
         largest_item: that of the largest.
         message: the poll's message of the largest.
         answer: the response to the largest.
-        batch: the polls that an invocation gathers for one look, at the most.
-        handed: those of them that Lambda hands over, at the most.
+        batch: the polls that an invocation gathers for one Describe call, at the most.
+        handed: those of them that Lambda delivers, at the most.
     """
 
     event: int
@@ -107,7 +107,7 @@ def of_ours(ready: Ready, clients: Clients) -> Ours:
         message=_message(ready.endpoint, largest["RequestId"]),
         answer=_answer(ready.endpoint, largest["RequestId"]),
         batch=messages.MOST,
-        handed=application.template()["Resources"]["PollSource"]["Properties"]["BatchSize"],
+        handed=deployment.template()["Resources"]["PollSource"]["Properties"]["BatchSize"],
     )
 
 

@@ -26,13 +26,13 @@ _TARGET = "1"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What Lambda tells a function of its invocation."""
+    """What Lambda passes to a function about its invocation."""
 
     function_name: str
     aws_request_id: str = "b1dd1e4a-4d0c-4f0c-8d0e-000000000001"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's time-out."""
+        """Milliseconds until the function's timeout."""
         return 30_000
 
 
@@ -60,7 +60,7 @@ class StockResource(CfnResource):
         function: the name of the function that it runs as.
 
     Attributes:
-        function: likewise.
+        function: the same.
         answers: the responses that were to be sent, oldest first.
     """
 

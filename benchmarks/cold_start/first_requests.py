@@ -1,4 +1,4 @@
-"""From a process's start to its first answer: ours, and what could stand in its place."""
+"""From a process's start to its first answer: ours, and of alternatives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _Measure = Literal["ready", "seconds", "processor", "memory"]
 
 _OURS = "ours"
 _EMPTY = "an empty handler"
-_BESIDE = "the same clients"
+_BASELINE = "the same clients"
 _CALLING = "the same clients and calls"
 _STOCK = "crhelper and Powertools"
 _COMPILED = ", bytecode"
@@ -59,7 +59,7 @@ class _Builds:
     Attributes:
         ours: the artifact.
         usual: the same dependencies as `sam build` installs them where a template says nothing of
-            it, with the functions that ours is measured beside.
+            it, with the functions that ours is compared with.
         compiled: that, with bytecode.
     """
 
@@ -96,14 +96,14 @@ class _Request:
         nothing = replace(self.ours, tape=Tape())
         return (
             _Candidate(_EMPTY + suffix, _function("empty"), code, nothing),
-            _Candidate(_BESIDE + suffix, _function("only_clients"), code, nothing),
+            _Candidate(_BASELINE + suffix, _function("only_clients"), code, nothing),
             _Candidate(_CALLING + suffix, _function("clients_and_calls"), code, self.ours),
             _Candidate(_STOCK + suffix, STOCK, code, self.stock),
         )
 
 
 def run(say: Callable[[str], None]) -> Section:
-    """Measure, and tell of it.
+    """Measure, and report progress.
 
     Args:
         say: takes a line of progress.
@@ -194,7 +194,7 @@ def _measure(
 
 
 def _table(request: _Request, taken: Mapping[str, Sequence[Taken]]) -> Table:
-    usual, compiled = taken[_BESIDE], taken[_BESIDE + _COMPILED]
+    usual, compiled = taken[_BASELINE], taken[_BASELINE + _COMPILED]
     return Table(
         title=f"Cold start: {request.name}",
         columns=(
@@ -232,7 +232,7 @@ def _table(request: _Request, taken: Mapping[str, Sequence[Taken]]) -> Table:
                 "the highest of which are in brackets."
             ),
             (
-                f"Ratios are to `{_BESIDE}`, which makes the boto3 clients that ours makes "
+                f"Ratios are to `{_BASELINE}`, which makes the boto3 clients that ours makes "
                 f"({request.clients.replace(' ', ', ')}) and calls nothing, as `sam build` leaves "
                 "it by itself, and then with bytecode."
             ),
@@ -274,9 +274,9 @@ def _median(rounds: Sequence[Taken], what: _Measure) -> float:
     return median(float(getattr(taken, what)) for taken in rounds)
 
 
-def _ratio(rounds: Sequence[Taken], beside: Sequence[Taken], what: _Measure) -> str:
+def _ratio(rounds: Sequence[Taken], others: Sequence[Taken], what: _Measure) -> str:
     """Of the rounds' own ratios, with their spread: what disturbs a round disturbs both."""
-    pairs = zip(rounds, beside, strict=True)
+    pairs = zip(rounds, others, strict=True)
     ratios = [getattr(ours, what) / getattr(theirs, what) for ours, theirs in pairs]
     return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 

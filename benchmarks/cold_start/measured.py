@@ -1,4 +1,4 @@
-"""Execution environments that tell what they took: time, processor time and memory."""
+"""Execution environments that report what they used: time, processor time and memory."""
 
 from __future__ import annotations
 

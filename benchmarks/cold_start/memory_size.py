@@ -1,4 +1,4 @@
-"""What the function takes of a processor, and so which MemorySize suits it."""
+"""How much processor time the function needs, and which MemorySize follows from that."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _measured(cost: Cost) -> Table:
             for spent in [[each.processor for each in taken]]
         ),
         notes=(
-            f"The medians lie on {_ms(cost.per_batch)} ms a batch, {_ms(cost.per_poll)} ms a poll.",
+            f"The medians are {_ms(cost.per_batch)} ms a batch, {_ms(cost.per_poll)} ms a poll.",
             "Of bundles that still run: each poll writes the ledger twice.",
             "On this machine, over plain HTTP: on AWS, TLS comes to it.",
         ),

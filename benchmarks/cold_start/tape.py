@@ -1,4 +1,4 @@
-"""Answers of AWS's endpoints, recorded once and replayed at once: no server's time is measured."""
+"""Answers of AWS's endpoints, recorded once and replayed at once, so that no server is measured."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Tape:
         return self._played == self.calls
 
     def recording(self, server: Server) -> Server:
-        """A server that hands each request on to another, and keeps its answer."""
+        """A server that passes each request on to another, and keeps its answer."""
 
         def serve(request: Request) -> Answer:
             answer = server(request)
@@ -101,7 +101,7 @@ class Tape:
 
 
 def forwarding(endpoint: str) -> Server:
-    """A server that hands requests on to another endpoint."""
+    """A server that passes requests on to another endpoint."""
     http = urllib3.PoolManager(retries=False)
 
     def forward(request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""Whether all stacks of a load ended right: what was promised, beside what is on record."""
+"""Whether all stacks of a load ended correctly: compares the promises with the records."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Seen:
 
     Attributes:
         bucket: the bucket for the bundles.
-        bundle_requests: each BundleInstance request, as `/sandbox/bundle-requests` tells them.
-        responses: each answer, as `/sandbox/responses` tells them.
+        bundle_requests: each BundleInstance request, as `/sandbox/bundle-requests` lists them.
+        responses: each answer, as `/sandbox/responses` lists them.
         keys: of the objects in the bucket.
         left_in_queues: messages in the application's queues.
     """

@@ -10,8 +10,8 @@ from typing import Any
 
 from sandbox.clients import Clients
 
-_LOOK = 1.0
-"""Seconds between looks at a stack that is not at rest."""
+_INTERVAL = 1.0
+"""Seconds between polls of a stack that is not at rest."""
 
 _PATIENCE = 900.0
 """Seconds until a stack is taken to hang."""
@@ -19,7 +19,7 @@ _PATIENCE = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack, and what came of it.
+    """A stack, and its result.
 
     Attributes:
         name: the stack's; also the beginning of its bundle's keys.
@@ -70,12 +70,12 @@ def create(share: Share) -> tuple[Stack, ...]:
 
 def see_through(share: Share) -> tuple[Stack, ...]:
     """Wait until all stacks are at rest."""
-    look = _looking(Clients(share.endpoint))
-    return tuple(_at_rest(stack, look) for stack in share.stacks)
+    poll = _polling(Clients(share.endpoint))
+    return tuple(_at_rest(stack, poll) for stack in share.stacks)
 
 
-def _looking(clients: Clients) -> Callable[[Stack], Stack]:
-    def look(stack: Stack) -> Stack:
+def _polling(clients: Clients) -> Callable[[Stack], Stack]:
+    def poll(stack: Stack) -> Stack:
         [found] = clients.cloudformation.describe_stacks(StackName=stack.stack_id)["Stacks"]
         return Stack(
             stack.name,
@@ -86,15 +86,15 @@ def _looking(clients: Clients) -> Callable[[Stack], Stack]:
             tuple((each["OutputKey"], each["OutputValue"]) for each in found.get("Outputs", [])),
         )
 
-    return look
+    return poll
 
 
-def _at_rest(stack: Stack, look: Callable[[Stack], Stack]) -> Stack:
+def _at_rest(stack: Stack, poll: Callable[[Stack], Stack]) -> Stack:
     end = time.monotonic() + _PATIENCE
-    while (seen := look(stack)).status.endswith("_IN_PROGRESS"):
+    while (seen := poll(stack)).status.endswith("_IN_PROGRESS"):
         if time.monotonic() > end:
             break
-        time.sleep(_LOOK)
+        time.sleep(_INTERVAL)
     return seen
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 import urllib3
 
-from sandbox.application import STACK_NAME
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
+from sandbox.deployment import STACK_NAME
 from sandbox.instances import run_like
 
 _PATIENCE = 180.0
@@ -75,11 +75,11 @@ class LoadSandbox:
         answer = urllib3.request("GET", f"{self.clients.endpoint}/sandbox/{name}")
         if answer.status != 200:
             raise RuntimeError(f"/sandbox/{name} answers {answer.status}")
-        told: list[dict[str, Any]] = answer.json()
-        return told
+        records: list[dict[str, Any]] = answer.json()
+        return records
 
     def timed_out(self) -> int:
-        """How many invocations were killed at their time-out."""
+        """How many invocations were killed at their timeout."""
         pages = (
             self.clients.client("logs")
             .get_paginator("filter_log_events")
@@ -128,8 +128,10 @@ def running() -> Iterator[LoadSandbox]:
         try:
             if not _wait(lambda: ready.exists() or process.poll() is not None) or process.poll():
                 raise RuntimeError(f"The sandbox did not start:\n{log.read_text()}")
-            told = json.loads(ready.read_text())
-            yield LoadSandbox(psutil.Process(process.pid), told, Clients(told["endpoint"]))
+            ready_file = json.loads(ready.read_text())
+            yield LoadSandbox(
+                psutil.Process(process.pid), ready_file, Clients(ready_file["endpoint"])
+            )
         finally:
             process.send_signal(signal.SIGINT)
             status = process.wait(timeout=_PATIENCE)
@@ -137,9 +139,9 @@ def running() -> Iterator[LoadSandbox]:
             raise RuntimeError(f"The sandbox ended with {status}:\n{log.read_text()}")
 
 
-def _wait(look: Callable[[], bool]) -> bool:
-    """Whether a look came true in time."""
+def _wait(holds: Callable[[], bool]) -> bool:
+    """Whether the condition became true in time."""
     end = time.monotonic() + _PATIENCE
-    while not (found := look()) and time.monotonic() < end:
+    while not (found := holds()) and time.monotonic() < end:
         time.sleep(0.2)
     return found

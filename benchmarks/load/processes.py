@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
-_LOOK = 0.5
-"""Seconds between looks; what a process takes after the last look at it is missed."""
+_INTERVAL = 0.5
+"""Seconds between measurements; what a process uses after the last one is missed."""
 
 Group = Callable[[], Collection[psutil.Process]]
 """The processes that belong to a group now."""
@@ -47,7 +47,7 @@ class _Seen:
     largest: int = 0
     at_once: int = 0
 
-    def look(self, processes: Collection[psutil.Process]) -> None:
+    def measure(self, processes: Collection[psutil.Process]) -> None:
         sizes = []
         for process in processes:
             try:
@@ -81,13 +81,13 @@ class Watch:
         self._groups = groups
         self._seen = {name: _Seen() for name in groups}
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._began = 0.0
         self.seconds = 0.0
         self.usage: Mapping[str, Usage] = {}
 
     def __enter__(self) -> Watch:
-        self._look()
+        self._measure()
         for seen in self._seen.values():
             seen.before = dict(seen.now)
         self._began = time.monotonic()
@@ -98,13 +98,13 @@ class Watch:
         self.seconds = time.monotonic() - self._began
         self._ended.set()
         self._thread.join()
-        self._look()
+        self._measure()
         self.usage = {name: seen.usage() for name, seen in self._seen.items()}
 
-    def _look_on(self) -> None:
-        while not self._ended.wait(_LOOK):
-            self._look()
+    def _run(self) -> None:
+        while not self._ended.wait(_INTERVAL):
+            self._measure()
 
-    def _look(self) -> None:
+    def _measure(self) -> None:
         for name, group in self._groups.items():
-            self._seen[name].look(group())
+            self._seen[name].measure(group())

@@ -49,7 +49,7 @@ class Creation:
         usage: what each group of processes took.
         calls: how often the functions made each API call, once the application was deployed.
         invocations: of the functions.
-        timed_out: those that were killed at their time-out.
+        timed_out: those that were killed at their timeout.
     """
 
     stacks: int

@@ -1,4 +1,4 @@
-"""What a simulation takes to be so, since no account is at hand to measure it in. Seconds."""
+"""What a simulation assumes, since there is no account to measure it in. Seconds."""
 
 RECEIVE = 0.02
 """From a message's being there to its arrival at a poller that waits for it."""
@@ -7,7 +7,7 @@ CALL = 0.006
 COLD_START = 2.5
 """From an invocation to the first line of the handler, where no environment is warm."""
 INVOCATION = 0.02
-"""What an invocation takes beside the calls that it makes and the work that it does."""
+"""What an invocation takes in addition to its calls and its work."""
 FULL_PROCESSOR = 1769
 """MB of memory that come with a whole processor, which is taken to be as fast as this machine's
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""

@@ -19,14 +19,14 @@ _SPREAD = 0.9
 AT_ONCE = 60.0
 """Seconds within which all bundles that are said to be made at once are started."""
 
-TELLINGS = {"honest": 40, "stalls": 20, "jumps": 15, "lies": 15, "silent": 10}
-"""How progress is told, and of how many bundles in a hundred.
+KINDS = {"honest": 40, "stalls": 20, "jumps": 15, "lies": 15, "silent": 10}
+"""The kinds of progress, and how many bundles in a hundred have each.
 
 - honest: it grows evenly.
-- stalls: it stands still for a third of the time, somewhere, and is even before and after.
+- stalls: it stops for a third of the time, somewhere, and is even before and after.
 - jumps: it goes in a few steps, each of any size.
 - lies: it is at 99% after a part of the time, and stays there; or stays at 1% to the end.
-- silent: none is told.
+- silent: there is none.
 """
 
 
@@ -39,16 +39,16 @@ class Bundle:
         start: when BundleInstance is called, in seconds of the simulation.
         duration: seconds until it is complete.
         waits: seconds of these in which nothing is written yet.
-        telling: one of `TELLINGS`.
-        steps: what the telling needs: (part of the time, part told) in order of time; in between,
-            what is told is even, but for jumps.
+        kind: one of `KINDS`.
+        steps: what the kind needs: (part of the time, part shown) in order of time; in between,
+            it grows evenly, except for jumps.
     """
 
     id: str
     start: float
     duration: float
     waits: float
-    telling: str
+    kind: str
     steps: tuple[tuple[float, float], ...]
 
     @property
@@ -75,18 +75,18 @@ class Bundle:
         return "bundling" if self._part(age) < _BUNDLING_ENDS else "storing"
 
     def _progress(self, age: float) -> str:
-        if self.telling == "silent" or age < self.waits:
+        if self.kind == "silent" or age < self.waits:
             return ""
-        return f"{min(99, int(100 * self._told(self._part(age))))}%"
+        return f"{min(99, int(100 * self._shown(self._part(age))))}%"
 
     def _part(self, age: float) -> float:
         return (age - self.waits) / (self.duration - self.waits)
 
-    def _told(self, part: float) -> float:
+    def _shown(self, part: float) -> float:
         before = (0.0, 0.0)
         for after in self.steps:
             if part < after[0]:
-                if self.telling == "jumps":
+                if self.kind == "jumps":
                     return before[1]
                 share = (part - before[0]) / (after[0] - before[0])
                 return before[1] + share * (after[1] - before[1])
@@ -98,7 +98,7 @@ _BUNDLING_ENDS = 0.7
 
 
 def draw(count: int, seed: int) -> Sequence[Bundle]:
-    """Bundles that are started at once, of all durations and tellings.
+    """Bundles that are started at once, of all durations and kinds.
 
     Args:
         count: how many.
@@ -112,19 +112,19 @@ def _draw(number: int, chance: random.Random) -> Bundle:
     duration = 0.0
     while not SHORTEST <= duration <= LONGEST:
         duration = chance.lognormvariate(math.log(TYPICAL), _SPREAD)
-    (telling,) = chance.choices(list(TELLINGS), list(TELLINGS.values()))
+    (kind,) = chance.choices(list(KINDS), list(KINDS.values()))
     return Bundle(
         id=f"bun-{number:017x}",
         start=chance.uniform(0, AT_ONCE),
         duration=duration,
         waits=min(chance.uniform(10, 120), duration / 2),
-        telling=telling,
-        steps=_steps(telling, chance),
+        kind=kind,
+        steps=_steps(kind, chance),
     )
 
 
-def _steps(telling: str, chance: random.Random) -> tuple[tuple[float, float], ...]:
-    match telling:
+def _steps(kind: str, chance: random.Random) -> tuple[tuple[float, float], ...]:
+    match kind:
         case "stalls":
             at = chance.uniform(0, 2 / 3)
             return ((at, 1.5 * at), (at + 1 / 3, 1.5 * at), (1, 1))

@@ -1,4 +1,4 @@
-"""This application: one message a request in a delay queue, and one look a batch."""
+"""This application: one message a request in a delay queue, and one Describe call a batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Function:
         memory: MB, as template.yaml has it; a test compares the two.
         batch_processor: seconds of a processor for an invocation: more than was measured on the
             slower of two machines (cold_start/).
-        poll_processor: seconds of a processor for a poll, likewise.
+        poll_processor: seconds of a processor for a poll, the same.
         poll_calls: calls that each poll makes by itself: it takes the lease, and gives it back.
         writes: write units of a poll: two writes of an item of up to 2 KB, as measured
             (ceilings/).
@@ -38,7 +38,7 @@ class Function:
 
     @property
     def batch(self) -> float:
-        """Seconds of an invocation, beside its polls: it looks, sends, and is paid to start."""
+        """Seconds of an invocation without its polls: start, Describe call, and sends."""
         return assumptions.INVOCATION + 2 * assumptions.CALL + self._real(self.batch_processor)
 
     @property
@@ -65,13 +65,13 @@ def simulate(
     usage = outcome.usage
 
     def work(now: float, batch: Sequence[int]) -> float:
-        look = now + function.batch + function.poll / 2 * len(batch)
-        outcome.looks += [look] * math.ceil(len(batch) / FILTER_VALUES)
-        moment = look + assumptions.CALL
+        called = now + function.batch + function.poll / 2 * len(batch)
+        outcome.calls += [called] * math.ceil(len(batch) / FILTER_VALUES)
+        moment = called + assumptions.CALL
         going_on = []
         for number in batch:
             bundle = bundles[number]
-            task = bundle.seen(look)
+            task = bundle.seen(called)
             moment += function.poll / 2
             usage.write_units += function.writes
             if task.phase == "complete":

@@ -1,4 +1,4 @@
-"""What a simulated design came to."""
+"""The results of a simulated design."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Outcome:
     Attributes:
         answers: seconds from a bundle's end to its answer, of each that was answered.
         unanswered: bundles that the design gave up, or lost.
-        looks: when EC2 was asked, in seconds of the simulation.
+        calls: when EC2 was called, in seconds of the simulation.
         usage: what is paid for.
     """
 
     answers: list[float] = field(default_factory=list)
     unanswered: int = 0
-    looks: list[float] = field(default_factory=list)
+    calls: list[float] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
 
 

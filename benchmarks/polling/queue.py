@@ -64,7 +64,7 @@ class _Poller:
 
 
 Work = Callable[[float, Sequence[int]], float]
-"""Takes when an invocation is at its look, and its messages; tells when it ends."""
+"""Takes the time when an invocation has its messages, and the messages; returns when it ends."""
 
 
 class Queue:
@@ -146,7 +146,7 @@ class Queue:
         if poller in self._waiting and poller.turn == turn:
             self._waiting.remove(poller)
             if poller.gathers:
-                self._look(poller, now)
+                self._work_on(poller, now)
             else:
                 self._go_on(poller, now)
 
@@ -169,7 +169,7 @@ class Queue:
             if now < poller.closes and len(poller.batch) < self._size(poller):
                 self._wait(poller, now)
             else:
-                self._look(poller, now)
+                self._work_on(poller, now)
         elif now < poller.opened + self._mapping.window and len(poller.batch) < self._size(poller):
             self._wait(poller, now)
         else:
@@ -187,9 +187,9 @@ class Queue:
             poller.closes = now + self._gathering.seconds
             self._at(now, lambda now: self._wait(poller, now))
         else:
-            self._at(now, lambda now: self._look(poller, now))
+            self._at(now, lambda now: self._work_on(poller, now))
 
-    def _look(self, poller: _Poller, now: float) -> None:
+    def _work_on(self, poller: _Poller, now: float) -> None:
         ends = self._work(now, poller.batch)
         self.busy_seconds += ends - poller.opened
         self._at(ends, lambda now: self._is_done(poller, now))

@@ -8,7 +8,7 @@ from functools import partial
 
 from benchmarks import prices
 from benchmarks.polling import assumptions, ours, peers
-from benchmarks.polling.bundles import TELLINGS, Bundle, draw
+from benchmarks.polling.bundles import KINDS, Bundle, draw
 from benchmarks.polling.outcome import Outcome, percentile
 from benchmarks.polling.queue import NO_GATHERING, Gathering
 from benchmarks.polling.queue import Mapping as SourceMapping
@@ -54,10 +54,10 @@ _OF_DESIGNS = (
         "month at most; the other designs cost nothing then."
     ),
 )
-_OF_TELLINGS = (
+_OF_KINDS = (
     (
-        "Honest grows evenly; stalls stands still for a third of the time; jumps goes in a "
-        "few steps of any size; lies is at 99% or at 1% for most of the time; silent tells "
+        "Honest grows evenly; stalls stops for a third of the time; jumps goes in a "
+        "few steps of any size; lies is at 99% or at 1% for most of the time; silent shows "
         "nothing."
     ),
 )
@@ -71,7 +71,7 @@ _OF_INTERVALS = (
     (
         f"Chosen: half of what is left, {interval.INTERVAL.latest} s at the latest. With 20 s, "
         "what a busy queue adds would take the 99th percentile past 20 s; with less, more "
-        "calls are made for a time that nobody notices."
+        "calls are made for a difference that nobody sees."
     ),
 )
 
@@ -84,9 +84,9 @@ class Figures:
 
     Attributes:
         median: seconds from a bundle's end to its answer.
-        p99: likewise; 99 of a hundred are answered sooner.
-        unanswered: the share that is given up.
-        looks: Describe calls for a bundle.
+        p99: the same; 99 of a hundred are answered sooner.
+        unanswered: the share that times out.
+        calls: Describe calls for a bundle.
         invocations: of functions, for a bundle.
         dollars: for a bundle.
         least: tokens left in EC2's bucket at the worst moment of all runs.
@@ -96,7 +96,7 @@ class Figures:
     median: float
     p99: float
     unanswered: float
-    looks: float
+    calls: float
     invocations: float
     dollars: float
     least: float
@@ -108,13 +108,13 @@ def watch(design: Design, at_once: int, bundles: int = _BUNDLES) -> Figures:
     runs = max(1, bundles // at_once)
     outcomes = [design(draw(at_once, seed)) for seed in range(runs)]
     answers = [answer for outcome in outcomes for answer in outcome.answers]
-    strains = [strain(outcome.looks) for outcome in outcomes]
+    strains = [strain(outcome.calls) for outcome in outcomes]
     count = runs * at_once
     return Figures(
         median=percentile(answers, 50),
         p99=percentile(answers, 99),
         unanswered=sum(outcome.unanswered for outcome in outcomes) / count,
-        looks=sum(len(outcome.looks) for outcome in outcomes) / count,
+        calls=sum(len(outcome.calls) for outcome in outcomes) / count,
         invocations=sum(outcome.usage.invocations for outcome in outcomes) / count,
         dollars=sum(prices.cost(outcome.usage) for outcome in outcomes) / count,
         least=min(each.least for each in strains),
@@ -132,9 +132,9 @@ def application(
     return ours.simulate(bundles, look_ahead, mapping, gathering)
 
 
-def peer(looks: peers.Peer) -> Design:
-    """A design that looks at each bundle by itself."""
-    return partial(peers.simulate, peer=looks)
+def peer(design: peers.Peer) -> Design:
+    """A design that polls each bundle separately."""
+    return partial(peers.simulate, peer=design)
 
 
 def run(say: Callable[[str], None]) -> Section:
@@ -160,7 +160,7 @@ def run(say: Callable[[str], None]) -> Section:
     frontier = _frontier(found)
     return Section(
         title="Time to answer, calls and cost",
-        tables=(_designs(found), _growth(found), _tellings(), _queues(), frontier.table),
+        tables=(_designs(found), _growth(found), _kinds(), _queues(), frontier.table),
         plots=(*_curves(found), frontier.plot),
     )
 
@@ -183,7 +183,7 @@ def _designs(found: Mapping[str, Mapping[int, Figures]]) -> Table:
             f"{figures.median:.1f}",
             f"{figures.p99:.1f}",
             f"{figures.unanswered:.0%}",
-            f"{figures.looks:.1f}",
+            f"{figures.calls:.1f}",
             f"{figures.invocations:.1f}",
             f"{figures.dollars * 1000:.3f}",
             f"{figures.least:.0f}",
@@ -215,9 +215,9 @@ def _growth(found: Mapping[str, Mapping[int, Figures]]) -> Table:
     """EC2 calls in all, as bundles become more."""
     rows = []
     for name, by_number in found.items():
-        once = by_number[1].looks
+        once = by_number[1].calls
         rows.append(
-            (name, *(f"{by_number[n].looks * n / once:,.0f}" for n in AT_ONCE if n in by_number))
+            (name, *(f"{by_number[n].calls * n / once:,.0f}" for n in AT_ONCE if n in by_number))
         )
     return Table(
         title="EC2 calls in all, as a multiple of those for one bundle",
@@ -226,29 +226,29 @@ def _growth(found: Mapping[str, Mapping[int, Figures]]) -> Table:
     )
 
 
-def _tellings() -> Table:
-    """This application by how the task tells its progress."""
+def _kinds() -> Table:
+    """This application by the kind of the progress."""
     bundles = [bundle for seed in range(_BUNDLES) for bundle in draw(1, seed)]
     rows = []
-    for telling, share in TELLINGS.items():
-        of_it = [bundle for bundle in bundles if bundle.telling == telling]
+    for kind, share in KINDS.items():
+        of_it = [bundle for bundle in bundles if bundle.kind == kind]
         outcomes = [application([replace(bundle, start=0)]) for bundle in of_it]
         answers = [answer for outcome in outcomes for answer in outcome.answers]
-        looks = sum(len(outcome.looks) for outcome in outcomes) / len(of_it)
+        calls = sum(len(outcome.calls) for outcome in outcomes) / len(of_it)
         rows.append(
             (
-                telling,
+                kind,
                 f"{share}%",
                 f"{percentile(answers, 50):.1f}",
                 f"{percentile(answers, 99):.1f}",
-                f"{looks:.0f}",
+                f"{calls:.0f}",
             )
         )
     return Table(
-        title="This application, one bundle at once, by how its progress is told",
+        title="This application, one bundle at once, by the kind of its progress",
         columns=("progress", "share", "median s", "p99 s", "EC2 calls a bundle"),
         rows=tuple(rows),
-        notes=_OF_TELLINGS,
+        notes=_OF_KINDS,
     )
 
 
@@ -271,7 +271,7 @@ def _queues() -> Table:
                     f"{at_once:,}",
                     f"{figures.median:.1f}",
                     f"{figures.p99:.1f}",
-                    f"{figures.looks:.1f}",
+                    f"{figures.calls:.1f}",
                     f"{figures.least:.0f}",
                     f"{figures.refused:,}",
                 )
@@ -319,12 +319,12 @@ def _frontier(found: Mapping[str, Mapping[int, Figures]]) -> _Frontier:
         for label, look_ahead in members:
             figures = watch(partial(application, look_ahead=look_ahead), 1, 1_000)
             rows.append((f"{family}, {label}", *_of_frontier(figures)))
-            points.append((figures.looks, figures.median))
+            points.append((figures.calls, figures.median))
             labels.append(label)
         series.append(Series(family, tuple(points), tuple(labels)))
     for name, by_number in found.items():
         rows.append((name, *_of_frontier(by_number[1])))
-        point = (by_number[1].looks, by_number[1].median)
+        point = (by_number[1].calls, by_number[1].median)
         series.append(Series(name, (point,)))
     return _Frontier(
         Table(
@@ -353,7 +353,7 @@ def _every(seconds: int) -> ours.Interval:
 
 
 def _of_frontier(figures: Figures) -> tuple[str, str, str]:
-    return f"{figures.looks:.0f}", f"{figures.median:.1f}", f"{figures.p99:.1f}"
+    return f"{figures.calls:.0f}", f"{figures.median:.1f}", f"{figures.p99:.1f}"
 
 
 def _curves(found: Mapping[str, Mapping[int, Figures]]) -> tuple[Plot, ...]:
@@ -369,7 +369,7 @@ def _curves(found: Mapping[str, Mapping[int, Figures]]) -> tuple[Plot, ...]:
             title="EC2 calls in all",
             x="bundles at once",
             y="Describe calls",
-            series=of(lambda n, figures: figures.looks * n),
+            series=of(lambda n, figures: figures.calls * n),
             log="xy",
         ),
         Plot(

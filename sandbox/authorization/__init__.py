@@ -1,1 +1,1 @@
-"""What API calls need of the policies of the role that makes them, and how they are refused."""
+"""Which permissions API calls need of the calling role, and how they are refused."""

@@ -1,4 +1,4 @@
-"""Judges the calls of functions by their roles, and keeps what was asked."""
+"""Authorizes the calls of functions by their roles, and records the decisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.authorization import others
 from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Demand
 from sandbox.authorization.needs import demands_of
-from sandbox.authorization.refusals import told
+from sandbox.authorization.refusals import error_of
 from sandbox.permissions import Permissions
 from sandbox.policies import open_to
 
@@ -70,7 +70,7 @@ class Authorization:
         return next((error for _, error in self.refusals(caller, call)), None)
 
     def refusals(self, caller: Caller, call: Call) -> list[tuple[Demand, ServiceError]]:
-        """What of a call the role may not do, and what the called service says of it."""
+        """The part of a call that the role may not do, and the called service's error."""
         judged = [(demand, self._refusal(caller, call, demand)) for demand in demands_of(call)]
         return [(demand, error) for demand, error in judged if error is not None]
 
@@ -86,8 +86,8 @@ class Authorization:
         return self.refusal(caller, call) is None
 
     def described(self) -> list[dict[str, Any]]:
-        """What was asked of IAM, as JSON can hold it: `function`, `call`, `action`, `resource`,
-        `context` (condition keys and values), `allowed` and `count`."""
+        """The authorization decisions, as JSON can hold them: `function`, `call`, `action`,
+        `resource`, `context` (condition keys and values), `allowed` and `count`."""
         with self._lock:
             asked = list(self._asked.items())
         return [
@@ -110,7 +110,7 @@ class Authorization:
         asked = _Asked(caller.function_name, call.name, demand, is_allowed=refusal is None)
         with self._lock:
             self._asked[asked] += 1
-        return None if refusal is None else told(call, caller.session_arn, demand, refusal)
+        return None if refusal is None else error_of(call, caller.session_arn, demand, refusal)
 
 
 def _policy_of_resource(caller: Caller, call: Call, demand: Demand) -> str | None:

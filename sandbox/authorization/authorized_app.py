@@ -16,11 +16,11 @@ from sandbox.faulty_app import CALLER, Wsgi
 class AuthorizedApp:
     """A WSGI application that refuses what the role of the calling function does not allow.
 
-    Calls of others are carried out: they have any credentials. So are calls that have no name here.
+    Calls of other clients are carried out, with any credentials, and calls that have no name here.
 
     Args:
         app: what carries the calls out.
-        authorization: what judges.
+        authorization: what decides.
     """
 
     def __init__(self, app: Wsgi, authorization: Authorization) -> None:

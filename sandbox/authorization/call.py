@@ -22,7 +22,7 @@ class Call:
         parameters: of a call in JSON, its members; of others, those of the query and the form, by
             their names there, such as `Tag.1.Key`.
         bucket: Amazon S3's only; empty for others.
-        key: likewise.
+        key: the same.
         body: of the request; empty where nothing depends on it.
     """
 

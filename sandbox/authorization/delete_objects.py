@@ -42,8 +42,8 @@ def without(
         environ["CONTENT_LENGTH"] = str(len(body.encode()))
         answer = Response.from_app(app, environ, buffered=True)
     if answer.status_code == 200:
-        told = "".join(_error(key, error) for key, error in errors.items())
-        answer.data = answer.get_data(as_text=True).replace(_END, f"{told}{_END}")
+        errors_xml = "".join(_error(key, error) for key, error in errors.items())
+        answer.data = answer.get_data(as_text=True).replace(_END, f"{errors_xml}{_END}")
     return answer
 
 

@@ -26,6 +26,6 @@ class Demand:
     target: Target
 
     def request(self) -> Request:
-        """It as IAM is asked; the sandbox is what AWS is over TLS."""
+        """The request to IAM; a call to the sandbox counts as one over TLS."""
         context = {"aws:SecureTransport": "true", **dict(self.target.context)}
         return Request(self.action, self.target.arn, context)

@@ -92,7 +92,7 @@ def _arn(call: Call, kind: str, resource_id: str) -> str:
 
 
 def _there(call: Call, resource_id: str) -> Iterator[Target]:
-    """A resource, if it is there; of kinds beside those of the calls in `needs` that is assumed."""
+    """A resource, if it exists; for types that the calls in `needs` do not use, that is assumed."""
     backend = _backend(call)
     kind = EC2_PREFIX_TO_RESOURCE.get(resource_id.partition("-")[0], "*")
     there: Container[str] | None = {

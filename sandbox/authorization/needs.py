@@ -1,4 +1,4 @@
-"""What each API call needs of the policies of the role that makes it.
+"""Which permissions each API call needs of the calling role.
 
 It is kept by hand, from what AWS documents. Where the action has the call's own name, the source is
 the Service Authorization Reference, "Actions defined by" the service. That each action is one of
@@ -37,9 +37,8 @@ def _all(on: On, *actions: str) -> Iterable[Need]:
     return (Need(action, on) for action in actions)
 
 
-# DynamoDB has the table's key decrypted, on behalf of whoever uses the table (Amazon DynamoDB
-# Developer Guide, DynamoDB encryption at rest usage notes, Table key caching and Authorizing use of
-# your KMS key).
+# DynamoDB decrypts the table's key on behalf of the caller (Amazon DynamoDB Developer Guide,
+# DynamoDB encryption at rest usage notes, Table key caching and Authorizing use of your KMS key).
 _DECRYPT_TABLE = Need("kms:Decrypt", others.key_of_table)
 
 # Amazon SQS Developer Guide, Amazon SQS API permissions; Key management, Configure KMS permissions
@@ -49,28 +48,28 @@ _SEND = (
     *_all(others.key_of_queue, "kms:Decrypt", "kms:GenerateDataKey"),
 )
 
-# S3 answers 404 for a missing key, which callers go by, only to those who may list the bucket.
+# S3 answers 404 for a missing key only to callers that may list the bucket.
 _READ_OBJECT = (
     Need("s3:GetObject", s3.object_),
     Need("s3:ListBucket", s3.bucket_of_missing_object),
 )
 
 NEEDS: Mapping[str, tuple[Need, ...]] = {
-    # EC2 writes the bundle by the upload policy, in the name of whoever signed it, so that it asks
-    # nothing of Amazon S3 of the caller (EC2 API Reference, BundleInstance and S3Storage).
+    # EC2 writes the bundle with the upload policy, on behalf of its signer, so the caller needs no
+    # permissions for Amazon S3 (EC2 API Reference, BundleInstance and S3Storage).
     **_each("ec2", ec2.anything, "BundleInstance", "CancelBundleTask", "DescribeBundleTasks"),
     **_each("ec2", ec2.anything, "DescribeImages", "DescribeInstances", "DescribeSnapshots"),
     **_each("ec2", ec2.anything, "DescribeStoreImageTasks"),
     **_each("ec2", ec2.image, "DeregisterImage", "ModifyImageAttribute"),
     **_each("ec2", ec2.snapshot, "DeleteSnapshot"),
     **_each("ec2", ec2.tagged, "CreateTags", "DeleteTags"),
-    # Both have the image, and its snapshots, tagged as they are made (Service Authorization
+    # Both tag the image, and its snapshots, when they are created (Service Authorization
     # Reference, Amazon EC2, CreateImage and RegisterImage, Dependent actions).
     "ec2:CreateImage": (
         Need("ec2:CreateImage", ec2.image_from_instance),
         Need("ec2:CreateTags", ec2.tagged_at_creation),
     ),
-    # EC2 reads manifest and parts itself: nothing is said of the caller's permissions for Amazon S3
+    # EC2 reads manifest and parts itself: the page names no permissions of the caller for Amazon S3
     # (EC2 API Reference, RegisterImage).
     "ec2:RegisterImage": (
         Need("ec2:RegisterImage", ec2.new_image),
@@ -78,7 +77,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     ),
     # EC2 reads snapshots and tags, and writes the object, by the caller's permissions (Amazon EC2
     # User Guide, Create a store image task, Permissions for storing and restoring AMIs using S3).
-    # Its one list is for both. What it has beside these only restoring can need: snapshots that are
+    # Its one list is for both. The rest of it only restoring can need: snapshots that are
     # written (ebs:StartSnapshot, ebs:PutSnapshotBlock, ebs:CompleteSnapshot), encrypted
     # (ec2:GetEbsEncryptionByDefault) and tagged (ec2:CreateTags). Tags that the caller can see are
     # stored (How AMI store and restore works, CreateStoreImageTask).
@@ -101,7 +100,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "s3:GetObject": _READ_OBJECT,
     # Amazon S3 API Reference, ListObjectsV2, Permissions.
     "s3:ListObjectsV2": (Need("s3:ListBucket", s3.bucket),),
-    # By entity tags it takes both (Amazon S3 User Guide, How to perform conditional deletes).
+    # With ETags it needs both (Amazon S3 User Guide, How to perform conditional deletes).
     "s3:DeleteObjects": (
         Need("s3:DeleteObject", s3.listed_objects),
         Need("s3:GetObject", s3.listed_objects_as_seen),
@@ -109,7 +108,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     **_each("cloudformation", others.stack, "DescribeStackResource", "DescribeStacks"),
     **{
         f"dynamodb:{call}": (Need(f"dynamodb:{call}", others.table), _DECRYPT_TABLE)
-        for call in ("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+        for call in ("DeleteItem", "PutItem", "Query", "UpdateItem")
     },
     # Secrets Manager API Reference, GetSecretValue, Required permissions.
     "secretsmanager:GetSecretValue": (

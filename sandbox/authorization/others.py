@@ -116,8 +116,8 @@ def _secret(call: Call) -> Any:
 
 
 def _key(call: Call, key_id: str | None) -> Iterator[Target]:
-    """A key, used by the called service on the caller's behalf; AWS's own keys are open to whoever
-    may use the service (AWS KMS Developer Guide, kms:ViaService, and AWS managed keys)."""
+    """A key, used by the called service on the caller's behalf; AWS managed keys are open to all
+    callers of the service (AWS KMS Developer Guide, kms:ViaService, and AWS managed keys)."""
     awss_own = f"alias/aws/{call.service}"
     kms = kms_backends[call.account][call.region]
     if not key_id or key_id == awss_own:

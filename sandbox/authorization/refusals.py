@@ -1,6 +1,6 @@
-"""How services tell that a role may not do something.
+"""The errors of services if a role may not do something.
 
-The words: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html and
+The messages: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html and
 reports of EC2's (https://github.com/kubernetes-sigs/karpenter/issues/2813).
 """
 
@@ -23,7 +23,7 @@ _CODES = {
 }
 
 
-def told(call: Call, session_arn: str, demand: Demand, refusal: Refusal) -> ServiceError:
+def error_of(call: Call, session_arn: str, demand: Demand, refusal: Refusal) -> ServiceError:
     """What the service that is called answers.
 
     Args:

@@ -1,6 +1,6 @@
 """The buckets and objects of Amazon S3 that calls are about.
 
-A bucket that is missing is missing to everybody: nothing is asked of IAM.
+A missing bucket is missing for all callers: IAM is not asked.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def listed_objects(call: Call) -> Iterator[Target]:
 
 
 def listed_objects_as_seen(call: Call) -> Iterator[Target]:
-    """Those of them that are to be deleted by their entity tags."""
+    """Those of them that are to be deleted by their ETags."""
     for member in listed(call):
         if _text(member, "ETag"):
             yield from _in_bucket(call.bucket, key_of(member))

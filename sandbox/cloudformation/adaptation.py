@@ -1,7 +1,7 @@
-"""What moto's models of parameters, event buses, their rules and log groups need to be told, and
+"""What moto's models of parameters, event buses, their rules and log groups need as input, and
 leave out.
 
-A name that the template doesn't give is made up once, and stays in updates.
+A name that the template doesn't give is generated once, and stays in updates.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _ALARM = "AWS::CloudWatch::Alarm"
 
 
 def keeps_name(resource_type: str) -> bool:
-    """Whether an update has to be told the name that the resource has already: moto makes these
-    resources anew, under the name that it is told."""
+    """Whether an update needs the name that the resource has already: moto creates these resources
+    again, under the given name."""
     return resource_type in (_BUS, _RULE, _PARAMETER, _ALARM)
 
 
 def stays(resource_type: str, name: str, resource: Any) -> bool:
-    """Whether an update leaves the resource as it is: made anew, a bus would lose its rules, and
-    beside its name there is nothing in it that the model knows."""
+    """Whether an update leaves the resource as it is: a bus that is created again would lose its
+    rules, and the model knows nothing of it except its name."""
     return resource_type == _BUS and name == resource.name
 
 
@@ -38,7 +38,7 @@ def updated(resource_type: str, resource: Any, properties: dict[str, Any]) -> bo
     return True
 
 
-def told(resource_type: str, properties: dict[str, Any], name: str) -> dict[str, Any]:
+def adapted(resource_type: str, properties: dict[str, Any], name: str) -> dict[str, Any]:
     """A copy of the properties as the type's model reads them; models change what they are given.
 
     moto's parameters have no name but the property's, and their tags are a list, as in SSM's API;
@@ -53,7 +53,7 @@ def told(resource_type: str, properties: dict[str, Any], name: str) -> dict[str,
 
 
 def attributes(resource_type: str, resource: Any) -> dict[str, str]:
-    """What ``Fn::GetAtt`` gives of a resource beside what its model knows, or instead of it.
+    """What ``Fn::GetAtt`` gives in addition to what a resource's model knows, or instead of it.
 
     The ARN of a log group stands for its streams
     (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html).
@@ -68,7 +68,7 @@ def attributes(resource_type: str, resource: Any) -> dict[str, str]:
 def physical_id(resource_type: str, resource: Any) -> str | None:
     """What ``Ref`` gives of a resource; None where its model knows no more than others.
 
-    A rule on a bus of one's own is named with the bus: ``bus|rule``, which is seen, and not
+    A rule on a custom bus is named with the bus: ``bus|rule``, which was seen, and is not
     documented.
     """
     if resource_type == _BUS:

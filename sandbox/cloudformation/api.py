@@ -670,7 +670,7 @@ class Stacks:
     replaced: type[CloudFormationBackend]
 
     def close(self) -> None:
-        """End running operations where they stand, and put moto's own backend back."""
+        """Stop running operations, and restore moto's own backend."""
         self.operations.close()
         cloudformation_backends.backend = self.replaced
         cloudformation_backends.clear()
@@ -686,7 +686,7 @@ def install(
     """Put this CloudFormation in the place of moto's, in this process.
 
     `endpoint` gives the server's own URL, as functions are to reach it; it is called when the first
-    custom resource is. `clock` gives epoch seconds, to all time stamps and time-outs. `permissions`
+    custom resource is. `clock` gives epoch seconds, to all time stamps and timeouts. `permissions`
     says when roles and policies count; where nobody judges them, nothing waits for that. `forms`
     are those of requests to custom resources. `read_delay` is by how many seconds what functions
     read of stacks is out of date.

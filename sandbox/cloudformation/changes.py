@@ -37,7 +37,7 @@ def retyped(stack: Stack, wanted: Template) -> str | None:
 
 
 def unchanged(stack: Stack, wanted: Template, settings: Settings) -> bool:
-    """Whether nothing is to be updated. What failed is tried again."""
+    """Whether nothing is to be updated. What failed is retried."""
     if stack.status.endswith("_FAILED"):
         return False
     before = stack.template.sketch() if stack.template else {}
@@ -45,7 +45,7 @@ def unchanged(stack: Stack, wanted: Template, settings: Settings) -> bool:
 
 
 def described(stack: Stack, wanted: Template) -> list[dict[str, Any]]:
-    """What would become of each resource, as DescribeChangeSet gives it."""
+    """The change of each resource, as DescribeChangeSet gives it."""
     before = stack.template.sketch() if stack.template else {}
     after = wanted.sketch()
     old = stack.template.resources if stack.template else {}

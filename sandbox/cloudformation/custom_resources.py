@@ -1,7 +1,7 @@
 """Custom resources: the request to a function, and the answer that it puts to the ResponseURL.
 
-What requests and answers hold, and how large they may be, is told by the custom resource reference
-of the CloudFormation user guide; the wording of failures is what CloudFormation was seen to say.
+What requests and answers contain, and how large they may be, is from the custom resource reference
+of the CloudFormation user guide; the wording of failures was observed on CloudFormation.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from sandbox.cloudformation.presigned import (
 from sandbox.cloudformation.request_forms import RequestForms
 from sandbox.cloudformation.resources import (
     Failed,
+    Finished,
     Made,
     Order,
     Outcome,
-    Settled,
     Work,
     generated_id,
 )
@@ -49,7 +49,7 @@ URL_LIFETIME = 7200  # seconds; not documented, but seen
 SERVICE_TIMEOUT_LIMIT = 3600  # seconds, and the default
 
 _ANOTHER_FUNCTION = "Modifying service token is not allowed."
-"""What an update that names another function is told, before any is called
+"""The error of an update that names another function, before any is called
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-customresource.html,
 ServiceToken; the words: https://github.com/cloudcomponents/cdk-constructs/issues/197)."""
 
@@ -155,7 +155,7 @@ class CustomResources:
     def update(self, order: Order, made: Made) -> Work:
         old = self._stated(made.order)["ResourceProperties"]
         if text(order.properties.get("ServiceToken", "")) != old.get("ServiceToken", ""):
-            return Settled(Failed(_ANOTHER_FUNCTION, untouched=True))
+            return Finished(Failed(_ANOTHER_FUNCTION, untouched=True))
         return self._send(
             "Update",
             order,
@@ -173,10 +173,10 @@ class CustomResources:
         service_token = text(order.properties.get("ServiceToken", ""))
         arn = _FUNCTION_ARN.fullmatch(service_token)
         if arn is None:
-            return Settled(Failed(f"Invalid service token. ({service_token})"))
+            return Finished(Failed(f"Invalid service token. ({service_token})"))
         timeout = _service_timeout(order.properties.get("ServiceTimeout", SERVICE_TIMEOUT_LIMIT))
         if timeout is None:
-            return Settled(
+            return Finished(
                 Failed(f"ServiceTimeout must be an integer from 1 to {SERVICE_TIMEOUT_LIMIT}")
             )
         exchange = self._open(order, physical_id, timeout)
@@ -201,7 +201,7 @@ class CustomResources:
         except Exception as problem:  # a backend may raise anything
             log.info("a custom resource's function was not invoked", exc_info=True)
             exchange.abandon()
-            return Settled(Failed(getattr(problem, "message", None) or str(problem)))
+            return Finished(Failed(getattr(problem, "message", None) or str(problem)))
         return exchange
 
     def _stated(self, order: Order) -> dict[str, Any]:
@@ -255,8 +255,8 @@ class CustomResources:
     def receive_unasked(self, body: bytes) -> None:
         """Take an answer that no stack waits for, to a request that somebody made by hand."""
         answer = readable(body)
-        told = answer if isinstance(answer, dict) else {}
-        key = "|".join(str(told.get(name, "")) for name in _KEY)
+        fields = answer if isinstance(answer, dict) else {}
+        key = "|".join(str(fields.get(name, "")) for name in _KEY)
         self._record(key, body, status=200, taken=False)
 
     def _refusal(

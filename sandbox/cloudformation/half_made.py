@@ -1,4 +1,4 @@
-"""Roles whose policies were refused: moto has made the role by then, and leaves it."""
+"""Roles whose policies were refused: moto has created the role by then, and keeps it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moto.iam.models import IAMBackend, Role
 
 @contextmanager
 def no_role_left(backend: IAMBackend, name: str, region: str) -> Iterator[None]:
-    """Remove a role of that name that was not there before, where its making fails."""
+    """Remove a role of that name that did not exist before, if its creation fails."""
     before = _is_there(backend, name)
     try:
         yield

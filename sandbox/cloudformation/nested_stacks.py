@@ -21,10 +21,10 @@ from moto.cloudformation.exceptions import CloudFormationError
 from sandbox.cloudformation.intrinsics import text
 from sandbox.cloudformation.resources import (
     Failed,
+    Finished,
     Made,
     Order,
     Outcome,
-    Settled,
     Work,
     no_attribute,
 )
@@ -103,7 +103,7 @@ class NestedStacks:
         try:
             stack = self._of(order).nest(order, *_source(order))
         except CloudFormationError as problem:
-            return Settled(Failed(problem.message))
+            return Finished(Failed(problem.message))
         return _Nested(stack, order, "created", ("CREATE_COMPLETE",))
 
     def update(self, order: Order, made: Made) -> Work:
@@ -112,9 +112,9 @@ class NestedStacks:
             if stack.decide("undone"):
                 return _Nested(stack, order, "rolled back", _ROLLED_BACK)
             if not self._of(order).change_nested(stack, order, *_source(order)):
-                return Settled(Made(made.physical_id, order, made.attributes))
+                return Finished(Made(made.physical_id, order, made.attributes))
         except CloudFormationError as problem:
-            return Settled(Failed(problem.message, untouched=True))
+            return Finished(Failed(problem.message, untouched=True))
         return _Nested(stack, order, "updated", _UPDATED)
 
     def delete(self, order: Order, physical_id: str, made: Made | None) -> Work:  # noqa: ARG002
@@ -122,7 +122,7 @@ class NestedStacks:
             stack = self._of(order).get_stack(physical_id)
             self._of(order).delete_stack(physical_id)
         except CloudFormationError as problem:
-            return Settled(Failed(problem.message))
+            return Finished(Failed(problem.message))
         return _Nested(stack, order, "deleted", ("DELETE_COMPLETE",))
 
     def keep(self, stack: Stack, physical_id: str) -> Stack:

@@ -1,4 +1,4 @@
-"""Creating, updating and deleting stacks, as CloudFormation goes about it.
+"""Creates, updates and deletes stacks, as CloudFormation does it.
 
 An operation runs in a thread of its own. It starts every resource whose needs are met, waits until
 work under way has an outcome, and goes on from there. Updates know replacement, clean-up and
@@ -36,7 +36,7 @@ _JOIN = 2.0  # seconds that a thread is given to end
 
 
 class _Closed(Exception):
-    """The sandbox closes, and operations end where they stand."""
+    """The sandbox closes, and operations stop."""
 
 
 def _retained(resource: Resource) -> bool:
@@ -96,14 +96,14 @@ class Operations:
             self._check_open(stack)
             run()
         except _Closed:
-            log.info("stack %s is left as it stands", stack.name)
+            log.info("stack %s is left as it is", stack.name)
         except Exception:
             log.exception("stack %s: the operation broke down", stack.name)
             status = f"{stack.status.split('_')[0]}_FAILED"
             stack.become(status, "Internal Failure", operation=operation)
 
     def close(self) -> None:
-        """End running operations where they stand."""
+        """Stop running operations."""
         self._watch.close()
         with self._changed:
             threads = list(self._threads.values())
@@ -148,7 +148,7 @@ class Operations:
         if stack.operation is not operation:
             return
         if not problem:
-            stack.settle()
+            stack.mark_stable()
             stack.become("CREATE_COMPLETE", operation=operation)
         elif settings.preserves:
             stack.become("CREATE_FAILED", problem, operation=operation)
@@ -177,7 +177,7 @@ class Operations:
     ) -> None:
         """Delete the stack's resources but those to `retain` and those whose policy says so.
 
-        force: whether the stack is deleted all the same where some of them can't be.
+        force: whether the stack is deleted even if some of them can't be.
         """
         retain = set(retain)
         self._remove_all(
@@ -256,7 +256,7 @@ class Operations:
         }
         self._clean_up(stack, operation, removed, _replaced(stack), kept=_retained)
         self._wait_for_rest(stack, nested)
-        stack.settle()
+        stack.mark_stable()
         stack.become("UPDATE_COMPLETE", operation=operation)
 
     def _keep_nested(self, stack: Stack) -> list[Stack]:
@@ -317,7 +317,7 @@ class Operations:
         ]
         self._clean_up(stack, operation, created, replaced, kept=_retained_on_creation)
         self._wait_for_rest(stack, nested)
-        stack.settle()
+        stack.mark_stable()
         stack.become("UPDATE_ROLLBACK_COMPLETE", operation=operation)
 
     def _clean_up(
@@ -335,20 +335,20 @@ class Operations:
         layers: list[tuple[dict[str, Resource], set[str]]] = [(dict(removed), set())]
         for resource in replaced:
             name = resource.declaration.logical_id
-            if all(name in doomed for doomed, _ in layers):
+            if all(name in to_delete for to_delete, _ in layers):
                 layers.append(({}, set()))
-            doomed, anew = next(layer for layer in layers if name not in layer[0])
-            doomed[name] = resource
-            anew.add(name)
-        for doomed, anew in layers:
-            failed += self._remove(stack, operation, doomed, kept=kept, replaced=anew)
+            to_delete, recreated = next(layer for layer in layers if name not in layer[0])
+            to_delete[name] = resource
+            recreated.add(name)
+        for to_delete, recreated in layers:
+            failed += self._remove(stack, operation, to_delete, kept=kept, replaced=recreated)
         return failed
 
     def _remove(
         self,
         stack: Stack,
         operation: Operation,
-        doomed: Mapping[str, Resource],
+        to_delete: Mapping[str, Resource],
         *,
         kept: Callable[[Resource], bool],
         replaced: Set[str] = frozenset(),
@@ -357,7 +357,7 @@ class Operations:
         policy keeps. Returns those that can't be deleted."""
         removal = Removal(
             stack,
-            doomed,
+            to_delete,
             self._provider,
             kept=lambda resource: (
                 _retained_on_replacement(resource)
@@ -366,7 +366,7 @@ class Operations:
             ),
             replaced=replaced,
         )
-        return self._walk(stack, operation, dependents(doomed), removal, persevere=True)
+        return self._walk(stack, operation, dependents(to_delete), removal, persevere=True)
 
     def _publish(self, stack: Stack, operation: Operation, template: Template) -> str | None:
         """Make the outputs, unless the operation is superseded. Returns what went wrong."""
@@ -418,7 +418,7 @@ def _existing(stack: Stack) -> dict[str, Resource]:
 
 
 def _replaced(stack: Stack) -> list[Resource]:
-    """What resources were before they were made anew, where that is something else."""
+    """What resources were before they were created again, where that is something else."""
     return [
         resource
         for resource in stack.former

@@ -1,5 +1,5 @@
-"""URLs as Amazon S3 pre-signs them, and the PUTs that come to them: CloudFormation is told by these
-what became of custom resources, and what wait conditions wait for."""
+"""URLs as Amazon S3 pre-signs them, and the PUTs to them: CloudFormation receives the answers of
+custom resources and the signals to wait conditions by these."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def signature_of(query: str) -> str:
 
 
 def is_the_signed(query: str, signed: str) -> bool:
-    """Whether a query says what was signed: the signature is no other's, nor anything beside it."""
+    """Whether a query is the signed one: the signature is right, and nothing is added."""
     return parse_qs(query) == parse_qs(signed)
 
 

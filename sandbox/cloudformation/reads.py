@@ -1,6 +1,6 @@
 """Reads of stacks by functions: they are stale, and throttled.
 
-AWS documents neither. What was seen: DescribeStacks still told of the status before an operation
+AWS documents neither. What was seen: DescribeStacks still showed the status before an operation
 that had begun (https://github.com/aws/aws-cdk-cli/pull/1848), or did not know a new stack
 (https://github.com/aws/aws-cdk/issues/7340); and it is capped "to 5 calls per second", which can't
 be raised (https://github.com/aws/aws-sam-cli/issues/2671). For how long the first lasts is assumed,
@@ -74,7 +74,7 @@ class OfFunctions:
 
 
 class Reads:
-    """Which moment a read tells of, and whether it is admitted."""
+    """Which moment a read shows, and whether it is admitted."""
 
     def __init__(self, clock: Callable[[], float], delay: float) -> None:
         """clock: epoch seconds."""
@@ -84,7 +84,7 @@ class Reads:
         self._made: dict[tuple[str, str], deque[float]] = defaultdict(deque)
 
     def moment(self, account: str, region: str) -> float | None:
-        """The moment that the caller is told of, in epoch seconds; None for the present.
+        """The moment that the caller is shown, in epoch seconds; None for the present.
 
         Raises Throttled.
         """

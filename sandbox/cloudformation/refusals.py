@@ -1,4 +1,4 @@
-"""What CloudFormation does not begin with a stack in its present status."""
+"""Which operations CloudFormation refuses in a stack's present status."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ TIMEOUT_PLACES = ("properties", "event")
 
 @dataclass(frozen=True, slots=True)
 class RequestForms:
-    """How requests to custom resources, and URLs to answer to, look.
+    """The form of requests to custom resources, and of the URLs to answer to.
 
     Attributes:
         signature_version: that of pre-signed URLs. Today's have version 4; the sample event in the
@@ -20,7 +20,7 @@ class RequestForms:
             (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-waitcondition.html)
             have version 2.
         service_timeout: where an event has its ServiceTimeout: `properties`, in ResourceProperties,
-            or `event`, at the top level, beside ServiceToken. The guide says that all fields but
+            or `event`, at the top level, next to ServiceToken. The guide says that all fields but
             these two are sent in ResourceProperties
             (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html).
 

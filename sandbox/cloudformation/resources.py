@@ -1,7 +1,8 @@
 """What CloudFormation asks of a resource's provider, and the providers that are no custom resource.
 
-A provider starts a piece of work, and the stack looks at the work's outcome until there is one:
-moto's own resource models settle at once, a custom resource when its function has answered.
+A provider starts a piece of work, and the stack polls the work's outcome until there is one: the
+work of moto's own resource models is finished at once, that of a custom resource when its function
+has answered.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Order:
 
 
 class Attributes(Protocol):
-    """Where ``Fn::GetAtt`` looks."""
+    """What ``Fn::GetAtt`` reads."""
 
     @property
     def hidden(self) -> bool:
@@ -84,7 +85,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Work that failed. physical_id: of what has to be deleted all the same. untouched: an update
+    """Work that failed. physical_id: of what has to be deleted anyway. untouched: an update
     was refused before anything was done."""
 
     reason: str
@@ -99,14 +100,14 @@ class Work(Protocol):
     """A provider's work on one resource, under way or done."""
 
     def outcome(self) -> Outcome | None:
-        """What came of it; None while it is under way."""
+        """The result; None while it is under way."""
 
     def abandon(self) -> str | None:
         """Stop waiting for it. Returns the physical ID by which the resource is to be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Finished:
     """Work that was done at once."""
 
     result: Outcome
@@ -133,7 +134,7 @@ class Provider(Protocol):
 
 
 def generated_id(order: Order) -> str:
-    """A physical ID as CloudFormation makes them up: ``<stack>-<logical ID>-<12 characters>``."""
+    """A physical ID as CloudFormation generates it: ``<stack>-<logical ID>-<12 characters>``."""
     name = generate_resource_name(order.type, order.stack_name, order.logical_id)
     limit = _NAME_LIMITS.get(order.type, len(name))
     prefix, _, suffix = name.rpartition("-")
@@ -142,7 +143,7 @@ def generated_id(order: Order) -> str:
 
 # Looked up each time: moto caches its list, and so misses models that are defined later.
 def model_of(resource_type: str) -> type[CloudFormationModel] | None:
-    """moto's model of the resource type, or one defined beside it; None where there is none."""
+    """moto's model of the resource type, or one defined next to it; None where there is none."""
     if resource_type in _NOT_MODELLED:
         return None
     models = {model.cloudformation_type(): model for model in CloudFormationModel.__subclasses__()}
@@ -179,14 +180,14 @@ def no_attribute(order: Order, name: str) -> Exception:
 class ModelledResources:
     """The resources that moto has models of."""
 
-    def create(self, order: Order) -> Settled:
-        return _settled(lambda: self._create_whole(order))
+    def create(self, order: Order) -> Finished:
+        return _finished(lambda: self._create_whole(order))
 
-    def update(self, order: Order, made: Made) -> Settled:
-        return _settled(lambda: self._update(order, made))
+    def update(self, order: Order, made: Made) -> Finished:
+        return _finished(lambda: self._update(order, made))
 
-    def delete(self, order: Order, physical_id: str, made: Made | None) -> Settled:
-        return _settled(lambda: self._delete(order, physical_id, made))
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Finished:
+        return _finished(lambda: self._delete(order, physical_id, made))
 
     def _create_whole(self, order: Order) -> Made:
         name = _name(order, _model(order))
@@ -258,12 +259,12 @@ class ModelledResources:
         return gone
 
 
-def _settled(work: Callable[[], Outcome]) -> Settled:
+def _finished(work: Callable[[], Outcome]) -> Finished:
     try:
-        return Settled(work())
+        return Finished(work())
     except Exception as problem:  # a model may raise anything
         log.info("a resource's model refused", exc_info=True)
-        return Settled(Failed(_said(problem)))
+        return Finished(Failed(_said(problem)))
 
 
 def _said(problem: Exception) -> str:
@@ -320,7 +321,7 @@ def _is_taken(order: Order, name: str) -> bool:
 def _declared(order: Order, name: str) -> dict[str, Any]:
     return {
         "Type": order.type,
-        "Properties": adaptation.told(order.type, order.properties, name),
+        "Properties": adaptation.adapted(order.type, order.properties, name),
     }
 
 
@@ -443,15 +444,15 @@ class _PlaceholderAttributes:
 class Placeholders:
     """The resources that nothing here models: an ID, and no resource."""
 
-    def create(self, order: Order) -> Settled:
+    def create(self, order: Order) -> Finished:
         log.info("not modelled: %s (%s)", order.type, order.logical_id)
-        return Settled(_placeholder(order, generated_id(order)))
+        return Finished(_placeholder(order, generated_id(order)))
 
-    def update(self, order: Order, made: Made) -> Settled:
-        return Settled(_placeholder(order, made.physical_id))
+    def update(self, order: Order, made: Made) -> Finished:
+        return Finished(_placeholder(order, made.physical_id))
 
-    def delete(self, order: Order, physical_id: str, made: Made | None) -> Settled:
-        return Settled(made or _placeholder(order, physical_id))
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Finished:
+        return Finished(made or _placeholder(order, physical_id))
 
 
 def _placeholder(order: Order, physical_id: str) -> Made:

@@ -1,10 +1,10 @@
-"""What becomes of resources whose update failed in an operation that rolls nothing else back.
+"""What happens to resources whose update failed in an operation that rolls nothing else back.
 
 "CloudFormation preserves the state of successful resources while rolling back failed resources to
 the last known stable state. Failed resources will be in an UPDATE_FAILED state"
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html).
-Assumed, since no page says it: the resource is UPDATE_FAILED while that is done, and no event tells
-of it.
+Assumed, since no page says it: the resource is UPDATE_FAILED while that is done, and there is no
+event for it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Restoration:
             return None
         return lambda: self._provider(before.order.type).update(before.order, failed)
 
-    def settle(self, logical_id: str, outcome: Outcome) -> bool:
+    def finish(self, logical_id: str, outcome: Outcome) -> bool:
         """Record the outcome. Returns whether it is a good one."""
         failed, before = self._stack.resources[logical_id], self._before[logical_id].made
         if failed.made is None or before is None:

@@ -1,9 +1,9 @@
 """The signals that are put to wait condition handles.
 
-What a signal holds is told by "Create wait conditions in a CloudFormation template" in the
+What a signal contains is in "Create wait conditions in a CloudFormation template" in the
 CloudFormation User Guide. A handle keeps its signals from its creation on: a wait condition that
-comes later finds those of before ("might evaluate old signals", AWS::CloudFormation::WaitCondition
-in the template reference).
+is created later finds the earlier ones ("might evaluate old signals",
+AWS::CloudFormation::WaitCondition in the template reference).
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Signals:
         """Each PUT that came, oldest first, as JSON can hold it: ``stackId``,
         ``logicalResourceId`` (the handle's), ``received`` (ISO 8601, UTC), ``statusCode`` (that it
         was given), ``body`` (parsed, or as text where it is no JSON) and ``taken`` (whether wait
-        conditions look at it: not where it was refused, repeated, or came after the deletion)."""
+        conditions use it: not if it was refused, repeated, or received after the deletion)."""
         with self._changed:
             return [dict(received) for received in self._received]
 

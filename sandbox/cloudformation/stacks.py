@@ -84,15 +84,15 @@ class Stack:
         self.created: set[str] = set()
         """The resources that are new since then."""
         self.former: list[Resource] = []
-        """What resources were, since then, before they were made anew, oldest first."""
+        """What resources were, since then, before they were created again, oldest first."""
         self.unrestored: frozenset[str] = frozenset()
         """The resources whose rollback failed."""
         self.parent_id: str | None = parent.stack_id if parent else None
         self.root_id: str | None = (parent.root_id or parent.stack_id) if parent else None
         self.verdict: Verdict | None = "kept"
-        """What becomes of the last update, by the parent's operation; None while that is open."""
+        """What the parent's operation decides about the last update; None while that is open."""
         self.abandoned = False
-        """Whether nobody wants the stack any more: its operation ends where it stands."""
+        """Whether nobody wants the stack any more: its operation stops."""
         self._clock = clock
         self._history = History(past)
         self.changed = changed
@@ -156,7 +156,7 @@ class Stack:
             self._remember()
         self._announce(event)
 
-    def settle(self) -> None:
+    def mark_stable(self) -> None:
         """From now on the stack is rolled back to what it is now."""
         if self.template is None:
             raise LookupError(f"stack {self.name} has no template")
@@ -166,8 +166,8 @@ class Stack:
             self.created, self.former, self.unrestored = set(), [], frozenset()
 
     def decide(self, verdict: Verdict) -> bool:
-        """Say what becomes of the last update, if that is open, or that its end is final; whether
-        it was open."""
+        """Decide about the last update, if that is open, or say that its end is final; returns
+        whether it was open."""
         with self.changed:
             is_open = self.verdict is None
             if is_open or verdict == "kept":
@@ -176,7 +176,7 @@ class Stack:
             return is_open
 
     def note(self, resource: Resource, *, kept: bool = True) -> None:
-        """Record what became of a resource: as an event, and, with `kept`, as how it now stands."""
+        """Record a resource's new state: as an event, and, with `kept`, as its current state."""
         declaration = resource.declaration
         with self.changed:
             if kept:
@@ -193,7 +193,7 @@ class Stack:
         self._announce(event)
 
     def keep(self, resource: Resource) -> None:
-        """Record how a resource now stands, with no event."""
+        """Record a resource's current state, with no event."""
         with self.changed:
             self.resources[resource.declaration.logical_id] = resource
             self._remember()
@@ -235,7 +235,7 @@ class Stack:
         try:
             event.sendToSns(self.account_id, self.region_name, self.settings.topics)
         except Exception:  # a topic that is gone stops no stack
-            log.warning("stack %s: an event was not told to its topics", self.name, exc_info=True)
+            log.warning("stack %s: an event was not published", self.name, exc_info=True)
 
     def publish(self, outputs: list[Output]) -> None:
         """Make these the stack's outputs and exports.

@@ -13,7 +13,7 @@ from moto.cloudformation.exceptions import CloudFormationError
 from sandbox.cloudformation import inconvenience
 from sandbox.cloudformation.inconvenience import Spreading
 from sandbox.cloudformation.intrinsics import invalid
-from sandbox.cloudformation.resources import Failed, Made, Order, Outcome, Provider, Settled, Work
+from sandbox.cloudformation.resources import Failed, Finished, Made, Order, Outcome, Provider, Work
 from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.templates import Declaration, Template
 from sandbox.cloudformation.views import MASK, Resource
@@ -70,8 +70,8 @@ class StackNames:
 class Convergence:
     """Brings resources to what a template declares.
 
-    replaced: what the resources that were made anew were before. created: those that are new.
-    before: what the resources that an update was begun of were before. failed: the resources whose
+    replaced: what the resources that were created again were before. created: those that are new.
+    before: what the resources whose update was started were before. failed: the resources whose
     work failed, those that were cancelled left out.
     """
 
@@ -175,7 +175,7 @@ class Convergence:
         )
         return order, resolved(template, shown, declaration.properties)
 
-    def settle(self, logical_id: str, outcome: Outcome) -> bool:
+    def finish(self, logical_id: str, outcome: Outcome) -> bool:
         """Record the outcome. Returns whether it is a good one."""
         resource = self._stack.resources[logical_id]
         creating = resource.status.startswith("CREATE")
@@ -191,10 +191,10 @@ class Convergence:
             self._stack.move(made, "CREATE_IN_PROGRESS", "Resource creation Initiated")
             self._stack.move(made, "CREATE_COMPLETE")
         else:
-            self._settle_update(resource, outcome)
+            self._finish_update(resource, outcome)
         return isinstance(outcome, Made)
 
-    def _settle_update(self, resource: Resource, outcome: Made) -> None:
+    def _finish_update(self, resource: Resource, outcome: Made) -> None:
         made = replace(resource, made=outcome, physical_id=outcome.physical_id)
         if outcome.physical_id != resource.physical_id:
             logical_id = resource.declaration.logical_id
@@ -230,7 +230,7 @@ class Convergence:
 
 
 def _failing(problem: CloudFormationError) -> Start:
-    return lambda: Settled(Failed(problem.message))
+    return lambda: Finished(Failed(problem.message))
 
 
 def resolved(template: Template, names: StackNames, value: Any) -> Any:
@@ -252,25 +252,27 @@ class Removal:
     def __init__(
         self,
         stack: Stack,
-        doomed: Mapping[str, Resource],
+        to_delete: Mapping[str, Resource],
         provider: Callable[[str], Provider],
         *,
         kept: Callable[[Resource], bool],
         replaced: Set[str] = frozenset(),
     ) -> None:
         self._stack = stack
-        self._doomed = dict(doomed)
+        self._to_delete = dict(to_delete)
         self._provider = provider
         self._kept = kept
         self._replaced = replaced
 
     def first(self, ready: Sequence[str]) -> list[str]:
         """Which of the resources that could begin now are to begin."""
-        return inconvenience.first_deleted(ready, lambda name: self._doomed[name].declaration.type)
+        return inconvenience.first_deleted(
+            ready, lambda name: self._to_delete[name].declaration.type
+        )
 
     def begin(self, logical_id: str) -> Start | None:
         """Announce the resource's turn. Returns what starts the work; None where there is none."""
-        resource = self._doomed[logical_id]
+        resource = self._to_delete[logical_id]
         order, physical_id, made = resource.order, resource.physical_id, resource.made
         if self._kept(resource):
             self._move(resource, "DELETE_SKIPPED")
@@ -281,9 +283,9 @@ class Removal:
         self._move(resource, "DELETE_IN_PROGRESS")
         return lambda: self._provider(order.type).delete(order, physical_id, made)
 
-    def settle(self, logical_id: str, outcome: Outcome) -> bool:
+    def finish(self, logical_id: str, outcome: Outcome) -> bool:
         """Record the outcome. Returns whether it is a good one."""
-        resource = self._doomed[logical_id]
+        resource = self._to_delete[logical_id]
         if isinstance(outcome, Failed):
             self._move(resource, "DELETE_FAILED", outcome.reason)
             return False
@@ -294,10 +296,10 @@ class Removal:
         """Give up the work; None where it was announced, but not started."""
         if work:
             work.abandon()
-        self._move(self._doomed[logical_id], "DELETE_FAILED", "Resource deletion cancelled")
+        self._move(self._to_delete[logical_id], "DELETE_FAILED", "Resource deletion cancelled")
 
     def _move(self, resource: Resource, status: str, reason: str | None = None) -> None:
         logical_id = resource.declaration.logical_id
-        self._doomed[logical_id] = self._stack.move(
+        self._to_delete[logical_id] = self._stack.move(
             resource, status, reason, kept=logical_id not in self._replaced
         )

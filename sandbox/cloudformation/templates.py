@@ -4,7 +4,7 @@ moto's own reading is not used: it reads YAML with an unsafe loader and makes da
 reads ``!Condition`` as ``Fn::Condition``, keeps ``AWS::NoValue`` in lists, cuts ``Fn::GetAtt`` at
 the second dot, compares numbers with strings in ``Fn::Equals``, leaves the defaults of list
 parameters unsplit, and creates resources while it resolves. What templates mean, and how refusals
-are worded, is told by the template reference of the CloudFormation user guide.
+are worded, is from the template reference of the CloudFormation user guide.
 """
 
 from __future__ import annotations

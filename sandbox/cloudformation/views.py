@@ -21,7 +21,7 @@ _OPERATIONS_SHOWN = 2
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A stack's resource as it stands.
+    """The state of a stack's resource.
 
     order: what its provider was last asked for. shown: the same properties, with what is not to be
     echoed masked. made: None where it does not exist, or its creation failed. physical_id: by which
@@ -65,7 +65,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a request says of a stack beside its template."""
+    """What a request says of a stack, apart from its template."""
 
     tags: dict[str, str] = field(default_factory=dict)
     topics: list[str] = field(default_factory=list)
@@ -204,7 +204,7 @@ class View:
 
 
 class History:
-    """A stack's views, for as long as somebody may still be told of them."""
+    """A stack's views, for as long as a read may still show them."""
 
     def __init__(self, kept: float) -> None:
         """kept: for how many seconds each moment is known."""

@@ -1,8 +1,8 @@
 """Wait conditions and their handles: a stack that waits for signals.
 
-What they do is told by "Create wait conditions in a CloudFormation template" in the CloudFormation
-User Guide, and by AWS::CloudFormation::WaitCondition in the template reference; the wording of
-failures, the physical IDs, and that an update fails, are what CloudFormation was seen to do.
+What they do is in "Create wait conditions in a CloudFormation template" in the CloudFormation User
+Guide, and in AWS::CloudFormation::WaitCondition in the template reference; the wording of failures,
+the physical IDs, and that an update fails, were observed on CloudFormation.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from sandbox.cloudformation.intrinsics import text
 from sandbox.cloudformation.resources import (
     Failed,
+    Finished,
     Made,
     Order,
     Outcome,
-    Settled,
     Work,
     no_attribute,
 )
@@ -51,14 +51,14 @@ class Handles:
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
 
-    def create(self, order: Order) -> Settled:
+    def create(self, order: Order) -> Finished:
         handle = self._signals.open(f"{order.stack_id}/{order.logical_id}", order.region)
-        return Settled(Made(handle.url, order, _Attributes(order, {"Id": handle.key})))
+        return Finished(Made(handle.url, order, _Attributes(order, {"Id": handle.key})))
 
-    def update(self, order: Order, made: Made) -> Settled:
+    def update(self, order: Order, made: Made) -> Finished:
         return _not_updated(order, made)
 
-    def delete(self, order: Order, physical_id: str, made: Made | None) -> Settled:
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Finished:
         self._signals.close(physical_id)
         return _gone(order, physical_id, made)
 
@@ -75,25 +75,25 @@ class WaitConditions:
     def create(self, order: Order) -> Work:
         timeout = _whole(order.properties.get("Timeout", ""))
         if timeout is None or timeout > TIMEOUT_LIMIT:
-            return Settled(Failed(f"Timeout must be an integer from 0 to {TIMEOUT_LIMIT}"))
+            return Finished(Failed(f"Timeout must be an integer from 0 to {TIMEOUT_LIMIT}"))
         count = _whole(order.properties.get("Count", 1))
         if not count:
-            return Settled(Failed("Count must be an integer from 1"))
+            return Finished(Failed("Count must be an integer from 1"))
         handle = self._signals.find(text(order.properties.get("Handle", "")))
         if handle is None:
-            return Settled(Failed("Handle must be the URL of a wait condition handle"))
+            return Finished(Failed("Handle must be the URL of a wait condition handle"))
         return _Waiting(order, handle, count, order.since + timeout, self._clock, self._changed)
 
-    def update(self, order: Order, made: Made) -> Settled:
+    def update(self, order: Order, made: Made) -> Finished:
         return _not_updated(order, made)
 
-    def delete(self, order: Order, physical_id: str, made: Made | None) -> Settled:
+    def delete(self, order: Order, physical_id: str, made: Made | None) -> Finished:
         return _gone(order, physical_id, made)
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A wait condition whose signals are yet to come. due: its time-out, in epoch seconds."""
+    """A wait condition whose signals are yet to come. due: its timeout, in epoch seconds."""
 
     order: Order
     handle: Handle
@@ -146,14 +146,14 @@ def _whole(value: Any) -> int | None:
     return int(written) if written.isdecimal() else None
 
 
-def _not_updated(order: Order, made: Made) -> Settled:
+def _not_updated(order: Order, made: Made) -> Finished:
     # A rollback orders what there is already.
     if isinstance(made.attributes, _Attributes):
         created = made.attributes.order
         if order.properties == created.properties:
-            return Settled(Made(made.physical_id, order, made.attributes))
-    return Settled(Failed(f"Update to resource type {order.type} is not supported"))
+            return Finished(Made(made.physical_id, order, made.attributes))
+    return Finished(Failed(f"Update to resource type {order.type} is not supported"))
 
 
-def _gone(order: Order, physical_id: str, made: Made | None) -> Settled:
-    return Settled(made or Made(physical_id, order, _Attributes(order, {})))
+def _gone(order: Order, physical_id: str, made: Made | None) -> Finished:
+    return Finished(made or Made(physical_id, order, _Attributes(order, {})))

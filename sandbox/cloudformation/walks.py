@@ -26,7 +26,7 @@ class Visit(Protocol):
     def begin(self, logical_id: str) -> Start | None:
         """Announce the resource's turn. Returns what starts the work; None where there is none."""
 
-    def settle(self, logical_id: str, outcome: Outcome) -> bool:
+    def finish(self, logical_id: str, outcome: Outcome) -> bool:
         """Record the outcome. Returns whether it is a good one."""
 
     def cancel(self, logical_id: str, work: Work | None) -> None:
@@ -94,16 +94,16 @@ class Walk:
                 self._harvest()
 
     def _harvest(self) -> bool:
-        """Settle the work that has an outcome. Returns whether there was any."""
+        """Finish the work that has an outcome. Returns whether there was any."""
         outcomes = [(name, work.outcome()) for name, work in self._under_way.items()]
-        settled = [(name, outcome) for name, outcome in outcomes if outcome]
-        for name, outcome in settled:
+        finished = [(name, outcome) for name, outcome in outcomes if outcome]
+        for name, outcome in finished:
             del self._under_way[name]
-            if self._visit.settle(name, outcome):
+            if self._visit.finish(name, outcome):
                 self._order.done(name)
             else:
                 self._failed.append(name)
-        return bool(settled)
+        return bool(finished)
 
 
 def dependents(resources: Mapping[str, Resource]) -> dict[str, set[str]]:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Condition, Event, Thread
 
-_LOOK = 0.2  # seconds between looks at the clock, which may be a simulated one and jump
-_REST = 20  # times as long as a look took is waited until the next
+_INTERVAL = 0.2  # seconds between reads of the clock, which may be a simulated one and jump
+_REST = 20  # times as long as a poll took is waited until the next
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +20,7 @@ class _Waiting:
 
 
 class Watch:
-    """One thread looks for all that wait, so that an answer to one of many wakes that one.
+    """One thread polls for all that wait, so that an answer to one of many wakes that one.
 
     changed: notified when there may be something to do.
     """
@@ -30,7 +30,7 @@ class Watch:
         self._waiting: set[_Waiting] = set()
         self.closed = False
         """Whether nobody waits any more."""
-        Thread(target=self._look_on, name="operations", daemon=True).start()
+        Thread(target=self._poll, name="operations", daemon=True).start()
 
     def wait(self, has_news: Callable[[], bool]) -> None:
         """Return once there is something to do, or the watch is closed."""
@@ -47,13 +47,13 @@ class Watch:
             self.closed = True
             self._changed.notify_all()
 
-    def _look_on(self) -> None:
+    def _poll(self) -> None:
         while not self.closed:
             with self._changed:
-                self._changed.wait(_LOOK)
+                self._changed.wait(_INTERVAL)
                 began = time.monotonic()
                 self._wake()
-            # Where thousands wait, looking takes its time, but little of everybody's.
+            # If thousands wait, a poll takes long, but must not slow down everything else.
             time.sleep(_REST * (time.monotonic() - began))
         with self._changed:
             self._wake()

@@ -1,4 +1,4 @@
-"""CloudWatch's time, which may pass faster than everybody else's."""
+"""CloudWatch's clock, which can run faster than the others."""
 
 from __future__ import annotations
 

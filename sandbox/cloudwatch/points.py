@@ -1,4 +1,4 @@
-"""What alarms watch: the points that moto's data make of metrics and expressions."""
+"""What alarms evaluate: the points of metrics and expressions, from moto's data."""
 
 from __future__ import annotations
 

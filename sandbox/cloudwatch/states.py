@@ -29,7 +29,7 @@ does not say how many there are, and takes five points for three periods in its 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an alarm looks at.
+    """What an alarm evaluates.
 
     Attributes:
         periods: the evaluation periods, N.

@@ -102,7 +102,7 @@ def run_ebs_instance(ec2: "EC2Client") -> str:
 
 @contextmanager
 def giving_instance_id(instance_id: str) -> Iterator[None]:
-    """Give this ID to the one instance that is run meanwhile, by whomever."""
+    """Give this ID to the one instance that any caller runs inside."""
     with patch.object(instances, "random_instance_id", lambda: instance_id):
         yield
 

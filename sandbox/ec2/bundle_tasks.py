@@ -199,7 +199,7 @@ class BundleTasks:
         self._lock = threading.RLock()
 
     def bundle(self, instance_id: str | None, storage: S3Storage, *, dry_run: bool) -> BundleTask:
-        """Start a task, and put the request on record, whatever comes of it.
+        """Start a task, and record the request, also if it fails.
 
         Raises:
             Ec2Error: EC2 refuses; `DryRunOperation` where it would not have.

@@ -118,7 +118,7 @@ class Images:
         virtualization_type: str | None,
         dry_run: bool,
     ) -> Image:
-        """Make an image with an instance-store root of the bundle whose manifest lies somewhere.
+        """Make an image with an instance-store root of the bundle of a manifest.
 
         Args:
             location: `bucket/key` of the manifest.
@@ -148,7 +148,7 @@ class Images:
 
         Args:
             mappings: the request's BlockDeviceMappings.
-            attributes: of the image, beside what is the same for all.
+            attributes: of the image, in addition to those that all have.
 
         Raises:
             EC2ClientError: EC2 refuses; `DryRunOperation` where it would not have.
@@ -170,7 +170,7 @@ class Images:
         """Take an image away; one that is being made is not made any further.
 
         Returns:
-            What became of each of its snapshots, as EC2 says it; nothing if they are to stay.
+            The result for each of its snapshots, as EC2 names it; empty if they are kept.
 
         Raises:
             EC2ClientError: EC2 refuses; `DryRunOperation` where it would not have.
@@ -195,7 +195,7 @@ class Images:
             ]
 
     def _delete_snapshot(self, snapshot_id: str, steers: Mapping[str, str]) -> str:
-        """Delete a snapshot of an image that is deregistered; EC2's code for what came of it
+        """Delete a snapshot of an image that is deregistered; EC2's code for the result
         (EC2 API Reference, DeleteSnapshotReturnCode)."""
         if any(snapshot_id in snapshot_ids(image) for image in list(self._ec2.amis.values())):
             return "skipped"

@@ -1,6 +1,6 @@
 """State that the sandbox keeps on moto's EC2 backends, one each for an account and region.
 
-moto's reset empties a backend, and what is kept on it goes with that.
+moto's reset empties a backend, including what is kept on it.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How much EC2 does at a time: what goes beyond it is refused until something has ended.
+"""How much EC2 does at a time: more is refused until something has ended.
 
 Tags on an instance lower the limits for its images, so that tests need no terabytes:
 
@@ -17,7 +17,7 @@ from sandbox.ec2.steering import number
 
 STORED_GIGABYTES = "600"
 """Snapshot data of all images that are being stored (Amazon EC2 User Guide, How AMI store and
-restore works). Its page on limitations says 1,200: here what is refused earlier."""
+restore works). Its page on limitations says 1,200: here the lower limit."""
 
 IMAGE_GIGABYTES = 5000
 """Snapshot data of an image that can be stored (Amazon EC2 User Guide, Store and restore an AMI
@@ -45,7 +45,7 @@ def check_storing(size: int, in_progress: int, steers: Mapping[str, str]) -> Non
         steers: tags.
 
     Raises:
-        EC2ClientError: with a code that no page tells.
+        EC2ClientError: with a code that is not documented.
     """
     if size > IMAGE_GIGABYTES:
         raise EC2ClientError(

@@ -1,6 +1,6 @@
 """What others can do to an image and its snapshots: protect, disable and lock them.
 
-It is kept on moto's images and snapshots, so that it goes with them.
+It is stored on moto's images and snapshots, so that it is deleted with them.
 """
 
 from collections.abc import Callable
@@ -107,7 +107,7 @@ def check_deregistration(image: Ami, now: float) -> None:
     """Refuse to deregister an image that is protected.
 
     Raises:
-        EC2ClientError: with a code that no page tells.
+        EC2ClientError: with a code that is not documented.
     """
     if now < _protection_of(image).ends:
         raise EC2ClientError(
@@ -120,7 +120,7 @@ def check_deletion(ec2: EC2Backend, snapshot_id: str, now: float) -> None:
     """Refuse to delete a snapshot that is locked.
 
     Raises:
-        EC2ClientError: with a code that no page tells.
+        EC2ClientError: with a code that is not documented.
     """
     lock = _lock_of(ec2.snapshots.get(snapshot_id))
     if lock is not None and now < lock.ends:

@@ -13,7 +13,7 @@ _OUTCOMES = ("complete", "failed", "hang")
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What is to become of something that takes time.
+    """The intended result of something that takes time.
 
     Attributes:
         seconds: how long it takes; above 0, and infinite if it is to hang.

@@ -1,12 +1,12 @@
 """EC2's store image tasks: an image written to a bucket as one object, over time.
 
-Tags on an image steer its next task; one that the image lacks is looked for on the instance that
-it was made of:
+Tags on an image steer its next task; one that the image lacks is read from the instance that it was
+made of:
 
 * `sandbox:store-seconds`: how long it takes, 2 if absent;
 * `sandbox:store-outcome`: `complete` (if absent), `failed`, or `hang`, which never ends;
 * `sandbox:store-error`: why a task failed;
-* `sandbox:store-stalls`: the percentage at which progress stands until the task ends.
+* `sandbox:store-stalls`: the percentage at which progress stops until the task ends.
 """
 
 import threading

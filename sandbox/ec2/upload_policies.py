@@ -57,8 +57,8 @@ class Upload:
     def fields(self) -> Mapping[str, str]:
         """The form's fields that the policy has to have conditions for.
 
-        S3 counts the bucket among them, which the URL tells: a policy that has no condition for it
-        meets "Extra input fields: bucket".
+        S3 counts the bucket, which is in the URL, among them: a policy that has no condition for it
+        fails with "Extra input fields: bucket".
         """
         return {"bucket": self.bucket, "key": self.key, "acl": ACL}
 

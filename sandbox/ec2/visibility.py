@@ -9,8 +9,8 @@ consistency in the Amazon EC2 API). Here this is so for all of them:
   was twice as long ago. So an AMI that DescribeImages shows as `available` can be unknown to
   CreateTags, and the snapshots of one that DescribeImages no longer shows can be in use.
 
-Instances and volumes are seen at once, except for their tags. A test that looks what has become of
-things sends the header `X-Sandbox-Present` with calls that describe, and sees what there is.
+Instances and volumes are visible at once, except for their tags. A test that checks the present
+state sends the header `X-Sandbox-Present` with calls that describe.
 """
 
 from collections.abc import Callable, Iterable
@@ -80,7 +80,7 @@ def _is_observing(response: BaseResponse) -> bool:
 
 
 def acted_on_at(clock: Clock, delay: float) -> float:
-    """As of which moment calls that act on things look them up now; epoch seconds."""
+    """The moment whose state calls that act on things see now; epoch seconds."""
     return clock() - 2 * delay
 
 

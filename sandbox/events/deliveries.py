@@ -1,6 +1,6 @@
 """Deliveries of events to the targets of rules, outside of the call that put the event.
 
-An event that a target's policy forbids, or whose target is missing, is not tried again, but goes to
+An event that a target's policy forbids, or whose target is missing, is not retried, but goes to
 the dead-letter queue
 (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html).
 """

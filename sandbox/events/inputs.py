@@ -58,7 +58,7 @@ def input_of(
 
 
 def _found(path: str, event: Any) -> Any:
-    """What lies at a JSON path; None where there is nothing."""
+    """The value at a JSON path; None where there is nothing."""
     found = [event]
     many = False
     for name, index in _STEP.findall(path.removeprefix("$")):

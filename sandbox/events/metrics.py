@@ -1,4 +1,4 @@
-"""What EventBridge tells CloudWatch about rules: the namespace AWS/Events.
+"""EventBridge's metrics of rules in CloudWatch: the namespace AWS/Events.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
 """
@@ -22,7 +22,7 @@ Metric = Literal[
 
 
 def count(rule: Rule, metric: Metric) -> None:
-    """Count one, by RuleName; on a bus of one's own by EventBusName and RuleName."""
+    """Count one, by RuleName; on a custom bus by EventBusName and RuleName."""
     dimensions = [{"Name": "RuleName", "Value": rule.name}]
     if rule.event_bus_name != "default":
         dimensions.insert(0, {"Name": "EventBusName", "Value": rule.event_bus_name})

@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-event-patterns.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 
-moto takes 300 for 300.0 and 1 for true, does not look into arrays of objects, and lets an operator
+moto takes 300 for 300.0 and 1 for true, does not match in arrays of objects, and lets an operator
 that it does not know match everything.
 """
 

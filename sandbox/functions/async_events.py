@@ -1,4 +1,4 @@
-"""Asynchronous invocations: events that Lambda queues, tries again, and gives up.
+"""Asynchronous invocations: events that Lambda queues, retries, and discards.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -140,11 +140,11 @@ class AsyncEvents:
 
     def _see_through(self, event: _Event) -> None:
         try:
-            self._try_until_settled(event)
+            self._try_until_done(event)
         except LambdaClientError as problem:  # the function is gone, or its package is no zip file
             logger.warning("event %s is dropped: %s", event.request_id, problem)
 
-    def _try_until_settled(self, event: _Event) -> None:
+    def _try_until_done(self, event: _Event) -> None:
         attempts, result, due, throttled = 0, None, event.accepted, pauses()
         while True:
             function = event.function()
@@ -166,7 +166,7 @@ class AsyncEvents:
             except RecursiveInvocationException:
                 self._give_up(event, "RecursiveInvocation", attempts, result)
                 return
-            except TooManyRequestsException:  # costs time, but no attempt
+            except TooManyRequestsException:  # takes time, but is not an attempt
                 due = self._clock() + next(throttled)
                 continue
             attempts += 1

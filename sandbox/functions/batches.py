@@ -1,4 +1,4 @@
-"""Batches of SQS messages, as Lambda hands them to functions, and what functions answer.
+"""Batches of SQS messages, as Lambda delivers them to functions, and the functions' answers.
 
 https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """

@@ -26,18 +26,18 @@ logger = logging.getLogger("sandbox")
 Condition = Literal[
     "EventAgeExceeded", "RecursiveInvocation", "RetriesExhausted", "ZeroReservedConcurrency"
 ]
-"""Why an event was given up. AWS documents none but `RetriesExhausted`, in an example;
+"""Why an event was discarded. AWS documents none but `RetriesExhausted`, in an example;
 `RecursiveInvocation` is assumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An asynchronous invocation that Lambda has given up.
+    """An asynchronous invocation that Lambda has discarded.
 
     Attributes:
         payload: the event, as JSON.
         attempts: how often the function was invoked.
-        result: what came of the last attempt; None if there was none.
+        result: the result of the last attempt; None if there was none.
         moment: epoch seconds.
         chain: the chain of requests that the record goes on with.
     """

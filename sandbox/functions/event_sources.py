@@ -32,7 +32,7 @@ from sandbox.functions.service import Functions
 logger = logging.getLogger("sandbox")
 
 _TICK_SECONDS = 0.1
-"""How late a due message or a new mapping may be seen: moto tells visibility by the clock alone."""
+"""How late a due message or a new mapping may be seen: moto's visibility depends on the clock."""
 
 _LONGEST_PAUSE = 30.0
 """Seconds between two tries of a throttled batch; the first comes after one second."""
@@ -215,7 +215,7 @@ def install(
     faults: those that have a batch of messages delivered twice; none if absent.
     calls: where the calls of polling are counted.
 
-    Batching windows and visibility time-outs pass in real time, as in moto's queues.
+    Batching windows and visibility timeouts pass in real time, as in moto's queues.
     """
     sources = EventSources(functions, faults or Faults(), calls or CallsMade())
     sources._moto.enter_context(

@@ -23,7 +23,7 @@ LIMIT = 16
 
 
 class Function(Protocol):
-    """What tells a function from others; moto's function has it."""
+    """What identifies a function; moto's function has it."""
 
     @property
     def account_id(self) -> str:
@@ -55,7 +55,7 @@ class Lineage:
 
     @classmethod
     def of(cls, header: str | None) -> Lineage:
-        """The chain that a trace header tells, percent-encoded or not; a new one if it has none."""
+        """The chain in a trace header, percent-encoded or not; a new one if it has none."""
         fields = dict(
             part.strip().split("=", 1) for part in unquote(header or "").split(";") if "=" in part
         )

@@ -1,6 +1,6 @@
 """Rules of SQS's for messages that moto lacks: their size and characters, and old receipt handles.
 
-What moto has of its own: the range of DelaySeconds, of visibility timeouts and of the wait for
+moto itself has: the range of DelaySeconds, of visibility timeouts and of the wait for
 messages, and ten entries in a batch.
 """
 

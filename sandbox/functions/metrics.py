@@ -1,4 +1,4 @@
-"""What Lambda tells CloudWatch about functions: the namespace AWS/Lambda, by FunctionName.
+"""Lambda's metrics of functions in CloudWatch: the namespace AWS/Lambda, by FunctionName.
 
 https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 """

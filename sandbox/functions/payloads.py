@@ -1,4 +1,4 @@
-"""How large what Lambda hands to a function may be.
+"""How large the payload of a function may be.
 
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """

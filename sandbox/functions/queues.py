@@ -1,7 +1,7 @@
 """moto's SQS queues, quick enough for thousands of messages.
 
-moto reads the clock twice for each message that it looks at, and counts all messages six times for
-each one that it hands out; a queue of a thousand delayed messages takes most of the sandbox's time.
+moto reads the clock twice for each message that it checks, and counts all messages six times for
+each one that it delivers; a queue of a thousand delayed messages takes most of the sandbox's time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from moto.sqs.models import Message, Queue, SQSBackend
 
 @contextmanager
 def quick() -> Iterator[None]:
-    """Have moto's queues look at their messages in one pass."""
+    """Have moto's queues check their messages in one pass."""
     with ExitStack() as patches:
         patches.enter_context(patch.object(Queue, "messages", property(_messages)))
         patches.enter_context(

@@ -1,6 +1,6 @@
 """Execution environments of Lambda functions: processes under awslambdaric, and its Runtime API.
 
-Processes live in real time, whatever clock the rest of the sandbox has: deadlines and time-outs
+Processes live in real time, whatever clock the rest of the sandbox has: deadlines and timeouts
 here are wall-clock seconds.
 """
 
@@ -45,7 +45,7 @@ LogSink = Callable[[str, str], None]
 Called from threads of the environments; has to be quick and must not raise."""
 
 INIT_SECONDS = 10.0
-"""Time for the code outside the handler to load; past it, loading uses up the time-out of the first
+"""Time for the code outside the handler to load; past it, loading uses up the timeout of the first
 invocation (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html)."""
 
 _RUNTIME_PACKAGES = ("awslambdaric", "simplejson", "snapshot-restore-py")
@@ -102,7 +102,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class InvokeResult:
-    """What came of an invocation.
+    """The result of an invocation.
 
     payload: JSON: the handler's answer, or AWS's description of the error.
     error: None, or `Unhandled` as in the header X-Amz-Function-Error.
@@ -199,7 +199,7 @@ class ExecutionEnvironment:
 
         trace_header: X-Ray's, which the runtime puts into the variable _X_AMZN_TRACE_ID.
 
-        After an error of the handler the environment is still good. After a time-out, an exit
+        After an error of the handler the environment is still good. After a timeout, an exit
         of the process, or code that does not load, the environment is closed.
         """
         self._payload = payload

@@ -1,4 +1,4 @@
-"""Lambda functions that run: moto keeps them, processes of ours execute them.
+"""Lambda functions that run: moto stores them, the sandbox's processes execute them.
 
 `install` puts a service behind moto's Lambda: whatever invokes a function there, by the Invoke API
 or by another service of moto's, comes here.
@@ -115,7 +115,7 @@ class Functions:
         *,
         request_id: str | None = None,
     ) -> InvokeResult:
-        """Run a function now and wait for what comes of it.
+        """Run a function now and wait for its result.
 
         payload: JSON. chain: the chain of requests that led here.
         Raises TooManyRequestsException if the function is throttled, or the sandbox is closing,
@@ -142,8 +142,8 @@ class Functions:
     def calling(self, user_agent: str, port: int) -> ExecutionEnvironment | None:
         """The environment at work that makes a request, if one does.
 
-        The SDK names it in the user agent; of other requests the connection's local port tells,
-        which takes long to look up.
+        The SDK names it in the user agent; for other requests it is found by the connection's local
+        port, which takes long to look up.
         """
         with self._lock:
             busy = [environment for pool in self._pools.values() for environment in pool.busy]
@@ -257,7 +257,7 @@ class _CodeStore:
         self._lock = threading.Lock()
 
     def unpacked(self, digest: str, package: bytes) -> Path:
-        """The directory of a package (a zip file), told from others by its digest.
+        """The directory of a package (a zip file), named by its digest.
 
         Raises AWS's InvalidParameterValueException if it cannot be unpacked.
         """
@@ -278,8 +278,8 @@ class _CodeStore:
 class SandboxFunction(LambdaFunction, CloudFormationModel):
     """moto's function, run by the installed service, and with the logging config that moto drops.
 
-    CloudFormationModel is named as a base once more because moto's CloudFormation looks for its
-    direct subclasses only; of two for one resource type it takes the later.
+    CloudFormationModel is named as a base once more because moto's CloudFormation finds only its
+    direct subclasses; of two for one resource type it takes the later.
     """
 
     service: ClassVar[Functions | None] = None
@@ -458,7 +458,7 @@ def install(
     invocation, so that it may be filled in later.
     log: where the lines go that functions print.
     clock: epoch seconds; the age and retries of asynchronous events follow it. Processes, their
-    deadlines and time-outs live in real time.
+    deadlines and timeouts live in real time.
     retry_delays: seconds before each retry of an asynchronous event; AWS waits 60, then 120.
     concurrency: executions that an account may have at once in a Region.
     faults: those that have an asynchronous event delivered twice; none if absent.

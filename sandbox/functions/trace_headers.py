@@ -1,4 +1,4 @@
-"""The trace headers of SQS messages: what came with a request, kept as AWSTraceHeader.
+"""The trace headers of SQS messages: those of requests, kept as AWSTraceHeader.
 
 moto knows the message system attribute, where SendMessage names it, and no header.
 

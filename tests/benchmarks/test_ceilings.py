@@ -70,7 +70,7 @@ def test_each_write_is_of_the_whole_item(item: int, units: int) -> None:
     assert admitted(design.ceilings, ceilings.WRITES) == 4_000 * budget.NEXT_POLL // units
 
 
-def test_it_is_told_what_batches_as_lambda_hands_them_over_would_come_to() -> None:
+def test_the_limit_with_batches_as_lambda_delivers_them_is_reported() -> None:
     at_once, *_ = ceilings.section(SIZES).tables
     few = ceilings.DESCRIBES.value * budget.NEXT_POLL * SIZES.ours.handed
     assert any(f"let {few:,} requests be under way" in note for note in at_once.notes)
@@ -87,7 +87,7 @@ def test_of_the_designs_only_this_application_fits_the_largest_request() -> None
     assert [name for name, all_fit in fits.items() if all_fit] == ["this application"]
 
 
-def test_a_size_that_no_longer_fits_is_told() -> None:
+def test_a_size_that_no_longer_fits_is_reported() -> None:
     sizes = replace(SIZES, ours=replace(SIZES.ours, answer=4_097))
     *_, needs = ceilings.section(sizes).tables
     [row] = [row for row in needs.rows if row[1] == ceilings.ANSWER.name]
@@ -106,7 +106,7 @@ def test_an_item_is_measured_as_dynamodb_does() -> None:
     item: dict[str, Any] = {
         "item": {"S": "ré"},  # 4 and 3
         "deadline": {"N": "1800003570000"},  # 8, and 1 for each two of nine digits, and 1
-        "told": {"BOOL": True},  # 4 and 1
+        "sent": {"BOOL": True},  # 4 and 1
     }
     assert item_bytes(item) == 7 + 14 + 5
 

@@ -10,10 +10,10 @@ def _taken(seconds: float) -> Taken:
 
 
 def test_a_ratio_is_of_what_was_measured_in_one_round() -> None:
-    beside = [_taken(1.0), _taken(10.0), _taken(1.0)]
+    others = [_taken(1.0), _taken(10.0), _taken(1.0)]
     ours = [_taken(2.0), _taken(20.0), _taken(3.0)]
 
-    assert _ratio(ours, beside, "seconds") == "2.00 (2.00 to 3.00)"
+    assert _ratio(ours, others, "seconds") == "2.00 (2.00 to 3.00)"
 
 
 def test_the_share_of_a_processor_lengthens_what_is_computed_and_not_what_is_waited_for() -> None:

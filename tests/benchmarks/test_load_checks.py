@@ -90,5 +90,5 @@ def test_an_answer_that_is_sent_again_as_it_was_is_none() -> None:
         {"left_in_queues": 1},
     ],
 )
-def test_a_record_that_tells_otherwise_is_one(changes: dict[str, Any]) -> None:
+def test_a_record_that_disagrees_is_reported(changes: dict[str, Any]) -> None:
     assert problems(CREATED, replace(SEEN, **changes))

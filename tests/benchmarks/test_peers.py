@@ -1,4 +1,4 @@
-"""The peers as they are simulated, beside what they are made of."""
+"""The simulated alternatives, compared with the real libraries."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -33,17 +33,17 @@ class SimulatedEc2:
     def __init__(self, bundle: Bundle, clock: Clock) -> None:
         self._bundle = bundle
         self._clock = clock
-        self.looks: list[float] = []
+        self.polls: list[float] = []
         self.meta = EC2.meta
 
     def describe_bundle_tasks(self, **_: Any) -> Mapping[str, Any]:
-        self.looks.append(self._clock.now)
+        self.polls.append(self._clock.now)
         task = self._bundle.seen(self._clock.now)
         return {"BundleTasks": [{"BundleId": task.id, "State": task.state}]}
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: f"{bundle.duration:.0f} s")
-def test_a_waiting_function_looks_when_botocores_waiter_looks(bundle: Bundle) -> None:
+def test_a_waiting_function_polls_when_botocores_waiter_polls(bundle: Bundle) -> None:
     clock = Clock(bundle.start)
     ec2 = SimulatedEc2(bundle, clock)
     model = EC2._get_waiter_config()  # type: ignore[attr-defined]
@@ -55,9 +55,9 @@ def test_a_waiting_function_looks_when_botocores_waiter_looks(bundle: Bundle) ->
         except WaiterError:
             answered = False
 
-    looks = peers.waiting(bundle)
-    assert looks.at == pytest.approx(ec2.looks)
-    assert (looks.at[-1] >= bundle.end) == answered
+    polls = peers.waiting(bundle)
+    assert polls.at == pytest.approx(ec2.polls)
+    assert (polls.at[-1] >= bundle.end) == answered
 
 
 class Rules:
@@ -95,11 +95,11 @@ def rules() -> Iterator[Rules]:
 
 @pytest.mark.parametrize("minutes", [1, 2])
 @pytest.mark.parametrize("bundle", BUNDLES[:8], ids=lambda bundle: f"{bundle.duration:.0f} s")
-def test_crhelper_looks_at_each_turn_of_the_rule_that_it_makes(
+def test_crhelper_polls_at_each_run_of_the_rule_that_it_creates(
     bundle: Bundle, minutes: int, rules: Rules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(bundle.start)
-    looks: list[float] = []
+    polls: list[float] = []
     answers: list[float] = []
     helper = CfnResource(polling_interval=minutes)
 
@@ -109,7 +109,7 @@ def test_crhelper_looks_at_each_turn_of_the_rule_that_it_makes(
 
     @helper.poll_create
     def poll(_event: Any, _context: Any) -> str | None:
-        looks.append(clock.now)
+        polls.append(clock.now)
         return bundle.id if bundle.seen(clock.now).phase == "complete" else None
 
     monkeypatch.setattr(helper, "_send", lambda: answers.append(clock.now))
@@ -129,6 +129,6 @@ def test_crhelper_looks_at_each_turn_of_the_rule_that_it_makes(
         clock.now += 60 * minutes
         helper({**event, "CrHelperPoll": True}, Context())
 
-    heard = [look for look in looks if look <= bundle.start + peers.LONGEST]
-    assert peers.crhelper(minutes)(bundle).at == pytest.approx(heard)
+    in_time = [poll for poll in polls if poll <= bundle.start + peers.LONGEST]
+    assert peers.crhelper(minutes)(bundle).at == pytest.approx(in_time)
     assert rules.removed == 1

@@ -1,4 +1,4 @@
-"""README.md tells of the figures that were measured last, and of no others."""
+"""README.md has the figures that were measured last, and no others."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -30,11 +30,11 @@ def _tables(text: str) -> Iterator[_Table]:
 
 def test_each_row_of_the_readme_is_one_of_the_results() -> None:
     _, _, after = (REPOSITORY / "README.md").read_text().partition("\n## How fast it is")
-    told = list(_tables(after.partition("\n## ")[0]))
+    shown = list(_tables(after.partition("\n## ")[0]))
     measured = list(_tables(RESULTS.read_text()))
 
-    assert len(told) == 2
-    for table in told:
+    assert len(shown) == 2
+    for table in shown:
         candidates = [one for one in measured if set(table.columns) <= set(one.columns)]
         missing = [
             [row for row in table.rows if [*row] not in one.only(table.columns)]
@@ -53,5 +53,5 @@ def test_the_date_and_the_versions_of_the_readme_are_those_of_the_results() -> N
     )
     [minutes] = re.findall(r"wrote this page, in (\d+ minutes)", results)
 
-    assert f"seen on {date} " in readme
+    assert f"measured on {date} " in readme
     assert f"Python {python} and functions on {functions}, in {minutes}" in readme

@@ -9,7 +9,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from benchmarks import prices
 from benchmarks.polling import assumptions, peers
-from benchmarks.polling.bundles import LONGEST, SHORTEST, TELLINGS, Bundle, draw
+from benchmarks.polling.bundles import KINDS, LONGEST, SHORTEST, Bundle, draw
 from benchmarks.polling.ours import Function
 from benchmarks.polling.outcome import Usage, percentile
 from benchmarks.polling.queue import NO_GATHERING, Gathering, Mapping, Queue
@@ -20,7 +20,7 @@ from instance_bundle.polling import messages
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
-def told(bundle: Bundle) -> list[int]:
+def progress_of(bundle: Bundle) -> list[int]:
     moments = [bundle.start + bundle.duration * part / 200 for part in range(200)]
     return [int(bundle.seen(moment).progress.rstrip("%") or 0) for moment in moments]
 
@@ -29,19 +29,19 @@ def test_bundles_last_as_long_as_they_may_and_end_when_they_say() -> None:
     bundles = draw(500, seed=1)
 
     assert all(SHORTEST <= bundle.duration <= LONGEST for bundle in bundles)
-    assert {bundle.telling for bundle in bundles} == {*TELLINGS}
+    assert {bundle.kind for bundle in bundles} == {*KINDS}
     for bundle in bundles:
         assert bundle.seen(bundle.end - 0.01).phase == "running"
         assert bundle.seen(bundle.end + 0.01).phase == "complete"
 
 
-@pytest.mark.parametrize("telling", TELLINGS)
-def test_progress_never_goes_back_and_is_told_in_its_way(telling: str) -> None:
-    bundles = [bundle for bundle in draw(500, seed=2) if bundle.telling == telling]
+@pytest.mark.parametrize("kind", KINDS)
+def test_progress_never_goes_back_and_has_its_kinds_shape(kind: str) -> None:
+    bundles = [bundle for bundle in draw(500, seed=2) if bundle.kind == kind]
     for bundle in bundles:
-        progress = told(bundle)
+        progress = progress_of(bundle)
         assert progress == sorted(progress)
-        match telling:
+        match kind:
             case "honest":
                 assert progress[-1] >= 98
             case "silent":
@@ -162,7 +162,7 @@ def test_answers_come_in_time_and_calls_stay_under_the_limit(at_once: int) -> No
 def test_calls_grow_far_below_linearly() -> None:
     alone, many = ours(1, bundles=300), ours(1000, bundles=1000)
 
-    assert many.looks < alone.looks / 8
+    assert many.calls < alone.calls / 8
 
 
 def test_the_others_that_answer_as_soon_cost_more() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.application import STACK_NAME, deploy
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
+from sandbox.deployment import STACK_NAME, deploy
 from sandbox.functions.runtime import prepare_runtime
 from tests.stacks.examples import patch_sleep
 from tests.stacks.support import Aws, SandboxProcess
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember how each test ends; a failure anywhere in it stands."""
+    """Remember how each test ends; a failure anywhere in it counts."""
     if report.skipped:
         assert isinstance(report.longrepr, tuple)
         _OUTCOMES[report.nodeid] = f"skipped: {report.longrepr[2].removeprefix('Skipped: ')}"
@@ -48,7 +48,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary() -> None:
-    """Show what was typed, and what came of it."""
+    """Show the commands and their results."""
     if ROWS:
         table.show(ROWS, _OUTCOMES)
 
@@ -93,7 +93,7 @@ def sam_without_account(
 
 
 def _settings_of_sam(directory: Path) -> Path:
-    """SAM CLI's own settings, by which it has just looked for a newer version of itself."""
+    """SAM CLI's own settings, by which it has just checked for a newer version."""
     settings = {"lastVersionCheck": time.time(), "telemetryEnabled": False}
     (directory / "metadata.json").write_text(json.dumps(settings))
     return directory
@@ -145,7 +145,7 @@ def application(sandbox: Aws) -> dict[str, str]:
 
 @pytest.fixture
 def sam(sam_without_account: Tool, built: Path, sandbox: Aws) -> Tool:
-    """SAM CLI in the project that it has built, for the sandbox; it looks at stacks each second."""
+    """SAM CLI in the project that it has built, for the sandbox; it polls stacks each second."""
     return _against(sam_without_account, sandbox.clients.endpoint, SAM_CLI_POLL_DELAY="1")
 
 

@@ -1,4 +1,4 @@
-"""What a test looks at of an application that a client has deployed."""
+"""What a test checks of an application that a client has deployed."""
 
 import hashlib
 from base64 import b64encode
@@ -6,21 +6,21 @@ from urllib.parse import urlsplit
 
 from samtranslator.yaml_helper import yaml_parse
 
-from sandbox.application import STACK_NAME
+from sandbox.deployment import STACK_NAME
 from tests.stacks.support import Aws
 
 FUNCTIONS = ("InstanceBundleFunction", "LastResortFunction")
 
 
 def check_code(sandbox: Aws) -> str:
-    """Check that each function is the object that the deployed template names; tell of one."""
+    """Check that each function is the object that the deployed template names; describe one."""
     clients = sandbox.clients
     template = yaml_parse(
         clients.cloudformation.get_template(StackName=STACK_NAME, TemplateStage="Original")[
             "TemplateBody"
         ]
     )
-    told = ""
+    shown = ""
     for name in FUNCTIONS:
         uri = template["Resources"][name]["Properties"]["CodeUri"]
         code = stored(sandbox, uri)
@@ -29,8 +29,8 @@ def check_code(sandbox: Aws) -> str:
         )["StackResourceDetail"]
         deployed = clients.functions.get_function(FunctionName=resource["PhysicalResourceId"])
         assert deployed["Configuration"]["CodeSha256"] == digest(code)
-        told = f"zip of {len(code) / 1_000_000:.1f} MB from {uri}"
-    return told
+        shown = f"zip of {len(code) / 1_000_000:.1f} MB from {uri}"
+    return shown
 
 
 def stored(sandbox: Aws, uri: str) -> bytes:

@@ -20,7 +20,7 @@ class Row:
         client: what it was typed to.
         version: the client's.
         command: the whole line.
-        seen: what came of it, in a word or two.
+        seen: the result, in a word or two.
         test: the test that it was part of.
     """
 

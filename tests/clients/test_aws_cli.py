@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from sandbox.application import STACK_NAME
 from sandbox.clients import REGION
+from sandbox.deployment import STACK_NAME
 from tests.stacks.support import Aws
 
 from .deployment import FUNCTIONS, check_code
 from .tool import Tool
 
 MADE = ["CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
-"""What events tell of a resource: that it is begun, that it has a physical ID, that it is there."""
+"""The events of a resource: it is started, it has a physical ID, it is complete."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Stack:
     """A stack, as it is made by AWS CLI.
 
     Attributes:
-        sandbox: where the stack is, to look at what came of a command.
+        sandbox: where the stack is, to read the result of a command.
     """
 
     name: str
@@ -77,7 +77,7 @@ def parameters(given: Mapping[str, str]) -> list[str]:
 
 
 def check_created(stack: Stack, logical_id: str, output: str) -> None:
-    """Check that the stack is complete, by its events and by the output that tells a resource."""
+    """Check that the stack is complete, by its events and by the output that names a resource."""
     stack.wait("create")
     events = stack.events()
     stack_id = stack.sandbox.stack(stack.name)["StackId"]
@@ -197,13 +197,13 @@ def test_an_image_is_stored_by_each_example(
     stack.delete()
 
 
-def test_a_queue_hears_of_bundles(stack: Stack) -> None:
+def test_a_queue_receives_events_of_bundles(stack: Stack) -> None:
     stack.create("on-bundle-complete.yaml")
     check_created(stack, "Queue", "QueueUrl")
     stack.delete()
 
 
-def test_what_a_pipeline_stands_on_is_created_and_deleted(stack: Stack) -> None:
+def test_the_base_of_a_pipeline_is_created_and_deleted(stack: Stack) -> None:
     subnet = stack.sandbox.clients.ec2.describe_subnets()["Subnets"][0]
     place = {"VpcId": subnet["VpcId"], "SubnetId": subnet["SubnetId"]}
     stack.create("pipeline/base.yaml", **place, ImageBucket=stack.sandbox.ready["bucket"])
@@ -226,7 +226,7 @@ def test_what_a_pipeline_stands_on_is_created_and_deleted(stack: Stack) -> None:
     stack.delete()
 
 
-def test_a_stack_that_fails_tells_why(stack: Stack) -> None:
+def test_a_stack_that_fails_says_why(stack: Stack) -> None:
     stack.create("bundle.yaml", InstanceId="i-0123456789abcdef0", Bucket="no.such/bucket")
 
     wait = ("cloudformation", "wait", "stack-create-complete", "--stack-name", stack.name)
@@ -239,7 +239,7 @@ def test_a_stack_that_fails_tells_why(stack: Stack) -> None:
     stack.delete()
 
 
-def test_a_change_set_is_looked_at_and_executed(stack: Stack) -> None:
+def test_a_change_set_is_described_and_executed(stack: Stack) -> None:
     sandbox, change_set = stack.sandbox, ("--change-set-name", "first")
     given = {"InstanceId": sandbox.instance(seconds="1"), "Bucket": sandbox.ready["bucket"]}
 

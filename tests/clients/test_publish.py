@@ -52,7 +52,7 @@ def packaged(sam: Tool) -> dict[str, Any]:
 
 
 def metadata_of(template: Path) -> dict[str, Any]:
-    """The metadata, by the library that `sam publish` uses, which tells what is missing."""
+    """The metadata, by the library that `sam publish` uses, which says what is missing."""
     done = subprocess.run(
         [REPOSITORY / ".venv-sam/bin/python", "-c", _READ, template],
         env=without_account(),

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.application import STACK_NAME
+from sandbox.deployment import STACK_NAME
 from tests.stacks.support import Aws
 
 from .deployment import FUNCTIONS, check_code
@@ -177,8 +177,8 @@ def test_the_deployed_application_is_listed_invoked_and_deleted(
     assert json.loads(sam.run("remote", "invoke", FUNCTIONS[0], *stack, *event)) is None
     sam.see("null: refused")
     said = sam.run("logs", *stack, "--name", FUNCTIONS[0], "--filter", "Refused")
-    assert "Refused what is no custom resource event" in said
-    sam.see("Refused what is no custom resource event")
+    assert "Refused an event that is not a custom resource event" in said
+    sam.see("Refused an event that is not a custom resource event")
 
     stack_id = sandbox.stack(STACK_NAME)["StackId"]
     sam.run("delete", "--no-prompts", "--region", "us-east-1")

@@ -1,6 +1,6 @@
 """`sam local` runs the built functions in containers, under Lambda's runtime emulator.
 
-SAM's exit status and FunctionError tell nothing of what a function did: what counts is the result,
+SAM's exit status and FunctionError do not show what a function did: what counts is the result,
 and what arrived at the event's ResponseURL.
 """
 
@@ -47,7 +47,10 @@ BAD_INPUT = {
     "expired-policy": ("Storage.S3.UploadPolicy: expires before ",),
     "handle": ("CompletionHandle: must be the URL of a wait condition handle",),
     "incomplete-policy": ("Storage.S3.UploadPolicy: ", "Storage.S3.UploadPolicySignature: "),
-    "instance-kind": (f"InstanceId: {EBS_INSTANCE_ID} is not of the kind", "Method: StoreImage"),
+    "instance-kind": (
+        f"InstanceId: BundleInstance does not support {EBS_INSTANCE_ID}",
+        "Method: StoreImage",
+    ),
     "missing-property": ("InstanceId: is required", "Storage.S3.Bucket: is required"),
     "policy-of-another-bucket": ("Storage.S3.UploadPolicy: has a condition on `bucket`",),
     "secret": ("UploadCredentials: ", "UploadSecretArns allows; it allows none"),
@@ -55,7 +58,7 @@ BAD_INPUT = {
     "unknown-property": ("Colour: is not a property here",),
     "value": ("InstanceId: ", "OnDelete: ", "ServiceTimeout: ", "S3.Bucket: ", "S3.Prefix: "),
 }
-"""What the Reason tells of each `create-bad-….json` that is wrong by itself."""
+"""What the Reason says about each `create-bad-….json` that is wrong by itself."""
 
 REFUSED = ("create-bad-response-url", "not-an-event")
 OTHERS = (
@@ -97,13 +100,13 @@ class Local:
         result = self.invoke(event, function)
         [answer] = self.answers()[before:]
         body: dict[str, Any] = answer["body"]
-        self.sam.see(told(body))
+        self.sam.see(summary(body))
         assert result in (None, {"batchItemFailures": []})
         assert answer["statusCode"] == 200
         return body
 
     def silence_of(self, event: str, seen: str, function: str = FUNCTION) -> None:
-        """See that nothing is answered to an event."""
+        """Check that nothing is answered to an event."""
         before = self.answers()
         assert self.invoke(event, function) in (None, {"batchItemFailures": []})
         assert self.answers() == before
@@ -115,7 +118,7 @@ def host() -> str:
     """Where a sandbox listens for containers."""
     address = containers.host_address()
     if address is None:
-        reason = "no Docker engine answers; `docker info` tells why"
+        reason = "no Docker engine answers; `docker info` says why"
         (pytest.fail if os.environ.get("REQUIRE_CONTAINERS") else pytest.skip)(reason)
     return address
 
@@ -228,7 +231,7 @@ def test_start_lambda_answers_invocations_of_boto3(
             result = client.invoke(FunctionName=FUNCTION, Payload=payload)
 
             answer = local.answers()[-1]["body"]
-            rows[-1].seen = told(answer)
+            rows[-1].seen = summary(answer)
             assert json.load(result["Payload"]) is None
             assert (answer["RequestId"], answer["Status"]) == (request_id, "SUCCESS")
             assert answer["PhysicalResourceId"] == f"dryrun-{request_id}"
@@ -240,10 +243,10 @@ def event(name: str) -> dict[str, Any]:
     return content
 
 
-def told(answer: Mapping[str, str]) -> str:
+def summary(answer: Mapping[str, str]) -> str:
     """An answer that arrived at its ResponseURL, in short."""
-    told = answer.get("Reason", answer["PhysicalResourceId"])
-    return f"{answer['Status']} {shorten(told, 60, placeholder=' …')}"
+    text = answer.get("Reason", answer["PhysicalResourceId"])
+    return f"{answer['Status']} {shorten(text, 60, placeholder=' …')}"
 
 
 def wait_until_complete(local: Local, count: int) -> None:

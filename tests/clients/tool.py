@@ -40,7 +40,7 @@ class Tool:
         Args:
             arguments: the command's.
             status: the exit status that it has to end with.
-            seen: what its row tells beside the outcome; `see` can say it later.
+            seen: what its row shows in addition to the outcome; `see` can set it later.
         """
         typed = self._put_down(arguments, seen)
         done = subprocess.run(
@@ -60,7 +60,7 @@ class Tool:
 
     @contextmanager
     def running(self, *arguments: str, log: Path) -> Iterator[subprocess.Popen[str]]:
-        """A command that serves until it is told to end by SIGTERM, which it is at the end."""
+        """A command that serves until SIGTERM, which it gets at the end."""
         self._put_down(arguments, "")
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -79,7 +79,7 @@ class Tool:
             process.wait(timeout=PATIENCE)
 
     def see(self, what: str) -> None:
-        """Tell in the last command's row what came of it."""
+        """Show the result in the last command's row."""
         self.rows[-1].seen = what
 
     def _put_down(self, arguments: Iterable[str], seen: str) -> str:

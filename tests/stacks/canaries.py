@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
 _HEAD = 20
-"""Characters of a random text that tell it: of what was cut short, its beginning may be left."""
+"""Characters that identify a random text: of a text that was cut, the beginning may be left."""
 
 _SHORTEST = 16
 
@@ -22,13 +22,13 @@ class Canaries:
     _texts: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, text: str) -> str:
-        """Look for this text as a whole, and return it."""
-        assert len(text) >= _SHORTEST, f"{name} is too short to be told from other text"
+        """Search for this text as a whole, and return it."""
+        assert len(text) >= _SHORTEST, f"{name} is too short to differ from other text"
         self._texts.setdefault(text, name)
         return text
 
     def add_random(self, name: str, text: str) -> str:
-        """Look for the beginning of this text, of which no part is like another's; return it."""
+        """Search for the beginning of this text, of which no part is like another's; return it."""
         self.add(name, text[:_HEAD])
         return text
 
@@ -62,7 +62,7 @@ def _in_urls(text: str) -> Iterable[str]:
 
 
 def _in_base64(text: bytes) -> Iterator[str]:
-    """What base64 makes of a text, whatever stands around it."""
+    """What base64 makes of a text, whatever is around it."""
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + text).decode()
         # Only characters all of whose six bits are the text's own.

@@ -46,7 +46,7 @@ def changeable(of_all_workers: Path) -> Iterator[Aws]:
 
 @pytest.fixture
 def alone(changeable: Aws, of_all_workers: Path) -> Iterator[Aws]:
-    """A sandbox that one test at a time has, for what other tests would notice."""
+    """A sandbox that one test at a time has, for what would disturb other tests."""
     with locked(of_all_workers / "alone"):
         yield changeable
 

@@ -78,7 +78,7 @@ def stacks(aws: Aws, prefix: str) -> set[str]:
 
 
 def may(aws: Aws, role_arn: str, action: str, resource: str) -> bool:
-    """Whether a role's policies allow an action on a resource; of conditions it takes no notice."""
+    """Whether a role's policies allow an action on a resource; it ignores conditions."""
     iam, role = aws.clients.client("iam"), role_arn.rpartition("/")[2]
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -103,7 +103,7 @@ def _listed(value: str | list[str]) -> list[str]:
 def patch_sleep(directory: Path) -> None:
     """Make a directory that, in PYTHONPATH, has the AWS CLI sleep half a second at most.
 
-    The CLI's waiters look every 30 seconds, which nothing shortens but a shorter sleep.
+    The CLI's waiters poll every 30 seconds, which nothing shortens but a shorter sleep.
     """
     directory.mkdir(exist_ok=True)
     (directory / "sitecustomize.py").write_text(

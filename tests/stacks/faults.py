@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import urllib3
 from botocore.exceptions import ClientError
 
-from sandbox.application import STACK_NAME
+from sandbox.deployment import STACK_NAME
 
 from .support import Aws, json_of, wait_for
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.application import STACK_NAME
+from sandbox.deployment import STACK_NAME
 
 from .support import Aws
 

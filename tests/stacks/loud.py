@@ -2,7 +2,7 @@
 
 It goes into the function's package. An operator may set levels in code as well, at any time and of
 any logger; so it sets all that there are to DEBUG, before the function's code is loaded and again
-before each event. What it is handed it writes down beside the logs, since nothing else tells a test
+before each event. It writes its input next to the logs, since nothing else shows a test
 which ResponseURLs and handles there were.
 
 Its variables: LOUD_HANDLER is the function's own handler, LOUD_RECORD the directory for the events;

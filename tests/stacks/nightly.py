@@ -12,16 +12,16 @@ from collections.abc import Mapping
 UNIT, CHAOS, STACKS = "tests/unit", "tests/chaos", "tests/stacks"
 
 COVERED_BY: Mapping[str, tuple[str, ...]] = {
-    f"{STACKS}/test_announcements.py::test_a_replacement_is_told_and_neither_an_update_in_place_nor_a_delete": (
-        f"{UNIT}/test_announcement.py::test_a_complete_bundle_is_told_of_once_it_is_answered",
-        f"{UNIT}/test_announcement.py::test_an_update_that_brings_nothing_new_is_not_told_of",
-        f"{UNIT}/test_announcement.py::test_a_delete_is_not_told_of",
+    f"{STACKS}/test_bus_events.py::test_a_replacement_publishes_an_event_and_neither_an_update_in_place_nor_a_delete": (
+        f"{UNIT}/test_bus_events.py::test_a_complete_bundle_publishes_an_event_once_it_is_answered",
+        f"{UNIT}/test_bus_events.py::test_an_update_that_brings_nothing_new_publishes_no_event",
+        f"{UNIT}/test_bus_events.py::test_a_delete_publishes_no_event",
         f"{CHAOS}/test_chaos.py::test_paths_that_are_known_to_be_hard_end_right",
     ),
-    f"{STACKS}/test_announcements.py::test_an_ami_that_is_changed_in_place_is_not_told_again": (
-        f"{UNIT}/test_announcement.py::test_an_update_that_brings_nothing_new_is_not_told_of",
-        f"{UNIT}/test_announcement.py::test_an_update_in_place_of_a_stored_image_is_not_told_of",
-        f"{UNIT}/test_announcement.py::test_an_ami_with_another_name_or_one_that_is_made_is_another",
+    f"{STACKS}/test_bus_events.py::test_an_ami_that_is_changed_in_place_publishes_no_event": (
+        f"{UNIT}/test_bus_events.py::test_an_update_that_brings_nothing_new_publishes_no_event",
+        f"{UNIT}/test_bus_events.py::test_an_update_in_place_of_a_stored_image_publishes_no_event",
+        f"{UNIT}/test_bus_events.py::test_an_ami_with_another_name_or_a_first_name_is_another",
     ),
     f"{STACKS}/test_ceilings.py::test_more_requests_under_way_make_no_rule_and_no_statement": (
         f"{STACKS}/test_ceilings.py::test_requests_under_way_make_no_rule_and_no_statement",
@@ -29,18 +29,18 @@ COVERED_BY: Mapping[str, tuple[str, ...]] = {
     ),
     f"{STACKS}/test_completion.py::test_what_is_delivered_twice_is_made_accepted_and_signalled_once": (
         f"{UNIT}/test_delivery.py::test_an_event_that_comes_again_is_answered_and_signalled_alike",
-        f"{UNIT}/test_resource.py::test_polls_that_were_delivered_twice_die_out",
+        f"{UNIT}/test_resource.py::test_polls_that_were_delivered_twice_are_dropped",
         f"{STACKS}/test_stacks.py::test_a_stack_gets_its_bundles",
     ),
     f"{STACKS}/test_completion.py::test_a_replacement_that_no_condition_waits_for_outlives_the_delete_of_the_old_bundle": (
-        f"{UNIT}/test_lifecycle.py::test_a_delete_of_the_bundle_before_leaves_accepted_work_to_run_on",
+        f"{UNIT}/test_lifecycle.py::test_a_delete_of_the_earlier_bundle_lets_accepted_work_continue",
         f"{CHAOS}/test_chaos.py::test_paths_that_are_known_to_be_hard_end_right",
     ),
     f"{STACKS}/test_completion.py::test_an_update_in_place_with_the_handle_of_before_signals_nothing": (
-        f"{UNIT}/test_delivery.py::test_an_update_in_place_does_not_signal_the_handle_of_before",
+        f"{UNIT}/test_delivery.py::test_an_update_in_place_does_not_signal_the_same_handle_again",
     ),
     f"{STACKS}/test_completion.py::test_an_update_in_place_with_the_same_handle_lets_accepted_work_run_on": (
-        f"{UNIT}/test_lifecycle.py::test_an_update_in_place_with_the_handle_of_before_lets_accepted_work_run_on",
+        f"{UNIT}/test_lifecycle.py::test_an_update_in_place_with_the_same_handle_lets_accepted_work_continue",
     ),
     f"{STACKS}/test_completion.py::test_accepted_work_of_the_other_method_ends_in_the_same_way": (
         f"{STACKS}/test_completion.py::test_accepted_work_that_does_not_complete_rolls_back_and_leaves_nothing",
@@ -69,7 +69,7 @@ COVERED_BY: Mapping[str, tuple[str, ...]] = {
         f"{STACKS}/test_store_image.py::test_an_image_is_made_stored_changed_and_removed",
     ),
     f"{STACKS}/test_store_image.py::test_an_image_that_hangs_is_given_up_before_cloudformation_does": (
-        f"{UNIT}/test_lifecycle.py::test_at_the_deadline_the_task_is_cancelled_and_its_progress_told",
+        f"{UNIT}/test_lifecycle.py::test_at_the_deadline_the_task_is_cancelled_and_the_reason_has_its_progress",
         f"{UNIT}/test_lifecycle.py::test_a_delete_that_can_not_end_the_work_in_time_is_failed_and_names_it",
         f"{UNIT}/test_store_image.py::test_an_image_that_is_stored_is_left_to_its_end",
         f"{STACKS}/test_stacks.py::test_a_task_that_does_not_complete_rolls_back_and_leaves_nothing",

@@ -44,11 +44,11 @@ _PAUSE, _LONGEST_PAUSE = 0.2, 1.0
 the sandbox 10 ms."""
 
 
-def wait_for(look: Callable[[], Found | None], what: str) -> Found:
-    """What a look finds, once it finds something."""
+def wait_for(find: Callable[[], Found | None], what: str) -> Found:
+    """What `find` returns, once it is not None."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < PATIENCE:
-        found = look()
+        found = find()
         if found is not None:
             return found
         time.sleep(max(_PAUSE, min(waited / 10, _LONGEST_PAUSE)))
@@ -167,7 +167,7 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def _is_last(users: IO[str]) -> bool:
-    """Whether no other process has a shared lock on this file; the own one is given up."""
+    """Whether no other process has a shared lock on this file; the own one is released."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

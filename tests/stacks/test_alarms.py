@@ -41,13 +41,13 @@ def test_each_alarm_fires_and_clears(aws: Aws, template: Template) -> None:
     assert stories.keys() == alarms.keys()
 
     for name, story in stories.items():
-        notices = _listening(aws, alarms[name])
-        assert _next_state(aws, notices) == "OK"
+        notifications = _listening(aws, alarms[name])
+        assert _next_state(aws, notifications) == "OK"
         end = story()
-        assert _next_state(aws, notices) == "ALARM"
+        assert _next_state(aws, notifications) == "ALARM"
         if callable(end):
             end()
-        assert _next_state(aws, notices) == "OK"
+        assert _next_state(aws, notifications) == "OK"
 
 
 def _crash(aws: Aws, template: Template) -> None:
@@ -66,7 +66,7 @@ def _hold_a_dead_letter(aws: Aws) -> Callable[[], object]:
     restore = _break_the_failure_handler(aws)
     queue = resources(aws)["DeadLetterQueue"]
     sqs = aws.clients.client("sqs")
-    sqs.send_message(QueueUrl=queue, MessageBody="letter")
+    sqs.send_message(QueueUrl=queue, MessageBody="dead letter")
 
     def end() -> None:
         sqs.purge_queue(QueueUrl=queue)

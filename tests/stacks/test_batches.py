@@ -30,7 +30,7 @@ POISONED = "ec2:DescribeBundleTasks"
 """The call that kills the function for one message of a batch."""
 
 POLLS = "aws:sqs"
-"""What stands in each batch, and in no request."""
+"""What is in each batch, and in no request."""
 
 MOST_STACKS = 240
 """How many are created at most, until each fault has struck: how often a call is made depends on
@@ -59,7 +59,7 @@ def test_a_poll_that_kills_its_batch_costs_its_neighbours_nothing_and_is_answere
     def create_poison() -> Steps:
         poison.create(poison.body("one"))
         yield poison.is_between_polls()
-        # Only a look at this task kills: neighbours that are taken alone are safe from it.
+        # Only a poll of this task kills: neighbours that are taken alone are safe from it.
         [task] = poison.bundles()
         fault = set_fault(aws, POISONED, "kill", poison.name, holding=task, times=100_000)
         yield lambda _: bool(aws.responses(poison.stack_id))
@@ -110,7 +110,7 @@ def test_stacks_end_right_whichever_call_for_all_of_their_batch_fails(
 
 
 def dead_letters_counted(aws: Aws) -> int:
-    """The metric that the alarm of the template watches, as the last resort logs it."""
+    """The metric that the alarm of the template watches, as the failure handler logs it."""
     template = yaml_parse((REPOSITORY / "template.yaml").read_text())
     alarm = template["Resources"]["DeadLettersAnsweredAlarm"]["Properties"]
     [dimension] = alarm["Dimensions"]

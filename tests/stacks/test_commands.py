@@ -47,7 +47,7 @@ def test_the_demo_ends_with_the_bundles_id_and_place() -> None:
 
 
 def assert_ready(ready: dict[str, str], clients: Clients) -> None:
-    """The ready file tells what there is."""
+    """The ready file describes what there is."""
     instances = clients.ec2.describe_instances(
         InstanceIds=[ready["instance_id"], ready["ebs_instance_id"]]
     )
@@ -65,7 +65,7 @@ def assert_ready(ready: dict[str, str], clients: Clients) -> None:
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-def test_a_sandbox_tells_what_there_is_and_a_signal_ends_it_with_all_its_processes(
+def test_a_sandbox_lists_its_resources_and_a_signal_ends_it_with_all_its_processes(
     tmp_path: Path, with_signal: signal.Signals
 ) -> None:
     sandbox = SandboxProcess.start(tmp_path)

@@ -1,4 +1,4 @@
-"""Whole stacks whose bundle is answered once its work is accepted, and whose wait condition hears
+"""Whole stacks whose bundle is answered once its work is accepted, and whose wait condition learns
 of the end."""
 
 import json
@@ -123,15 +123,15 @@ def signals(trial: Trial, handle: str = "Handle1") -> list[dict[str, Any]]:
     return [signal["body"] for signal in found]
 
 
-def told(trial: Trial, data: str) -> dict[str, str]:
-    """What the one signal in a condition's Data tells."""
+def signalled(trial: Trial, data: str) -> dict[str, str]:
+    """What the one signal in a condition's Data says."""
     [text] = json.loads(data).values()
     values: dict[str, str] = json.loads(text)
     return values
 
 
 def place(trial: Trial, bundle: str) -> dict[str, str]:
-    """What is to be told of the trial's latest bundle, as EC2 and S3 have it."""
+    """What is to be signalled of the trial's latest bundle, as EC2 and S3 have it."""
     aws, bucket = trial.aws, trial.aws.ready["bucket"]
     if trial.method is BUNDLE_INSTANCE:
         bundle_id, image_id, key = trial.bundles()[-1], "", f"{trial.name}/{bundle}"
@@ -144,7 +144,7 @@ def place(trial: Trial, bundle: str) -> dict[str, str]:
     return {"BundleId": bundle_id, "ImageId": image_id, "S3Uri": f"s3://{bucket}/{key}"}
 
 
-def test_the_resource_is_there_while_its_work_runs_and_the_condition_hears_of_the_end(
+def test_the_resource_exists_while_its_work_runs_and_the_condition_is_signalled_at_the_end(
     aws: Aws,
 ) -> None:
     side_by_side(
@@ -211,7 +211,7 @@ def _accepted_and_complete(aws: Aws, method: Method) -> None:
     outputs = at_rest(trial, "CREATE_COMPLETE")
 
     assert trial.problems("CREATE_COMPLETE", 1, ["one"]) == []
-    assert told(trial, outputs["Data"]) == place(trial, "one")
+    assert signalled(trial, outputs["Data"]) == place(trial, "one")
     assert outputs["BundleId"] == accepted["PhysicalResourceId"] == trial.bundles()[0]
     assert (outputs["State"], outputs["Progress"]) != ("complete", "100%")
     [signal] = signals(trial)
@@ -220,12 +220,12 @@ def _accepted_and_complete(aws: Aws, method: Method) -> None:
 
 
 def _registered_in_the_end(aws: Aws) -> None:
-    """The signal tells the AMI."""
+    """The signal names the AMI."""
     trial = new_trial(aws, BUNDLE_INSTANCE, "lasts")
 
     outputs = created(trial, waiting(trial.body("one", Image={"Name": trial.name})))
 
-    values = told(trial, outputs["Data"])
+    values = signalled(trial, outputs["Data"])
     [image] = aws.clients.ec2.describe_images(ImageIds=[values["ImageId"]])["Images"]
     assert (image["Name"], image["State"]) == (trial.name, "available")
     assert image["ImageLocation"].endswith(f"/{trial.name}/one.manifest.xml")
@@ -240,7 +240,7 @@ def _dry_run(aws: Aws) -> None:
     outputs = created(trial, waiting(trial.body("one", DryRun=True)))
 
     assert outputs["BundleId"].startswith("dryrun-")
-    assert told(trial, outputs["Data"])["BundleId"] == outputs["BundleId"]
+    assert signalled(trial, outputs["Data"])["BundleId"] == outputs["BundleId"]
     assert trial.bundles() == []
     assert not is_running(trial)
 
@@ -262,7 +262,7 @@ def test_what_is_delivered_twice_is_made_accepted_and_signalled_once(
     clear_faults(alone, fault)
 
     assert trial.problems("CREATE_COMPLETE", 1, ["one"]) == []
-    assert told(trial, outputs["Data"]) == place(trial, "one")
+    assert signalled(trial, outputs["Data"]) == place(trial, "one")
     for bodies in (alone.responses(trial.stack_id), signals(trial)):
         assert bodies != []
         assert [body for body in bodies if body != bodies[0]] == []
@@ -385,8 +385,8 @@ def _replacement(aws: Aws, method: Method) -> None:
     assert trial.manifests() == {"one"}
     second = at_rest(trial, "UPDATE_COMPLETE")
     assert trial.problems("UPDATE_COMPLETE", 2, ["two"]) == []
-    assert told(trial, second["Data"]) == place(trial, "two")
-    assert told(trial, second["Data"])["BundleId"] == second["BundleId"] != first["BundleId"]
+    assert signalled(trial, second["Data"]) == place(trial, "two")
+    assert signalled(trial, second["Data"])["BundleId"] == second["BundleId"] != first["BundleId"]
     assert [len(signals(trial, handle)) for handle in ("Handle1", "Handle2")] == [1, 1]
     events = [
         (event["LogicalResourceId"], event["ResourceStatus"])
@@ -420,7 +420,7 @@ def _replacement_with_the_handle_of_before(aws: Aws) -> None:
     assert at_rest(trial, "UPDATE_ROLLBACK_COMPLETE") == first
     assert trial.problems("UPDATE_ROLLBACK_COMPLETE", 1, ["one"]) == []
     [reason] = trial.reasons()
-    assert "CompletionHandle: is that of the bundle before" in reason
+    assert "CompletionHandle: is that of the earlier bundle" in reason
     assert "give handle and condition other logical IDs" in reason
     assert len(signals(trial)) == 1
 
@@ -450,7 +450,7 @@ def _update_in_place_with_a_new_handle(aws: Aws, method: Method) -> None:
     outputs = updated(trial, waiting(trial.body("one", OnDelete="Delete"), 2))
 
     assert trial.problems("UPDATE_COMPLETE", 1, ["one"]) == []
-    assert told(trial, outputs["Data"]) == place(trial, "one")
+    assert signalled(trial, outputs["Data"]) == place(trial, "one")
     assert outputs["State"] == "complete"
     [signal] = signals(trial, "Handle2")
     assert signal["UniqueId"] == aws.responses(trial.stack_id)[-1]["RequestId"]
@@ -478,7 +478,7 @@ def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort
 ) -> None:
     aws = quick_and_clear
     trials = [new_trial(aws, method, "hangs") for method in METHODS]
-    looks = {
+    reads = {
         BUNDLE_INSTANCE.name: "ec2:DescribeBundleTasks",
         STORE_IMAGE.name: "ec2:DescribeImages",
     }
@@ -489,8 +489,8 @@ def test_accepted_work_whose_polls_keep_crashing_is_signalled_by_the_last_resort
         body["Resources"]["Condition1"]["Properties"]["Timeout"] = "500"
         trial.create(body)
         yield trial.is_between_polls()
-        look, [task] = looks[trial.method.name], trial.bundles()
-        fault = set_fault(aws, look, "kill", trial.name, holding=task, times=100_000)
+        read, [task] = reads[trial.method.name], trial.bundles()
+        fault = set_fault(aws, read, "kill", trial.name, holding=task, times=100_000)
         yield lambda _: bool(signals(trial))
         clear_faults(aws, fault)
         yield trial.rests()

@@ -71,7 +71,7 @@ def test_each_example_of_one_stack_does_what_it_is_for(aws: Aws) -> None:
         *(
             partial(story, aws, new_name())
             for story in (
-                _bundle_that_a_queue_hears_of,
+                _bundle_with_an_event_to_a_queue,
                 _stored_image,
                 _published_image,
                 _long_running,
@@ -84,7 +84,7 @@ def test_each_example_of_one_stack_does_what_it_is_for(aws: Aws) -> None:
 # One resource
 
 
-def _bundle_that_a_queue_hears_of(aws: Aws, name: str) -> None:
+def _bundle_with_an_event_to_a_queue(aws: Aws, name: str) -> None:
     bucket = aws.ready["bucket"]
     queue = deployed(aws, f"{name}-events", "on-bundle-complete.yaml", StackNamePrefix=f"{name}-")
     given = {"InstanceId": aws.instance(seconds="1"), "Bucket": bucket}
@@ -174,7 +174,7 @@ def signals(aws: Aws, name: str) -> list[dict[str, Any]]:
 
 
 def _long_running(aws: Aws, name: str) -> None:
-    """The stack waits for the signal, and outputs what it tells."""
+    """The stack waits for the signal, and outputs its Data."""
     bucket = aws.ready["bucket"]
     given = {"Bucket": bucket, "Timeout": "300"}
     body = read("long-running.yaml")
@@ -284,7 +284,7 @@ FAILING = "#!/bin/bash\necho 'checking'\necho 'The greeting is rude'\nexit 1\n"
 
 @pytest.fixture
 def base(aws: Aws, name: str, tmp_path: Path) -> Iterator[Base]:
-    """What a pipeline stands on, and a repository with a commit of the example."""
+    """The base of a pipeline, and a repository with a commit of the example."""
     subnet = aws.clients.ec2.describe_subnets()["Subnets"][0]
     outputs = deployed(
         aws,

@@ -33,7 +33,7 @@ ONE_OF_EACH: list[tuple[str, str, str, dict[str, float]]] = [
 """Phase, call, kind of fault, and what else it takes."""
 
 REFUSED = ("ec2:BundleInstance", "response:Put", "signal:Put", "events:PutEvents")
-"""The calls that are refused for good, each to another stack."""
+"""The calls that stay refused, each for another stack."""
 
 pytestmark = pytest.mark.faults
 
@@ -63,7 +63,7 @@ def test_a_stack_ends_right_with_one_fault_of_each_kind(aws: Aws) -> None:
         what: [
             *([] if found[fault_id] else ["never struck"]),
             *trial.problems(PHASES[name].status, PHASES[name].bundles, PHASES[name].left, now),
-            *trial.untold(now),
+            *trial.not_notified(now),
         ]
         for fault_id, (trial, name, what) in struck.items()
     }

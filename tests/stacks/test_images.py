@@ -290,9 +290,9 @@ def _update_to_a_name_that_is_taken(aws: Aws, template: Template) -> None:
 
     assert outputs == first
     reason = failure_of_update(aws, stack_id)
-    assert f"the bundle {first['Ref']} is complete, and is kept at {first['S3Uri']}" in reason
+    assert f"the bundle {first['Ref']} is complete and kept at {first['S3Uri']}" in reason
     assert f"is already in use by AMI {other}" in reason
-    assert "Image.Name: names of AMIs are unique" in reason
+    assert "Image.Name: AMI names are unique" in reason
     assert image_ids(aws, instance) == {first["ImageId"]}
 
 
@@ -306,7 +306,7 @@ def _replacement_that_keeps_the_name(aws: Aws, template: Template) -> None:
     outputs = updated(aws, stack_id, body, "UPDATE_ROLLBACK_COMPLETE")
 
     assert outputs == first
-    taken = f"Image.Name: the AMI {first['ImageId']} has the name {instance}-web, "
+    taken = f"Image.Name: the AMI {first['ImageId']} has the name {instance}-web already, "
     assert taken in failure_of_update(aws, stack_id)
     assert len(aws.bundle_requests(instance)) == 1
 
@@ -374,7 +374,7 @@ def _name_that_is_taken(aws: Aws, template: Template) -> None:
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     reason = aws.failure(stack_id)
-    assert f"Image.Name: the AMI {other} has the name {instance}-taken, and names of AMIs" in reason
+    assert f"Image.Name: the AMI {other} has the name {instance}-taken already" in reason
     assert aws.bundle_requests(instance) == []
     assert image_ids(aws, instance) == set()
 
@@ -393,7 +393,7 @@ def _registration_that_is_refused(
 
     reason = aws.failure(stack_id)
     s3_uri = f"s3://{aws.ready['bucket']}/{instance}/web"
-    assert f"Image: the bundle {task['BundleId']} is complete, and is kept at {s3_uri}" in reason
+    assert f"Image: the bundle {task['BundleId']} is complete and kept at {s3_uri}" in reason
     assert f"ec2:RegisterImage was refused. InvalidAMIName.Duplicate: AMI name {instance}" in reason
     assert aws.responses(stack_id)[0]["PhysicalResourceId"] == task["BundleId"]
     assert has_bundle(aws, instance) is kept

@@ -25,7 +25,7 @@ def aws(tmp_path: Path) -> Iterator[Aws]:
     assert sandbox.end() == 0
 
 
-def test_installations_stand_beside_each_other_and_one_that_fails_leaves_nothing(
+def test_several_installations_work_and_one_that_fails_leaves_nothing(
     aws: Aws, template: Template
 ) -> None:
     side_by_side(
@@ -40,7 +40,7 @@ def _second_installation(aws: Aws, template: Template) -> None:
     assert {len(bucket) for bucket in MOST_BUCKETS} == {40}
     assert len({*MOST_BUCKETS}) == 50
     aws.clients.s3.create_bucket(Bucket=MOST_BUCKETS[7])
-    topic, notices = _topic(aws)
+    topic, notifications = _topic(aws)
     stack_id = install(
         aws,
         "second",
@@ -56,7 +56,7 @@ def _second_installation(aws: Aws, template: Template) -> None:
     side_by_side(
         partial(_allowed_bucket, aws, template),
         partial(_other_bucket, aws, template),
-        partial(_alarms_that_notify, aws, notices),
+        partial(_alarms_that_notify, aws, notifications),
     )
 
 
@@ -88,7 +88,7 @@ def _of_the_second(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _alarms_that_notify(aws: Aws, notices: str) -> None:
+def _alarms_that_notify(aws: Aws, notifications: str) -> None:
     """Each of them does, when it fires and when it is well again."""
     cloudwatch, sqs = aws.clients.client("cloudwatch"), aws.clients.client("sqs")
     alarms = {name for key, name in resources(aws, "second").items() if key.endswith("Alarm")}
@@ -96,24 +96,26 @@ def _alarms_that_notify(aws: Aws, notices: str) -> None:
     for state in ("ALARM", "OK"):
         for name in alarms:
             cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
-    told: set[tuple[str, str]] = set()
+    received: set[tuple[str, str]] = set()
 
-    def are_all_told() -> bool | None:
-        found = sqs.receive_message(QueueUrl=notices, MaxNumberOfMessages=10).get("Messages", [])
+    def are_all_received() -> bool | None:
+        found = sqs.receive_message(QueueUrl=notifications, MaxNumberOfMessages=10).get(
+            "Messages", []
+        )
         for message in found:
-            notice = json.loads(json.loads(message["Body"])["Message"])
-            told.add((notice["AlarmName"], notice["NewStateValue"]))
-            sqs.delete_message(QueueUrl=notices, ReceiptHandle=message["ReceiptHandle"])
-        return {(name, state) for name in alarms for state in ("ALARM", "OK")} <= told or None
+            notification = json.loads(json.loads(message["Body"])["Message"])
+            received.add((notification["AlarmName"], notification["NewStateValue"]))
+            sqs.delete_message(QueueUrl=notifications, ReceiptHandle=message["ReceiptHandle"])
+        return {(name, state) for name in alarms for state in ("ALARM", "OK")} <= received or None
 
-    wait_for(are_all_told, "a notice of each alarm")
+    wait_for(are_all_received, "a notification of each alarm")
 
 
 def _topic(aws: Aws) -> tuple[str, str]:
     """A topic, and the URL of a queue that gets what is published to it."""
     sns, sqs = aws.clients.client("sns"), aws.clients.client("sqs")
     topic: str = sns.create_topic(Name="alarms")["TopicArn"]
-    url: str = sqs.create_queue(QueueName="notices")["QueueUrl"]
+    url: str = sqs.create_queue(QueueName="notifications")["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue["QueueArn"])
     return topic, url

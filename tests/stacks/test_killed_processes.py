@@ -150,7 +150,7 @@ def invoke(cloud: Aws, event: Event, nth: int, die: Die) -> int:
             for made_once in (
                 *(settings, app.ledger, app.methods, app.lifecycle, last_resort.ledger),
                 *(aws.ec2, aws.ec2_once, aws.s3, aws.dynamodb, aws.secretsmanager),
-                *(aws.events, aws.sqs),
+                *(aws.events, aws.sqs, aws.cloudformation),
             ):
                 made_once.cache_clear()
             try:

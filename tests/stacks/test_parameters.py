@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import application
+from sandbox import deployment
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from sandbox.server import Server
@@ -72,7 +72,7 @@ def test_the_application_gets_the_sandboxs_parameters_and_those_that_are_given(
     alone: Aws,
 ) -> None:
     clients = alone.clients
-    [stack] = clients.cloudformation.describe_stacks(StackName=application.STACK_NAME)["Stacks"]
+    [stack] = clients.cloudformation.describe_stacks(StackName=deployment.STACK_NAME)["Stacks"]
     variables = _variables(clients)
 
     parameters = {
@@ -86,18 +86,22 @@ def test_the_application_gets_the_sandboxs_parameters_and_those_that_are_given(
         "InstanceBundleFunction": CHANGED["EventBusName"],
         "LastResortFunction": CHANGED["EventBusName"],
     }
+    assert {each["VERIFY_REQUESTS"] for each in variables.values()} == {"true"}
     assert variables["InstanceBundleFunction"]["ALLOW_OBJECT_DELETION"] == "false"
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("EventBusName", "two words"), ("EventBusName", "x" * 257), ("AllowImages", "no")],
+    [
+        *(("EventBusName", "two words"), ("EventBusName", "x" * 257)),
+        *(("AllowImages", "no"), ("VerifyRequests", "no")),
+    ],
 )
 def test_a_parameter_of_the_application_is_checked_before_anything_is_made(
     clients: Clients, name: str, value: str
 ) -> None:
     with pytest.raises(clients.cloudformation.exceptions.ClientError, match=name):
-        application.deploy(clients, {name: value})
+        deployment.deploy(clients, {name: value})
 
     assert clients.cloudformation.list_stacks()["StackSummaries"] == []
 
@@ -109,7 +113,7 @@ def test_names_of_buckets_that_would_allow_other_buckets_are_refused_at_deployme
     """In CloudFormation's words, and the template's: what a list of names has to be."""
     refused = "'AllowedBuckets' failed to satisfy constraint: must be 50 bucket names at most"
     with pytest.raises(clients.cloudformation.exceptions.ClientError, match=refused):
-        application.deploy(clients, {"AllowedBuckets": buckets})
+        deployment.deploy(clients, {"AllowedBuckets": buckets})
 
     assert clients.cloudformation.list_stacks()["StackSummaries"] == []
 
@@ -125,7 +129,7 @@ def test_a_parameter_needs_a_name_and_a_value(argument: str) -> None:
 
 def _variables(clients: Clients) -> dict[str, dict[str, str]]:
     """The environment variables of the application's functions, by their logical IDs."""
-    resources = clients.cloudformation.describe_stack_resources(StackName=application.STACK_NAME)
+    resources = clients.cloudformation.describe_stack_resources(StackName=deployment.STACK_NAME)
     return {
         resource["LogicalResourceId"]: clients.functions.get_function_configuration(
             FunctionName=resource["PhysicalResourceId"]

@@ -97,7 +97,7 @@ def test_work_that_lambda_has_no_room_for_is_done_once_it_has(impatient: Aws) ->
 
 
 def test_what_hangs_is_waited_out_and_delays_no_work_of_the_other_method(batches: Aws) -> None:
-    """The polls of all these stacks come in batches, which share a look at each kind of task."""
+    """The polls of all these stacks come in batches, with one Describe call a kind of task."""
     aws, failed = batches, _failed_invocations(batches)
     bundles = [_trial(aws, BUNDLE_INSTANCE) for _ in range(3)]
     stored = [_trial(aws, STORE_IMAGE) for _ in range(2)]
@@ -156,12 +156,12 @@ def test_an_answer_that_can_not_be_read_is_waited_out_by_the_next_poll(aws: Aws)
         case: [
             *([] if found[fault_id] else ["never struck"]),
             *trial.problems("CREATE_COMPLETE", 1, ["one"], now),
-            *trial.untold(now),
+            *trial.not_notified(now),
         ]
         for case, fault_id, trial in zip(UNREADABLE, struck, trials, strict=True)
     }
     assert {case: wrong for case, wrong in problems.items() if wrong} == {}
-    assert [letter for trial in trials for letter in _dead_letters(aws, trial)] == []
+    assert [body for trial in trials for body in _dead_letters(aws, trial)] == []
     assert _failed_invocations(aws) == failed
 
 

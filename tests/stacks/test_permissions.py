@@ -73,7 +73,7 @@ def full_deployment(of_all_workers: Path) -> Iterator[Aws]:
 def full(full_deployment: Aws, of_all_workers: Path) -> Iterator[Aws]:
     """The application with all that it can be allowed, and a secret to sign upload policies.
 
-    One test at a time has it, and so knows whose calls are counted; likewise the other.
+    One test at a time has it, and so knows whose calls are counted; so does the other.
     """
     with locked(of_all_workers / "full"):
         yield full_deployment
@@ -351,7 +351,7 @@ def tagged_trial(aws: Aws, **steering: str) -> Trial:
 
 
 def tagged_image_trial(aws: Aws, outcome: str = "complete") -> Trial:
-    """Likewise of `Method: StoreImage`."""
+    """The same with `Method: StoreImage`."""
     return tagged(Trial(aws, instance=STORE_IMAGE.instance(aws, outcome), method=STORE_IMAGE))
 
 
@@ -372,7 +372,7 @@ def tagged(trial: Trial) -> Trial:
 
 @dataclass(frozen=True)
 class FullRun:
-    """What came of calling everything that the code can call, by crashes of all kinds and after
+    """The results of all calls that the code can make, by crashes of all kinds and after
     them.
 
     Attributes:
@@ -412,16 +412,12 @@ def test_a_full_run_calls_what_the_policies_allow_and_all_of_it(full_run: FullRu
     assert full_run.deletes_itself
     assert full_run.problems == {}
     # The log groups are there already.
-    assert full_run.made == {*NEEDS} - {"logs:CreateLogGroup"} - roles.NOT_CALLED_YET
+    assert full_run.made == {*NEEDS} - {"logs:CreateLogGroup"}
     allowed, requests = full_run.allowed, full_run.asked.requests
     assert {*requests} == {*allowed} == {"InstanceBundleFunction", "LastResortFunction"}
     assert full_run.asked.refused == []
     excess = {name: too_much(allowed[name], requests[name]) for name in allowed}
-    assert excess == {name: too_much(_not_used_yet(allowed[name]), []) for name in allowed}
-
-
-def _not_used_yet(allowed: Sequence[Statement]) -> list[Statement]:
-    return [each for each in allowed if {*_listed(each["Action"])} <= roles.NOT_CALLED_YET]
+    assert excess == {name: [] for name in allowed}
 
 
 @pytest.mark.faults
@@ -440,7 +436,7 @@ def each_action(parameters: Mapping[str, str]) -> list[tuple[str, str, str]]:
         for function, of_role in roles.statements(parameters).items()
         for statement in of_role
         for action in _listed(statement["Action"])
-        if statement["Effect"] == "Allow" and action not in roles.NOT_CALLED_YET
+        if statement["Effect"] == "Allow"
     ]
 
 
@@ -479,7 +475,7 @@ def _redeliver_a_batch(aws: Aws) -> bool:
 
     def strike() -> Steps:
         yield lambda _: bool(one.bundles() and other.bundles())
-        # A batch that is about one of them, and a look at the other's task.
+        # A batch that is about one of them, and a poll of the other's task.
         [task] = other.bundles()
         set_fault(aws, "ec2:DescribeBundleTasks", "kill", one.name, holding=task)
         for name in (one.name, other.name):
@@ -521,34 +517,34 @@ def _delete_midway(trial: Trial, body: dict[str, Any]) -> Steps:
     yield trial.rests()
 
 
-def _amend_and_delete(trial: Trial, amended: list[str]) -> Steps:
-    """A stack's whole life; `amended` gets what was not right before its end."""
+def _update_and_delete(trial: Trial, updated: list[str]) -> Steps:
+    """A stack's whole life; `updated` gets what was not right before its end."""
     body = trial.body("one", OnDelete="Delete")
     trial.create(body)
     yield trial.rests()
     bundle = body["Resources"]["Bundle"]
-    bundle["Properties"] = trial.method.amended(bundle["Properties"])
+    bundle["Properties"] = trial.method.changed_in_place(bundle["Properties"])
     trial.update(body)
     yield trial.rests()
-    amended.extend(trial.problems("UPDATE_COMPLETE", 1, ["one"]))
+    updated.extend(trial.problems("UPDATE_COMPLETE", 1, ["one"]))
     trial.delete()
     yield trial.rests()
 
 
 def _images(aws: Aws) -> tuple[list[Steps], Ends]:
-    """Steps that go through all that becomes of images, and how they have ended."""
+    """Steps that go through all outcomes of images, and how they have ended."""
     stored, midway = tagged_image_trial(aws), tagged_image_trial(aws, "hang")
     on_ebs = replace(tagged_image_trial(aws), method=BUNDLE_INSTANCE)
     on_instance_store = replace(tagged_trial(aws), method=STORE_IMAGE)
-    amended: list[str] = []
+    updated: list[str] = []
 
     return [
-        _amend_and_delete(stored, amended),
+        _update_and_delete(stored, updated),
         _delete_midway(midway, midway.body("one")),
         _create(on_ebs, on_ebs.body("one")),
         _create(on_instance_store, on_instance_store.body("one")),
     ], lambda: {
-        "image amended": amended,
+        "image updated": updated,
         "image removed": stored.problems("DELETE_COMPLETE", 1, []),
         "image deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
         "instance with an EBS root": _not_refused(on_ebs, "Use `Method: StoreImage`"),
@@ -560,25 +556,25 @@ def _images(aws: Aws) -> tuple[list[Steps], Ends]:
 
 def _not_refused(trial: Trial, advice: str) -> list[str]:
     """What is wrong with a stack that is to be refused with some advice, and to start nothing."""
-    told = trial.reasons()
-    is_right = [advice in reason for reason in told] == [True]
+    reasons = trial.reasons()
+    is_right = [advice in reason for reason in reasons] == [True]
     return [
         *trial.problems("ROLLBACK_COMPLETE", 0, []),
-        *([] if is_right else [f"was told {told}"]),
+        *([] if is_right else [f"the Reasons were {reasons}"]),
     ]
 
 
 def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
-    """Steps that go through all that becomes of bundles, under faults, and how they have ended."""
+    """Steps that go through all outcomes of bundles, under faults, and how they have ended."""
     removed = replace(tagged_trial(aws), method=BUNDLE_AND_REGISTER)
     midway = tagged_trial(aws, outcome="hang")
     failing = tagged_trial(aws, outcome="failed")
     twice = tagged_trial(aws)
-    rehearsed = tagged_trial(aws)
+    dry_run = tagged_trial(aws)
     at_the_polls = tagged_trial(aws)
     in_the_ledger = tagged_trial(aws)
     at_all = tagged_trial(aws)
-    amended: list[str] = []
+    updated: list[str] = []
 
     def create(trial: Trial, **properties: Any) -> Steps:
         return _create(trial, trial.body("one", **properties))
@@ -587,17 +583,17 @@ def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
     _let_crash(in_the_ledger, at_all)
 
     return [
-        *(_amend_and_delete(removed, amended), _delete_midway(midway, midway.body("one"))),
+        *(_update_and_delete(removed, updated), _delete_midway(midway, midway.body("one"))),
         *(_create(failing, failing.waiting_body("one")), create(twice)),
-        *(create(rehearsed, DryRun=True), create(in_the_ledger), create(at_all)),
+        *(create(dry_run, DryRun=True), create(in_the_ledger), create(at_all)),
         _create_with_crashing_polls(at_the_polls, at_the_polls.body("one", OnDelete="Delete")),
     ], lambda: {
-        "amended": amended,
+        "updated": updated,
         "removed": removed.problems("DELETE_COMPLETE", 1, []),
         "deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
         "fails": failing.problems("ROLLBACK_COMPLETE", 1, []),
         "delivered twice": twice.problems("CREATE_COMPLETE", 1, ["one"]),
-        "rehearsed": rehearsed.problems("CREATE_COMPLETE", 0, []),
+        "dry run": dry_run.problems("CREATE_COMPLETE", 0, []),
         "crashes at the polls": at_the_polls.problems("ROLLBACK_COMPLETE", 1, []),
         "crashes once received": in_the_ledger.problems("CREATE_COMPLETE", 1, ["one"]),
         "crashes at all": at_all.problems("CREATE_COMPLETE", 1, ["one"]),
@@ -605,7 +601,7 @@ def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
 
 
 def _create_with_crashing_polls(trial: Trial, body: dict[str, Any]) -> Steps:
-    """Kill each look at the task, until the last resort has answered."""
+    """Kill each poll of the task, until the failure handler has answered."""
     fault = set_fault(trial.aws, "ec2:DescribeBundleTasks", "kill", trial.name, times=1000)
     trial.create(body)
     yield lambda now: any(answer["stackId"] == trial.stack_id for answer in now.responses)
@@ -615,10 +611,10 @@ def _create_with_crashing_polls(trial: Trial, body: dict[str, Any]) -> Steps:
 
 def _let_crash(in_the_ledger: Trial, at_all: Trial) -> None:
     aws = at_all.aws
-    # As often as an event is delivered, before it goes to the last resort; which hands what was
+    # As often as an event is delivered, before it goes to the failure handler, which hands what was
     # received over to the polls.
     set_fault(aws, "sqs:SendMessage", "kill", in_the_ledger.name, times=3)
-    # As often as an event is delivered, and then its record to the last resort: it is handed back.
+    # As often as an event is delivered, and then its record to the failure handler: it goes back.
     set_fault(aws, "dynamodb:PutItem", "kill", at_all.name, times=6)
 
 
@@ -723,7 +719,7 @@ def test_the_least_deployment_bundles_by_upload_policies_and_calls_no_more_than_
 
 @dataclass(frozen=True)
 class LeastRun:
-    """What came of calling all that the least deployment can; as `FullRun`."""
+    """The results of all calls that the least deployment can make; as `FullRun`."""
 
     problems: list[list[str]]
     asked: Asked

@@ -58,7 +58,7 @@ def test_work_of_many_polls_completes_since_the_template_allows_loops(
     wait_for(lambda: dropped(aws) or None, "the loop to be stopped")
     assert invocations(aws) - before == LIMIT
 
-    # The message becomes a dead letter. The failure handler has the request looked at again, in the
+    # The message becomes a dead letter. The failure handler has the request polled again, in the
     # same chain, which Lambda stops again, and so on; after the deadline it answers.
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "its polls did not run in time" in aws.failure(stack_id)

@@ -31,7 +31,7 @@ def _trials(aws: Aws, count: int, outcome: str = "complete") -> list[Trial]:
     ]
 
 
-def test_one_denial_of_a_look_that_stacks_share_fails_none_of_them(aws: Aws) -> None:
+def test_one_denial_of_a_poll_that_stacks_share_fails_none_of_them(aws: Aws) -> None:
     """A policy that was just replaced can deny what it allows."""
     set_batch_size(aws, 10)
     trials = _trials(aws, 6, "slow")
@@ -54,7 +54,7 @@ def test_one_denial_of_a_look_that_stacks_share_fails_none_of_them(aws: Aws) -> 
         assert trial.problems("CREATE_COMPLETE", 1, ["one"], now) == []
 
 
-def test_a_look_that_is_denied_for_good_fails_its_own_work_alone_and_at_the_deadline(
+def test_a_poll_that_stays_denied_fails_only_its_own_work_and_at_the_deadline(
     aws: Aws,
 ) -> None:
     set_batch_size(aws, 10)
@@ -67,7 +67,7 @@ def test_a_look_that_is_denied_for_good_fails_its_own_work_alone_and_at_the_dead
 
     def create(trial: Trial) -> Steps:
         trial.create(trial.body("one", ServiceTimeout=SHORT, OnDelete="Delete"))
-        # The rollback has to look, too.
+        # The rollback has to read, too.
         yield lambda _: all(each.reasons() or _rests(aws, each) for each in images)
         if denied in hits(aws):
             clear_faults(aws, denied)

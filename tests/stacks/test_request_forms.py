@@ -2,6 +2,7 @@
 leaves no time for work."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from .support import Aws, Observers, SandboxProcess, deleted, json_of, side_by_side, signing_secret
+from .support import (
+    Aws,
+    Observers,
+    SandboxProcess,
+    deleted,
+    json_of,
+    side_by_side,
+    signing_secret,
+    wait_for,
+)
 
 Template = Callable[..., dict[str, Any]]
 
@@ -35,6 +45,7 @@ def test_requests_of_each_form_are_answered_and_one_with_too_little_time_at_once
     )
     _timeout_that_is_too_short(aws, template)
     _shortest_timeout(aws, template)
+    _message_of_a_topic(aws, template)
 
 
 def _create_replacement_and_delete(aws: Aws, template: Template) -> None:
@@ -101,6 +112,34 @@ def _shortest_timeout(aws: Aws, template: Template) -> None:
     assert status in ("CREATE_COMPLETE", "ROLLBACK_COMPLETE"), aws.events(stack_id)
     answer = "SUCCESS" if status == "CREATE_COMPLETE" else "FAILED"
     assert _answers(aws, stack_id)[0] == (answer, True)
+
+
+def _message_of_a_topic(aws: Aws, template: Template) -> None:
+    """A ServiceToken may be a topic: the request is then the text of its message."""
+    instance = aws.instance(seconds="1")
+    token = {"ServiceToken": aws.ready["service_token"]}
+    made = template(instance, "topic/web", DryRun=True)["Resources"]["Bundle"]["Properties"] | token
+    stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/topic/{uuid.uuid4()}"
+    request = {
+        "RequestType": "Create",
+        "ResponseURL": f"{aws.clients.endpoint}/sandbox/responses/topic",
+        "StackId": stack_id,
+        "RequestId": str(uuid.uuid4()),
+        "LogicalResourceId": "Bundle",
+        "ResourceType": "Custom::InstanceBundle",
+        "ResourceProperties": made,
+    }
+    message = {"Type": "Notification", "Message": json.dumps(request)}
+    event = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": message}]}
+
+    aws.clients.functions.invoke(
+        FunctionName=aws.ready["service_token"],
+        InvocationType="Event",
+        Payload=json.dumps(event).encode(),
+    )
+
+    wait_for(lambda: _answers(aws, stack_id) or None, "the answer")
+    assert [status for status, _ in _answers(aws, stack_id)] == ["SUCCESS"]
 
 
 def _calls(aws: Aws) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Bundles that their stack has let go of, and a resource of the same name that comes after."""
+"""Bundles that their stack has retained, and a resource of the same name that comes after."""
 
 from collections.abc import Callable
 from functools import partial

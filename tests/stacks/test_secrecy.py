@@ -41,7 +41,7 @@ LOUDEST = {
 """What asks Lambda, Powertools and others to say more."""
 
 OF_SIGNED_REQUESTS = ("AWS4-HMAC-SHA256 Credential", "X-Amz-Signature=")
-"""What stands beside each signature in a signed request's header, and in a pre-signed URL."""
+"""What is next to each signature in a signed request's header, and in a pre-signed URL."""
 
 LOUD = Path(__file__).with_name("loud.py")
 """The handler before the functions' own; importing it would load one of those."""
@@ -100,7 +100,7 @@ def _turn_up(aws: Aws) -> None:
 
 
 def _package(aws: Aws) -> Any:
-    """Where the functions' package lies, with that handler in it."""
+    """The path of the functions' package with that handler in it."""
     content = io.BytesIO(artifact.build())
     with zipfile.ZipFile(content, "a") as package:
         package.write(LOUD, LOUD.name)
@@ -299,8 +299,8 @@ def _polls_that_keep_crashing(scene: Scene, trial: Trial) -> Steps:
     next(steps)
     yield trial.is_between_polls()
     [task] = trial.bundles()
-    look = "ec2:DescribeBundleTasks"
-    fault = set_fault(trial.aws, look, "kill", trial.name, holding=task, times=OFTEN)
+    poll = "ec2:DescribeBundleTasks"
+    fault = set_fault(trial.aws, poll, "kill", trial.name, holding=task, times=OFTEN)
     yield lambda _: bool(trial.aws.responses(trial.stack_id))
     clear_faults(trial.aws, fault)
     yield trial.rests()
@@ -334,8 +334,8 @@ def _accepted_and_polls_keep_crashing(scene: Scene, trial: Trial) -> Steps:
     yield trial.is_between_polls()
     scene.meanwhile["the ledger of accepted work"] = json.dumps(ledger_items(trial.aws))
     [task] = trial.bundles()
-    look = "ec2:DescribeBundleTasks"
-    fault = set_fault(trial.aws, look, "kill", trial.name, holding=task, times=OFTEN)
+    poll = "ec2:DescribeBundleTasks"
+    fault = set_fault(trial.aws, poll, "kill", trial.name, holding=task, times=OFTEN)
     yield lambda _: trial.stack_id in {each["stackId"] for each in _signals(trial.aws)}
     clear_faults(trial.aws, fault)
     yield trial.rests()
@@ -434,12 +434,12 @@ def _echo(says: str, *faults: tuple[str, str, int], as_json: bool = False) -> St
 def _misplaced(
     place: Callable[[dict[str, str], str], tuple[dict[str, str], dict[str, str]]],
 ) -> Story:
-    """Somebody mistakes the properties: of policy and secret key, what stands in S3 and beside."""
+    """Somebody mistakes the properties: of policy and secret key, what is in S3 and next to it."""
 
     def story(scene: Scene, trial: Trial) -> Steps:
         # Most secret keys have a character that a key ID can't have.
-        s3, beside = place(scene.policy(), scene.random("a misplaced secret key") + "/+")
-        yield from _create(trial, _asking(trial, s3, **beside))
+        s3, misplaced = place(scene.policy(), scene.random("a misplaced secret key") + "/+")
+        yield from _create(trial, _asking(trial, s3, **misplaced))
 
     return story
 
@@ -463,7 +463,7 @@ STORIES: Mapping[str, tuple[Story, str]] = {
     "a Create that is overdue": (_overdue, FAILED),
     "polls that keep crashing": (_polls_that_keep_crashing, FAILED),
     "an event that keeps crashing": (_met_by(("*", "kill", 3)), FAILED),
-    "an event that crashes the last resort too": (_met_by(("*", "kill", 6)), MADE),
+    "an event that crashes the failure handler too": (_met_by(("*", "kill", 6)), MADE),
     "an event that no ledger takes": (_met_by(("dynamodb:PutItem", "fail", 9)), MADE),
     "a ledger that is denied": (_met_by(("dynamodb:UpdateItem", "deny", 2)), MADE),
     "answers that meet 503s and cuts": (
@@ -587,7 +587,7 @@ class Run:
     """A run that is over.
 
     Attributes:
-        written: all that it wrote, by where it lies.
+        written: all that it wrote, by its location.
         ends: the status of each story's stack.
         faults: those that were set, and what they struck.
     """
@@ -619,11 +619,11 @@ def run(aws: Aws) -> Run:
 
 
 def _add_what_was_made(scene: Scene) -> None:
-    """Look for the ResponseURLs and handles too, and for the policies that the function made."""
+    """Search for the ResponseURLs and handles too, and for the policies that the function made."""
     canaries = scene.canaries
     canaries.add_random("the functions' own secret key", CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
     for text in OF_SIGNED_REQUESTS:
-        canaries.add("what stands beside a signature", text)
+        canaries.add("what is next to a signature", text)
     for number, url in enumerate(sorted(_response_urls(scene.aws)), start=1):
         _add_url(canaries, f"ResponseURL {number}", url)
     for number, url in enumerate(sorted(_handles(scene.aws)), start=1):
@@ -655,7 +655,7 @@ def _handles(aws: Aws) -> set[str]:
 
 
 def _events_handed(aws: Aws) -> Iterator[dict[str, Any]]:
-    """CloudFormation's events that the functions were handed, those of invocation records too."""
+    """CloudFormation's events that the functions received, those of invocation records too."""
     for file in Path(aws.ready["record"]).glob("*.json"):
         event = json.loads(file.read_text())
         while isinstance(event, dict) and "requestPayload" in event:
@@ -669,8 +669,8 @@ def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
     bodies = [message["body"] for message in json_of(f"{report}/messages")]
     events = [event for stack in stacks for event in aws.events(stack)]
     # CloudFormation shows a template's properties, and a handle's URL as the handle's physical ID,
-    # to whoever may see the stack's events.
-    told = [
+    # to everyone who may see the stack's events.
+    shown = [
         {**event, "ResourceProperties": "", **({"PhysicalResourceId": ""} if is_handle else {})}
         for event in events
         for is_handle in [event["ResourceType"] == "AWS::CloudFormation::WaitConditionHandle"]
@@ -681,7 +681,7 @@ def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
         **_logs(aws),
         "the sandbox's own log": _without_what_to_paste(Path(aws.ready["log"]).read_text()),
         "the messages": "\n".join(bodies),
-        "the stacks' events": json.dumps(told, default=str),
+        "the stacks' events": json.dumps(shown, default=str),
         "the stacks": json.dumps(described, default=str),
         "the answers": json.dumps(json_of(f"{report}/responses")),
         "the signals": json.dumps(json_of(f"{report}/signals")),
@@ -697,7 +697,7 @@ def _without_what_to_paste(log: str) -> str:
 
 
 def _logs(aws: Aws) -> dict[str, str]:
-    """What lies in each log group."""
+    """The content of each log group."""
     logs = aws.clients.client("logs")
     pages = logs.get_paginator("filter_log_events").paginate
     groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
@@ -709,7 +709,7 @@ def _logs(aws: Aws) -> dict[str, str]:
     }
 
 
-# What has to come of it
+# What the result has to be
 
 
 def test_the_run_went_through_what_it_had_to(run: Run) -> None:

@@ -116,7 +116,7 @@ def _task_that_fails(aws: Aws, template: Template) -> None:
 
 
 UNFIT = {
-    "ebs": ("is not of the kind that BundleInstance makes", "Use `Method: StoreImage`"),
+    "ebs": ("BundleInstance does not support", "Use `Method: StoreImage`"),
     "missing": ("ec2:DescribeInstances was refused. InvalidInstanceID.NotFound: ", "the ID"),
     "stopped": ("ec2:BundleInstance was refused. IncorrectInstanceState: ", "be running"),
     "busy": ("ec2:BundleInstance was refused. BundlingInProgress: ", "at a time"),
@@ -192,7 +192,7 @@ def _dry_run(aws: Aws, template: Template) -> None:
 
 
 def _task_that_hangs(aws: Aws, template: Template) -> None:
-    """It is given up before CloudFormation gives up."""
+    """It times out before CloudFormation's own timeout."""
     instance = aws.instance(outcome="hang")
 
     stack_id = aws.create_stack(template(instance, "hanging/web", ServiceTimeout="40"))
@@ -204,7 +204,7 @@ def _task_that_hangs(aws: Aws, template: Template) -> None:
 
 
 def _task_that_hangs_and_came_late(aws: Aws, template: Template) -> None:
-    """It is given up before CloudFormation gives up, which counts from when it sent the event."""
+    """It times out before CloudFormation's own timeout, which counts from the sending."""
     instance = aws.instance(outcome="hang")
     sent = datetime.now(UTC) - timedelta(seconds=90)
     event = _event(aws, template, instance, "late", ServiceTimeout="130")
@@ -291,17 +291,17 @@ def test_a_request_that_keeps_crashing_the_function_is_answered_by_the_last_reso
     configure(FunctionName=function, Handler="instance_bundle.no_such_module.handler")
     try:
         stack_id = aws.create_stack(template(aws.instance(**SOON), "crashing/web"))
-        wait_for(lambda: aws.responses(stack_id) or None, "the last resort's answer")
+        wait_for(lambda: aws.responses(stack_id) or None, "the failure handler's answer")
     finally:
         configure(FunctionName=function, Handler="instance_bundle.app.handler")
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     reason = aws.failure(stack_id)
-    assert "could not carry the request out: RetriesExhausted after 3 invocations" in reason
+    assert "did not complete the request: RetriesExhausted after 3 invocations" in reason
 
 
 def _log_lines(aws: Aws, template: Template) -> None:
-    """They tell stack, resource and request, and nothing secret."""
+    """They name stack, resource and request, and nothing secret."""
     stack_id = aws.create_stack(template("not-an-instance"))
     aws.at_rest(stack_id)
 

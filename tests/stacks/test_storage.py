@@ -1,4 +1,4 @@
-"""Upload policies on whole stacks, beside those that the AWS CLI makes."""
+"""Upload policies on whole stacks, compared with those that the AWS CLI makes."""
 
 import base64
 import json
@@ -160,8 +160,8 @@ def _policy_that_can_not_serve(aws: Aws, template: Template) -> None:
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     reason = aws.failure(stack_id)
     assert reason.count("Storage.S3.UploadPolicy: ") == 3
-    for told in ("expires before", "Storage.S3.Bucket is", "the keys begin with `refused/web`"):
-        assert told in reason
+    for part in ("expires before", "Storage.S3.Bucket is", "the keys begin with `refused/web`"):
+        assert part in reason
     assert aws.bundle_requests(instance) == []
 
 
@@ -191,7 +191,7 @@ def _secret_that_can_not_sign(aws: Aws, template: Template, content: str, why: s
 
 def _prefix_that_is_made(aws: Aws, template: Template) -> None:
     """It is readable, and fits the policy that is made."""
-    arn = secret(aws, json.dumps({"access_key": KEY_ID, "secret_key": SECRET_KEY}))
+    arn = secret(aws, json.dumps({"AccessKeyId": KEY_ID, "SecretAccessKey": SECRET_KEY}))
 
     stack_id = aws.create_stack(template(aws.instance(**SOON), UploadCredentials=arn))
 

@@ -82,7 +82,7 @@ def stored(
 
 
 def tags_of(aws: Aws, resource_id: str) -> dict[str, str]:
-    """The tags of an image or a snapshot, but for the function's own."""
+    """The tags of an image or a snapshot, without the function's own."""
     found = aws.clients.ec2.describe_tags(
         Filters=[{"Name": "resource-id", "Values": [resource_id]}]
     )["Tags"]
@@ -218,15 +218,15 @@ def _removal_of_all_and_nothing_else(aws: Aws, template: Template) -> None:
     ]
     snapshots = frozenset(device["Ebs"]["SnapshotId"] for device in devices)
     stack_id, outputs = created(aws, stored(template, instance, OnDelete="Delete"))
-    beside = f"{outputs['ImageId']}.bin.bak"
+    similar = f"{outputs['ImageId']}.bin.bak"
     aws.clients.s3.put_object(
-        Bucket=bucket, Key=beside, Body=b"another's", Tagging=f"{MARK}={instance}"
+        Bucket=bucket, Key=similar, Body=b"another's", Tagging=f"{MARK}={instance}"
     )
     assert len(There.of(aws, instance).images) == 2
 
     deleted(aws, stack_id)
 
-    assert There.of(aws, instance) == There(frozenset({other}), snapshots, frozenset({beside}))
+    assert There.of(aws, instance) == There(frozenset({other}), snapshots, frozenset({similar}))
 
 
 def _removal_and_anothers_object(aws: Aws, template: Template) -> None:
@@ -427,7 +427,7 @@ def _wrong_kind(aws: Aws, template: Template, method: str) -> None:
 
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
     reason = aws.failure(stack_id)
-    assert f"InstanceId: {instance} is not of the kind that {method} makes" in reason
+    assert f"InstanceId: {method} does not support {instance}" in reason
     assert f"Use `Method: {fitting}`" in reason
     assert aws.bundle_requests(instance) == []
     images = aws.clients.ec2.describe_images(Owners=["self"])["Images"]

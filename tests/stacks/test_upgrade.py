@@ -90,7 +90,7 @@ def _slow_down(aws: Aws, instance: str) -> None:
 
 
 def _are_under_way(aws: Aws, *trials: Trial) -> bool | None:
-    """Whether each stack's last task has been started, and is looked at from time to time."""
+    """Whether each stack's last task has been started, and is polled from time to time."""
     now = Sight(aws)
     return (
         all(trial.is_between_polls()(now) and trial.method.running(trial, now) for trial in trials)

@@ -1,4 +1,4 @@
-"""Upload policies and what becomes of the bundle tasks that use them, on a clock that is moved."""
+"""Upload policies and the bundle tasks that use them, on a clock that is moved."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ S3 = boto3.client("s3", region_name=REGION)
 
 @dataclass
 class Clock:
-    """A clock that stands until it is moved; epoch seconds."""
+    """A clock that stops until it is moved; epoch seconds."""
 
     now: float = 1_800_000_000.0
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Sight:
-    """What there is of all stacks; each kind of it is looked at once, when it is asked for.
+    """What there is of all stacks; each kind of it is read once, when it is needed.
 
     Args:
         aws: the sandbox.
@@ -151,8 +151,8 @@ class Method(Protocol):
     def properties(self, trial: "Trial", bundle: str) -> dict[str, Any]:
         """What makes a bundle of this name, and has another name make another one."""
 
-    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """The properties, with all else of the bundle that can be changed in place."""
+    def changed_in_place(self, properties: dict[str, Any]) -> dict[str, Any]:
+        """The properties, with a change of everything that can be changed in place."""
 
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """The IDs of the tasks that were started."""
@@ -187,10 +187,10 @@ class _BundleInstance:
             **({"Image": image} if self.registers else {}),
         }
 
-    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
+    def changed_in_place(self, properties: dict[str, Any]) -> dict[str, Any]:
         if not self.registers:
             return properties
-        return properties | {"Image": properties["Image"] | {"Description": "Amended"}}
+        return properties | {"Image": properties["Image"] | {"Description": "Changed"}}
 
     def made(self, trial: "Trial", now: Sight) -> list[str]:
         """Oldest first."""
@@ -240,7 +240,7 @@ class _BundleInstance:
         return f"{trial.aws.ready['bucket']}/{trial.name}/{bundle}.manifest.xml"
 
     def _unlike_asked(self, trial: "Trial", now: Sight) -> list[str]:
-        """The AMI that the stack has heard of, if it is not there as the stack asks for it."""
+        """The AMI that the stack knows, if it is not there as the stack asks for it."""
         image_id = trial.image_id(now)
         if not self.registers or image_id is None:
             return []
@@ -275,22 +275,22 @@ class _StoreImage:
             "Image": {"Name": f"{trial.name}/{bundle}", "Tags": tags},
         }
 
-    def amended(self, properties: dict[str, Any]) -> dict[str, Any]:
+    def changed_in_place(self, properties: dict[str, Any]) -> dict[str, Any]:
         image = properties["Image"]
-        tags = [image["Tags"][0], {"Key": "second", "Value": "amended"}]
-        return properties | {"Image": image | {"Description": "Amended", "Tags": tags}}
+        tags = [image["Tags"][0], {"Key": "second", "Value": "changed"}]
+        return properties | {"Image": image | {"Description": "Changed", "Tags": tags}}
 
     def made(self, trial: "Trial", now: Sight) -> list[str]:
-        """EC2 forgets images that are deregistered: those that the function has told of, to the
-        ledger or to CloudFormation, and those that are there."""
+        """EC2 forgets images that are deregistered: those that the function has reported, to
+        the ledger or to CloudFormation, and those that are there."""
         known = [json.loads(i["task"]["S"])["id"] for i in trial.items(now) if "task" in i]
-        told = [
+        answered = [
             response["body"]["PhysicalResourceId"]
             for response in now.responses
             if response["stackId"] == trial.stack_id
         ]
         there = [image["ImageId"] for image in trial.images(now)]
-        return sorted({id_ for id_ in (*known, *told, *there) if id_.startswith("ami-")})
+        return sorted({id_ for id_ in (*known, *answered, *there) if id_.startswith("ami-")})
 
     def running(self, trial: "Trial", now: Sight) -> list[str]:
         pending = [i["ImageId"] for i in trial.images(now) if i["State"] == "pending"]
@@ -326,7 +326,7 @@ class _StoreImage:
         return {device["Ebs"]["SnapshotId"] for device in image["BlockDeviceMappings"]}
 
     def _unlike_asked(self, trial: "Trial", now: Sight, image: "ImageTypeDef") -> list[str]:
-        """How the image that the stack has heard of is described and tagged, if not as it asks."""
+        """How the image that the stack knows is described and tagged, if not as it asks."""
         if trial.image_id(now) != image["ImageId"]:
             return []
         asked = trial.asked()["Image"]
@@ -360,7 +360,7 @@ class Trial:
     method: Method = BUNDLE_INSTANCE
 
     def body(self, bundle: str, **properties: Any) -> dict[str, Any]:
-        """A template whose bundle lies under this name."""
+        """A template whose bundle has this name."""
         given = {
             "ServiceToken": self.aws.ready["service_token"],
             "InstanceId": self.instance,
@@ -429,7 +429,7 @@ class Trial:
         return asked
 
     def image_id(self, now: Sight) -> str | None:
-        """The AMI that the stack has heard of last; None where the stack is gone, or never was."""
+        """The AMI that the stack received last; None where the stack is gone, or never was."""
         status = self.aws.stack(self.stack_id)["StackStatus"]
         if status in {"DELETE_COMPLETE", "ROLLBACK_COMPLETE"}:
             return None
@@ -443,13 +443,13 @@ class Trial:
             for signal in now.signals
             if signal["stackId"] == self.stack_id and signal["taken"]
         ]
-        heard = [data["ImageId"] for data in (*answered, *signalled) if "ImageId" in data]
-        return heard[-1] if heard else None
+        received = [data["ImageId"] for data in (*answered, *signalled) if "ImageId" in data]
+        return received[-1] if received else None
 
-    def is_between_polls(self, state: str = "", *, told: bool = False) -> Condition:
+    def is_between_polls(self, state: str = "", *, acceptance_sent: bool = False) -> Condition:
         """A task runs, in this state, and the process that started it has ended its lease.
 
-        told: CloudFormation has heard that the work is accepted.
+        acceptance_sent: CloudFormation has received that the work is accepted.
         """
 
         def waits(now: Sight) -> bool:
@@ -457,7 +457,7 @@ class Trial:
                 "task" in item
                 and item["lease_until"]["N"] == "0"
                 and state in json.loads(item["task"]["S"])["state"]
-                and ("told" in item or not told)
+                and ("told" in item or not acceptance_sent)
                 for item in self.items(now)
             )
 
@@ -488,7 +488,7 @@ class Trial:
             status: its status.
             bundles: how many tasks were started for it; None where that may differ.
             left: the names of the bundles that are there; nothing of others is.
-            now: what there is, where that has been looked at already.
+            now: what there is, where that has been read already.
         """
         now = now or Sight(self.aws)
         stack = self.aws.stack(self.stack_id)
@@ -513,21 +513,21 @@ class Trial:
             *_unequal(self._signals(now), "signals of request {}: {}"),
         ]
 
-    def untold(self, now: Sight) -> list[str]:
-        """Who has not heard, or not the same each time, of work that has ended and was answered:
+    def not_notified(self, now: Sight) -> list[str]:
+        """Who was not notified, or not the same each time, of work that has ended and was answered:
         the event bus of each task, and a handle of what was accepted."""
         events: dict[str, list[Any]] = {}
         for event in now.events:
             if event["Detail"]["StackId"] == self.stack_id:
                 events.setdefault(event["Detail"]["RequestId"], []).append(event["Detail"])
-        told = {detail["BundleId"] for details in events.values() for detail in details} - {""}
+        published = {detail["BundleId"] for details in events.values() for detail in details} - {""}
         made = {*self.method.made(self, now)}
         waiting = {
             item["item"]["S"].partition("|")[2] for item in self.items(now) if "accepted" in item
         } - {*self._signals(now)}
         return [
             *_unequal(events, "events of request {}: {}"),
-            *([f"events tell of {told}, not of {made}"] if told != made else []),
+            *([f"events are about {published}, not {made}"] if published != made else []),
             *([f"{waiting} were accepted and not signalled"] if waiting else []),
         ]
 
@@ -540,7 +540,7 @@ class Trial:
         return found
 
     def _signals(self, now: Sight) -> dict[str, list[Any]]:
-        """The signals about each request, likewise."""
+        """The signals about each request, by the request's ID."""
         found: dict[str, list[Any]] = {}
         for signal in now.signals:
             if signal["stackId"] == self.stack_id:
@@ -549,11 +549,11 @@ class Trial:
 
 
 def _unequal(found: Mapping[str, list[Any]], words: str) -> list[str]:
-    """Of what is told more than once, what is not the same each time."""
+    """Of what was sent more than once, what is not the same each time."""
     return [
-        words.format(request_id, told)
-        for request_id, told in found.items()
-        if any(each != told[0] for each in told)
+        words.format(request_id, sent)
+        for request_id, sent in found.items()
+        if any(each != sent[0] for each in sent)
     ]
 
 
@@ -563,7 +563,7 @@ Strike = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Phase:
-    """What a stack goes through while its function meets a fault, and what has to come of it.
+    """What a stack goes through while its function meets a fault, and what the result has to be.
 
     Attributes:
         steps: brings the stack to the phase, strikes, and does what the phase is about.

@@ -1,1 +1,1 @@
-"""Functions that ours is measured beside; they run with its installed packages."""
+"""Functions that ours is compared with; they run with its installed packages."""

@@ -1,4 +1,4 @@
-"""A function that makes boto3 clients and the calls that ours makes, and looks at no answer.
+"""A function that makes boto3 clients and the calls that ours makes, and ignores the answers.
 
 The variable CLIENTS names the clients, as for `only_clients`; CALLS names the calls, such as
 `dynamodb:PutItem`. What they are called with does not matter, since the answers are recorded ones.

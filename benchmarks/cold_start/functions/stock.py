@@ -35,10 +35,10 @@ def create(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG0
 
 @helper.poll_create
 def poll_create(event: dict[str, Any], context: LambdaContext) -> str | None:  # noqa: ARG001
-    """See whether the bundle task has ended."""
+    """Check whether the bundle task has ended."""
     bundle_id: str = event["CrHelperData"]["BundleId"]
     [task] = ec2.describe_bundle_tasks(BundleIds=[bundle_id])["BundleTasks"]
-    logger.info("Looked", state=task["State"])
+    logger.info("Polled", state=task["State"])
     if task["State"] == "failed":
         raise RuntimeError(task["BundleTaskError"]["Message"])
     return bundle_id if task["State"] == "complete" else None

@@ -42,7 +42,7 @@ class Account:
     """An account with one role.
 
     Attributes:
-        owner: the clients of somebody who may do everything, and is told what there is in EC2 now.
+        owner: the clients of somebody who may do everything, and sees the present state of EC2.
     """
 
     owner: Clients

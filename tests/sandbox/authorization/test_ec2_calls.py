@@ -78,15 +78,15 @@ def test_the_clients_of_nobody_known_may_do_everything(account: Account) -> None
     assert account.asked() == []
 
 
-def test_a_rehearsal_asks_for_permission_first(account: Account) -> None:
+def test_a_dry_run_asks_for_permission_first(account: Account) -> None:
     instance = ec2.run_windows_instance_store(account.owner.ec2)
     storage = {"S3": {"Bucket": "bucket", "Prefix": "web"}}
-    rehearsal = {"InstanceId": instance, "Storage": storage, "DryRun": True}
-    assert account.missing("ec2", "bundle_instance", **rehearsal) == "ec2:BundleInstance"
+    dry_run = {"InstanceId": instance, "Storage": storage, "DryRun": True}
+    assert account.missing("ec2", "bundle_instance", **dry_run) == "ec2:BundleInstance"
 
     account.allow("ec2:BundleInstance")
 
-    assert code(account.refusal("ec2", "bundle_instance", **rehearsal))[1] == "DryRunOperation"
+    assert code(account.refusal("ec2", "bundle_instance", **dry_run))[1] == "DryRunOperation"
 
 
 @pytest.mark.parametrize("lacking", ["instance", "image", "snapshot"])

@@ -109,7 +109,7 @@ def test_delete_objects_answers_for_each_object(account: Account) -> None:
     assert [each["Key"] for each in left] == ["a & b"]
 
 
-def test_deletion_by_an_entity_tag_needs_permission_to_read(account: Account) -> None:
+def test_deletion_by_etag_needs_permission_to_read(account: Account) -> None:
     etag = account.owner.s3.head_object(**PLACE)["ETag"]
     account.allow("s3:DeleteObject")
 

@@ -41,7 +41,7 @@ def phases(sandbox: Sandbox) -> Phases:
 def served() -> Iterator[Served]:
     """A whole server, where policies count after a second: most stacks with roles wait for that.
 
-    No test beside it may use `sandbox`, which takes over moto's backends.
+    No other test in its process may use `sandbox`, which takes over moto's backends.
     """
     with Server(iam_delay=1) as server:
         yield Served(Clients(server.endpoint))

@@ -65,7 +65,7 @@ class Phases:
                 if (event["RequestType"], event["LogicalResourceId"]) == (request_type, logical_id)
             ]
 
-        eventually(lambda: len(found()) >= nth, self.sandbox.told)
+        eventually(lambda: len(found()) >= nth, self.sandbox.history)
         return found()[nth - 1]
 
     def answer(self, event: Event, physical_id: str | None = None) -> None:
@@ -82,7 +82,7 @@ class Phases:
     def until_resource(self, status: str, logical_id: str = "Bundle", times: int = 1) -> None:
         """Wait for the resource to have come to `status` so many times."""
         eventually(
-            lambda: self.sandbox.statuses(logical_id).count(status) >= times, self.sandbox.told
+            lambda: self.sandbox.statuses(logical_id).count(status) >= times, self.sandbox.history
         )
 
     def seen(self, stack_id: str, logical_id: str = "Bundle") -> Seen:

@@ -71,10 +71,10 @@ class Served:
 
     def events(self, stack_id: str) -> list[tuple[str, str, str]]:
         """The stack's events as (logical ID, status, reason), oldest first."""
-        told = self.clients.cloudformation.describe_stack_events(StackName=stack_id)
+        found = self.clients.cloudformation.describe_stack_events(StackName=stack_id)
         return [
             (e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason", ""))
-            for e in reversed(told["StackEvents"])
+            for e in reversed(found["StackEvents"])
         ]
 
     def statuses(self, stack_id: str, logical_id: str) -> list[str]:
@@ -121,7 +121,7 @@ def handle() -> dict[str, Any]:
 
 
 def condition(handle: str = "Handle", **more: Any) -> dict[str, Any]:
-    """A wait condition of that handle, with a minute's time-out."""
+    """A wait condition of that handle, with a minute's timeout."""
     depends_on = more.pop("DependsOn", [])
     return {
         "Type": "AWS::CloudFormation::WaitCondition",

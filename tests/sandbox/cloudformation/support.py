@@ -86,7 +86,7 @@ class Sandbox:
 
     def until(self, status: str, name: str = "shop") -> StackTypeDef:
         """Wait for the stack to come to `status`."""
-        eventually(lambda: self.stack(name)["StackStatus"] == status, lambda: self.told(name))
+        eventually(lambda: self.stack(name)["StackStatus"] == status, lambda: self.history(name))
         return self.stack(name)
 
     def finish(self, body: str, status: str, name: str = "shop", **more: Any) -> StackTypeDef:
@@ -100,7 +100,7 @@ class Sandbox:
         self.until(status, stack_id)
         return stack_id
 
-    def told(self, name: str = "shop") -> list[tuple[str, str, str]]:
+    def history(self, name: str = "shop") -> list[tuple[str, str, str]]:
         """The events as (logical ID, status, reason), oldest first."""
         events = self.client.describe_stack_events(StackName=name)["StackEvents"]
         return [
@@ -110,12 +110,14 @@ class Sandbox:
 
     def statuses(self, logical_id: str, name: str = "shop") -> list[str]:
         """The statuses that a resource went through."""
-        return [status for told, status, _ in self.told(name) if told == logical_id]
+        return [status for each, status, _ in self.history(name) if each == logical_id]
 
     def reason(self, logical_id: str, status: str, name: str = "shop") -> str:
         """Why the resource came to `status`."""
         return next(
-            why for told, became, why in self.told(name) if (told, became) == (logical_id, status)
+            why
+            for each, became, why in self.history(name)
+            if (each, became) == (logical_id, status)
         )
 
     def outputs(self, name: str = "shop") -> dict[str, str]:
@@ -185,11 +187,11 @@ def failure(event: dict[str, Any], reason: str, **more: Any) -> dict[str, Any]:
     return success(event, Status="FAILED", Reason=reason, **more)
 
 
-def eventually(holds: Callable[[], bool], told: Callable[[], object]) -> None:
-    """Wait until the condition holds; fails with what is told after `PATIENCE`."""
+def eventually(holds: Callable[[], bool], shown: Callable[[], object]) -> None:
+    """Wait until the condition holds; fails with what is `shown` after `PATIENCE`."""
     deadline, pause = time.monotonic() + PATIENCE, 0.01
     while not holds():
-        assert time.monotonic() < deadline, told()
+        assert time.monotonic() < deadline, shown()
         time.sleep(pause)
         pause = min(0.1, 1.5 * pause)
 

@@ -1,4 +1,4 @@
-"""Custom resources, from the event to the answer and what becomes of the stack."""
+"""Custom resources, from the event to the answer and the stack's status."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_event_holds_all_values_as_strings(sandbox: Sandbox) -> None:
     sandbox.until("ROLLBACK_COMPLETE")  # S3Uri was not answered
 
 
-def test_the_response_url_looks_presigned_and_names_the_request(sandbox: Sandbox) -> None:
+def test_the_response_url_is_presigned_and_names_the_request(sandbox: Sandbox) -> None:
     sandbox.finish(alone(), "CREATE_COMPLETE")
     event = sandbox.event("Create")
     url = urlsplit(event["ResponseURL"])
@@ -248,9 +248,13 @@ def test_what_is_in_progress_when_a_sibling_fails_is_cancelled_and_deleted(
     assert deleted["Sibling"] == "sib-1"
     assert re.fullmatch("shop-Bundle-[0-9A-Z]{12}", deleted["Bundle"])
     assert sandbox.statuses("Last") == []
-    told = [(name, status) for name, status, _ in sandbox.told()]
-    assert told.index(("Bundle", "DELETE_COMPLETE")) < told.index(("First", "DELETE_IN_PROGRESS"))
-    assert told.index(("Sibling", "DELETE_COMPLETE")) < told.index(("First", "DELETE_IN_PROGRESS"))
+    history = [(name, status) for name, status, _ in sandbox.history()]
+    assert history.index(("Bundle", "DELETE_COMPLETE")) < history.index(
+        ("First", "DELETE_IN_PROGRESS")
+    )
+    assert history.index(("Sibling", "DELETE_COMPLETE")) < history.index(
+        ("First", "DELETE_IN_PROGRESS")
+    )
 
 
 def test_an_answer_to_a_cancelled_request_is_received_but_not_taken(sandbox: Sandbox) -> None:
@@ -369,10 +373,10 @@ def test_deleting_a_stack_that_is_being_created_cancels_what_is_in_progress(
     sandbox.event("Create", "Bundle")
     sandbox.event("Create", "Sibling")
     stack_id = sandbox.delete()
-    told = sandbox.told(stack_id)
-    assert ("shop", "DELETE_IN_PROGRESS", "User Initiated") in told
+    history = sandbox.history(stack_id)
+    assert ("shop", "DELETE_IN_PROGRESS", "User Initiated") in history
     assert sandbox.reason("Bundle", "CREATE_FAILED", stack_id) == "Resource creation cancelled"
-    assert not any(status.startswith("ROLLBACK") for _, status, _ in told)
+    assert not any(status.startswith("ROLLBACK") for _, status, _ in history)
     for name in ("Bundle", "Sibling"):
         physical_id = sandbox.event("Delete", name)["PhysicalResourceId"]
         assert re.fullmatch(f"shop-{name}-[0-9A-Z]{{12}}", physical_id)

@@ -35,14 +35,14 @@ RETYPED = body(
 
 def test_an_update_that_changes_a_type_is_refused_and_changes_nothing(sandbox: Sandbox) -> None:
     sandbox.finish(BEFORE, "CREATE_COMPLETE")
-    told = sandbox.told()
+    history = sandbox.history()
 
     with pytest.raises(ClientError) as refusal:
         sandbox.client.update_stack(StackName="shop", TemplateBody=RETYPED)
 
     assert refusal.value.response["Error"]["Code"] == "ValidationError"
     assert refusal.value.response["Error"]["Message"] == REFUSED
-    assert sandbox.told() == told
+    assert sandbox.history() == history
 
 
 def test_a_change_set_that_changes_a_type_fails(sandbox: Sandbox) -> None:

@@ -47,8 +47,8 @@ def body(**resources: object) -> str:
 
 def turns(sandbox: Sandbox, status: str, name: str = "shop") -> list[str]:
     """The resources in the order in which they first came to the status."""
-    named = [told for told, became, _ in sandbox.told(name) if became == status]
-    return [told for told in dict.fromkeys(named) if told != "shop"]
+    named = [each for each, became, _ in sandbox.history(name) if became == status]
+    return [each for each in dict.fromkeys(named) if each != "shop"]
 
 
 def test_policies_are_made_last_of_what_does_not_need_them(sandbox: Sandbox) -> None:
@@ -103,5 +103,5 @@ def test_what_becomes_ready_is_made_while_something_else_is_under_way(sandbox: S
             {*turns(sandbox, "CREATE_COMPLETE")} == {*RESOURCES}
             and sandbox.statuses("Slow") == ["CREATE_IN_PROGRESS"]
         ),
-        sandbox.told,
+        sandbox.history,
     )

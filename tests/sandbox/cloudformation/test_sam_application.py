@@ -75,7 +75,7 @@ Resources:
     Properties:
       Role: !GetAtt LastResortRole.Arn
       Events:
-        Letters: {Type: SQS, Properties: {Queue: !GetAtt DeadLetters.Arn}}
+        Dead: {Type: SQS, Properties: {Queue: !GetAtt DeadLetters.Arn}}
   LastResortRole:
     Type: AWS::IAM::Role
     Properties:

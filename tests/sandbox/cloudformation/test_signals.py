@@ -19,7 +19,7 @@ def put(sandbox: Sandbox, url: str) -> tuple[int, str]:
 
 def url_of(sandbox: Sandbox, logical_id: str = "Handle") -> str:
     """The handle's URL, once it is made."""
-    eventually(lambda: "CREATE_COMPLETE" in sandbox.statuses(logical_id), lambda: sandbox.told())
+    eventually(lambda: "CREATE_COMPLETE" in sandbox.statuses(logical_id), lambda: sandbox.history())
     [resource] = [
         resource
         for resource in sandbox.client.describe_stack_resources(StackName="shop")["StackResources"]
@@ -43,7 +43,7 @@ def test_a_url_is_good_for_a_day_less_a_second(sandbox: Sandbox) -> None:
 
 def test_the_longest_time_out_goes_by_the_clock(sandbox: Sandbox) -> None:
     sandbox.create(body({"Handle": handle(), "Condition": condition(Timeout=43200)}))
-    eventually(lambda: bool(sandbox.statuses("Condition")), lambda: sandbox.told())
+    eventually(lambda: bool(sandbox.statuses("Condition")), lambda: sandbox.history())
 
     sandbox.clock.ahead += 43100
     url_of(sandbox)
@@ -63,11 +63,11 @@ def test_the_time_runs_from_the_conditions_start_not_from_the_handles(sandbox: S
     }
     sandbox.create(body(resources))
     first, second = url_of(sandbox, "First"), url_of(sandbox, "Second")
-    eventually(lambda: bool(sandbox.statuses("Before")), lambda: sandbox.told())
+    eventually(lambda: bool(sandbox.statuses("Before")), lambda: sandbox.history())
 
     sandbox.clock.ahead += 40000
     put(sandbox, first)
-    eventually(lambda: bool(sandbox.statuses("After")), lambda: sandbox.told())
+    eventually(lambda: bool(sandbox.statuses("After")), lambda: sandbox.history())
     put(sandbox, second)
 
     sandbox.until("CREATE_COMPLETE")

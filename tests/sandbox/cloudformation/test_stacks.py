@@ -56,9 +56,9 @@ def queues(sandbox: Sandbox) -> list[str]:
     return [url.rpartition("/")[2] for url in urls]
 
 
-def test_events_tell_each_step_in_order(sandbox: Sandbox) -> None:
+def test_events_list_each_step_in_order(sandbox: Sandbox) -> None:
     sandbox.finish(QUEUES, "CREATE_COMPLETE")
-    assert sandbox.told() == [
+    assert sandbox.history() == [
         ("shop", "CREATE_IN_PROGRESS", "User Initiated"),
         ("First", "CREATE_IN_PROGRESS", ""),
         ("First", "CREATE_IN_PROGRESS", "Resource creation Initiated"),
@@ -90,7 +90,7 @@ def test_resources_that_need_nothing_start_together(sandbox: Sandbox) -> None:
     sandbox.finish(
         "Resources: {A: {Type: AWS::SQS::Queue}, B: {Type: AWS::SQS::Queue}}", "CREATE_COMPLETE"
     )
-    assert [event[0] for event in sandbox.told()[1:3]] == ["A", "B"]
+    assert [event[0] for event in sandbox.history()[1:3]] == ["A", "B"]
 
 
 def test_creation_is_under_way_when_the_call_returns(sandbox: Sandbox) -> None:
@@ -147,8 +147,8 @@ def test_each_resource_has_its_own_status_and_ids(sandbox: Sandbox) -> None:
 def test_a_failure_rolls_back_in_reverse_order(sandbox: Sandbox) -> None:
     sandbox.finish(BROKEN % "Delete", "ROLLBACK_COMPLETE")
     assert queues(sandbox) == []
-    told = [(name, status) for name, status, _ in sandbox.told()]
-    assert told[-5:] == [
+    history = [(name, status) for name, status, _ in sandbox.history()]
+    assert history[-5:] == [
         ("shop", "ROLLBACK_IN_PROGRESS"),
         ("Bucket", "DELETE_COMPLETE"),
         ("Queue", "DELETE_IN_PROGRESS"),
@@ -221,19 +221,19 @@ def test_a_deleted_stack_is_found_by_its_id_only(sandbox: Sandbox) -> None:
     with pytest.raises(sandbox.client.exceptions.ClientError, match="does not exist"):
         sandbox.stack("shop")
     assert sandbox.stack(stack_id)["StackStatus"] == "DELETE_COMPLETE"
-    assert sandbox.told(stack_id)[-1][:2] == ("shop", "DELETE_COMPLETE")
+    assert sandbox.history(stack_id)[-1][:2] == ("shop", "DELETE_COMPLETE")
     assert sandbox.client.list_exports()["Exports"] == []
     sandbox.client.delete_stack(StackName=stack_id)
     sandbox.client.delete_stack(StackName="shop")
-    assert len(sandbox.told(stack_id)) == 14
+    assert len(sandbox.history(stack_id)) == 14
     sandbox.finish(QUEUES, "CREATE_COMPLETE")
     assert sandbox.client.list_stacks()["StackSummaries"][1]["StackStatus"] == "DELETE_COMPLETE"
 
 
 def test_deletion_goes_against_the_order_of_creation(sandbox: Sandbox) -> None:
     sandbox.finish(QUEUES, "CREATE_COMPLETE")
-    told = [(name, status) for name, status, _ in sandbox.told(sandbox.delete())]
-    assert told[-6:] == [
+    history = [(name, status) for name, status, _ in sandbox.history(sandbox.delete())]
+    assert history[-6:] == [
         ("shop", "DELETE_IN_PROGRESS"),
         ("Second", "DELETE_IN_PROGRESS"),
         ("Second", "DELETE_COMPLETE"),
@@ -393,7 +393,7 @@ def test_a_type_that_nothing_models_gets_a_placeholder(sandbox: Sandbox) -> None
     sandbox.delete()
 
 
-def test_looking_at_a_stack_in_review_creates_nothing(sandbox: Sandbox) -> None:
+def test_describing_a_stack_in_review_creates_nothing(sandbox: Sandbox) -> None:
     sandbox.client.create_change_set(
         StackName="shop", ChangeSetName="c", ChangeSetType="CREATE", TemplateBody=QUEUES
     )
@@ -401,7 +401,7 @@ def test_looking_at_a_stack_in_review_creates_nothing(sandbox: Sandbox) -> None:
     assert sandbox.client.describe_stack_resources(StackName="shop")["StackResources"] == []
     assert queues(sandbox) == []
     stack_id = sandbox.delete()
-    assert sandbox.told(stack_id)[0][1] == "REVIEW_IN_PROGRESS"
+    assert sandbox.history(stack_id)[0][1] == "REVIEW_IN_PROGRESS"
 
 
 def test_a_change_set_creates_a_stack_as_the_waiters_expect(sandbox: Sandbox) -> None:
@@ -551,10 +551,10 @@ def test_a_template_in_s3_is_read(sandbox: Sandbox) -> None:
         sandbox.client.create_stack(StackName="x", TemplateURL="https://s3.amazonaws.com/x/y")
 
 
-def test_events_are_told_to_the_notification_topics(sandbox: Sandbox) -> None:
-    topic = sandbox.aws("sns").create_topic(Name="told")["TopicArn"]
-    queue = sandbox.aws("sqs").create_queue(QueueName="told")["QueueUrl"]
-    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:told"
+def test_events_are_published_to_the_notification_topics(sandbox: Sandbox) -> None:
+    topic = sandbox.aws("sns").create_topic(Name="events")["TopicArn"]
+    queue = sandbox.aws("sqs").create_queue(QueueName="events")["QueueUrl"]
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"
     sandbox.aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
     sandbox.finish("Resources: {A: {Type: AWS::SQS::Queue}}", "CREATE_COMPLETE")
     sandbox.finish(
@@ -568,7 +568,7 @@ def test_events_are_told_to_the_notification_topics(sandbox: Sandbox) -> None:
         attributes = sandbox.aws("sqs").get_queue_attributes(
             QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"]
         )
-        told: str = attributes["Attributes"]["ApproximateNumberOfMessages"]
-        return told
+        count: str = attributes["Attributes"]["ApproximateNumberOfMessages"]
+        return count
 
     eventually(lambda: number() == "5", number)

@@ -100,13 +100,13 @@ def test_an_alarm_on_the_sum_of_two_metrics_fires_and_clears(served: Served) -> 
     stack_id = served.create(resources(held_alarm()), **outputs)
     made = served.until(stack_id, "CREATE_COMPLETE")
     assert made["Arn"].endswith(f":alarm:{made['Alarm']}")
-    notices = subscribed(served, made["Topic"])
+    notifications = subscribed(served, made["Topic"])
 
-    sqs.send_message(QueueUrl=made["Queue"], MessageBody="letter")
+    sqs.send_message(QueueUrl=made["Queue"], MessageBody="dead letter")
     sqs.receive_message(QueueUrl=made["Queue"], VisibilityTimeout=900)
-    wait_for(lambda: next_state(served, notices) == "ALARM")
+    wait_for(lambda: next_state(served, notifications) == "ALARM")
     sqs.purge_queue(QueueUrl=made["Queue"])
-    assert wait_for(lambda: next_state(served, notices)) == "OK"
+    assert wait_for(lambda: next_state(served, notifications)) == "OK"
 
     changed = held_alarm()
     changed["Properties"]["Threshold"] = 3
@@ -144,7 +144,7 @@ def test_metrics_of_functions_in_the_backend_are_watched(served: Served) -> None
     """As AWS/Lambda's are: put without a moment, which is that of the call."""
     cloudwatch = served.clients.client("cloudwatch")
     topic = served.clients.client("sns").create_topic(Name="dropped")["TopicArn"]
-    notices = subscribed(served, topic)
+    notifications = subscribed(served, topic)
     dimensions = [{"Name": "FunctionName", "Value": "shop"}]
     cloudwatch.put_metric_alarm(
         AlarmName="dropped",
@@ -160,12 +160,12 @@ def test_metrics_of_functions_in_the_backend_are_watched(served: Served) -> None
         AlarmActions=[topic],
         OKActions=[topic],
     )
-    assert wait_for(lambda: next_state(served, notices)) == "OK"
+    assert wait_for(lambda: next_state(served, notifications)) == "OK"
     cloudwatch.put_metric_data(
         Namespace="AWS/Lambda",
         MetricData=[
             {"MetricName": "RecursiveInvocationsDropped", "Dimensions": dimensions, "Value": 1}
         ],
     )
-    assert wait_for(lambda: next_state(served, notices)) == "ALARM"
-    assert wait_for(lambda: next_state(served, notices)) == "OK"
+    assert wait_for(lambda: next_state(served, notifications)) == "ALARM"
+    assert wait_for(lambda: next_state(served, notifications)) == "OK"

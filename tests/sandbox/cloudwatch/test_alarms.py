@@ -17,9 +17,9 @@ def notifications(cloudwatch: CloudWatch, url: str) -> list[tuple[str, str]]:
             cloudwatch.client("sqs").delete_message(
                 QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
             )
-            notice = json.loads(json.loads(message["Body"])["Message"])
-            assert notice["AlarmName"] == "crashes"
-            found.append((notice["OldStateValue"], notice["NewStateValue"]))
+            notification = json.loads(json.loads(message["Body"])["Message"])
+            assert notification["AlarmName"] == "crashes"
+            found.append((notification["OldStateValue"], notification["NewStateValue"]))
     return found
 
 

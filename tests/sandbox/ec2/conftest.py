@@ -13,7 +13,7 @@ from .clients import EC2, S3
 
 @pytest.fixture
 def moved(clock: Clock) -> Iterator[Clock]:
-    """The clock of an EC2 that is installed, and of a bucket `images` beside it."""
+    """The clock of an EC2 that is installed, and of a bucket `images`."""
     with ec2.install(clock), mock_aws():
         S3.create_bucket(Bucket="images")
         yield clock

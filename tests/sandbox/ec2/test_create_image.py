@@ -217,7 +217,7 @@ def test_images_are_found_by_filters(
     assert image in [item["ImageId"] for item in found]
 
 
-def test_an_image_that_is_not_there_is_told(moved: Clock) -> None:
+def test_a_missing_image_is_reported(moved: Clock) -> None:
     assert error_of(EC2.describe_images, ImageIds=["ami-0123456789abcdef0"]) == (
         "InvalidAMIID.NotFound",
         "The image id '[ami-0123456789abcdef0]' does not exist",

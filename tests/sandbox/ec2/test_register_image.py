@@ -65,7 +65,7 @@ def test_deregistering_leaves_the_bundle(moved: Clock, manifest: str) -> None:
 @pytest.mark.parametrize(
     "location", ["images/other.manifest.xml", "nobodys-bucket/web.manifest.xml", "images"]
 )
-def test_a_manifest_that_is_not_there_is_told(moved: Clock, location: str) -> None:
+def test_a_missing_manifest_is_reported(moved: Clock, location: str) -> None:
     assert error_of(EC2.register_image, Name="web", ImageLocation=location) == (
         "InvalidManifest",
         f"HTTP 404 (Not Found) response for URL http://s3.amazonaws.com:80/{location}",

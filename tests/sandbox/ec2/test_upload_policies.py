@@ -161,7 +161,7 @@ def test_the_expiration_must_not_have_passed(expiration: str) -> None:
         (["content-length-range", -1, 10], '["content-length-range", -1, 10]'),
     ],
 )
-def test_a_condition_that_is_not_met_is_told(condition: Any, words: str) -> None:
+def test_a_condition_that_is_not_met_is_reported(condition: Any, words: str) -> None:
     assert refusal(of(*GOOD, condition)) == (
         f"Invalid according to Policy: Policy Condition failed: {words}"
     )

@@ -38,7 +38,7 @@ def moved(clock: Clock) -> Iterator[EventBridge]:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    """A whole server; no test beside it may use `moved`."""
+    """A whole server; no other test in its process may use `moved`."""
     with Server(iam_delay=0) as server:
         yield Served(Clients(server.endpoint))
 

@@ -44,8 +44,8 @@ class EventBridge:
         if statements:
             attributes["Policy"] = json.dumps({"Statement": list(statements)})
         url = sqs.create_queue(QueueName=name(), Attributes=attributes)["QueueUrl"]
-        told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        return Queue(url, told["Attributes"]["QueueArn"])
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return Queue(url, found["Attributes"]["QueueArn"])
 
     def rule(
         self, pattern: dict[str, Any], *targets: dict[str, Any], bus: str = "default", **more: Any

@@ -56,16 +56,16 @@ def test_a_target_gets_the_event_inside_another_text(bridge: EventBridge) -> Non
 def test_a_value_is_not_escaped_and_what_is_no_json_then_is_a_dead_letter(
     bridge: EventBridge,
 ) -> None:
-    source, queue, letters = name(), bridge.queue(SENDS), bridge.queue(SENDS)
-    target = {"Arn": queue.arn, "DeadLetterConfig": {"Arn": letters.arn}}
+    source, queue, dead_letters = name(), bridge.queue(SENDS), bridge.queue(SENDS)
+    target = {"Arn": queue.arn, "DeadLetterConfig": {"Arn": dead_letters.arn}}
     bridge.rule(
         {"source": [source]}, {**target, **transformed({"template": '{"why": "<quoted>"}'})}
     )
 
     bridge.put(source, {"quoted": 'a"b'})
 
-    [letter] = bridge.received(letters)
-    assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "INVALID_JSON"
+    [dead_letter] = bridge.received(dead_letters)
+    assert dead_letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "INVALID_JSON"
 
 
 def transformed(target: dict[str, Any]) -> dict[str, Any]:

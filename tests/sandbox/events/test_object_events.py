@@ -92,7 +92,7 @@ def test_an_event_says_what_created_the_object_and_each_way_is_one_event(
     }
 
 
-def test_sequencers_tell_the_order_of_an_objects_events(moved: EventBridge, queue: Queue) -> None:
+def test_sequencers_show_the_order_of_an_objects_events(moved: EventBridge, queue: Queue) -> None:
     for body in (b"1", b"12", b"123"):
         S3.put_object(Bucket="images", Key="one", Body=body)
     S3.delete_object(Bucket="images", Key="one")
@@ -130,11 +130,11 @@ def test_events_of_a_bucket_with_versions_name_them(moved: EventBridge, queue: Q
     S3.delete_object(Bucket="images", Key="one", VersionId=version)
     [gone] = moved.events(queue)
 
-    told = [
+    found = [
         (event["detail"].get("deletion-type"), event["detail"]["object"]["version-id"])
         for event in (created, marked, gone)
     ]
-    assert told == [
+    assert found == [
         (None, version),
         ("Delete Marker Created", marker),
         ("Permanently Deleted", version),

@@ -87,15 +87,19 @@ def test_a_condition_on_the_rule_is_of_the_rule_that_sends(bridge: EventBridge) 
 
 def test_a_dead_letter_queue_gets_what_a_target_does_not_take(bridge: EventBridge) -> None:
     source = name()
-    letters, closed, missing = bridge.queue(SENDS), bridge.queue(), f"{bridge.queue().arn}-none"
-    config = {"DeadLetterConfig": {"Arn": letters.arn}, "Input": '"other"'}
+    dead_letters, closed, missing = (
+        bridge.queue(SENDS),
+        bridge.queue(),
+        f"{bridge.queue().arn}-none",
+    )
+    config = {"DeadLetterConfig": {"Arn": dead_letters.arn}, "Input": '"other"'}
     rule = bridge.rule(
         {"source": [source]}, {"Arn": closed.arn, **config}, {"Arn": missing, **config}
     )
 
     bridge.put(source, {"state": "complete"})
 
-    found = bridge.received(letters, 2)
+    found = bridge.received(dead_letters, 2)
     attributes = [
         {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
         for message in found

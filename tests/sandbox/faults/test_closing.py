@@ -1,4 +1,4 @@
-"""A sandbox that closes. No other may be open in its process: hence a file of its own."""
+"""A sandbox that closes. No other may be open in its process, so it has its own file."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress

@@ -257,7 +257,7 @@ def test_a_subresource_is_not_taken_for_what_it_belongs_to(sandbox: Sandbox) -> 
     assert fault["seen"] == 1
 
 
-def test_calls_are_struck_from_the_nth_on_as_many_times_as_told(sandbox: Sandbox) -> None:
+def test_faults_begin_at_the_nth_call_and_repeat_as_often_as_set(sandbox: Sandbox) -> None:
     fault = sandbox.set("ec2:DescribeVpcs", "fail", nth=2, times=2)
     ec2 = sandbox.client("ec2")
 
@@ -286,7 +286,7 @@ def test_each_fault_counts_and_the_oldest_whose_turn_it_is_strikes(sandbox: Sand
     assert [len(fault["hits"]) for fault in sandbox.shown()] == [1, 2]
 
 
-def test_a_fault_strikes_as_often_as_told_when_calls_come_at_once() -> None:
+def test_a_fault_is_injected_as_often_as_set_when_calls_are_concurrent() -> None:
     faults = Faults()
     faults.set(Fault("ec2:DescribeVpcs", "fail", nth=100, times=300))
     start = threading.Barrier(8)
@@ -357,7 +357,7 @@ def test_faults_are_shown_and_cleared(sandbox: Sandbox) -> None:
         ({"call": "bus:Delivery", "fault": "kill"}, "bus:Delivery takes twice, delay, cut"),
     ],
 )
-def test_a_body_that_is_not_right_is_told_what_is_wrong(
+def test_the_answer_to_an_invalid_body_says_what_is_wrong(
     sandbox: Sandbox, body: Any, message: str
 ) -> None:
     text = body if isinstance(body, str) else json.dumps(body)

@@ -65,7 +65,7 @@ class Account:
         return self.clients[service]
 
     def call(self, name: str) -> Any:
-        """Make a call; what it answers beside its metadata."""
+        """Make a call; its answer without the metadata."""
         calls: dict[str, Callable[[], Any]] = {
             "ec2:DescribeBundleTasks": lambda: self.client("ec2").describe_bundle_tasks(),
             "dynamodb:GetItem": lambda: self.client("dynamodb").get_item(

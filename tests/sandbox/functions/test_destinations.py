@@ -80,7 +80,7 @@ def test_a_queue_as_destination_takes_permission_to_send(
         ("arn:aws:sns:us-east-1:123456789012:topic", "is not supported", []),
     ],
 )
-def test_a_destination_that_takes_nothing_is_told_in_the_log(
+def test_a_destination_that_takes_nothing_is_logged(
     account: Account,
     calls: CallsMade,
     caplog: pytest.LogCaptureFixture,

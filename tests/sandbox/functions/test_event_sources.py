@@ -85,7 +85,7 @@ def test_only_the_messages_that_failed_come_back_after_the_visibility_timeout(
     assert _bodies(second) == ["bad"]
     attributes = second["event"]["Records"][0]["attributes"]
     assert attributes["ApproximateReceiveCount"] == "2"
-    # The time-out runs from the receive, not from when the function got to see the batch.
+    # The timeout runs from the receive, not from when the function got to see the batch.
     received = int(attributes["ApproximateFirstReceiveTimestamp"]) / 1000
     assert second["at"] - received >= 1
     wait_for(lambda: account.held(url) == 0)
@@ -127,7 +127,7 @@ def test_an_invalid_batch_response_fails_its_whole_batch(account: Account) -> No
         '{"batchItemFailures": [{"wrongKey": "id"}]}',
         '{"batchItemFailures": [{"itemIdentifier": "of no message"}]}',
     ]
-    account.deploy("answer_as_told")
+    account.deploy("answer_as_given")
     url, arn = account.create_queue("work", VisibilityTimeout="1")
     _send(account, url, *answers)
     account.map_queue(arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])
@@ -141,7 +141,7 @@ def test_an_invalid_batch_response_fails_its_whole_batch(account: Account) -> No
 
 def test_an_empty_batch_response_means_success(account: Account) -> None:
     answers = ["null", "{}", '{"batchItemFailures": null}', '{"batchItemFailures": []}']
-    account.deploy("answer_as_told")
+    account.deploy("answer_as_given")
     url, arn = account.create_queue("work")
     _send(account, url, *answers)
     account.map_queue(arn, BatchSize=1, FunctionResponseTypes=["ReportBatchItemFailures"])

@@ -209,7 +209,7 @@ def test_a_function_that_invokes_itself_is_stopped_and_the_event_goes_to_the_des
     assert account.metric("RecursiveInvocationsDropped") == 1
 
 
-def test_who_waits_for_a_stopped_invocation_is_told(account: Account) -> None:
+def test_the_caller_of_a_stopped_invocation_gets_an_error(account: Account) -> None:
     account.deploy("echo")
     chain, client = used_up(), account.client("lambda")
 

@@ -105,7 +105,7 @@ def test_old_names_of_us_east_1_are_taken(s3: Any) -> None:
 
 @pytest.fixture
 def versioned(s3: Any, request: pytest.FixtureRequest) -> tuple[str, list[Any]]:
-    """A bucket, and what came of putting two versions of `web` into it."""
+    """A bucket, and the answers to putting two versions of `web` into it."""
     bucket = f"versioned-{abs(hash(request.node.name))}"
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -118,7 +118,7 @@ def delete(s3: Any, bucket: str, *objects: dict[str, str]) -> list[tuple[str, st
     return [(error["Key"], error["Code"]) for error in answer.get("Errors", [])]
 
 
-def test_a_conditional_delete_looks_at_the_current_version_only(
+def test_a_conditional_delete_checks_the_current_version_only(
     s3: Any, versioned: tuple[str, list[Any]]
 ) -> None:
     bucket, (old, new) = versioned

@@ -76,7 +76,7 @@ def take_batch(event: Any, context: Any) -> dict[str, Any]:
     }
 
 
-def answer_as_told(event: Any, context: Any) -> Any:
+def answer_as_given(event: Any, context: Any) -> Any:
     record(event, context)
     return json.loads(event["Records"][0]["body"])
 

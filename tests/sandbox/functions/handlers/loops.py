@@ -7,7 +7,7 @@ from typing import Any
 
 sys.path.append(os.environ["SDK"])
 
-import app  # type: ignore[import-not-found]  # it is beside this file in the package
+import app  # type: ignore[import-not-found]  # it is next to this file in the package
 import boto3
 from botocore import handlers
 

@@ -47,8 +47,10 @@ def test_an_application_is_described_as_it_was_published(repository: Any) -> Non
     assert made["ApplicationId"] == (
         f"arn:aws:serverlessrepo:us-east-1:123456789012:applications/{name}"
     )
-    told = {key: found[key] for key in ("Name", "Author", "Description", "Labels", "SpdxLicenseId")}
-    assert told == {
+    shown = {
+        key: found[key] for key in ("Name", "Author", "Description", "Labels", "SpdxLicenseId")
+    }
+    assert shown == {
         "Name": name,
         "Author": "me",
         "Description": "It is one.",
@@ -85,7 +87,7 @@ def test_the_capabilities_are_those_that_the_resources_need(
     assert publish(repository, resources)["Version"]["RequiredCapabilities"] == required
 
 
-def test_a_name_that_is_taken_is_a_conflict_which_tells_the_application(repository: Any) -> None:
+def test_a_name_that_is_taken_is_a_conflict_that_names_the_application(repository: Any) -> None:
     made = publish(repository)
 
     with pytest.raises(ClientError) as refused:
@@ -96,7 +98,7 @@ def test_a_name_that_is_taken_is_a_conflict_which_tells_the_application(reposito
     assert made["ApplicationId"] in message.split()
 
 
-def test_versions_are_added_and_told_apart(repository: Any) -> None:
+def test_versions_are_added_and_distinct(repository: Any) -> None:
     application = publish(repository)["ApplicationId"]
     again = {"ApplicationId": application, "TemplateBody": json.dumps(TEMPLATE)}
 

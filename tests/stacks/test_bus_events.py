@@ -1,4 +1,4 @@
-"""Whole stacks, and what an EventBridge bus hears of them."""
+"""Whole stacks, and the events that an EventBridge bus receives of them."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import application
+from sandbox import deployment
 
 from .faults import set_fault
 from .support import Aws, json_of, side_by_side, wait_for
@@ -26,6 +26,7 @@ FAILING = {
     "image_error": "Client.S3Error: The bucket does not like it",
 }
 BUS = "images"
+NOT_PUBLISHED = "The event could not be published"
 
 
 def new_trial(aws: Aws, method: Method, **steering: str) -> Trial:
@@ -72,17 +73,17 @@ def answers(trial: Trial) -> list[dict[str, Any]]:
 
 
 def with_image(trial: Trial, **image: Any) -> dict[str, Any]:
-    """A template whose bundle has this in its Image, beside what the method's trials have."""
+    """A template whose bundle has this in its Image, added to what the method's trials have."""
     body = trial.body("one", OnDelete="Delete")
     properties = body["Resources"]["Bundle"]["Properties"]
     properties["Image"] = properties.get("Image", {}) | image
     return body
 
 
-# What is told
+# What is published
 
 
-def test_an_event_tells_of_each_bundle_that_is_complete_or_has_failed(aws: Aws) -> None:
+def test_an_event_is_published_for_each_bundle_that_is_complete_or_has_failed(aws: Aws) -> None:
     side_by_side(
         *(partial(_complete, aws, method) for method in METHODS),
         *(partial(_failed, aws, method) for method in METHODS),
@@ -91,7 +92,7 @@ def test_an_event_tells_of_each_bundle_that_is_complete_or_has_failed(aws: Aws) 
     )
 
 
-def test_no_event_tells_of_what_makes_no_bundle(aws: Aws) -> None:
+def test_no_event_is_published_where_no_bundle_is_made(aws: Aws) -> None:
     side_by_side(
         *(partial(_dry_run, aws, method) for method in METHODS),
         partial(_refused_properties, aws),
@@ -167,7 +168,7 @@ def _end_of_accepted_work(aws: Aws) -> None:
 
 @pytest.mark.nightly
 @EACH_METHOD
-def test_a_replacement_is_told_and_neither_an_update_in_place_nor_a_delete(
+def test_a_replacement_publishes_an_event_and_neither_an_update_in_place_nor_a_delete(
     aws: Aws, method: Method
 ) -> None:
     trial = new_trial(aws, method)
@@ -213,7 +214,7 @@ def _another_ami(aws: Aws) -> None:
     [{"Tags": [{"Key": "Team", "Value": "b"}]}, {"Description": "Another"}],
     ids=["Tags", "Description"],
 )
-def test_an_ami_that_is_changed_in_place_is_not_told_again(
+def test_an_ami_that_is_changed_in_place_publishes_no_event(
     aws: Aws, method: Method, changed: Mapping[str, Any]
 ) -> None:
     trial = new_trial(aws, method)
@@ -245,53 +246,53 @@ def _refused_properties(aws: Aws) -> None:
     assert details(trial) == []
 
 
-# Which bus is told
+# Which bus receives it
 
 
-def test_the_bus_of_the_parameter_is_told_if_there_is_one(alone: Aws) -> None:
-    unheard = new_trial(alone, BUNDLE_INSTANCE)
-    created(unheard, unheard.body("one"))
-    assert details(unheard) == []
-    [line] = unheard_of(unheard)
+def test_the_bus_of_the_parameter_receives_the_event_if_there_is_one(alone: Aws) -> None:
+    missing = new_trial(alone, BUNDLE_INSTANCE)
+    created(missing, missing.body("one"))
+    assert details(missing) == []
+    [line] = failures_of(missing)
     assert line["bus"] == BUS
     assert "events:PutEvents was refused. ResourceNotFoundException: " in line["exception"]
 
-    queue = queue_that_hears(alone, BUS)
-    heard = new_trial(alone, STORE_IMAGE)
-    created(heard, heard.body("one"))
+    queue = queue_that_receives(alone, BUS)
+    trial = new_trial(alone, STORE_IMAGE)
+    created(trial, trial.body("one"))
     received = message(alone, queue)
-    [event] = announced(heard)
+    [event] = announced(trial)
     assert event["EventBusName"] == BUS
     assert {name: received[name] for name in ("source", "detail-type", "detail", "resources")} == {
         "source": "cfn-instance-bundle",
         "detail-type": "Instance Bundle State Change",
         "detail": event["Detail"],
-        "resources": [heard.stack_id],
+        "resources": [trial.stack_id],
     }
 
     set_bus(alone, "")
-    untold = new_trial(alone, BUNDLE_INSTANCE)
-    created(untold, untold.body("one"))
-    assert details(untold) == []
-    assert unheard_of(untold) == []
+    silent = new_trial(alone, BUNDLE_INSTANCE)
+    created(silent, silent.body("one"))
+    assert details(silent) == []
+    assert failures_of(silent) == []
     set_bus(alone, BUS)
 
 
-def unheard_of(trial: Trial) -> list[dict[str, Any]]:
+def failures_of(trial: Trial) -> list[dict[str, Any]]:
     """The log lines about events of a stack that a bus did not take."""
     aws = trial.aws
     found = aws.clients.client("logs").filter_log_events(
-        logGroupName=aws.ready["log_group"], filterPattern="No event tells"
+        logGroupName=aws.ready["log_group"], filterPattern=NOT_PUBLISHED
     )
     lines = [json.loads(event["message"]) for event in found["events"]]
     return [
         line
         for line in lines
-        if line["message"].startswith("No event tells") and line["stack_id"] == trial.stack_id
+        if line["message"].startswith(NOT_PUBLISHED) and line["stack_id"] == trial.stack_id
     ]
 
 
-def queue_that_hears(aws: Aws, bus: str) -> str:
+def queue_that_receives(aws: Aws, bus: str) -> str:
     """The URL of a queue that gets what comes onto a bus, which is new, of complete bundles."""
     events, sqs = aws.clients.client("events"), aws.clients.client("sqs")
     events.create_event_bus(Name=bus)
@@ -302,7 +303,7 @@ def queue_that_hears(aws: Aws, bus: str) -> str:
         "Resource": "*",
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [sends]})
-    queue: str = sqs.create_queue(QueueName=f"hears-{bus}", Attributes={"Policy": policy})[
+    queue: str = sqs.create_queue(QueueName=f"receives-{bus}", Attributes={"Policy": policy})[
         "QueueUrl"
     ]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
@@ -333,7 +334,7 @@ def message(aws: Aws, queue: str) -> dict[str, Any]:
 def set_bus(aws: Aws, name: str) -> None:
     """Deploy the application with another bus."""
     cloudformation = aws.clients.cloudformation
-    [stack] = cloudformation.describe_stacks(StackName=application.STACK_NAME)["Stacks"]
+    [stack] = cloudformation.describe_stacks(StackName=deployment.STACK_NAME)["Stacks"]
     parameters: list[ParameterTypeDef] = [
         {"ParameterKey": each["ParameterKey"], "UsePreviousValue": True}
         for each in stack["Parameters"]
@@ -341,7 +342,7 @@ def set_bus(aws: Aws, name: str) -> None:
     ]
     parameters.append({"ParameterKey": "EventBusName", "ParameterValue": name})
     cloudformation.update_stack(
-        StackName=application.STACK_NAME,
+        StackName=deployment.STACK_NAME,
         UsePreviousTemplate=True,
         Parameters=parameters,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
@@ -375,16 +376,16 @@ def test_the_event_comes_whatever_becomes_of_the_call_and_the_stack_does_not_wai
         yield trial.rests()
 
     carry_out(aws, [create(trial, kind) for (kind, _), trial in trials.items()])
-    told = {what: details(trial) for what, trial in trials.items()}
+    received = {what: details(trial) for what, trial in trials.items()}
     struck = json_of(f"{aws.clients.endpoint}/sandbox/faults")
 
     assert [fault for fault in struck if len(fault["hits"]) != fault["times"]] == []
     problems = {what: t.problems("CREATE_COMPLETE", 1, ["one"]) for what, t in trials.items()}
     assert {what: wrong for what, wrong in problems.items() if wrong} == {}
-    unheard = {what for what, events in told.items() if not events}
-    assert unheard == {what for what in trials if what[0] == "deny"}
-    for what in trials.keys() - unheard:
-        assert {event["BundleId"] for event in told[what]} == {*trials[what].bundles()}
-        assert [event for event in told[what] if event != told[what][0]] == []
-    often = {kind for (kind, _), events in told.items() if len(events) > 1}
+    missing = {what for what, events in received.items() if not events}
+    assert missing == {what for what in trials if what[0] == "deny"}
+    for what in trials.keys() - missing:
+        assert {event["BundleId"] for event in received[what]} == {*trials[what].bundles()}
+        assert [event for event in received[what] if event != received[what][0]] == []
+    often = {kind for (kind, _), events in received.items() if len(events) > 1}
     assert often >= {"cut-after", "kill-after"}

@@ -1,4 +1,4 @@
-"""The application in the sandbox: built, uploaded, and deployed from `template.yaml`."""
+"""Builds the application, uploads it, and deploys it into the sandbox from `template.yaml`."""
 
 import json
 import uuid
@@ -16,24 +16,23 @@ STACK_NAME = "cfn-instance-bundle"
 PARAMETERS: Mapping[str, str] = {
     "UploadSecretArns": f"arn:aws:secretsmanager:{REGION}:{DEFAULT_ACCOUNT_ID}:secret:*",
 }
-"""The parameters that the sandbox gives where nobody gives others: here the functions may use every
-secret of the account."""
+"""The sandbox's default parameters: here the functions may use every secret of the account."""
 
 _TEMPLATE = artifact.REPOSITORY / "template.yaml"
 
 
 def deploy(clients: Clients, parameters: Mapping[str, str]) -> dict[str, str]:
-    """Deploy the application as `sam deploy` does, and wait until it is there.
+    """Deploy the application as `sam deploy` does, and wait until that is complete.
 
     Args:
-        parameters: of the template, beside those of PARAMETERS, or in place of them.
+        parameters: the template's parameters; they override those of PARAMETERS.
 
     Returns:
         The stack's outputs, the ServiceToken among them.
 
     Raises:
         botocore.exceptions.ClientError: a parameter is not one, or not allowed.
-        botocore.exceptions.WaiterError: the stack was not created; its events tell why.
+        botocore.exceptions.WaiterError: the stack was not created; its events say why.
     """
     clients.cloudformation.create_stack(
         StackName=STACK_NAME,
@@ -53,7 +52,7 @@ def deploy(clients: Clients, parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def template() -> dict[str, Any]:
-    """The application's template, as it is written."""
+    """The application's template, before the transform."""
     read: dict[str, Any] = yaml_parse(_TEMPLATE.read_text())
     return read
 

@@ -1,4 +1,4 @@
-"""The AWS Serverless Application Repository: its API as far as `sam publish` takes it.
+"""The AWS Serverless Application Repository: the part of its API that `sam publish` calls.
 
 CreateApplication, CreateApplicationVersion, UpdateApplication and GetApplication.
 """
@@ -180,8 +180,8 @@ def _required(template: Mapping[str, Any]) -> list[str]:
 def _parameter(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
     default = {"defaultValue": text(declared["Default"])} if "Default" in declared else {}
     kind, description = declared.get("Type", "String"), declared.get("Description")
-    told = {"name": name, "type": kind, "description": description, **default}
-    return {**told, "referencedByResources": []}
+    shown = {"name": name, "type": kind, "description": description, **default}
+    return {**shown, "referencedByResources": []}
 
 
 def _check_artifacts(value: Any) -> None:
