@@ -88,12 +88,12 @@ sandbox: $(SET_UP) ## Serve AWS on 127.0.0.1:4580 (HOST, PORT), with the applica
 quick: $(SET_UP) ## After each edit: lint, check types, and run the unit and property tests
 	@$(MAKE) $(SIDE_BY_SIDE) --jobs 2 unit types style templates
 
-unit: $(SET_UP) ## Run the unit and property tests
-	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" tests/unit tests/properties
+unit: $(SET_UP) ## Run the unit and property tests, and a short model check of the core
+	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" tests/unit tests/properties tests/model
 
-test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a short chaos search, whole stacks
+test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a model check, a short chaos search, stacks
 	@$(PYTEST) $(WORKERS) -m "not nightly and not faults and not clients" \
-	  tests/unit tests/properties tests/chaos tests/stacks
+	  tests/unit tests/properties tests/model tests/chaos tests/stacks
 
 test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and of the audit
 	@$(PYTEST) $(SANDBOX_WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools

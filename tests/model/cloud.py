@@ -1,0 +1,298 @@
+"""EC2 and S3 in this process: the sandbox's models, on the least of moto's backends that they use.
+
+No request is parsed and no response built: the methods call the models.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import inf
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from moto.s3.exceptions import MissingBucket
+
+from sandbox.ec2 import history
+from sandbox.ec2.bundle_tasks import BundleTask, BundleTasks
+from sandbox.ec2.images import Images
+from sandbox.ec2.store_tasks import StoreTasks
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+BUCKETS = ("images", "other-images")
+WINDOWS, LINUX = "i-00000000000000001", "i-00000000000000002"
+"""The instance that suits each method."""
+
+SHOWN_AFTER = 3.0
+"""Seconds after which a Describe shows a write, unless it is late."""
+LATE = 9.0
+"""The same of one that is late: with the longest that an invocation may take to make a call, it is
+within what the application waits for."""
+
+BUNDLE_SECONDS, IMAGE_SECONDS, STORE_SECONDS = 12, 6, 8
+
+_image_numbers = itertools.count()
+
+
+class Instance:
+    """An instance."""
+
+    def __init__(self, ec2: Ec2, id_: str, platform: str, root: str) -> None:
+        self.ec2_backend = ec2
+        self.id = id_
+        self.platform = platform
+        self.root_device_type = root
+        self.root_device_name = "/dev/sda1"
+        self.state = "running"
+        self.virtualization_type, self.architecture, self.kernel = "hvm", "x86_64", None
+        self.tags: dict[str, str] = {}
+        volume = Volume(f"vol-{id_[2:]}")
+        ec2.volumes[volume.id] = volume
+        block = SimpleNamespace(volume_id=volume.id, delete_on_termination=True)
+        self.get_block_device_mapping = [("/dev/sda1", block)] if root == "ebs" else []
+
+    def get_tags(self) -> list[dict[str, str]]:
+        return [{"key": key, "value": value} for key, value in self.tags.items()]
+
+    def is_running(self) -> bool:
+        return self.state == "running"
+
+    def start(self) -> None:
+        self.state = "running"
+
+    def stop(self) -> None:
+        self.state = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    id: str
+    size: int = 8
+    volume_type: str = "gp3"
+
+
+class Snapshot:
+    """A snapshot."""
+
+    encrypted = False
+
+    def __init__(self, ec2: Ec2, id_: str, volume: Volume) -> None:
+        self.ec2_backend, self.id, self.volume = ec2, id_, volume
+        self.volume_id, self.volume_size = volume.id, volume.size
+        self.status = "completed"
+        self.start_time = datetime.fromtimestamp(0, UTC)
+
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        self.ec2_backend.create_tags([self.id], dict(tags))
+
+
+class Ec2:
+    """What the sandbox's models use of moto's backend."""
+
+    account_id, region_name = ACCOUNT, REGION
+
+    def __init__(self) -> None:
+        self.amis: dict[str, Any] = {}
+        self.deleted_amis: list[str] = []
+        self.snapshots: dict[str, Any] = {}
+        self.volumes: dict[str, Volume] = {}
+        self.tags: dict[str, dict[str, str]] = defaultdict(dict)
+        self.instances = {
+            WINDOWS: Instance(self, WINDOWS, "windows", "instance-store"),
+            LINUX: Instance(self, LINUX, "", "ebs"),
+        }
+        self._numbers = itertools.count()
+
+    def get_instance_by_id(self, id_: str) -> Instance | None:
+        return self.instances.get(id_)
+
+    def get_instance(self, id_: str) -> Instance:
+        return self.instances[id_]
+
+    def create_volume(self, size: int, zone_name: str) -> Volume:
+        volume = Volume(f"vol-{next(self._numbers):017x}", size)
+        self.volumes[volume.id] = volume
+        return volume
+
+    def delete_volume(self, volume_id: str) -> None:
+        del self.volumes[volume_id]
+
+    def create_snapshot(
+        self, volume_id: str, description: str, owner_id: str | None = None, from_ami: str = ""
+    ) -> Snapshot:
+        snapshot = Snapshot(self, f"snap-{next(self._numbers):017x}", self.volumes[volume_id])
+        self.snapshots[snapshot.id] = snapshot
+        return snapshot
+
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        del self.snapshots[snapshot_id]
+        self.tags.pop(snapshot_id, None)
+
+    def create_tags(self, resource_ids: list[str], tags: Mapping[str, str]) -> None:
+        for id_ in resource_ids:
+            self.tags[id_].update(tags)
+
+    def describe_tags(self, filters: Mapping[str, list[str]]) -> list[dict[str, str]]:
+        [id_] = filters["resource-id"]
+        return [{"key": key, "value": value} for key, value in self.tags.get(id_, {}).items()]
+
+    def deregister_image(self, image_id: str) -> None:
+        del self.amis[image_id]
+        self.deleted_amis.append(image_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An object. etag: no other one has it. at: epoch seconds."""
+
+    key: str
+    etag: str
+    at: float
+
+
+class S3:
+    """What the models use of moto's backend, and what the methods look at."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.objects: dict[tuple[str, str], Written] = {}
+        self._clock = clock
+        self._numbers = itertools.count(1)
+
+    def get_bucket(self, name: str) -> Any:
+        if name not in BUCKETS:
+            raise MissingBucket(name)
+        return SimpleNamespace(region_name=REGION)
+
+    def get_object(self, bucket: str, key: str) -> Written | None:
+        self.get_bucket(bucket)
+        return self.objects.get((bucket, key))
+
+    def put_object(self, bucket: str, key: str, content: bytes) -> Written:
+        self.get_bucket(bucket)
+        written = Written(key, f"etag-{next(self._numbers)}", self._clock())
+        self.objects[bucket, key] = written
+        return written
+
+    def put_object_tagging(self, written: Written, tags: Mapping[str, str]) -> None:
+        """Nobody looks at them."""
+
+    def delete_object(self, bucket: str, key: str) -> None:
+        self.objects.pop((bucket, key), None)
+
+
+class Cloud:
+    """EC2 and S3 of an account.
+
+    Attributes:
+        lag: seconds for which Describe does not show a write; see `late`.
+        starts: how often work was started for each request, by the request's ID and the stage.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.lag = SHOWN_AFTER
+        self.starts: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self.ec2, self.s3 = Ec2(), S3(clock)
+        backend: Any = self.ec2
+        bucket: Any = self.s3
+        self.bundle_tasks = BundleTasks(backend, bucket, clock)
+        self.images = Images(backend, bucket, clock)
+        self.store_tasks = StoreTasks(backend, bucket, clock)
+        self.history = history.of_backend(backend)
+        steers = self.ec2.instances[WINDOWS].tags
+        steers["sandbox:seconds"] = str(BUNDLE_SECONDS)
+        steers = self.ec2.instances[LINUX].tags
+        steers["sandbox:image-seconds"] = str(IMAGE_SECONDS)
+        steers["sandbox:store-seconds"] = str(STORE_SECONDS)
+        self.made: dict[str, BundleTask] = {}
+        self._numbers = itertools.count(1)
+
+    @contextmanager
+    def late(self) -> Iterator[None]:
+        """Describe shows a write only after `LATE` seconds."""
+        self.lag = LATE
+        try:
+            yield
+        finally:
+            self.lag = SHOWN_AFTER
+
+    @property
+    def shown(self) -> float:
+        """What was written until then is shown; epoch seconds."""
+        return self.clock() - self.lag
+
+    def advance(self) -> None:
+        """Bring everything to where it is now."""
+        self.bundle_tasks.advance()
+        self.images.advance()
+        self.store_tasks.advance()
+
+    def name_next_bundle(self) -> None:
+        """Have the next bundle task get an ID that is the same each time."""
+        id_ = f"bun-{next(self._numbers):017x}"
+        self.ec2.instances[WINDOWS].tags["sandbox:bundle-id"] = id_
+
+    def wakes(self) -> float:
+        """When something that runs ends; infinite where nothing does."""
+        ends = [task.started + task.seconds for task in self._bundling()]
+        ends += [each.ends for each in self.images._creations.values()]
+        ends += [task.started + task.steering.seconds for task in self._storing()]
+        return min(ends, default=inf)
+
+    def running(self) -> list[str]:
+        """The tasks and images that are at work."""
+        return [
+            *(task.bundle_id for task in self._bundling()),
+            *self.images._creations,
+            *(task.image_id for task in self._storing()),
+        ]
+
+    def end_now(self, *, fails: bool) -> None:
+        """Have all work end now."""
+        now = self.clock()
+        for task in self._bundling():
+            task.seconds = max(now - task.started, 0.001)
+            task.outcome = "failed" if fails else "complete"
+        creations = self.images._creations
+        for id_, each in list(creations.items()):
+            creations[id_] = replace(each, ends=now, fails=fails)
+        for stored in self._storing():
+            stored.steering = replace(
+                stored.steering, seconds=max(now - stored.started, 0.001), fails=fails
+            )
+        self.advance()
+
+    def left(self) -> list[str]:
+        """All that is there: objects, images, snapshots."""
+        objects = [f"s3://{bucket}/{key}" for bucket, key in self.s3.objects]
+        return [*objects, *self.ec2.amis, *self.ec2.snapshots]
+
+    def _bundling(self) -> list[BundleTask]:
+        return [t for t in self.bundle_tasks._tasks.values() if not t.view.ended]
+
+    def _storing(self) -> list[Any]:
+        return [task for task in self.store_tasks._tasks if task.view.state == "InProgress"]
+
+
+@contextmanager
+def numbered_images() -> Iterator[None]:
+    """Images have IDs that are the same each time; see `restart_numbers`."""
+    with patch("sandbox.ec2.image.random_ami_id", lambda: f"ami-{next(_image_numbers):017x}"):
+        yield
+
+
+def restart_numbers() -> None:
+    """Give images IDs from the first on."""
+    global _image_numbers
+    _image_numbers = itertools.count(1)
+
+
+def is_part(key: str, prefix: str) -> bool:
+    """Whether a key is that of a bundle's part."""
+    return re.fullmatch(re.escape(prefix) + r"\.part\.[0-9]+", key) is not None

@@ -1,0 +1,62 @@
+"""Each value is encoded, and each text decoded, once.
+
+All of them are frozen, and half of the time would go there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from instance_bundle.request import Request
+from instance_bundle.state import Record, items, records
+from tests.model.table import Stored
+
+_TEXTS = 4096
+
+
+@contextmanager
+def once() -> Iterator[None]:
+    """Encode each value and decode each text once, as long as the context lasts."""
+    decode_record = items.record
+
+    def record(item: Any) -> Record:
+        if type(item) is not Stored:
+            return decode_record(item)
+        if item.record is None:
+            item.record = decode_record(item)
+        return item.record
+
+    parse = lru_cache(_TEXTS)(lambda text: Request.parse(json.loads(text)))
+    # What `items.record` makes of a request's text is parsed in two steps.
+    requests = SimpleNamespace(parse=parse)
+    texts = SimpleNamespace(loads=_loads, dumps=json.dumps)
+    date_of = Request._date.fget  # type: ignore[attr-defined]
+    dates: dict[str, float | None] = {}
+
+    def date(request: Request) -> float | None:
+        url = request.response_url
+        if url not in dates:
+            dates[url] = date_of(request)
+        return dates[url]
+
+    with ExitStack() as patched:
+        patched.enter_context(patch.object(Request, "_date", property(date)))
+        for name in ("decode", "decode_answer", "decode_bundle", "encode", "encode_task"):
+            cached = lru_cache(_TEXTS)(getattr(items, name))
+            patched.enter_context(patch.object(items, name, cached))
+        patched.enter_context(patch.object(items, "record", record))
+        patched.enter_context(patch.object(items, "Request", requests))
+        patched.enter_context(patch.object(items, "json", texts))
+        patched.enter_context(patch.object(records, "parsed", lru_cache(_TEXTS)(records.parsed)))
+        yield
+
+
+def _loads(text: str) -> Any:
+    """A request's text stays a text, for `parse`; the others are JSON."""
+    return text if text.startswith('{"RequestType"') else json.loads(text)

@@ -1,0 +1,233 @@
+"""The scenarios: what CloudFormation asks for, without any trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.model import cloud
+from tests.model.stacks import TIMEOUT, Script, Stack, handle
+from tests.model.world import Settings, World
+
+Play = Callable[[World, "Method"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method, by its properties."""
+
+    name: str
+    instance_id: str
+
+    def __call__(
+        self,
+        bucket: str = "images",
+        *,
+        prefix: str | None = None,
+        on_delete: str = "Delete",
+        **others: Any,
+    ) -> Mapping[str, Any]:
+        s3 = {"Bucket": bucket} | ({"Prefix": prefix} if prefix else {})
+        return {
+            "ServiceTimeout": str(TIMEOUT),
+            "Method": self.name,
+            "InstanceId": self.instance_id,
+            "Storage": {"S3": s3},
+            "OnDelete": on_delete,
+            **others,
+        }
+
+
+METHODS = (
+    Method("BundleInstance", cloud.WINDOWS),
+    Method("StoreImage", cloud.LINUX),
+)
+OTHER = cloud.BUCKETS[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A scenario.
+
+    Attributes:
+        play: gives the stacks of a world their scripts.
+        ends: what comes of each request without any trouble.
+    """
+
+    name: str
+    play: Callable[[World], None]
+    ends: str
+    settings: Callable[[], Settings] = field(default=Settings)
+
+
+def _one(script: Callable[[Stack, Method], Script]) -> Play:
+    def play(world: World, method: Method) -> None:
+        stack = world.stack()
+        stack.begin(script(stack, method))
+
+    return play
+
+
+def _create(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.delete()
+
+
+def _given_up(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of(), gives_up=8)
+    yield from stack.delete()
+
+
+def _deleted_early(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of(), gives_up=3, by="DELETE")
+    yield from stack.delete()
+
+
+def _undone(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of(), undone=True)
+    yield from stack.delete()
+
+
+def _in_place(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of(on_delete="Retain"))
+    yield from stack.update(of())
+    yield from stack.delete()
+
+
+def _in_place_undone(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.update(of(on_delete="Retain"), undone=True)
+    yield from stack.delete()
+
+
+def _replaced(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.update(of(OTHER))
+    yield from stack.delete()
+
+
+def _replacement_undone(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.update(of(OTHER), undone=True)
+    yield from stack.delete()
+
+
+def _replacement_given_up(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.update(of(OTHER), gives_up=8)
+    yield from stack.delete()
+
+
+def _accepted(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.update(of(OTHER, CompletionHandle=handle("a")))
+    yield from stack.signalled()
+    yield from stack.delete()
+
+
+def _accepted_create(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of(CompletionHandle=handle("a")))
+    yield from stack.delete()
+
+
+def _readded(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.forget()
+    yield from stack.create(of(), adds=True)
+    yield from stack.delete()
+
+
+def _back_again(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.update(of(OTHER), cleans_up=False)
+    yield from stack.update(of())
+    yield from stack.delete()
+
+
+def _there_and_back(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of())
+    yield from stack.update(of(OTHER))
+    yield from stack.update(of())
+    yield from stack.delete()
+
+
+def _same_place(world: World, of: Method) -> None:
+    for name in ("a", "b"):
+        stack = world.stack(name)
+        stack.begin(_created_at(stack, of(prefix="web/1")))
+
+
+def _created_at(stack: Stack, properties: Mapping[str, Any]) -> Script:
+    yield from stack.create(properties)
+    yield from stack.delete()
+
+
+def _ends(what: str) -> str:
+    names = {"C": "Create", "U": "Update", "R": "Rollback", "D": "Delete"}
+    results = {"+": "SUCCESS", "-": "FAILED", "?": "given up"}
+    return ", ".join(f"{names[each[0]]} {results[each[1]]}" for each in what.split())
+
+
+def _early_end() -> Settings:
+    return Settings(early_end_is_known=True)
+
+
+def _twice() -> Settings:
+    return Settings(lease=0, twice=True)
+
+
+_PLAYS: Mapping[str, tuple[Play, str, Callable[[], Settings]]] = {
+    "create": (_one(_create), "C+ D+", Settings),
+    "create given up": (_one(_given_up), "C? D+", Settings),
+    "create deleted": (_one(_deleted_early), "C? D+", Settings),
+    "create fails": (_one(_create), "C- D+", lambda: Settings(fails=True)),
+    "create hangs": (_one(_create), "C- D+", lambda: Settings(hangs=True)),
+    "create undone": (_one(_undone), "C+ D+", Settings),
+    "update in place": (_one(_in_place), "C+ U+ D+", Settings),
+    "update in place undone": (_one(_in_place_undone), "C+ U+ R+ D+", Settings),
+    "replacement": (_one(_replaced), "C+ U+ D+ D+", Settings),
+    "replacement undone": (_one(_replacement_undone), "C+ U+ R+ D+ D+", Settings),
+    "replacement given up": (_one(_replacement_given_up), "C+ U? R+ D+", Settings),
+    "accepted": (_one(_accepted), "C+ U+ D+ D+", Settings),
+    "accepted create": (_one(_accepted_create), "C+ D+", Settings),
+    "retained and added again": (_one(_readded), "C+ C+ D+", _early_end),
+    "back to an earlier one": (_one(_back_again), "C+ U+ U+ D+ D+", Settings),
+    "there and back": (_one(_there_and_back), "C+ U+ D+ U+ D+ D+", Settings),
+    "twins": (_one(_create), "C+ D+", _twice),
+    "twins replacement": (_one(_replaced), "C+ U+ D+ D+", _twice),
+    "twins given up": (_one(_given_up), "C? D+", _twice),
+}
+
+
+def _scenario(name: str, play: Play, ends: str, settings: Any, method: Method) -> Scenario:
+    return Scenario(
+        f"{name}, {method.name}", lambda world: play(world, method), _ends(ends), settings
+    )
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    scenario.name: scenario
+    for name, (play, ends, settings) in _PLAYS.items()
+    for method in METHODS
+    for scenario in [_scenario(name, play, ends, settings, method)]
+} | {
+    "the same place": Scenario(
+        "the same place",
+        lambda world: _same_place(world, METHODS[0]),
+        _ends("C+ D+") + "; " + _ends("C- D+"),
+    )
+}
+
+
+def outcome(world: World) -> str:
+    """What has come of each request, as `Scenario.ends` says it."""
+
+    def of(stack: Stack) -> str:
+        return ", ".join(
+            f"{each.what} "
+            + ("given up" if each.taken is None else "SUCCESS" if each.succeeded else "FAILED")
+            for each in stack.exchanges
+        )
+
+    return "; ".join(of(stack) for stack in world.stacks)

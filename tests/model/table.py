@@ -1,0 +1,120 @@
+"""A DynamoDB table in this process, with the interface of `state.table.Table`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from boto3.dynamodb.conditions import ConditionBase
+
+from instance_bundle.errors import ConditionFailed
+from instance_bundle.state import Record
+from instance_bundle.state.table import Item
+
+OnWrite = Callable[[Item | None, Item | None], None]
+"""Is given an item before and after a write; None where there is none."""
+
+
+class Stored(dict[str, Any]):
+    """An item that was stored; it is never changed. record: what it was decoded to."""
+
+    record: Record | None = None
+
+
+class MemoryTable:
+    """The table: the ledger's conditions are evaluated here.
+
+    Items are never changed in place, so that whoever has one sees it as it was.
+
+    Args:
+        on_write: is called after each write that took place.
+    """
+
+    def __init__(self, on_write: OnWrite = lambda _before, _after: None) -> None:
+        self._items: dict[tuple[str, str], Item] = {}
+        self._on_write = on_write
+
+    def all(self) -> list[Item]:
+        """Each item."""
+        return list(self._items.values())
+
+    def query(self, resource: str) -> list[Item]:
+        """As `Table.query`, by the range key."""
+        return [self._items[each] for each in sorted(self._items) if each[0] == resource]
+
+    def put(self, item: Item, condition: ConditionBase | None = None) -> None:
+        """As `Table.put`."""
+        before = self._require(item, condition)
+        self._write(before, Stored(_storable(item)))
+
+    def update(
+        self,
+        key: Item,
+        sets: Item,
+        condition: ConditionBase,
+        *,
+        removes: tuple[str, ...] = (),
+        adds: Mapping[str, int] | None = None,
+    ) -> Item:
+        """As `Table.update`."""
+        before = self._require(key, condition)
+        named = [*sets, *removes, *(adds or {})]
+        assert len(named) == len(set(named)), f"DynamoDB refuses an attribute named twice: {named}"
+        after = Stored({**(before or key), **_storable(sets)})
+        for name, number in (adds or {}).items():
+            after[name] = after.get(name, 0) + number
+        for name in removes:
+            after.pop(name, None)
+        self._write(before, after)
+        return after
+
+    def delete(self, key: Item, condition: ConditionBase) -> None:
+        """As `Table.delete`."""
+        before = self._require(key, condition)
+        if before is not None:
+            del self._items[_of(key)]
+            self._on_write(before, None)
+
+    def _require(self, key: Item, condition: ConditionBase | None) -> Item | None:
+        found = self._items.get(_of(key))
+        if condition is not None and not holds(condition, found or {}):
+            raise ConditionFailed(found)
+        return found
+
+    def _write(self, before: Item | None, after: Stored) -> None:
+        self._items[_of(after)] = after
+        self._on_write(before, after)
+
+
+def holds(condition: Any, item: Item) -> bool:
+    """Whether a condition holds for an item; an empty one where there is none."""
+    expression = condition.get_expression()
+    operator, values = expression["operator"], expression["values"]
+    if operator in _JOINED:
+        return _JOINED[operator](holds(value, item) for value in values)
+    name, given = values[0].name, values[1:]
+    if operator == "attribute_exists":
+        return name in item
+    if operator == "attribute_not_exists":
+        return name not in item
+    return name in item and _COMPARED[operator](item[name], *given)
+
+
+_JOINED: Mapping[str, Callable[[Any], bool]] = {"AND": all, "OR": any}
+_COMPARED: Mapping[str, Callable[..., bool]] = {
+    "=": lambda value, other: type(value) is type(other) and bool(value == other),
+    "<": lambda value, other: bool(value < other),
+    "<=": lambda value, other: bool(value <= other),
+    "BETWEEN": lambda value, low, high: bool(low <= value <= high),
+}
+
+
+def _of(item: Item) -> tuple[str, str]:
+    return item["resource"], item["item"]
+
+
+def _storable(item: Item) -> dict[str, Any]:
+    """The attributes, if they are of types that the ledger may write: boto3 takes no float."""
+    for name, value in item.items():
+        assert isinstance(value, str | int | bool), f"{name} can't be stored: {value!r}"
+    return dict(item)

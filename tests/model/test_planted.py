@@ -1,0 +1,152 @@
+"""Bugs that are planted into the core, one rule each: the search finds every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from instance_bundle.lifecycle import effects, flow, history, making, next_step
+from instance_bundle.lifecycle.driving import Driving
+from instance_bundle.lifecycle.effects import Effect, perform
+from instance_bundle.lifecycle.meaning import Meaning
+from instance_bundle.methods import Work
+from instance_bundle.state import Record, Resource, ledger
+from instance_bundle.state.table import THERE
+from tests.model.scenarios import SCENARIOS
+from tests.model.search import search
+
+SCHEDULES = 1200
+
+
+@contextmanager
+def _without_superseded() -> Iterator[None]:
+    """The row is missing by which a superseded request starts nothing."""
+    decide = next_step.next_step
+
+    def planted(me: Record, *others: Any) -> Any:
+        return decide(replace(me, superseded=False), *others)
+
+    with patch.object(flow, "next_step", planted):
+        yield
+
+
+@contextmanager
+def _shown_at_once() -> Iterator[None]:
+    """What was started, and its answer lost, is taken for not started where it is not shown yet."""
+    with (
+        patch.object(next_step, "may_show_yet", lambda record, now: False),
+        patch.object(making, "may_show_yet", lambda record, now: False),
+    ):
+        yield
+
+
+@contextmanager
+def _without_versions() -> Iterator[None]:
+    """A record is saved whoever has written it."""
+    with patch.object(ledger, "_unwritten_since", lambda record: THERE):
+        yield
+
+
+@contextmanager
+def _unconfirmed_deletes() -> Iterator[None]:
+    """CloudFormation is not asked before a Delete."""
+    decide = next_step.next_step
+
+    def planted(me: Record, *others: Any) -> Any:
+        if me.request_type == "Delete":
+            me = replace(me, confirmed=me.confirmed or Meaning.GENUINE.value)
+        return decide(me, *others)
+
+    with patch.object(flow, "next_step", planted):
+        yield
+
+
+@contextmanager
+def _attempt_not_written() -> Iterator[None]:
+    """An attempt is written down only after the call."""
+
+    def planted(d: Driving, work: Work) -> Generator[Effect[Any], Any, Any]:
+        now = yield from perform(effects.Now())
+        task = yield from perform(effects.Start(work))
+        yield from d.save(replace(d.me, attempted_at=now))
+        d.me = yield from perform(effects.MergeTask(d.me, task))
+        return making._under_way(d, work, task, 5)
+
+    with patch.object(making, "_attempt", planted):
+        yield
+
+
+@contextmanager
+def _rolls_back_to_itself() -> Iterator[None]:
+    """A rollback answers the bundle that it is to undo."""
+
+    def planted(resource: Resource, record: Record, asked: str) -> Any:
+        return history.held(resource, record.physical_id)
+
+    with patch.object(history, "before", planted):
+        yield
+
+
+@contextmanager
+def _released_is_held() -> Iterator[None]:
+    """A bundle that was released is still taken for one that CloudFormation holds."""
+    load = ledger.Ledger.resource
+
+    def planted(self: ledger.Ledger, key: Any) -> Resource:
+        found = load(self, key)
+        if any(other.request_type == "Delete" for other in found.requests):
+            return replace(found, bundles=(*found.bundles, *found.released), released=())
+        return found
+
+    def deleted_by(resource: Resource, record: Record) -> Any:
+        return list(resource.bundles)
+
+    with (
+        patch.object(ledger.Ledger, "resource", planted),
+        patch.object(history, "deleted_by", deleted_by),
+    ):
+        yield
+
+
+@contextmanager
+def _failed_update_takes_new_id() -> Iterator[None]:
+    """An Update that fails answers the ID of its task."""
+    id_of = next_step.id_of_failure
+
+    def planted(me: Record) -> str:
+        return me.task.id if me.task is not None else id_of(me)
+
+    with patch.object(next_step, "id_of_failure", planted):
+        yield
+
+
+Plant = Callable[[], Any]
+
+PLANTED: list[tuple[Plant, str, str]] = [
+    (_without_superseded, "create given up, StoreImage", "superseded"),
+    (_shown_at_once, "create given up, BundleInstance", "after"),
+    (_without_versions, "create, StoreImage", "is superseded"),
+    (_unconfirmed_deletes, "create, BundleInstance", "CloudFormation was not asked"),
+    (_attempt_not_written, "create given up, BundleInstance", "after the Delete"),
+    (_rolls_back_to_itself, "replacement undone, BundleInstance", "The rollback went to"),
+    (_released_is_held, "retained and added again, StoreImage", "which is retained"),
+    (_failed_update_takes_new_id, "replacement, StoreImage", "changed the ID"),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "scenario", "violation"),
+    PLANTED,
+    ids=[plant.__name__.strip("_") for plant, _, _ in PLANTED],
+)
+def test_a_planted_bug_is_found(plant: Plant, scenario: str, violation: str) -> None:
+    with plant():
+        report = search(SCENARIOS[scenario], SCHEDULES, stop_after=1)
+
+    assert report.broken, f"{report.schedules} schedules have not found it"
+    assert violation in "\n".join(report.broken[0].violations)
