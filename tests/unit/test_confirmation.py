@@ -220,6 +220,35 @@ def test_an_update_to_an_earlier_identity_makes_a_new_bundle_unless_it_is_a_roll
     assert [bundle.physical_id for bundle in ledger.resource(back.key).released] == ["bun-1"]
 
 
+@pytest.mark.parametrize("first", ["r3", "r4"])
+def test_an_update_is_not_started_after_the_rollback_of_the_same_second(
+    life: Lifecycle,
+    ledger: Ledger,
+    ec2: Ec2,
+    clock: Clock,
+    cloudformation: CloudFormation,
+    first: str,
+) -> None:
+    record = finished(life, ledger, ec2)
+    there = dict(request().properties) | {"OnDelete": "Delete"}
+    other = there | {"InstanceId": "i-abcdef01234567890"}
+    clock.now += 600
+    cloudformation.stack = Stack("UPDATE_ROLLBACK_IN_PROGRESS")
+    asked = {
+        "r3": request("Update", "r3", "bun-1", old=there, **other),
+        "r4": request("Update", "r4", "bun-1", old=other, **there),
+    }
+    received = {name: opened(ledger, asked[name]) for name in sorted(asked, key=first.__ne__)}
+
+    late = life.drive(received["r3"])
+    assert isinstance(late, Failed)
+    ledger.store_answer(received["r3"], late)
+    back = life.drive(received["r4"])
+
+    assert back == Done("bun-1", ledger.resource(record.key).bundles[0].attributes)
+    assert len(ec2.started) == 1
+
+
 def test_what_a_rollback_has_left_under_retain_is_not_removed_by_the_next_update(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, cloudformation: CloudFormation
 ) -> None:

@@ -57,7 +57,7 @@ def unfinished_before(resource: Resource, record: Record) -> list[Record]:
         and other.request_type != "Delete"
         and not other.succeeded
         and other.cleanup < Cleanup.CLEANED_UP
-        and not other.is_later_than(record)
+        and not _follows(resource, other, record)
         and not _outlives(other, record)
     ]
 
@@ -89,7 +89,7 @@ def goes_back(resource: Resource, record: Record) -> bool:
 
 def is_late(resource: Resource, record: Record) -> bool:
     """Whether a later request about the resource, or its Delete, was received before this one."""
-    if any(other.is_later_than(record) for other in resource.requests):
+    if any(_follows(resource, other, record) for other in resource.requests):
         return True
     if record.request_type == "Update":
         return any(stone.physical_id == record.physical_id for stone in resource.tombstones)
@@ -126,6 +126,28 @@ def _unanswered_create_before(resource: Resource, record: Record) -> Record | No
     if last is None or (last.answer is not None and last.answer.physical_id in known):
         return None
     return last
+
+
+def _follows(resource: Resource, other: Record, record: Record) -> bool:
+    """Whether CloudFormation sent another request after this one, as far as is known. Of an Update
+    and that of its rollback, sent in the same second, the later one asks for what there is."""
+    if other.is_later_than(record):
+        return True
+    is_undone = (
+        other.request_type == record.request_type == "Update"
+        and other.sent == record.sent
+        and other.key != record.key
+        and (other.asked, other.asked_before) == (record.asked_before, record.asked)
+    )
+    if not is_undone:
+        return False
+    done = [
+        each
+        for each in resource.requests
+        if each.request_type != "Delete" and each.succeeded and record.is_later_than(each)
+    ]
+    last = max(done, key=lambda each: (each.sent, each.first_receipt), default=None)
+    return last is not None and last.asked == other.asked != record.asked
 
 
 def undoes_last(resource: Resource, record: Record) -> bool:
