@@ -149,6 +149,23 @@ STEPS: dict[str, list[Step]] = {
         LATER,
         change(instance=1),
     ],
+    "there and back, after a rollback": [
+        CREATE | AT_ANY | {"replace_policy": "Retain"},
+        LATER,
+        change(instance=1),
+        LATER,
+        change(later=3),
+        LATER,
+        change(instance=0),
+    ],
+    "there and back, cancelled at once": [
+        CREATE | AT_ANY | {"replace_policy": "Retain"},
+        LATER,
+        change(instance=1),
+        LATER,
+        change(instance=0),
+        CANCEL,
+    ],
     "cancelled": [CREATE | AT_ANY, LATER, change(instance=1), later(12), CANCEL],
     "created, undone": [CREATE | {"later": 3, "later_outcome": "failed"}],
     "created, undone, retained": [
@@ -167,6 +184,14 @@ STEPS: dict[str, list[Step]] = {
     ],
     "OnDelete changed": [CREATE, LATER, change(on_delete="Retain")],
     "OnDelete changed, undone": [CREATE, LATER, change(on_delete="Retain", later=3)],
+    "RetainExceptOnCreate, undone": [
+        CREATE | {"on_delete": "RetainExceptOnCreate", "later": 3, "later_outcome": "failed"}
+    ],
+    "RetainExceptOnCreate, taken out": [
+        CREATE | {"on_delete": "RetainExceptOnCreate"},
+        LATER,
+        TAKE_OUT,
+    ],
     "forged Delete": [
         CREATE,
         LATER,
