@@ -421,7 +421,7 @@ def _replacement_with_the_handle_of_before(aws: Aws) -> None:
     assert trial.problems("UPDATE_ROLLBACK_COMPLETE", 1, ["one"]) == []
     [reason] = trial.reasons()
     assert "CompletionHandle: is that of the earlier bundle" in reason
-    assert "give handle and condition other logical IDs" in reason
+    assert "give handle and condition new logical IDs" in reason
     assert len(signals(trial)) == 1
 
 

@@ -232,7 +232,6 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "SendPolls": {"PollQueue"},
             "InvokeFunction": {"function:InstanceBundleFunction"},
             "Log": {"log-group:LastResortLogGroup:*"},
-            "DescribeStacks": {"stack/*"},
             "PutEvents": {"event-bus/default"},
             "Decrypt": {"key/of-ledger-and-queues"},
             "EncryptMessages": {"key/of-ledger-and-queues"},
