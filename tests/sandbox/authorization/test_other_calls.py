@@ -214,18 +214,18 @@ def allow_key(account: Account, *actions: str, service: str) -> None:
 def test_a_table_of_the_customers_key_needs_decrypt_through_dynamodb(account: Account) -> None:
     make_table(account, SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY})
     allow_key(account, "kms:Decrypt", service="sqs")
-    assert account.missing("dynamodb", "get_item", TableName="ledger", Key=ITEM) == "kms:Decrypt"
+    assert account.missing("dynamodb", "delete_item", TableName="ledger", Key=ITEM) == "kms:Decrypt"
 
     allow_key(account, "kms:Decrypt", service="dynamodb")
 
-    account.client("dynamodb").get_item(TableName="ledger", Key=ITEM)
+    account.client("dynamodb").delete_item(TableName="ledger", Key=ITEM)
 
 
 def test_a_table_of_awss_own_key_needs_nothing_more(account: Account) -> None:
     make_table(account, SSESpecification={"Enabled": True, "SSEType": "KMS"})
     allow_key(account, service="")
 
-    account.client("dynamodb").get_item(TableName="ledger", Key=ITEM)
+    account.client("dynamodb").delete_item(TableName="ledger", Key=ITEM)
 
 
 @pytest.mark.parametrize("lacking", ["kms:Decrypt", "kms:GenerateDataKey"])
