@@ -157,7 +157,7 @@ def test_a_bundle_lives_from_create_to_delete(local: Local) -> None:
 
     taken = local.answer_to("create-bad-location-taken")
     assert taken["Status"] == "FAILED"
-    assert taken["Reason"].startswith("Storage.S3.Prefix: another resource has a bundle at ")
+    assert "the resource Bundle of the stack web has a bundle at " in taken["Reason"]
 
     local.silence_of("update-with-replacement", "another bundle is started")
     wait_until_complete(local, 2)
