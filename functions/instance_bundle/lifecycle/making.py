@@ -169,17 +169,24 @@ def believe_lost(d: Driving) -> StepRun:
 
 
 def time_out(d: Driving, task: Task) -> StepRun:
-    end = "its cancel was requested"
-    try:
-        yield from perform(effects.Cancel(task.id))
-    except (PassingFault, Denied) as error:
-        # The answer can't wait; CloudFormation's next request cancels the task.
-        logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
-        end = "it still runs"
+    end = yield from _cancelled(d, task)
     timeout, last_seen, doubt = timeout_of(d.me), f"{task}; {end}", d.me.doubt
     if doubt is not None and doubt.is_recent(d.now):
         return failed(d.me, RefusedToTheEnd(timeout, doubt.reason, last_seen))
     return failed(d.me, DeadlineExceeded(timeout, last_seen))
+
+
+def _cancelled(d: Driving, task: Task) -> Generator[Effect[Any], Any, str]:
+    """Cancel a task; what became of it, for a Reason. The answer can't wait: if the task can't be
+    cancelled now, CloudFormation's next request does that."""
+    if task.state == "available" and may_show_yet(d.me, d.now):
+        return "it may be stored already"  # EC2 does not show it yet, and can't cancel it
+    try:
+        yield from perform(effects.Cancel(task.id))
+    except (PassingFault, Denied) as error:
+        logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
+        return "it still runs"
+    return "its cancel was requested"
 
 
 def _finish(d: Driving, work: Work, task: Task) -> StepRun:
