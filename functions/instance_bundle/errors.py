@@ -4,7 +4,6 @@ InstanceBundleError
 ├── InvalidEvent          not a custom resource event: logged, there is nobody to answer
 ├── Busy                  another process works on the request: its poll is received again later
 ├── Stale                 an outdated poll: dropped
-├── ConditionFailed       another process has written an item since it was read
 ├── UnreadableManifest    not a bundle's manifest: logged, and nothing is removed
 ├── PassingFault          a transient error: connection lost, timeout, server error; retried
 │   └── NothingDone           had no effect for sure, such as a failed read before a write
@@ -20,6 +19,7 @@ InstanceBundleError
     ├── UnusableSecret        the secret of UploadCredentials holds no long-lived access key
     ├── NameTaken             another AMI has the name
     ├── LocationTaken         another bundle has, or had, this bucket and prefix
+    ├── ConditionFailed       the item is no longer as the ledger wrote it
     ├── Superseded            a later request about the resource, or its Delete, came first
     ├── Denied                AWS refused a call, and a retry would not help
     │   └── Gone                  what was to be changed or removed does not exist
@@ -60,18 +60,6 @@ class Busy(InstanceBundleError):
 
 class Stale(InstanceBundleError):
     """The poll has an old generation, or its request is no longer in the ledger."""
-
-
-class ConditionFailed(InstanceBundleError):
-    """A write of the ledger's did not take place, since its condition does not hold.
-
-    Attributes:
-        item: the item as it is; None where there is none.
-    """
-
-    def __init__(self, item: Mapping[str, Any] | None) -> None:
-        self.item = item
-        super().__init__("another process has written the item")
 
 
 class UnreadableManifest(InstanceBundleError):
@@ -225,6 +213,17 @@ class LocationTaken(Refusal):
         super().__init__(
             f"Storage.S3.Prefix: {holder} at {s3_uri}, and it is not overwritten. "
             "Change Prefix, or omit it to get a generated one."
+        )
+
+
+class ConditionFailed(Refusal):
+    """A conditional write to the ledger failed; `item` is as it is now, None if there is none."""
+
+    def __init__(self, item: Mapping[str, Any] | None) -> None:
+        self.item = item
+        super().__init__(
+            "The ledger's item of this request was changed or removed by hand. Check who may write "
+            "to the application's table, then redeploy."
         )
 
 

@@ -27,13 +27,13 @@ from instance_bundle.errors import (
     PassingFault,
     Throttled,
 )
-from instance_bundle.methods.method import Task
+from instance_bundle.methods.method import Task, Work
 from instance_bundle.polling import messages
 from instance_bundle.request import Location, properties
 from instance_bundle.request.event import Request
 from instance_bundle.responses.resource import BundleResource, NextPoll
 from instance_bundle.settings import settings
-from instance_bundle.state import poll_queue
+from instance_bundle.state import items, poll_queue
 from instance_bundle.state.poll_queue import Poll
 from instance_bundle.state.records import Record
 from tests.fixtures import Context
@@ -422,6 +422,27 @@ def test_a_fault_in_the_create_is_left_to_the_poll(
 
     assert len(polls()) == 1
     assert answers.bodies == []
+
+
+def test_a_request_whose_item_is_removed_by_hand_is_answered(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = ec2.start
+
+    def removed_meanwhile(work: Work) -> Task:
+        key = items.request_key(Request.parse(event(answers)).key)
+        aws.dynamodb().delete_item(
+            TableName="ledger", Key={name: {"S": text} for name, text in key.items()}
+        )
+        return start(work)
+
+    monkeypatch.setattr(ec2, "start", removed_meanwhile)
+    app.handler(event(answers), context)
+
+    [body] = answers.bodies
+    assert body["Status"] == "FAILED"
+    assert "was changed or removed by hand" in body["Reason"]
+    assert deliver(polls(), context) == []
 
 
 def test_an_answer_that_did_not_arrive_is_sent_again_by_the_next_poll(

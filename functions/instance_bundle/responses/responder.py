@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from crhelper import SUCCESS
 
-from instance_bundle.errors import Denied, PassingFault, Refused
+from instance_bundle.errors import ConditionFailed, Denied, PassingFault, Refused
 from instance_bundle.request import Request, conceal
 from instance_bundle.responses import delivery, response
 from instance_bundle.settings import Settings
@@ -70,7 +70,7 @@ class Responder:
             return
         try:
             stored, answer = self.ledger.store_answer(record, answer)
-        except (Denied, Refused) as refused:
+        except (ConditionFailed, Denied, Refused) as refused:
             # The ledger refuses all writes: the answer says that.
             logger.exception("The answer could not be stored")
             answer = self._without_secrets(Failed(answer.physical_id, str(refused)))
