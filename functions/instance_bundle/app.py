@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from instance_bundle import budget
 from instance_bundle.errors import InvalidEvent
-from instance_bundle.lifecycle import Lifecycle
+from instance_bundle.lifecycle import Described, Lifecycle
 from instance_bundle.methods import BundleInstance, Methods, StoreImage
 from instance_bundle.request import (
     Properties,
@@ -19,7 +19,7 @@ from instance_bundle.request import (
     admit_update,
     receive,
 )
-from instance_bundle.responses import BundleResource, Described, Event, NextPoll, delivery
+from instance_bundle.responses import BundleResource, Event, NextPoll, delivery
 from instance_bundle.settings import settings
 from instance_bundle.state import Ledger, Record, poll_queue
 from instance_bundle.telemetry import about, logger, metrics

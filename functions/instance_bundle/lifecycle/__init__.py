@@ -7,10 +7,11 @@ Example:
     outcome = Lifecycle(ledger, methods, limits).drive(record)
 """
 
-from instance_bundle.lifecycle.lifecycle import Lifecycle
+from instance_bundle.lifecycle.lifecycle import Described, Lifecycle
 from instance_bundle.lifecycle.next_step import id_of_failure
 
 __all__ = [
+    "Described",
     "Lifecycle",
     "id_of_failure",
 ]

@@ -4,22 +4,14 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from instance_bundle.errors import (
-    Doubtful,
-    Refused,
-)
+from instance_bundle.errors import Doubtful, Refused
 from instance_bundle.lifecycle import effects, history
 from instance_bundle.lifecycle.driving import Driving, StepRun
 from instance_bundle.lifecycle.earlier import end_earlier
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.meaning import ASK_AGAIN, Answers, Meaning, meaning
-from instance_bundle.lifecycle.next_step import (
-    Wait,
-    unconfirmed,
-)
-from instance_bundle.state import (
-    Evidence,
-)
+from instance_bundle.lifecycle.next_step import Wait, unconfirmed
+from instance_bundle.state import Evidence
 from instance_bundle.telemetry import logger
 
 

@@ -4,23 +4,15 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from instance_bundle.errors import (
-    Refusal,
-    Refused,
-)
+from instance_bundle.errors import Refusal, Refused
 from instance_bundle.lifecycle import effects, history
 from instance_bundle.lifecycle.driving import Driving, StepRun
 from instance_bundle.lifecycle.effects import Effect, perform
-from instance_bundle.lifecycle.next_step import (
-    answered,
-)
+from instance_bundle.lifecycle.next_step import answered
 from instance_bundle.lifecycle.removal import delete_bundle
 from instance_bundle.methods import Bundle
 from instance_bundle.request import Properties, on_delete
-from instance_bundle.state import (
-    Done,
-    Tombstone,
-)
+from instance_bundle.state import Done, Tombstone
 from instance_bundle.telemetry import logger
 
 

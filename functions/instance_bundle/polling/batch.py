@@ -14,10 +14,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from instance_bundle import budget
 from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Refused, Stale
+from instance_bundle.lifecycle import Described
 from instance_bundle.methods import Methods, Task, known
 from instance_bundle.polling import messages
 from instance_bundle.polling.messages import Message
-from instance_bundle.responses import Described, NextPoll
+from instance_bundle.responses import NextPoll
 from instance_bundle.state import Ledger, Poll, Record, poll_queue
 from instance_bundle.telemetry import about, logger
 

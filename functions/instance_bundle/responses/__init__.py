@@ -14,11 +14,10 @@ Example:
 """
 
 from instance_bundle.responses import delivery, response
-from instance_bundle.responses.resource import BundleResource, Described, Event, NextPoll
+from instance_bundle.responses.resource import BundleResource, Event, NextPoll
 
 __all__ = [
     "BundleResource",
-    "Described",
     "Event",
     "NextPoll",
     "delivery",

@@ -28,7 +28,7 @@ from instance_bundle.errors import (
     Refused,
     RefusedToTheEnd,
 )
-from instance_bundle.lifecycle import id_of_failure
+from instance_bundle.lifecycle import Described, id_of_failure
 from instance_bundle.methods import Task
 from instance_bundle.request import Properties, Request
 from instance_bundle.responses.responder import Responder
@@ -37,8 +37,6 @@ from instance_bundle.state import Doubt, Failed, Ledger, Outcome, Pending, Poll,
 from instance_bundle.telemetry import logger
 
 Event = dict[str, Any]
-Described = Callable[[], Task | None]
-"""Returns a request's task as EC2 described it together with others, or raises why it did not."""
 
 
 class Drive(Protocol):
