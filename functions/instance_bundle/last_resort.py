@@ -28,6 +28,7 @@ from instance_bundle.errors import (
     Stale,
     Throttled,
 )
+from instance_bundle.lifecycle import id_of_failure
 from instance_bundle.request import (
     DEFAULT_COMPLETION_TIMEOUT,
     RefusedRequest,
@@ -230,7 +231,7 @@ def _answer(request: Request | None, record: Record | None, cause: str) -> None:
         return
     logger.error("Answering a dead letter", cause=cause)
     failed = Failed(
-        record.task.id if record and record.task else request.id_of_failure,
+        id_of_failure(record) if record else request.id_of_failure,
         f"The function did not complete the request: {cause}. For details, search the log group "
         f"of the InstanceBundle function for request_id {request.request_id}.",
     )

@@ -105,7 +105,10 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("s3:DeleteObject", s3.listed_objects),
         Need("s3:GetObject", s3.listed_objects_as_seen),
     ),
-    **_each("cloudformation", others.stack, "DescribeStackResource", "DescribeStacks"),
+    **_each(
+        *("cloudformation", others.stack),
+        *("DescribeStackEvents", "DescribeStackResource", "DescribeStacks"),
+    ),
     **{
         f"dynamodb:{call}": (Need(f"dynamodb:{call}", others.table), _DECRYPT_TABLE)
         for call in ("DeleteItem", "PutItem", "Query", "UpdateItem")

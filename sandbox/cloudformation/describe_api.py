@@ -86,7 +86,11 @@ class DescribeCalls(CloudFormationResponse):
         )
 
     def describe_stack_events(self) -> ActionResult:
-        return ActionResult({"StackEvents": self._view().newest_events()})
+        view, token = self._view(), self._get_param("NextToken")
+        if token is not None and not token.isdecimal():
+            raise invalid("Invalid NextToken")
+        events, left = view.newest_events(None if token is None else int(token))
+        return ActionResult({"StackEvents": events, "NextToken": str(left) if left else None})
 
     def describe_stack_resource(self) -> ActionResult:
         """Of a stack that is there, a resource that is gone is not known

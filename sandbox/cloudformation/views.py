@@ -17,6 +17,8 @@ from sandbox.cloudformation.templates import Declaration, Template
 MASK = "****"
 
 _OPERATIONS_SHOWN = 2
+_EVENTS_SHOWN = 100
+"""In a page (https://github.com/ansible/ansible/pull/41840)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +200,15 @@ class View:
             for resource in resources
         ]
 
-    def newest_events(self) -> list[Event]:
-        """The events, newest first."""
-        return list(self.events[: self.event_count])[::-1]
+    def newest_events(self, left: int | None = None) -> tuple[list[Event], int]:
+        """A page of events, newest first, and how many older ones are left.
+
+        Args:
+            left: as the page before this one returned it.
+        """
+        end = self.event_count if left is None else min(left, self.event_count)
+        begin = max(0, end - _EVENTS_SHOWN)
+        return list(self.events[begin:end])[::-1], begin
 
 
 class History:

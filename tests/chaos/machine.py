@@ -31,6 +31,7 @@ CALLS = (
     *("ec2:CancelBundleTask", "ec2:RegisterImage", "s3:HeadObject", "s3:GetObject"),
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT),
     *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+    "cloudformation:DescribeStackEvents",
 )
 
 BUNDLES = {

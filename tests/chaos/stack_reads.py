@@ -15,7 +15,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
-from moto.cloudformation.models import CloudFormationBackend, cloudformation_backends
+from moto.cloudformation.models import CloudFormationBackend, Event, cloudformation_backends
 from moto.cloudformation.urls import url_bases
 
 from sandbox.cloudformation.api import Response
@@ -62,7 +62,15 @@ class StackReads:
         """
         view, bundle = self._known(stack_id), replace(_BUNDLE, logical_id=logical_id)
         moved = Resource(bundle, status, _now(), physical_id=physical_id)
-        self._note(replace(view, resources={**view.resources, logical_id: moved}))
+        events = (*view.events, _event(view, moved))
+        self._note(
+            replace(
+                view,
+                resources={**view.resources, logical_id: moved},
+                events=events,
+                event_count=len(events),
+            )
+        )
 
     def physical_id(self, stack_id: str, logical_id: str) -> str | None:
         """The ID of a resource of a stack as it is now; None where it has none."""
@@ -126,6 +134,21 @@ class _Backend(CloudFormationBackend):
     def age(self, view: View) -> timedelta:
         """As `describe_api.Shelf` has it."""
         return _now() - view.deletion_time if view.deletion_time else timedelta()
+
+
+def _event(view: View, moved: Resource) -> Event:
+    event = Event(
+        stack_id=view.stack_id,
+        stack_name=view.name,
+        logical_resource_id=moved.declaration.logical_id,
+        physical_resource_id=moved.physical_id or "",
+        resource_type=moved.declaration.type,
+        resource_status=moved.status,
+        resource_status_reason=None,
+        resource_properties=None,
+    )
+    event.timestamp = _now()
+    return event
 
 
 def _now() -> datetime:

@@ -24,7 +24,7 @@ MERELY_HELPS = {
 repeated."""
 
 
-ELSEWHERE = {"cloudformation:DescribeStackResource", "cloudformation:DescribeStacks"}
+ELSEWHERE = {call for call in CALLS if call.startswith("cloudformation:")}
 """What CloudFormation answers, or refuses, is tried in tests/unit/test_confirmation.py."""
 
 

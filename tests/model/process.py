@@ -91,7 +91,7 @@ class Environment(Protocol):
     def send_poll(self, poll: Poll, delay: float) -> None:
         """Have a poll come."""
 
-    def ask(self, key: RequestKey) -> Any:
+    def ask(self, key: RequestKey, answered: Record | None) -> Any:
         """What CloudFormation says."""
 
     def put_answer(self, request: Request, answer: Answer) -> None:
@@ -356,8 +356,10 @@ class Process:
                 "store answer", lambda: self._env.ledger.store_answer(record, answer)
             )
         except Refused as refused:
+            if self._env.now < record.deadline:
+                raise
             # Nothing can be stored: that is the answer.
-            failed = Failed(answer.physical_id, str(refused))
+            failed = Failed(id_of_failure(record), str(refused))
             yield Step(TELL, "put answer", lambda: self._env.put_answer(request, failed))
             return
         is_first = record.answer is None
@@ -410,7 +412,7 @@ def carriers(env: Environment) -> Carriers:
 
     return {
         effects.Now: lambda e: env.now,
-        effects.Ask: lambda e: env.ask(e.record.key),
+        effects.Ask: lambda e: env.ask(e.record.key, e.answered),
         effects.Admit: admitted,
         effects.Describe: lambda e: known(methods.describe([e.task_id]).get(e.task_id)),
         effects.Load: lambda e: ledger.resource(e.key),

@@ -169,10 +169,6 @@ def _ends(what: str) -> str:
     return ", ".join(f"{names[each[0]]} {results[each[1]]}" for each in what.split())
 
 
-def _early_end() -> Settings:
-    return Settings(early_end_is_known=True)
-
-
 def _twice() -> Settings:
     return Settings(lease=0, twice=True)
 
@@ -191,7 +187,7 @@ _PLAYS: Mapping[str, tuple[Play, str, Callable[[], Settings]]] = {
     "replacement given up": (_one(_replacement_given_up), "C+ U? R+ D+", Settings),
     "accepted": (_one(_accepted), "C+ U+ D+ D+", Settings),
     "accepted create": (_one(_accepted_create), "C+ D+", Settings),
-    "retained and added again": (_one(_readded), "C+ C+ D+", _early_end),
+    "retained and added again": (_one(_readded), "C+ C+ D+", Settings),
     "back to an earlier one": (_one(_back_again), "C+ U+ U+ D+ D+", Settings),
     "there and back": (_one(_there_and_back), "C+ U+ D+ U+ D+ D+", Settings),
     "twins": (_one(_create), "C+ D+", _twice),

@@ -11,11 +11,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from tests.model import cloud, decoded
 from tests.model.scenarios import Scenario, outcome
-from tests.model.world import KNOWN, World
+from tests.model.world import World
 
 Deviations = tuple[tuple[int, str], ...]
 """Which option was taken, at which choice; at all others the first one was."""
@@ -152,12 +151,7 @@ def _extensions(each: Run) -> int:
     """How many schedules have one deviation more, after all of this one."""
     if each.violations:
         return 0
-    return sum(map(_others, each.choices))
-
-
-@lru_cache(1 << 16)
-def _others(options: tuple[str, ...]) -> int:
-    return sum(not each.endswith(KNOWN) for each in options) - 1
+    return sum(len(options) - 1 for options in each.choices)
 
 
 def _sampled(level: list[Run], number: int, wanted: int) -> Iterator[Deviations]:
@@ -183,10 +177,9 @@ def _spread(sample: list[Deviations]) -> Iterator[Deviations]:
 
 def _nth(each: Run, number: int) -> tuple[int, str]:
     for position, options in enumerate(each.choices, _first_after(each.deviations)):
-        others = _others(options)
-        if number < others:
-            return position, [each for each in options if not each.endswith(KNOWN)][number + 1]
-        number -= others
+        if number < len(options) - 1:
+            return position, options[number + 1]
+        number -= len(options) - 1
     raise IndexError(number)
 
 

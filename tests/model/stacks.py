@@ -187,6 +187,11 @@ class Stack:
         """What CloudFormation said of the stack and its bundle at a moment."""
         return next(answers for told, answers in reversed(self.told) if told <= moment)
 
+    def has_had(self, physical_id: str, until: Answers) -> bool:
+        """Whether the bundle had an ID when CloudFormation said this, or before."""
+        at = next(at for at, (_, answers) in enumerate(self.told) if answers is until)
+        return any(said.resource.physical_id == physical_id for _, said in self.told[: at + 1])
+
     def said_before(self) -> Answers:
         """What it said before the state that it is in."""
         return self.told[-2][1] if len(self.told) > 1 else self.told[-1][1]

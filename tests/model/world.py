@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from instance_bundle import budget
@@ -26,7 +26,7 @@ from instance_bundle.errors import (
 from instance_bundle.lifecycle import effects
 from instance_bundle.methods import Methods
 from instance_bundle.request import Request, RequestKey
-from instance_bundle.state import Answer, Done, Ledger, Poll
+from instance_bundle.state import Answer, Done, Ledger, Poll, Record
 from tests.model import cloud
 from tests.model.cloud import Cloud
 from tests.model.methods import BundleInstance, Cut, StoreImage
@@ -88,15 +88,6 @@ that says to wait. late: what was written just now is not shown. half: cut off i
 stale: what was before.
 """
 
-KNOWN = "!"
-"""How the options end that are known to break a promise: a search does not take them."""
-
-_KNOWN = {
-    ("store answer", "deny"),
-    ("put acceptance", "lost"),
-    ("put acceptance", "kill after"),
-    *(("acceptance sent", how) for how in OPTIONS[SAVE] if how not in ("lost", "twice")),
-}
 _DENIED_FOR = 1000.0
 """Seconds after which what was denied for good is allowed, if no request was answered meanwhile."""
 
@@ -151,15 +142,12 @@ class Settings:
         twice: each event and each poll comes twice.
         hangs: work does not end.
         fails: work fails.
-        early_end_is_known: it is known to break a promise that CloudFormation gives up a request
-            which was not received yet.
     """
 
     lease: float = INVOCATION + budget.LEASE_MARGIN
     twice: bool = False
     hangs: bool = False
     fails: bool = False
-    early_end_is_known: bool = False
 
 
 class Diverged(Exception):
@@ -294,7 +282,7 @@ class World:
         if chosen == GO:
             self._carry_out(running, lambda: self._do(running, step))
             return
-        name, _, rest = chosen.removesuffix(KNOWN).partition(" ")
+        name, _, rest = chosen.partition(" ")
         if name in ("run", "again", "resume", "end"):
             self._turn(name, rest, running)
         elif name in ("finish", "fail-work"):
@@ -316,7 +304,6 @@ class World:
             options += ["finish", "fail-work"]
         others = [each for each in self._running if each is not running]
         options += [f"resume {each.process.name}" for each in others]
-        options = [f"{each}{KNOWN}" if (step.name, each) in _KNOWN else each for each in options]
         return [*options, *self._startable(running.process.ends)]
 
     def _startable(self, until: float) -> list[str]:
@@ -324,9 +311,7 @@ class World:
         options = [f"run {name}" for name, due, _ in self._waiting() if due <= until]
         for stack in self.stacks:
             if stack.may_end:
-                key = stack.exchanges[-1].request.key
-                known = self.settings.early_end_is_known and self.ledger.read(key) is None
-                options.append(f"end {stack.name}{KNOWN if known else ''}")
+                options.append(f"end {stack.name}")
             options += [
                 f"again {exchange.request_id}"
                 for exchange in stack.exchanges[-2:]
@@ -346,7 +331,6 @@ class World:
         return result
 
     def _fail(self, running: Running, step: Step, how: str) -> Any:
-        how = how.removesuffix(KNOWN)
         if how in _ERRORS:
             raise _ERRORS[how](f"{step.name}: {how}")
         if how in ("deny", "refuse", "deny for good"):
@@ -372,7 +356,7 @@ class World:
                     return self._do(running, step)
             case "stale":
                 self.asked.add(running.process.request_id)
-                return self.ask(step.effect.record.key, stale=True)
+                return self.ask(step.effect.record.key, step.effect.answered, stale=True)
         raise Diverged(how)
 
     def _was_denied(self, step: Step) -> None:
@@ -442,7 +426,7 @@ class World:
             self._trace("EC2", chosen)
             self.cloud.end_now(fails=chosen == "fail-work")
         else:
-            name, _, rest = chosen.removesuffix(KNOWN).partition(" ")
+            name, _, rest = chosen.partition(" ")
             self._turn(name, rest, None)
         return True
 
@@ -530,10 +514,13 @@ class World:
     def _add(self, poll: Poll, delay: float) -> None:
         self._messages.append(Message(poll, self.now + delay))
 
-    def ask(self, key: RequestKey, *, stale: bool = False) -> Any:
+    def ask(self, key: RequestKey, answered: Record | None, *, stale: bool = False) -> Any:
         """What CloudFormation says of a request's stack."""
         stack = next(each for each in self.stacks if each.stack_id == key.stack_id)
-        return stack.said_before() if stale else stack.said(self.now)
+        said = stack.said_before() if stale else stack.said(self.now)
+        if answered is None or answered.answer is None:
+            return said
+        return replace(said, received=stack.has_had(answered.answer.physical_id, said))
 
     def put_answer(self, request: Request, answer: Answer) -> None:
         """Have CloudFormation hear an answer."""

@@ -25,12 +25,14 @@ class CloudFormation:
     """A simulated CloudFormation.
 
     Attributes:
+        had: the physical IDs that the resource has had.
         obstacle: the exception that each call raises.
         asked: how many calls were made.
     """
 
     stack: Stack
     resource: Resource
+    had: tuple[str, ...] = ()
     obstacle: Exception | None = None
     asked: int = 0
 
@@ -46,6 +48,7 @@ def cloudformation(monkeypatch: pytest.MonkeyPatch) -> CloudFormation:
     made = CloudFormation(Stack("CREATE_COMPLETE"), Resource(status=""))
     monkeypatch.setattr(stacks, "describe_stack", made.describe_stack)
     monkeypatch.setattr(stacks, "describe_resource", lambda *_: made.resource)
+    monkeypatch.setattr(stacks, "has_had", lambda *asked: asked[2] in made.had)
     return made
 
 
@@ -138,6 +141,43 @@ def test_a_delete_that_cloudformation_confirms_is_carried_out_at_once(
 
     assert life.drive(opened(ledger, request("Delete", "r2", "bun-1"))) == Done("bun-1")
     assert ec2.removed == [(HERE, "what bun-1 finished")]
+
+
+@pytest.mark.parametrize(("had", "removed"), [((), 1), (("bun-1",), 0)])
+def test_a_create_that_was_not_received_is_deleted_without_harm_to_the_one_before(
+    life: Lifecycle,
+    ledger: Ledger,
+    ec2: Ec2,
+    cloudformation: CloudFormation,
+    had: tuple[str, ...],
+    removed: int,
+) -> None:
+    finished(life, ledger, ec2)  # and then retained, if CloudFormation received the answer
+    cloudformation.stack, cloudformation.had = Stack("UPDATE_ROLLBACK_IN_PROGRESS"), had
+    cloudformation.resource = Resource("DELETE_IN_PROGRESS", "web-Bundle-1ABC")
+
+    answer = life.drive(opened(ledger, request("Delete", "r2", "web-Bundle-1ABC")))
+
+    assert answer == Done("web-Bundle-1ABC")
+    assert len(ec2.removed) == removed
+
+
+def test_a_clean_up_leaves_work_whose_acceptance_cloudformation_may_have(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, clock: Clock, cloudformation: CloudFormation
+) -> None:
+    finished(life, ledger, ec2)
+    update = opened(ledger, request("Update", "r2", "bun-1", old=BLUE, **GREEN))
+    life.drive(update)
+    ledger.store_acceptance(stored_record(ledger, update), Done("bun-2"))
+    clock.now += 60  # its process was killed right after it had sent the acceptance
+    cloudformation.stack = Stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+    cloudformation.resource = Resource("UPDATE_COMPLETE", "bun-2")
+
+    answer = life.drive(opened(ledger, request("Delete", "r3", "bun-1")))
+
+    assert answer == Done("bun-1")
+    assert (ec2.cancelled, len(ec2.removed)) == ([], 1)
+    assert not stored_record(ledger, update).superseded
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,23 @@ def test_a_stored_answer_is_sent_instead_of_failed(
     assert answers.bodies[0]["Data"] == {"BundleId": "bun-1"}
 
 
+@pytest.mark.parametrize(("kind", "answered"), [("Create", "bun-1"), ("Update", "bun-0")])
+def test_a_failed_update_keeps_the_id_and_a_create_has_that_of_its_task(
+    answers: Answers, context: Context, ledger: Ledger, kind: str, answered: str
+) -> None:
+    physical_id = {"PhysicalResourceId": "bun-0"} if kind == "Update" else {}
+    request = Request.parse(event(answers, RequestType=kind, **physical_id))
+    body = poll_of(ledger, request)
+    record = ledger.read(request.key)
+    assert record is not None
+    ledger.merge_task(record, RUNNING)
+
+    last_resort.handler(dead_letter(body), context)
+
+    assert answers.bodies[0]["Status"] == "FAILED"
+    assert answers.bodies[0]["PhysicalResourceId"] == answered
+
+
 @pytest.mark.parametrize("body", ["no json", "[]", "{}", '{"format": 1}', crashed("no event")])
 def test_a_dead_letter_without_a_request_is_dropped_with_a_log_line(
     answers: Answers, context: Context, body: str, caplog: pytest.LogCaptureFixture

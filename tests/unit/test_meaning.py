@@ -152,7 +152,7 @@ def test_with_rollback_disabled_it_is_never_known_that_a_mirrored_update_goes_on
             Meaning.GENUINE,
         ),
         # Clean-up after a replacement: the current one has another ID.
-        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", Resource("UPDATE_COMPLETE", NEW), Meaning.GENUINE),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", Resource("UPDATE_COMPLETE", NEW), Meaning.REPLACED),
         (
             "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
             Resource("UPDATE_COMPLETE", NEW),
@@ -167,6 +167,31 @@ def test_a_delete_is_of_a_resource_that_is_deleted_or_was_replaced(
     status: str, resource: Resource, means: Meaning
 ) -> None:
     assert said(record("Delete", OLD), status, resource) is means
+
+
+@pytest.mark.parametrize(
+    ("status", "received", "means"),
+    [
+        ("DELETE_IN_PROGRESS", False, Meaning.GENUINE),
+        ("DELETE_IN_PROGRESS", True, Meaning.NOTHING_MADE),
+        ("ROLLBACK_IN_PROGRESS", False, Meaning.UNDOES),
+        ("ROLLBACK_IN_PROGRESS", True, Meaning.NOTHING_MADE),
+    ],
+)
+def test_a_delete_by_a_generated_id_is_not_of_a_create_whose_answer_was_received(
+    status: str, means: Meaning, *, received: bool
+) -> None:
+    deleted = Resource("DELETE_IN_PROGRESS", "web-Bundle-1ABC")
+    answers = Answers(Stack(status), deleted, received=received)
+    me = record("Delete", "web-Bundle-1ABC")
+
+    assert meaning(me, answers, NOON, goes_back=False, mirrors=False) is means
+
+
+def test_a_received_answer_confirms_no_delete_of_a_stack_at_rest() -> None:
+    answers, me = Answers(Stack("CREATE_COMPLETE"), received=True), record("Delete", OLD)
+
+    assert isinstance(meaning(me, answers, NOON, goes_back=False, mirrors=False), Evidence)
 
 
 @pytest.mark.parametrize(

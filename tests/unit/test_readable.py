@@ -90,6 +90,12 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any], bytes]] = {
         XML + b"<DescribeStacksResponse><DescribeStacksResult><Stacks/></DescribeStacksResult>"
         b"</DescribeStacksResponse>",
     ),
+    "cloudformation:DescribeStackEvents": (
+        "cloudformation",
+        lambda cloudformation: cloudformation.describe_stack_events(StackName="web"),
+        XML + b"<DescribeStackEventsResponse><DescribeStackEventsResult><StackEvents/>"
+        b"</DescribeStackEventsResult></DescribeStackEventsResponse>",
+    ),
     "cloudformation:DescribeStackResource": (
         "cloudformation",
         lambda cloudformation: cloudformation.describe_stack_resource(

@@ -63,7 +63,10 @@ CASES: tuple[tuple[tuple[str, ...], tuple[str, ...], type[InstanceBundleError]],
     ),
     (("secretsmanager:GetSecretValue",), ("ResourceNotFoundException",), Doubtful),
     (
-        ("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+        (
+            *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+            "cloudformation:DescribeStackEvents",
+        ),
         ("AccessDenied", "ValidationError"),
         Doubtful,
     ),

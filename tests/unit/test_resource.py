@@ -33,7 +33,7 @@ from instance_bundle.request import Location, properties
 from instance_bundle.request.event import Request
 from instance_bundle.responses.resource import BundleResource, NextPoll
 from instance_bundle.settings import settings
-from instance_bundle.state import items, poll_queue
+from instance_bundle.state import Ledger, items, poll_queue
 from instance_bundle.state.poll_queue import Poll
 from instance_bundle.state.records import Record
 from tests.fixtures import Context
@@ -755,6 +755,27 @@ def test_a_fault_that_lasts_beyond_the_deadline_is_answered_and_polled_no_more(
         assert deliver(polls(), context) == []
         assert polls() == []
     assert len(answers.bodies) == 1
+
+
+def test_an_answer_that_the_ledger_refuses_is_stored_later_or_fails_with_the_old_id(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise refusals.meaning("dynamodb:UpdateItem", "AccessDeniedException", "No.")
+
+    monkeypatch.setattr(Ledger, "store_answer", denied)
+    with time_machine.travel(time.time(), tick=True) as moment:
+        app.handler(event(answers, "Update", PhysicalResourceId="bun-0"), context)
+        complete(ec2)
+        assert deliver(polls(), context) == []
+        assert answers.bodies == []
+
+        moment.shift(3600)
+        assert deliver(polls(), context) == []
+
+    [answer] = answers.bodies
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "bun-0")
+    assert "dynamodb:UpdateItem" in answer["Reason"]
 
 
 def test_at_the_deadline_the_next_poll_goes_before_anything_can_crash(

@@ -129,6 +129,54 @@ def test_a_resource_that_a_rollback_has_deleted_has_no_status(phases: Phases) ->
     assert stacks.describe_stack(stack_id).status == "ROLLBACK_COMPLETE"
 
 
+def has_had(stack_id: str, physical_id: str, logical_id: str = "Bundle", since: float = 0) -> bool:
+    return stacks.has_had(stack_id, logical_id, physical_id, since)
+
+
+def test_events_show_the_ids_that_a_resource_has_had(phases: Phases) -> None:
+    stack_id = phases.created(FAMILY, Bundle="bun-1", Sibling="sib-1")
+    phases.update(NEW_FAMILY)
+    phases.answer(phases.request("Update", "Sibling"), "sib-1")
+    phases.answer(phases.request("Update"), "bun-2")
+    phases.answer(phases.request("Delete"))
+    phases.sandbox.until("UPDATE_COMPLETE")
+
+    assert has_had(stack_id, "bun-1")
+    assert has_had(stack_id, "bun-2")
+    assert not has_had(stack_id, "bun-3")
+    assert not has_had(stack_id, "bun-1", "Sibling")
+    assert not has_had(NEVER, "bun-1")
+
+
+def test_an_answer_that_came_too_late_shows_in_no_event(phases: Phases) -> None:
+    stack_id = phases.create(template(Bundle="one", Sibling="one"))
+    create = phases.request("Create")
+    phases.fail(phases.request("Create", "Sibling"), "sib-1")
+    phases.request("Delete")
+    phases.answer(create, "bun-1")
+
+    assert not has_had(stack_id, "bun-1")
+
+
+def test_events_from_before_the_request_are_not_read(phases: Phases) -> None:
+    stack_id = phases.created(template(Bundle="one"), Bundle="bun-1")
+    now = phases.sandbox.clock()
+
+    assert has_had(stack_id, "bun-1", since=now)
+    assert not has_had(stack_id, "bun-1", since=now + 2 * stacks.CLOCKS_DIFFER)
+
+
+def test_what_is_not_found_in_many_pages_may_have_been_there(
+    phases: Phases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.cloudformation.views._EVENTS_SHOWN", 2)
+    stack_id = phases.created(template(Bundle="one"), Bundle="bun-1")
+
+    assert not has_had(stack_id, "bun-2")
+    monkeypatch.setattr(stacks, "PAGES", 1)
+    assert has_had(stack_id, "bun-2")
+
+
 def test_a_function_sees_a_new_stack_late_and_is_throttled(phases: Phases) -> None:
     clock = phases.sandbox.clock
     clock.stopped = time.time()
@@ -214,6 +262,7 @@ def describe_resource() -> Resource:
 
 
 BOTH: list[Callable[[], Stack | Resource]] = [describe_stack, describe_resource]
+ALL: list[Callable[[], object]] = [*BOTH, lambda: has_had(NEVER, "bun-1")]
 
 
 @pytest.mark.parametrize("ask", BOTH)
@@ -247,7 +296,7 @@ _NO_PERMISSION = (
 )
 
 
-@pytest.mark.parametrize("ask", BOTH)
+@pytest.mark.parametrize("ask", ALL)
 @pytest.mark.parametrize(
     ("code", "message", "status", "means"),
     [
@@ -260,7 +309,7 @@ _NO_PERMISSION = (
 )
 def test_another_refusal_does_not_say_that_there_is_no_such_thing(
     server: Aws,
-    ask: Callable[[], Stack | Resource],
+    ask: Callable[[], object],
     code: str,
     message: str,
     status: int,
@@ -279,10 +328,11 @@ def test_another_refusal_does_not_say_that_there_is_no_such_thing(
     [
         (describe_stack, "cloudformation:DescribeStacks"),
         (describe_resource, "cloudformation:DescribeStackResource"),
+        (ALL[-1], "cloudformation:DescribeStackEvents"),
     ],
 )
 def test_a_denial_names_the_action_to_allow(
-    server: Aws, ask: Callable[[], Stack | Resource], action: str
+    server: Aws, ask: Callable[[], object], action: str
 ) -> None:
     refuse(server, "AccessDenied", _NO_PERMISSION, 403)
 
@@ -290,9 +340,9 @@ def test_a_denial_names_the_action_to_allow(
         ask()
 
 
-@pytest.mark.parametrize("ask", BOTH)
+@pytest.mark.parametrize("ask", ALL)
 def test_what_is_no_answer_of_cloudformations_is_a_passing_fault(
-    server: Aws, ask: Callable[[], Stack | Resource]
+    server: Aws, ask: Callable[[], object]
 ) -> None:
     server.status, server.body = 200, "<html><body><p>Sign in to the proxy</p></body></html>"
 

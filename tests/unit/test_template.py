@@ -215,7 +215,8 @@ OF_FEATURES = {
     },
     "SeesImages": {"ec2:DescribeImages"},
     "VerifiesRequests": {
-        *("cloudformation:DescribeStackResource", "cloudformation:DescribeStacks"),
+        *("cloudformation:DescribeStackEvents", "cloudformation:DescribeStackResource"),
+        "cloudformation:DescribeStacks",
     },
     "HasEventBus": {"events:PutEvents"},
     # Those of what is not allowed by permissions.

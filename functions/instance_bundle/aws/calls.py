@@ -36,6 +36,7 @@ CALLS: Mapping[str, Call] = {
     "ec2:CreateImage": Call(Purpose.START),
     "ec2:CreateStoreImageTask": Call(Purpose.GO_ON),
     "ec2:RegisterImage": Call(Purpose.GO_ON),
+    "cloudformation:DescribeStackEvents": Call(Purpose.READ),
     "cloudformation:DescribeStackResource": Call(Purpose.READ),
     "cloudformation:DescribeStacks": Call(Purpose.READ),
     "ec2:DescribeBundleTasks": Call(Purpose.READ),

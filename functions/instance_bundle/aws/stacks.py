@@ -1,4 +1,4 @@
-"""What CloudFormation is doing: with a stack, and with a resource of it.
+"""What CloudFormation is doing with a stack and with a resource of it, and which IDs that had.
 
 All Describe calls of an account share a rate of a few a second (https://github.com/aws/aws-sam-
 cli/issues/2671), and what they answer may be the state of some seconds before
@@ -9,12 +9,20 @@ answer.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from instance_bundle import aws
 from instance_bundle.errors import Denied, Doubtful
 
 T = TypeVar("T")
+
+PAGES = 25
+"""Pages of events that are read: of 100 events each (https://github.com/ansible/ansible/pull/41840),
+more than an operation makes on the 500 resources that a template may have (CloudFormation User
+Guide, CloudFormation quotas)."""
+CLOCKS_DIFFER = 60
+"""Seconds by which CloudFormation's clock may be behind."""
 
 # "If the stack doesn't exist, a ValidationError is returned" (CloudFormation API Reference,
 # DescribeStacks). Its words, as recorded: "Stack with id … does not exist"
@@ -87,6 +95,40 @@ def describe_resource(stack_id: str, logical_id: str) -> Resource:
         As `describe_stack`.
     """
     return _known(lambda: _describe_resource(stack_id, logical_id), Resource(status=""))
+
+
+def has_had(stack_id: str, logical_id: str, physical_id: str, since: float) -> bool:
+    """Read whether a resource has had a physical ID at some time.
+
+    Events come "in reverse chronological order" (CloudFormation API Reference,
+    DescribeStackEvents), so few are read. If there are more than `PAGES` of them since then, the
+    answer is yes: one operation makes fewer.
+
+    Args:
+        stack_id: as of `describe_stack`.
+        logical_id: the resource's name in the stack's template.
+        physical_id: the ID.
+        since: epoch seconds; the resource did not have it before.
+
+    Raises:
+        As `describe_stack`.
+    """
+    return _known(lambda: _has_had(stack_id, logical_id, physical_id, since), unknown=False)
+
+
+def _has_had(stack_id: str, logical_id: str, physical_id: str, since: float) -> bool:
+    pages = aws.cloudformation().get_paginator("describe_stack_events")
+    with aws.calling("cloudformation:DescribeStackEvents"):
+        for page in islice(pages.paginate(StackName=stack_id), PAGES):
+            for event in page["StackEvents"]:
+                if event["Timestamp"].timestamp() < since - CLOCKS_DIFFER:
+                    return False
+                ids = event.get("LogicalResourceId"), event.get("PhysicalResourceId")
+                if ids == (logical_id, physical_id):
+                    return True
+            if not page.get("NextToken"):
+                return False
+    return True
 
 
 def _describe_stack(stack_id: str) -> Stack:

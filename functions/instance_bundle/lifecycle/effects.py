@@ -130,9 +130,16 @@ class LeaveTombstone(Effect[None]):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Effect[Answers | None]):
-    """Read a request's stack and resource from CloudFormation; None if the deployment does not."""
+    """Read a request's stack and resource from CloudFormation; None if the deployment does not.
+
+    Attributes:
+        record: the request's record.
+        answered: a Create that was answered SUCCESS; whether CloudFormation received the answer is
+            read too. None if that makes no difference.
+    """
 
     record: Record
+    answered: Record | None = None
 
 
 # The methods: EC2 and S3

@@ -67,7 +67,8 @@ def confirm(d: Driving) -> StepRun:
 
 def _ask(d: Driving) -> Generator[Effect[Any], Any, Answers | None]:
     try:
-        return (yield from perform(effects.Ask(d.me)))
+        unseen = history.answered_unseen(d.known(), d.me)
+        return (yield from perform(effects.Ask(d.me, unseen)))
     except Doubtful as doubt:  # retried until the deadline; nothing is changed before
         raise Refused(doubt.refusal) from doubt
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from instance_bundle.lifecycle.meaning import Meaning, is_meant
 from instance_bundle.methods import Bundle
 from instance_bundle.request import Properties, problems
 from instance_bundle.state import Cleanup, Done, Failed, Progress, Record, Resource
@@ -110,8 +111,23 @@ def deleted_by(resource: Resource, record: Record) -> list[Bundle]:
     """
     if record.physical_id.startswith(_OURS):
         return [b for b in resource.bundles if b.physical_id == record.physical_id]
+    if is_meant(record, Meaning.NOTHING_MADE):
+        return []
     unanswered = _unanswered_create_before(resource, record)
     return [b for b in resource.bundles if unanswered and b.made_by == unanswered.key.request_id]
+
+
+def answered_unseen(resource: Resource, record: Record) -> Record | None:
+    """The Create before a Delete, if it was answered SUCCESS, and CloudFormation generated the
+    Delete's ID.
+
+    Either CloudFormation did not receive the answer, or the Delete is about a later Create, which
+    was never received here.
+    """
+    if record.request_type != "Delete" or record.physical_id.startswith(_OURS):
+        return None
+    last = _unanswered_create_before(resource, record)
+    return last if last and last.succeeded and deleted_by(resource, record) else None
 
 
 def _unanswered_create_before(resource: Resource, record: Record) -> Record | None:
@@ -226,7 +242,7 @@ def _outlives(other: Record, record: Record) -> bool:
     return (
         record.request_type == "Delete"
         and record.physical_id.startswith(_OURS)  # a generated one: nothing was answered
-        and other.acceptance_sent
+        and (other.acceptance_sent or is_meant(record, Meaning.REPLACED))
         and other.acceptance is not None
         and other.acceptance.physical_id != record.physical_id
     )

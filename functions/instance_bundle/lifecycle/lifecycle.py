@@ -5,7 +5,7 @@ It calls the ledger, the methods and CloudFormation.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from instance_bundle.aws import stacks
@@ -99,7 +99,7 @@ class _World:
         self.admitted = admitted
         self._performers: Performers = {
             effects.Now: lambda _: life.clock(),
-            effects.Ask: lambda e: self._ask(e.record),
+            effects.Ask: lambda e: self._ask(e.record, e.answered),
             effects.Admit: lambda e: self._admit(e.record, makes_bundle=e.makes_bundle),
             effects.Describe: lambda e: self._describe(e.task_id),
             **_of_ledger(life.ledger),
@@ -110,14 +110,19 @@ class _World:
         """Perform an effect; its result."""
         return self._performers[type(effect)](effect)
 
-    def _ask(self, record: Record) -> Answers | None:
+    def _ask(self, record: Record, answered: Record | None) -> Answers | None:
         if not self.life.asks:
             return None
-        stack = stacks.describe_stack(record.key.stack_id)
-        if not needs_resource(record, stack):
-            return Answers(stack)
         key = record.key
-        return Answers(stack, stacks.describe_resource(key.stack_id, key.logical_id))
+        answers = Answers(stacks.describe_stack(key.stack_id))
+        if needs_resource(record, answers.stack):
+            resource = stacks.describe_resource(key.stack_id, key.logical_id)
+            answers = replace(answers, resource=resource)
+        if answered is not None and answered.answer is not None:
+            made, since = answered.answer.physical_id, answered.sent_at
+            received = stacks.has_had(key.stack_id, key.logical_id, made, since)
+            answers = replace(answers, received=received)
+        return answers
 
     def _admit(self, record: Record, *, makes_bundle: bool) -> Properties:
         request = record.request

@@ -20,6 +20,8 @@ class Meaning(StrEnum):
     FORWARD = "an update that goes on"
     ROLLBACK = "an update that goes back"
     NOT_SENT = "not sent now"
+    REPLACED = "genuine; the resource has another ID by now"
+    NOTHING_MADE = "genuine, about a Create that made nothing"
     GONE = "about a stack that is gone"
 
 
@@ -29,10 +31,17 @@ UNKNOWN = stacks.Resource(status="")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What CloudFormation says about a request's stack and resource."""
+    """What CloudFormation says about a request's stack and resource.
+
+    Attributes:
+        stack: the stack.
+        resource: the resource.
+        received: CloudFormation has received the answer to the Create that was asked about.
+    """
 
     stack: stacks.Stack
     resource: stacks.Resource = UNKNOWN
+    received: bool = False
 
     def __str__(self) -> str:
         at = f", resource {self.resource.status}" if self.resource.status else ""
@@ -85,7 +94,9 @@ def meaning(
     if me.request_type == "Create":
         return _of_create(me, answers, now)
     if me.request_type == "Delete":
-        return _of_delete(me, answers, now)
+        said = _of_delete(me, answers, now)
+        is_confirmed = said in (Meaning.GENUINE, Meaning.UNDOES)
+        return Meaning.NOTHING_MADE if answers.received and is_confirmed else said
     if goes_back:
         return _of_update_back(me, answers, now, mirrors=mirrors)
     return _of_update(me, answers, now)
@@ -138,9 +149,11 @@ def _of_delete(me: Record, answers: Answers, now: float) -> Meaning | Evidence:
         me.physical_id,
     )
     is_deleted = stack.status in _DELETES and resource.status in ("DELETE_IN_PROGRESS", "")
-    if is_replaced or is_deleted:
-        return Meaning.UNDOES if stack.status in _UNDOES else Meaning.GENUINE
-    return _idle(me, answers, now)
+    if (is_replaced or is_deleted) and stack.status in _UNDOES:
+        return Meaning.UNDOES
+    if is_replaced:
+        return Meaning.REPLACED
+    return Meaning.GENUINE if is_deleted else _idle(me, answers, now)
 
 
 def _idle(me: Record, answers: Answers, now: float) -> Meaning | Evidence:

@@ -76,6 +76,7 @@ def test_a_stack_is_described_to_who_may_describe_it(account: Account) -> None:
 
     account.allow(
         *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
+        "cloudformation:DescribeStackEvents",
         resource=f"{of_all}/*",
     )
 
@@ -84,6 +85,8 @@ def test_a_stack_is_described_to_who_may_describe_it(account: Account) -> None:
             "cloudformation", "describe_stack_resource", StackName=named, LogicalResourceId="No"
         )
         assert code(error) == (400, "ValidationError")
+        error = account.refusal("cloudformation", "describe_stack_events", StackName=named)
+        assert code(error)[0] == 400  # unknown yet, or throttled; not denied
 
 
 def test_a_secret_is_allowed_by_its_arn_whatever_names_it(account: Account) -> None:

@@ -71,7 +71,8 @@ class Served:
 
     def events(self, stack_id: str) -> list[tuple[str, str, str]]:
         """The stack's events as (logical ID, status, reason), oldest first."""
-        found = self.clients.cloudformation.describe_stack_events(StackName=stack_id)
+        pages = self.clients.cloudformation.get_paginator("describe_stack_events")
+        found = pages.paginate(StackName=stack_id).build_full_result()
         return [
             (e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason", ""))
             for e in reversed(found["StackEvents"])

@@ -102,7 +102,8 @@ class Sandbox:
 
     def history(self, name: str = "shop") -> list[tuple[str, str, str]]:
         """The events as (logical ID, status, reason), oldest first."""
-        events = self.client.describe_stack_events(StackName=name)["StackEvents"]
+        pages = self.client.get_paginator("describe_stack_events")
+        events = pages.paginate(StackName=name).build_full_result()["StackEvents"]
         return [
             (e["LogicalResourceId"], e["ResourceStatus"], e.get("ResourceStatusReason", ""))
             for e in reversed(events)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.sandbox.cloudformation.support import (
     ACCOUNT,
@@ -68,6 +69,21 @@ def test_events_list_each_step_in_order(sandbox: Sandbox) -> None:
         ("Second", "CREATE_COMPLETE", ""),
         ("shop", "CREATE_COMPLETE", ""),
     ]
+
+
+def test_events_come_in_pages_the_newest_first(sandbox: Sandbox) -> None:
+    queue = {"Type": "AWS::SQS::Queue"}
+    queues = {f"Q{number}": queue for number in range(60)}
+    sandbox.finish(json.dumps({"Resources": queues}), "CREATE_COMPLETE")
+    pages = list(sandbox.client.get_paginator("describe_stack_events").paginate(StackName="shop"))
+
+    assert [len(page["StackEvents"]) for page in pages] == [100, 82]
+    events = [event for page in pages for event in page["StackEvents"]]
+    assert len({event["EventId"] for event in events}) == 182
+    times = [event["Timestamp"] for event in events]
+    assert times == sorted(times, reverse=True)
+    with pytest.raises(ClientError, match="Invalid NextToken"):
+        sandbox.client.describe_stack_events(StackName="shop", NextToken="x")
 
 
 def test_events_have_their_own_ids_rising_times_and_properties(sandbox: Sandbox) -> None:
