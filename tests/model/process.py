@@ -351,17 +351,9 @@ class Process:
         yield self._save("acceptance sent", lambda: self._env.ledger.acceptance_sent(record))
 
     def _answer(self, request: Request, record: Record, answer: Answer) -> Steps:
-        try:
-            stored, answer = yield self._save(
-                "store answer", lambda: self._env.ledger.store_answer(record, answer)
-            )
-        except Refused as refused:
-            if self._env.now < record.deadline:
-                raise
-            # Nothing can be stored: that is the answer.
-            failed = Failed(id_of_failure(record), str(refused))
-            yield Step(TELL, "put answer", lambda: self._env.put_answer(request, failed))
-            return
+        stored, answer = yield self._save(
+            "store answer", lambda: self._env.ledger.store_answer(record, answer)
+        )
         is_first = record.answer is None
         hears_end = True
         if not is_first and isinstance(answer, Done):

@@ -14,9 +14,12 @@ FOUND = [
     ("the same place", [(30, "deny")]),
     ("retained and added again, StoreImage", [(32, "end a")]),
     ("accepted, StoreImage", [(41, "lost")]),
+    ("create hangs, StoreImage", [(235, "deny")]),
+    ("replacement given up, BundleInstance", [(52, "kill after"), (74, "refuse")]),
 ]
 """Schedules that broke a promise: an answer that the ledger refused to store; a Create that was
-given up before it was received; an acceptance of which only CloudFormation knew."""
+given up before it was received; an acceptance of which only CloudFormation knew; a rollback that
+could not remove what CloudFormation never received."""
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

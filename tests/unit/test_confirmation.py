@@ -18,6 +18,7 @@ from .test_lifecycle import RUNNING, Ec2, methods, opened, request, stored_recor
 
 DENIAL = Doubtful(refusals.denied("cloudformation:DescribeStacks", "AccessDenied", "No."))
 HERE = Location("images", "web")
+ROOT = "arn:aws:cloudformation:us-east-1:123456789012:stack/top/1"
 
 
 @dataclass
@@ -25,6 +26,7 @@ class CloudFormation:
     """A simulated CloudFormation.
 
     Attributes:
+        root: the stack at the top, if the stack is nested.
         had: the physical IDs that the resource has had.
         obstacle: the exception that each call raises.
         asked: how many calls were made.
@@ -32,15 +34,16 @@ class CloudFormation:
 
     stack: Stack
     resource: Resource
+    root: Stack | None = None
     had: tuple[str, ...] = ()
     obstacle: Exception | None = None
     asked: int = 0
 
-    def describe_stack(self, _: str) -> Stack:
+    def describe_stack(self, stack_id: str) -> Stack:
         self.asked += 1
         if self.obstacle is not None:
             raise self.obstacle
-        return self.stack
+        return self.root if self.root and stack_id == ROOT else self.stack
 
 
 @pytest.fixture
@@ -160,6 +163,20 @@ def test_a_create_that_was_not_received_is_deleted_without_harm_to_the_one_befor
 
     assert answer == Done("web-Bundle-1ABC")
     assert len(ec2.removed) == removed
+
+
+def test_a_nested_stack_deletes_what_it_replaced_once_the_root_stack_is_updated(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, cloudformation: CloudFormation
+) -> None:
+    replaced(life, ledger, ec2)
+    cloudformation.stack = Stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", root_id=ROOT)
+    cloudformation.resource = Resource("UPDATE_COMPLETE", "bun-2")
+    cloudformation.root = Stack("UPDATE_IN_PROGRESS")
+    delete = opened(ledger, request("Delete", "r3", "bun-1", **BLUE, OnDelete="Delete"))
+
+    assert isinstance(life.drive(delete), Pending)
+    cloudformation.root = Stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+    assert life.drive(stored_record(ledger, delete)) == Done("bun-1")
 
 
 def test_a_clean_up_leaves_work_whose_acceptance_cloudformation_may_have(

@@ -774,7 +774,39 @@ def test_an_update_whose_answer_never_arrived_leaves_no_bundle_owned(
     assert isinstance(done, Done)
     assert done.physical_id == "bun-1"
     assert [bundle.physical_id for bundle in ledger.resource(request().key).bundles] == ["bun-1"]
-    assert [b.physical_id for b in ledger.resource(request().key).bundles] == ["bun-1"]
+
+
+def test_what_a_rollback_may_not_remove_is_removed_by_the_delete(
+    life: Lifecycle,
+    ledger: Ledger,
+    ec2: Ec2,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CloudFormation gave the update up before its answer came."""
+
+    def denied(_: Bundle) -> None:
+        raise refusals.denied("s3:DeleteObjects", "AccessDenied", "No.")
+
+    answered_bundle(life, ledger, ec2)
+    update = request("Update", "r2", "bun-1", old=request().properties, Storage=ELSEWHERE)
+    record = opened(ledger, replace(update, properties=update.properties | {"OnDelete": "Delete"}))
+    life.drive(record)
+    ec2.tasks["bun-2"] = replace(ec2.tasks["bun-2"], phase="complete", state="complete")
+    answered(ledger, record, life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-2"]))
+    clock.now += 60
+    assert record.request is not None
+    back = opened(ledger, request("Update", "r3", "bun-1", old=record.request.properties))
+    with monkeypatch.context() as patch:
+        patch.setattr(ec2, "remove", denied)
+        answer = answered(ledger, back, life.drive(back))
+    assert (answer.physical_id, type(answer)) == ("bun-1", Done)
+    clock.now += 60
+
+    assert life.drive(opened(ledger, request("Delete", "r4", "bun-1"))) == Done("bun-1")
+
+    assert [location for location, _ in ec2.removed] == [Location("images", "elsewhere")]
+    assert ledger.resource(request().key).bundles == ()
 
 
 def test_the_old_bundle_stays_owned_until_its_own_delete(

@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from instance_bundle.aws.stacks import Resource, Stack
-from instance_bundle.lifecycle.meaning import AT_REST, TWICE, Answers, Meaning, meaning
+from instance_bundle.lifecycle.meaning import (
+    AT_REST,
+    TWICE,
+    Answers,
+    Meaning,
+    meaning,
+    needs_root,
+)
 from instance_bundle.request import RequestKey
 from instance_bundle.state import Evidence, Record
 
@@ -186,6 +193,35 @@ def test_a_delete_by_a_generated_id_is_not_of_a_create_whose_answer_was_received
     me = record("Delete", "web-Bundle-1ABC")
 
     assert meaning(me, answers, NOON, goes_back=False, mirrors=False) is means
+
+
+@pytest.mark.parametrize(
+    ("root", "is_confirmed"),
+    [
+        ("UPDATE_IN_PROGRESS", False),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", False),
+        ("", False),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", True),
+        ("UPDATE_COMPLETE", True),
+    ],
+)
+def test_a_nested_stack_cleans_up_once_the_root_stack_is_updated(
+    root: str, *, is_confirmed: bool
+) -> None:
+    me, stack = record("Delete", OLD), Stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", root_id="top")
+    answers = Answers(stack, Resource("UPDATE_COMPLETE", NEW), root=Stack(root))
+
+    assert needs_root(me, stack)
+    means = meaning(me, answers, NOON, goes_back=False, mirrors=False)
+    assert (means is Meaning.REPLACED) == is_confirmed
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [Stack("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"), Stack("DELETE_IN_PROGRESS", root_id="a")],
+)
+def test_of_another_stack_the_root_is_not_asked(stack: Stack) -> None:
+    assert not needs_root(record("Delete", OLD), stack)
 
 
 def test_a_received_answer_confirms_no_delete_of_a_stack_at_rest() -> None:

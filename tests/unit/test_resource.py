@@ -757,25 +757,37 @@ def test_a_fault_that_lasts_beyond_the_deadline_is_answered_and_polled_no_more(
     assert len(answers.bodies) == 1
 
 
-def test_an_answer_that_the_ledger_refuses_is_stored_later_or_fails_with_the_old_id(
+def test_an_answer_whose_storing_is_denied_is_not_sent_before_it_is_stored(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(*_: object) -> None:
         raise refusals.meaning("dynamodb:UpdateItem", "AccessDeniedException", "No.")
 
-    monkeypatch.setattr(Ledger, "store_answer", denied)
-    with time_machine.travel(time.time(), tick=True) as moment:
-        app.handler(event(answers, "Update", PhysicalResourceId="bun-0"), context)
-        complete(ec2)
+    app.handler(event(answers), context)
+    complete(ec2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "store_answer", denied)
         assert deliver(polls(), context) == []
-        assert answers.bodies == []
+    assert answers.bodies == []
 
-        moment.shift(3600)
-        assert deliver(polls(), context) == []
+    assert deliver(polls(), context) == []
+    assert [answer["Status"] for answer in answers.bodies] == ["SUCCESS"]
 
+
+def test_an_update_whose_answer_can_never_be_stored_fails_with_the_old_id(
+    ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise refusals.meaning("dynamodb:UpdateItem", "ResourceNotFoundException", "No table.")
+
+    app.handler(event(answers, "Update", PhysicalResourceId="bun-0"), context)
+    complete(ec2)
+    monkeypatch.setattr(Ledger, "store_answer", refused)
+
+    assert deliver(polls(), context) == []
     [answer] = answers.bodies
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "bun-0")
-    assert "dynamodb:UpdateItem" in answer["Reason"]
+    assert "No table" in answer["Reason"]
 
 
 def test_at_the_deadline_the_next_poll_goes_before_anything_can_crash(

@@ -104,13 +104,15 @@ def _may_have_been_deleted(resource: Resource, record: Record) -> bool:
 
 
 def deleted_by(resource: Resource, record: Record) -> list[Bundle]:
-    """The bundles that a Delete is about: the one with its physical ID.
+    """The bundles that a Delete is about: the one with its physical ID, and those that Updates made
+    of it and CloudFormation never received.
 
     If CloudFormation generated the ID, since it received no answer to the Create before the Delete,
     these are the bundles that the Create made.
     """
     if record.physical_id.startswith(_OURS):
-        return [b for b in resource.bundles if b.physical_id == record.physical_id]
+        lost = _never_received(resource, record.physical_id)
+        return [b for b in resource.bundles if b.physical_id == record.physical_id or b in lost]
     if is_meant(record, Meaning.NOTHING_MADE):
         return []
     unanswered = _unanswered_create_before(resource, record)
@@ -219,6 +221,25 @@ def unseen_at(resource: Resource, record: Record) -> list[Bundle]:
         and not other.is_later_than(record)
     }
     return [bundle for bundle in resource.bundles if bundle.made_by in unseen]
+
+
+def _never_received(resource: Resource, physical_id: str) -> list[Bundle]:
+    """Bundles that Updates made of the one with this ID, and whose answer CloudFormation did not
+    receive: it sent a later Update with the same ID."""
+    known = {other.physical_id for other in resource.requests}
+    updates = [
+        other
+        for other in resource.requests
+        if other.request_type == "Update" and other.physical_id == physical_id
+    ]
+    makers = {
+        update.key.request_id
+        for update in updates
+        if isinstance(update.answer, Done)
+        and update.answer.physical_id not in known
+        and any(later.is_later_than(update) for later in updates)
+    }
+    return [bundle for bundle in resource.bundles if bundle.made_by in makers]
 
 
 def has_seen(resource: Resource, record: Record) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from instance_bundle.errors import Refusal, Refused
 from instance_bundle.lifecycle import effects, history
@@ -15,6 +15,8 @@ from instance_bundle.request import Properties, on_delete
 from instance_bundle.state import Done, Tombstone
 from instance_bundle.telemetry import logger
 
+T = TypeVar("T")
+
 
 def update_in_place(d: Driving) -> StepRun:
     resource, request = d.known(), d.request()
@@ -25,35 +27,36 @@ def update_in_place(d: Driving) -> StepRun:
         yield from perform(effects.Admit(d.me, makes_bundle=False))
     for unseen in history.unseen_at(resource, d.me):
         if unseen != bundle:
-            yield from delete_bundle(d.me, unseen)
+            yield from _repair(d, delete_bundle(d.me, unseen), unseen, is_rollback=is_rollback)
     changed = replace(bundle, on_delete=on_delete(request.properties))
     if not bundle.is_dry_run:
-        changed = yield from _with_image(d, changed, is_rollback=is_rollback)
+        image = Properties.parse(request.properties).image
+        update = perform(effects.UpdateImage(bundle, request.old_image, image))
+        image_id = yield from _repair(d, update, bundle, is_rollback=is_rollback)
+        if image_id is not None:
+            changed = replace(changed, attributes={**bundle.attributes, "ImageId": image_id})
     if changed != bundle:
         yield from perform(effects.PutBundle(d.me.key, changed))
     return answered(changed)
 
 
-def _with_image(
-    d: Driving, bundle: Bundle, *, is_rollback: bool
-) -> Generator[Effect[Any], Any, Bundle]:
-    """A bundle with the AMI that is described now.
+def _repair(
+    d: Driving, repair: Generator[Effect[Any], Any, T], bundle: Bundle, *, is_rollback: bool
+) -> Generator[Effect[Any], Any, T | None]:
+    """Perform a repair.
 
-    A rollback's Update must not fail, since CloudFormation can't continue then: if AWS refuses to
-    update the AMI, the AMI stays as it is.
+    A rollback's Update must not fail, since CloudFormation can't continue then: if AWS refuses the
+    repair, the bundle stays as it is.
     """
-    request = d.request()
-    image = Properties.parse(request.properties).image
     try:
-        image_id = yield from perform(effects.UpdateImage(bundle, request.old_image, image))
+        return (yield from repair)
     except (Refused, Refusal) as refused:
         if not is_rollback:
             raise
         if isinstance(refused, Refused) and d.now < d.me.deadline:
             d.believed(refused)
-        logger.error("The AMI is not updated", image_id=bundle.physical_id, why=str(refused))
-        return bundle
-    return replace(bundle, attributes={**bundle.attributes, "ImageId": image_id})
+        logger.error("The bundle stays as it is", id=bundle.physical_id, why=str(refused))
+        return None
 
 
 def delete(d: Driving) -> StepRun:

@@ -14,7 +14,7 @@ from instance_bundle.lifecycle import effects, history
 from instance_bundle.lifecycle.driving import until
 from instance_bundle.lifecycle.effects import Effect
 from instance_bundle.lifecycle.flow import drive
-from instance_bundle.lifecycle.meaning import Answers, needs_resource
+from instance_bundle.lifecycle.meaning import Answers, needs_resource, needs_root
 from instance_bundle.methods import Method, Methods, Task, known
 from instance_bundle.request import Properties, RequestKey, Target, admit, admit_update
 from instance_bundle.settings import Limits
@@ -118,6 +118,8 @@ class _World:
         if needs_resource(record, answers.stack):
             resource = stacks.describe_resource(key.stack_id, key.logical_id)
             answers = replace(answers, resource=resource)
+        if needs_root(record, answers.stack):
+            answers = replace(answers, root=stacks.describe_stack(answers.stack.root_id))
         if answered is not None and answered.answer is not None:
             made, since = answered.answer.physical_id, answered.sent_at
             received = stacks.has_had(key.stack_id, key.logical_id, made, since)

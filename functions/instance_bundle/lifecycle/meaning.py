@@ -36,16 +36,19 @@ class Answers:
     Attributes:
         stack: the stack.
         resource: the resource.
+        root: the stack at the top, if that was asked about.
         received: CloudFormation has received the answer to the Create that was asked about.
     """
 
     stack: stacks.Stack
     resource: stacks.Resource = UNKNOWN
+    root: stacks.Stack | None = None
     received: bool = False
 
     def __str__(self) -> str:
         at = f", resource {self.resource.status}" if self.resource.status else ""
-        return f"stack {self.stack.status or 'unknown'}{at}"
+        top = f", root stack {self.root.status or 'unknown'}" if self.root else ""
+        return f"stack {self.stack.status or 'unknown'}{at}{top}"
 
 
 AT_REST = 120
@@ -66,6 +69,7 @@ _CLEANS_UP_AFTER = {
     "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
     "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
 }
+_UPDATED = {"UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_COMPLETE"}
 _UNDOES = {
     *("ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"),
     "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
@@ -77,6 +81,17 @@ _GONE = {"", "DELETE_COMPLETE"}
 def needs_resource(me: Record, stack: stacks.Stack) -> bool:
     """Whether what a stack is doing does not say what a request means without its resource."""
     return me.request_type == "Delete" and stack.status not in (*_GONE, "DELETE_IN_PROGRESS")
+
+
+def needs_root(me: Record, stack: stacks.Stack) -> bool:
+    """Whether a stack waits for the one at the top before it cleans up.
+
+    CloudFormation does not start to clean up nested stacks until all of them have been updated
+    (CloudFormation User Guide, Troubleshooting, Nested stacks are stuck); until then all may be
+    rolled back.
+    """
+    is_updated = stack.status == "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+    return me.request_type == "Delete" and bool(stack.root_id) and is_updated
 
 
 def meaning(
@@ -138,6 +153,8 @@ def _of_update_back(
 
 def _of_delete(me: Record, answers: Answers, now: float) -> Meaning | Evidence:
     stack, resource = answers.stack, answers.resource
+    if answers.root is not None and answers.root.status not in _UPDATED:
+        return _idle(me, answers, now)
     if stack.status in _GONE:
         said = _evidence(me, answers, now, "gone")
         return Meaning.GONE if _has_lasted(me, said, now, AT_REST) else said

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from crhelper import SUCCESS
 
-from instance_bundle.errors import ConditionFailed, Denied, PassingFault, Refused
+from instance_bundle.errors import ConditionFailed, Denied, PassingFault
 from instance_bundle.lifecycle import id_of_failure
 from instance_bundle.request import Request, conceal
 from instance_bundle.responses import delivery, response
@@ -62,8 +62,8 @@ class Responder:
             answer: the answer.
 
         Raises:
-            PassingFault: it could not be stored, and there is time to retry; or it did not arrive,
-                and the request has not timed out.
+            PassingFault: it could not be stored, or it did not arrive and the request has not timed
+                out.
         """
         answer = self._without_secrets(answer)
         if record is None:
@@ -72,9 +72,7 @@ class Responder:
             return
         try:
             stored, answer = self.ledger.store_answer(record, answer)
-        except (ConditionFailed, Denied, Refused) as refused:
-            if isinstance(refused, Refused) and self.clock() < record.deadline:
-                raise
+        except (ConditionFailed, Denied) as refused:
             # The ledger refuses all writes: the answer says that.
             logger.exception("The answer could not be stored")
             answer = self._without_secrets(Failed(id_of_failure(record), str(refused)))
