@@ -24,12 +24,13 @@ from instance_bundle.errors import (
     RefusedToTheEnd,
     Stale,
 )
-from instance_bundle.lifecycle import effects, id_of_failure
-from instance_bundle.lifecycle.driving import until
+from instance_bundle.lifecycle import Described, Lifecycle, effects, id_of_failure
 from instance_bundle.lifecycle.effects import Effect
 from instance_bundle.lifecycle.flow import drive
-from instance_bundle.methods import Method, Methods, Task, known
-from instance_bundle.request import Properties, Request, RequestKey, Target, admit, admit_update
+from instance_bundle.lifecycle.lifecycle import Performer
+from instance_bundle.lifecycle.meaning import Answers
+from instance_bundle.methods import Methods, Task, known
+from instance_bundle.request import Request, RequestKey
 from instance_bundle.settings import Limits
 from instance_bundle.state import (
     Answer,
@@ -75,10 +76,6 @@ class Step:
 Steps = Generator[Step, Any, Any]
 
 
-Carriers = Mapping[type[Effect[Any]], Callable[[Any], Any]]
-"""What carries an effect out, by its kind."""
-
-
 class Environment(Protocol):
     """What a process needs of the world."""
 
@@ -86,12 +83,11 @@ class Environment(Protocol):
     methods: Methods
     now: float
     lease: float
-    carriers: Carriers
 
     def send_poll(self, poll: Poll, delay: float) -> None:
         """Have a poll come."""
 
-    def ask(self, key: RequestKey, answered: Record | None) -> Any:
+    def ask(self, key: RequestKey, answered: Record | None) -> Answers:
         """What CloudFormation says."""
 
     def put_answer(self, request: Request, answer: Answer) -> None:
@@ -129,6 +125,18 @@ KINDS: Mapping[type[Effect[Any]], str] = {
     effects.RemoveLeftovers: REMOVE,
     effects.UpdateImage: REPAIR,
 }
+
+
+class _Performer(Performer):
+    """The function's, but CloudFormation is the world's."""
+
+    def __init__(self, env: Environment, record: Record, looked: Described | None) -> None:
+        life = Lifecycle(env.ledger, env.methods, LIMITS, clock=lambda: env.now)
+        super().__init__(life, record, looked, None)
+        self._env = env
+
+    def ask(self, record: Record, answered: Record | None) -> Answers:
+        return self._env.ask(record.key, answered)
 
 
 class Process:
@@ -223,7 +231,7 @@ class Process:
             again = Poll(record.key, record.generation)
             yield self._save("send poll", lambda: self._env.send_poll(again, budget.AFTER_FAULT))
 
-    def _looked(self, record: Record) -> Generator[Step, Any, Callable[[], Task | None] | None]:
+    def _looked(self, record: Record) -> Generator[Step, Any, Described | None]:
         """How far its task is, as it is seen with those of others; what failed is told later."""
         task = record.task
         if task is None:
@@ -243,7 +251,7 @@ class Process:
         return looked
 
     def _resume(
-        self, record: Record, request: Request, looked: Callable[[], Task | None] | None
+        self, record: Record, request: Request, looked: Described | None
     ) -> Generator[Step, Any, Pending | None]:
         """As `BundleResource.resume`."""
         if self._env.now >= record.deadline:
@@ -259,7 +267,7 @@ class Process:
     # Driving the flow
 
     def _comes_to(
-        self, record: Record, request: Request, looked: Callable[[], Task | None] | None
+        self, record: Record, request: Request, looked: Described | None
     ) -> Generator[Step, Any, Outcome]:
         try:
             return (yield from self._drive(record, looked))
@@ -268,11 +276,10 @@ class Process:
         except PassingFault as fault:
             return (yield from self._after_fault(record, request, fault))
 
-    def _drive(
-        self, record: Record, looked: Callable[[], Task | None] | None
-    ) -> Generator[Step, Any, Outcome]:
+    def _drive(self, record: Record, looked: Described | None) -> Generator[Step, Any, Outcome]:
         """As `Lifecycle.drive`, effect by effect."""
         flow = drive(record, self._env.methods)
+        performer = _Performer(self._env, record, looked)
         result: Any = None
         problem: InstanceBundleError | None = None
         while True:
@@ -281,20 +288,23 @@ class Process:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome
-            step = self._step(effect, record, looked)
+            step = self._step(effect, record, performer)
             result, problem = None, None
             try:
                 result = yield step
             except InstanceBundleError as error:
                 problem = error
 
-    def _step(self, effect: Any, record: Record, looked: Callable[[], Task | None] | None) -> Step:
+    def _step(self, effect: Any, record: Record, performer: Performer) -> Step:
         kind = type(effect)
-        is_own = kind is effects.Describe and record.task and record.task.id == effect.task_id
-        if is_own and looked is not None:
-            return Step(FREE, "looked", looked, effect)
-        free = self._makes_no_call(effect)
-        do = lambda: self._env.carriers[kind](effect)  # noqa: E731
+        was_described = (
+            kind is effects.Describe
+            and performer.described is not None
+            and record.task is not None
+            and record.task.id == effect.task_id
+        )
+        free = was_described or self._makes_no_call(effect)
+        do = lambda: performer.perform(effect)  # noqa: E731
         return Step(FREE if free else KINDS[kind], kind.__name__, do, effect)
 
     def _makes_no_call(self, effect: Any) -> bool:
@@ -381,54 +391,3 @@ class Process:
 
 def _soon(record: Record, env: Environment) -> int:
     return max(1, min(budget.NEXT_POLL, round(record.deadline - env.now)))
-
-
-def carriers(env: Environment) -> Carriers:
-    """What carries an effect out, as `lifecycle.lifecycle` has it."""
-    ledger, methods = env.ledger, env.methods
-    marks = {
-        "superseded": ledger.supersede,
-        "cancel_requested": ledger.cancel_requested,
-        "cleaned_up": ledger.cleaned_up,
-    }
-
-    def of(target: Target) -> Method:
-        return methods.named(target.method)
-
-    def admitted(effect: effects.Admit) -> Properties:
-        request = effect.record.request
-        assert request is not None
-        if not effect.makes_bundle:
-            return admit_update(request, LIMITS)
-        return admit(request, LIMITS, until(effect.record, request))
-
-    return {
-        effects.Now: lambda e: env.now,
-        effects.Ask: lambda e: env.ask(e.record.key, e.answered),
-        effects.Admit: admitted,
-        effects.Describe: lambda e: known(methods.describe([e.task_id]).get(e.task_id)),
-        effects.Load: lambda e: ledger.resource(e.key),
-        effects.Read: lambda e: ledger.read(e.key),
-        effects.Save: lambda e: ledger.save(e.before, e.after),
-        effects.MergeTask: lambda e: ledger.merge_task(e.record, e.task),
-        effects.Mark: lambda e: marks[e.mark](e.record),
-        effects.Claim: lambda e: ledger.locations.claim(e.location, e.key, e.instead_of),
-        effects.ReleaseLocation: lambda e: ledger.locations.release(e.location, e.key),
-        effects.PutBundle: lambda e: ledger.put_bundle(e.key, e.bundle),
-        effects.AboutToRemove: lambda e: ledger.about_to_remove(e.key, e.bundle.physical_id),
-        effects.ReleaseBundle: lambda e: ledger.release_bundle(e.key, e.bundle.physical_id),
-        effects.LeaveTombstone: lambda e: ledger.leave_tombstone(e.key, e.tombstone),
-        effects.Find: lambda e: of(e.target).find(e.target, e.since),
-        effects.DryRun: lambda e: of(e.work.target).dry_run(e.work),
-        effects.Start: lambda e: of(e.work.target).start(e.work),
-        effects.Advance: lambda e: of(e.work.target).advance(e.work, e.last, e.seen),
-        effects.Cancel: lambda e: methods.of(e.task_id).cancel(e.task_id),
-        effects.UpdateImage: lambda e: methods.of(e.bundle.physical_id).update_image(
-            e.bundle, e.old, e.new
-        ),
-        effects.IsTaken: lambda e: of(e.target).is_taken(e.target.location),
-        effects.HasFinished: lambda e: methods.of(e.task_id).has_finished(e.location),
-        effects.Etag: lambda e: methods.of(e.task.id).finished(e.location, e.task),
-        effects.Remove: lambda e: methods.of(e.bundle.physical_id).remove(e.bundle),
-        effects.RemoveLeftovers: lambda e: of(e.target).remove_leftovers(e.target, e.task),
-    }

@@ -45,7 +45,6 @@ from tests.model.process import (
     Process,
     Step,
     Steps,
-    carriers,
 )
 from tests.model.promises import Promises
 from tests.model.stacks import Exchange, Signal, Stack
@@ -196,7 +195,6 @@ class World:
         self.ledger = Ledger("ledger", lambda: self.now)
         self.ledger._table = self.table  # type: ignore[assignment]
         self.ledger.locations._table = self.table  # type: ignore[assignment]
-        self.carriers = carriers(self)
         self.stacks: list[Stack] = []
         self._running: list[Running] = []
         self._messages: list[Message] = []

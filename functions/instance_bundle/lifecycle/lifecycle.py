@@ -62,7 +62,7 @@ class Lifecycle:
             PassingFault: an effect failed; the next poll retries it.
             Refusal: the request is answered FAILED.
         """
-        world = _World(self, record, described, admitted)
+        performer = Performer(self, record, described, admitted)
         flow = drive(record, self.methods)
         result: Any = None
         problem: InstanceBundleError | None = None
@@ -74,7 +74,7 @@ class Lifecycle:
                 return outcome
             result, problem = None, None
             try:
-                result = world.perform(effect)
+                result = performer.perform(effect)
             except InstanceBundleError as error:
                 problem = error
 
@@ -83,7 +83,7 @@ Performers = Mapping[type[Effect[Any]], Callable[[Any], Any]]
 """The functions that perform effects, by the effect's type."""
 
 
-class _World:
+class Performer:
     """Performs the effects of one request."""
 
     def __init__(
@@ -99,7 +99,7 @@ class _World:
         self.admitted = admitted
         self._performers: Performers = {
             effects.Now: lambda _: life.clock(),
-            effects.Ask: lambda e: self._ask(e.record, e.answered),
+            effects.Ask: lambda e: self.ask(e.record, e.answered),
             effects.Admit: lambda e: self._admit(e.record, makes_bundle=e.makes_bundle),
             effects.Describe: lambda e: self._describe(e.task_id),
             **_of_ledger(life.ledger),
@@ -110,7 +110,8 @@ class _World:
         """Perform an effect; its result."""
         return self._performers[type(effect)](effect)
 
-    def _ask(self, record: Record, answered: Record | None) -> Answers | None:
+    def ask(self, record: Record, answered: Record | None) -> Answers | None:
+        """Read what CloudFormation says about a request; None if the deployment does not."""
         if not self.life.asks:
             return None
         key = record.key
