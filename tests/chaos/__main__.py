@@ -1,7 +1,7 @@
-"""The long search: `python -m tests.chaos`, or one sequence again, with `--replay`.
+"""The long search: `python -m tests.chaos`; with `--replay`, it runs one sequence again.
 
-Each process searches a world of its own; the figures of all are added up in one table. With
-`--whole`, the sequences are also about whose the bundles are: see `tests.chaos.whole`.
+Each process searches in its own world; one table has the sums of all counts. With `--whole`, the
+sequences are also about the bundles' owners: see `tests.chaos.whole`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SEQUENCES = 2000
 
 
 def main() -> int:
-    """Run what the arguments ask for; the exit status."""
+    """Run the search, or replay a sequence; returns the exit status."""
     arguments = _parser().parse_args()
     console = Console()
     if arguments.replay:
@@ -64,7 +64,7 @@ def _search(search: Callable[[int], Piece], seeds: range, processes: int, consol
     )
     began = time.monotonic()
     pieces: list[Piece] = []
-    # A process of its own for each piece, so that what one leaves behind weighs on no other.
+    # Each piece has its own process, so that it is not slowed down by what earlier ones left.
     with (
         get_context("spawn").Pool(processes, maxtasksperchild=1) as pool,
         Progress(console=console, disable=not console.is_terminal) as progress,
@@ -76,18 +76,18 @@ def _search(search: Callable[[int], Piece], seeds: range, processes: int, consol
             if not console.is_terminal:
                 searched = sum(piece.counts["sequences"] for piece in pieces)
                 console.print(f"{searched:5} sequences, {time.monotonic() - began:4.0f} s")
-    _tell(pieces, console)
+    _report(pieces, console)
     return 1 if any(piece.violations for piece in pieces) else 0
 
 
-def _tell(pieces: Iterable[Piece], console: Console) -> None:
+def _report(pieces: Iterable[Piece], console: Console) -> None:
     pieces = list(pieces)
     counts: Counter[str] = sum((piece.counts for piece in pieces), Counter())
     violations = [violation for piece in pieces for violation in piece.violations]
     table = Table(title="Chaos")
     table.add_column("what")
     table.add_column("how many", justify="right")
-    rows = ["sequences", "steps", *FAULTS, *KILLS, "time-outs", "meanwhile", "duplicates"]
+    rows = ["sequences", "steps", *FAULTS, *KILLS, "timeouts", "meanwhile", "duplicates"]
     rows += ["bundle tasks", "images made", "images stored", "images registered", "images copied"]
     rows += ["accepted", "signals", "refused by IAM"]
     for row in rows:
@@ -108,17 +108,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1, help="of the first piece; default 1")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
-        "--whole", action="store_true", help="search also for faults in whose the bundles are"
+        "--whole", action="store_true", help="check promises about the bundles' owners too"
     )
     parser.add_argument(
-        "--all", action="store_true", help="go on after a violation, and show one of each kind"
+        "--all", action="store_true", help="continue after a violation, and show one of each kind"
     )
     parser.add_argument(
-        "--shorten", action="store_true", help="with --replay: leave out what is not needed"
+        "--shorten", action="store_true", help="with --replay: find the shortest sequence"
     )
-    parser.add_argument(
-        "--replay", metavar="STEPS", help="carry out one sequence, as it was printed"
-    )
+    parser.add_argument("--replay", metavar="STEPS", help="run one sequence, as it was printed")
     return parser
 
 

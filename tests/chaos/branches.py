@@ -1,7 +1,7 @@
-"""One run of the simulated world, and from each of its calls on another for each fault tried there.
+"""One run of the simulated world, and branches of it, one for each fault at each call.
 
-Each branch is a fork of this process. It has the world of that moment to itself, meets its fault,
-plays to the end and reports what is not right. What comes before the fault is played once for all.
+A branch is a fork of this process at a call, with its own copy of the world. The fault strikes the
+call, the branch runs to the end and reports problems. So the steps before the fault run only once.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from tests.chaos.world import Fault, World
 from tests.processes import fork
 
 FaultsAt = Callable[[str], Iterable[Fault]]
-"""The faults to try at a call, by the call's name; asked once for each call of the plain run."""
+"""The faults to try at a call, by its name; called once for each call of the run without faults."""
 
 Play = Callable[[], None]
-"""What is played, in which the faults strike."""
+"""Runs the steps in which the faults strike."""
 
 Check = Callable[[], list[str]]
-"""Plays what is left, without faults; what is not right then."""
+"""Runs the rest, without faults, and returns the problems."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What came of one fault.
+    """The result of one fault.
 
     Attributes:
         nth: the call that it struck first, counted from 1.
-        problems: what was not right in the end.
+        problems: what was not correct in the end.
     """
 
     fault: Fault
@@ -46,10 +46,10 @@ class Branch:
 
 
 def explore(world: World, faults_at: FaultsAt, play: Play, check: Check) -> list[Branch]:
-    """Play without a fault, and from each call on with each fault.
+    """Run without faults, and with each fault at each call.
 
     Raises:
-        AssertionError: the run without a fault does not end right.
+        AssertionError: the run without a fault does not end correctly.
     """
     tree = _Tree(world, faults_at)
     world.on_call = tree.branch
@@ -74,7 +74,7 @@ def explore(world: World, faults_at: FaultsAt, play: Play, check: Check) -> list
 
 @dataclass(slots=True)
 class _Tree:
-    """The plain run with what its branches have reported; or, in a fork, one branch of it."""
+    """The run without faults and the results of its branches; or, in a fork, one branch of it."""
 
     world: World
     faults_at: FaultsAt
@@ -98,13 +98,13 @@ class _Tree:
             self.branches.append(Branch(fault, self.calls, problems))
 
     def report(self, problems: list[str]) -> None:
-        """Tell the plain run; and end here, whatever there is above in the stack."""
+        """Report to the parent process, and exit at once."""
         assert self.reports_to is not None
         Path(f"/proc/self/fd/{self.reports_to}").write_text(json.dumps(problems))
         os._exit(0)
 
     def _forked(self) -> list[str] | None:
-        """What the branch has reported, once it has ended; None in the branch itself."""
+        """The problems of the branch, when it has ended; None in the branch itself."""
         reads, writes = os.pipe()
         child = fork()
         if child == 0:

@@ -1,7 +1,7 @@
-"""Whose the bundles are: what CloudFormation holds, what it has asked to delete, what is retained.
+"""The bundles' owners: which bundles CloudFormation has, has sent a Delete for, or has retained.
 
-CloudFormation's side reports each change here. Whenever a request is sent, or an answer arrives,
-each bundle that nobody has asked to delete must be there.
+CloudFormation's side reports each change here. Whenever a request is sent or an answer arrives,
+each bundle for which no Delete was sent must exist.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tests.chaos.world import World
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What there is of a finished bundle.
+    """What exists of a finished bundle.
 
     Attributes:
         objects: the ETag of each of its objects, by bucket and key.
-        images: what its AMIs look like, by their IDs.
+        images: the attributes of its AMIs, by ID.
         snapshots: of the AMI that is stored.
     """
 
@@ -29,7 +29,7 @@ class Contents:
 
     @classmethod
     def of(cls, world: World, physical_id: str) -> Contents | None:
-        """None where no work with this ID was ever finished."""
+        """None if no work with this ID has finished."""
         if physical_id in world.finished:
             return cls._of_bundle(world, physical_id)
         if physical_id in world.images.stored:
@@ -66,12 +66,12 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class _Holding:
-    """A bundle that nobody has asked to delete.
+    """A bundle for which no Delete was sent.
 
     Attributes:
-        was: its contents when CloudFormation learned of it, or when it was retained.
-        on_delete: each value of OnDelete that may be in force: an Update that was not answered may
-            have changed it, or not.
+        was: its contents when CloudFormation received its ID, or when it was retained.
+        on_delete: the values that OnDelete may have: an Update that was not answered may have
+            changed it.
     """
 
     owner: str
@@ -85,9 +85,9 @@ class Custody:
     """The bundles of one sequence, by their physical IDs.
 
     Attributes:
-        foreign: the keys that somebody else has written to.
-        is_hindered: whether faults may have kept the function from removing something.
-        violations: what was broken, as it was noticed.
+        foreign: the keys of objects that others have written.
+        is_hindered: whether faults may have prevented the function from removing something.
+        violations: in the order in which they were found.
     """
 
     world: World
@@ -98,17 +98,17 @@ class Custody:
     _leaving: dict[str, Contents] = field(default_factory=dict)
 
     def hold(self, owner: str, physical_id: str, on_delete: str) -> None:
-        """CloudFormation was answered that the resource has this bundle, which is finished."""
+        """The resource has this bundle, which is finished."""
         before = self._holdings.get(physical_id)
         if before is not None and before.is_retained:
-            self.violations.append(f"{physical_id} was retained, and {owner} was given it again")
+            self.violations.append(f"{physical_id} was retained, and {owner} received it again")
             return
         contents = Contents.of(self.world, physical_id)
         if contents is not None:
             self._holdings[physical_id] = _Holding(owner, contents, frozenset({on_delete}))
 
     def doubt(self, physical_id: str, on_delete: str) -> None:
-        """An Update of the resource with this ID was given up: it may have taken effect."""
+        """An Update of the resource with this ID timed out: it may have taken effect."""
         before = self._holdings.get(physical_id)
         if before is not None and not before.is_retained:
             self._holdings[physical_id] = _Holding(
@@ -116,17 +116,18 @@ class Custody:
             )
 
     def retain(self, physical_id: str) -> None:
-        """The resource's policy has CloudFormation forget the bundle: it sends no Delete."""
+        """The resource's policy retains the bundle: CloudFormation sends no Delete."""
         before, contents = self._holdings.get(physical_id), Contents.of(self.world, physical_id)
         if before is not None and contents is not None:
             self.check()
             self._holdings[physical_id] = _Holding(before.owner, contents, frozenset(), True)
 
-    def leave(self, physical_id: str, *, undoes: bool | None = False) -> None:
+    def delete_sent(self, physical_id: str, *, undoes: bool | None = False) -> None:
         """CloudFormation sends a Delete for this ID.
 
-        undoes: whether the operation that created the resource is rolled back; None where it is one
-            that replaced the bundle, of which nobody has said how RetainExceptOnCreate applies.
+        Args:
+            undoes: whether the operation that created the resource is rolled back; None if it
+                replaced the bundle: how RetainExceptOnCreate then applies is not documented.
         """
         before = self._holdings.get(physical_id)
         if before is None or before.is_retained:
@@ -139,8 +140,8 @@ class Custody:
         if retained == {False}:
             self._leaving[physical_id] = before.was
 
-    def left(self, physical_id: str, *, succeeded: bool) -> None:
-        """That Delete is over."""
+    def delete_answered(self, physical_id: str, *, succeeded: bool) -> None:
+        """The Delete for this ID was answered, or timed out."""
         contents = self._leaving.pop(physical_id, None)
         now = Contents.of(self.world, physical_id)
         if contents is None or now is None or not succeeded or self.is_hindered():
@@ -151,19 +152,19 @@ class Custody:
         }
         if objects or now.images or now.snapshots:
             self.violations.append(
-                f"The Delete of {physical_id} succeeded, and of it there is: "
+                f"The Delete of {physical_id} succeeded, but these are left: "
                 f"{sorted(objects)} {sorted(now.images)} {sorted(now.snapshots)}"
             )
 
     def check(self) -> None:
-        """See that all that nobody has asked to delete is there."""
+        """Check that each bundle exists for which no Delete was sent."""
         for physical_id, holding in list(self._holdings.items()):
             now = Contents.of(self.world, physical_id)
             if now is None:
                 continue
             if lost := list(self._lost(physical_id, holding, now)):
                 how = "was retained" if holding.is_retained else f"is {holding.owner}'s"
-                self.violations.append(f"{physical_id} {how}, and of it is gone or changed: {lost}")
+                self.violations.append(f"{physical_id} {how}, but is gone or changed: {lost}")
                 del self._holdings[physical_id]
 
     def _lost(self, physical_id: str, holding: _Holding, now: Contents) -> list[str]:
@@ -181,7 +182,7 @@ class Custody:
 
 
 def _is_retained(on_delete: str, *, undoes: bool | None) -> bool | None:
-    """Whether a Delete leaves what it is about; None where that is not known."""
+    """Whether a Delete leaves the bundle; None if that is not known."""
     if on_delete == "RetainExceptOnCreate":
         return None if undoes is None else not undoes
     return on_delete == "Retain"

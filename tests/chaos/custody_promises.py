@@ -1,4 +1,4 @@
-"""What must hold of bundles that somebody has: CloudFormation, or whoever had them retained."""
+"""Promises about bundles that CloudFormation has, or that were retained."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tests.chaos.world import World
 
 
 def kept(custody: Custody) -> Iterator[str]:
-    """What was retained is never removed, changed, or answered again; a Delete removes what its ID
-    has made and nothing else; and a bundle that a rollback goes back to is there."""
+    """A retained bundle is never removed, changed, or answered again. A Delete removes the bundle
+    with its ID and nothing else. A rollback finds its bundle."""
     custody.check()
     yield from custody.violations
 
 
 def genuine(world: World, forged: Set[str]) -> Iterator[str]:
-    """No work is started for a request that CloudFormation has not sent."""
+    """No work is started for a forged request."""
     for made in world.images.made.values():
         if made.request_id in forged:
-            yield f"{made.image_id} was started for a request that was forged"
+            yield f"{made.image_id} was started for a forged request"
     for start in world.started:
         if start.prefix.rpartition("/")[2] in forged:
-            yield f"{start.bundle_id} was started for a request that was forged"
+            yield f"{start.bundle_id} was started for a forged request"

@@ -1,4 +1,4 @@
-"""Sequences of steps in whose last one a fault strikes, at every few calls."""
+"""Sequences of steps with a fault in the last step, at every few calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Flow:
 
     Attributes:
         kind: of the faults.
-        every: how many calls lie between two that are struck; the first one is.
+        every: every how many calls one is struck, starting with the first call.
     """
 
     steps: Sequence[Step]
@@ -37,11 +37,11 @@ class Flow:
 
     @property
     def command(self) -> Literal["faults", "nightly"]:
-        """What tries it. In the same phases, the fault matrix of `make faults` kills."""
+        """The command that tries it. `make faults` already has kills in the same phases."""
         return "nightly" if self.kind == "kill-after" else "faults"
 
     def faults(self) -> Callable[[str], list[Fault]]:
-        """The faults to try at each next call of a run."""
+        """The faults to try at each call of a run."""
         numbers = itertools.count()
 
         def at(call: str) -> list[Fault]:
@@ -50,7 +50,7 @@ class Flow:
         return at
 
     def play(self, run: Run) -> None:
-        """The last step, and the deletion of the stack."""
+        """Carry out the last step, and delete the stack."""
         run.step(self.steps[-1])
         run.step(later(600))
         run.finish()

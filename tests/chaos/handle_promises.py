@@ -1,4 +1,4 @@
-"""What must hold of work that is accepted first, and whose end a wait condition handle hears of."""
+"""Promises about accepted work, whose end is signalled to a wait condition handle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST = 4096
 
 
 def premature(world: World, body: bytes) -> Iterator[str]:
-    """A signal, as it comes: it can be read, and tells of no success that is not there yet."""
+    """A signal, when it arrives, is valid JSON; if it is SUCCESS, the work is complete."""
     signal = Signal(body, 0)
     if set(signal.content) != _MEMBERS or len(body) > _LONGEST:
         yield f"A signal of {len(body)} bytes, with {sorted(signal.content)}"
@@ -29,14 +29,14 @@ def premature(world: World, body: bytes) -> Iterator[str]:
         return
     bundle_id, image_id = signal.data["BundleId"], signal.data["ImageId"]
     if bundle_id not in world.finished.keys() | world.images.stored:
-        yield f"{bundle_id} is signalled to be complete, and is not"
+        yield f"{bundle_id} is signalled as complete, and is not"
     seen = world.images.portrait(image_id)
     if image_id and (seen is None or seen.state != "available"):
-        yield f"{image_id} is signalled to be complete, and is {seen}"
+        yield f"{image_id} is signalled as complete, and is {seen}"
 
 
 def signals(world: World, stack: Stack) -> Iterator[str]:
-    """All signals of a request are the same, to the handle that it names."""
+    """All signals of a request are the same, and are sent to its handle."""
     if world.refuses_to_store():
         return
     by_id: dict[str, set[tuple[str, bytes]]] = defaultdict(set)
@@ -51,11 +51,11 @@ def signals(world: World, stack: Stack) -> Iterator[str]:
         elif len(puts) > 1:
             yield f"{stack.name} was signalled in different ways about {request_id}: {puts}"
         else:
-            yield from _told(exchange, next(iter(puts))[1])
+            yield from _agrees_with_the_answers(exchange, next(iter(puts))[1])
 
 
-def _told(exchange: Exchange, body: bytes) -> Iterator[str]:
-    """Who is signalled has an answer too, and of the same bundle."""
+def _agrees_with_the_answers(exchange: Exchange, body: bytes) -> Iterator[str]:
+    """A signalled request was answered SUCCESS, with the same bundle."""
     signal = Signal(body, 0)
     answers = [json.loads(each) for each in exchange.bodies]
     if any(answer["Status"] != "SUCCESS" for answer in answers):
@@ -66,22 +66,23 @@ def _told(exchange: Exchange, body: bytes) -> Iterator[str]:
 
 
 def ends(world: World, stack: Stack) -> Iterator[str]:
-    """What was accepted is signalled in time, unless a later request has taken its place."""
+    """Accepted work is signalled in time, unless a later request has superseded it."""
     for number, exchange in enumerate(stack.exchanges, start=1):
-        given_up = exchange.given_up
-        later = [each for each in stack.exchanges[number:] if each.sent < given_up]
-        if not exchange.is_accepted or any(_takes_its_place(each, exchange) for each in later):
+        deadline = exchange.work_ends_by
+        later = [each for each in stack.exchanges[number:] if each.sent_at < deadline]
+        if not exchange.is_accepted or any(_supersedes(each, exchange) for each in later):
             continue
         about = f"{exchange.event['RequestType']} of {stack.name}, accepted,"
         first = min((signal.at for signal in _of(stack, exchange)), default=None)
         if first is None and not _is_hindered(world, exchange):
             yield f"{about} was never signalled"
-        if (first is None or first >= given_up) and not world.log:
+        if (first is None or first >= deadline) and not world.log:
             yield f"{about} was signalled too late, without any fault"
 
 
-def _takes_its_place(later: Exchange, exchange: Exchange) -> bool:
-    """Whether a later request is about the same work, not the Delete of what that replaces."""
+def _supersedes(later: Exchange, exchange: Exchange) -> bool:
+    """Whether a later request supersedes a request: it has the same logical ID, and is not the
+    Delete of another bundle."""
     if later.event["LogicalResourceId"] != exchange.event["LogicalResourceId"]:
         return False
     deleted = later.event.get("PhysicalResourceId", "")
@@ -96,8 +97,8 @@ def _of(stack: Stack, exchange: Exchange) -> list[Signal]:
 
 
 def _is_hindered(world: World, exchange: Exchange) -> bool:
-    """Whether a signal may have been lost that nobody waited for any more, or refused."""
-    late = any(moment >= exchange.given_up for moment in world.answers_struck)
+    """Whether a signal may have been refused, or lost after the request's deadline."""
+    late = any(moment >= exchange.work_ends_by for moment in world.answers_struck)
     denying = ("deny dynamodb:", "deny response:", "deny signal:")
     denied = any(line.startswith(denying) for line in world.log)
     return late or denied

@@ -1,7 +1,7 @@
-"""Wait condition handles of stacks, and what is put to them.
+"""Wait condition handles of stacks, and the signals that they receive.
 
-A handle takes whatever is put to it; a condition counts the first signal that comes in its time,
-and CloudFormation ignores what comes after that.
+A handle accepts every PUT. A condition uses the first signal before its timeout; CloudFormation
+ignores later ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _URL_SECONDS = 86399
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What was put to a handle. at: epoch seconds."""
+    """The body of a PUT to a handle. at: epoch seconds."""
 
     body: bytes
     at: float
@@ -41,11 +41,16 @@ class Signal:
 
 @dataclass(slots=True)
 class Handle:
-    """A wait condition handle. made: epoch seconds. signals: all that came, oldest first."""
+    """A wait condition handle.
+
+    Attributes:
+        created_at: epoch seconds.
+        signals: all signals, oldest first.
+    """
 
     stack_id: str
     logical_id: str
-    made: float
+    created_at: float
     signals: list[Signal] = field(default_factory=list)
 
     @property
@@ -53,9 +58,9 @@ class Handle:
         key = quote(f"{self.stack_id}|{self.logical_id}", safe="")
         return f"https://bucket.example{PATH}{key}?X-Amz-Signature=ab"
 
-    def take(self, body: bytes) -> int:
-        """Take what is put to the URL; the HTTP status."""
-        if time.time() >= self.made + _URL_SECONDS:
+    def receive(self, body: bytes) -> int:
+        """Receive a PUT to the URL; returns the HTTP status."""
+        if time.time() >= self.created_at + _URL_SECONDS:
             return 403
         self.signals.append(Signal(body, time.time()))
         return 200
@@ -66,21 +71,21 @@ class Condition:
     """A wait condition that waits for one signal.
 
     Attributes:
-        ends: epoch seconds; it fails then.
+        ends_at: its timeout; epoch seconds.
         open: whether CloudFormation waits for it.
     """
 
     handle: Handle
-    ends: float
+    ends_at: float
     open: bool = True
 
     @property
     def signal(self) -> Signal | None:
-        """The one that counts, once it is there."""
-        return next((each for each in self.handle.signals if each.at < self.ends), None)
+        """The signal that the condition uses, once it has arrived."""
+        return next((each for each in self.handle.signals if each.at < self.ends_at), None)
 
     @property
-    def has_come(self) -> bool:
+    def has_arrived(self) -> bool:
         return self.signal is not None
 
     @property
@@ -88,8 +93,8 @@ class Condition:
         return self.signal is not None and self.signal.succeeds
 
 
-def place(url: str) -> tuple[str, str]:
-    """The stack ID and logical ID of the handle that has a URL."""
+def owner(url: str) -> tuple[str, str]:
+    """The stack ID and logical ID of the handle with this URL."""
     key = unquote(url.rpartition("/")[2].partition("?")[0])
     stack_id, _, logical_id = key.rpartition("|")
     return stack_id, logical_id

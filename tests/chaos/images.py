@@ -1,4 +1,4 @@
-"""The images of a world: those that the function made, and those that others made before."""
+"""The images of a world: those that the function made, and those that others made."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class MadeImage:
 
     @property
     def key(self) -> str:
-        """Of the object that it is stored as."""
+        """The key of the object that it is stored as."""
         return f"{self.image_id}.bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """What an image looks like.
+    """The attributes of an image at one moment.
 
     Attributes:
-        snapshots: the tags of each of its snapshots that is there.
+        snapshots: the tags of each of its snapshots that exists.
     """
 
     name: str
@@ -54,7 +54,7 @@ class RegisteredImage:
 
     Attributes:
         location: `bucket/key` of the manifest.
-        first: what it looked like then.
+        first: its attributes when it was registered.
     """
 
     image_id: str
@@ -68,13 +68,13 @@ class WorldsImages:
     """The images of a world, until the next `clear`.
 
     Attributes:
-        foreign: the images of others, as they are to stay.
-        copies: likewise; others copied them from the function's.
-        made: each image that the function made, whatever became of it.
-        stored: the task of each image whose object was written.
-        registered: each image that the function registered, likewise.
-        registers_for: seconds until an image that is registered is available.
-        registers: whether it is so then, rather than failed.
+        foreign: the images of others, which must not change.
+        copies: images that others copied from the function's, which must not change either.
+        made: all images that the function created, by ID, also those that no longer exist.
+        stored: the store task of each image whose object was written.
+        registered: all images that the function registered, also those that no longer exist.
+        registers_for: seconds until a registered image is available, or has failed.
+        registers: whether a registered image becomes available; otherwise it fails.
     """
 
     ec2: EC2Backend
@@ -89,7 +89,7 @@ class WorldsImages:
     registers: bool = True
 
     def clear(self) -> None:
-        """Take away all but the images of others."""
+        """Remove all images, except those of others."""
         self.tasks._tasks.clear()
         for image in self.own():
             self.images.deregister(image.id, delete_snapshots=True, dry_run=False)
@@ -102,7 +102,7 @@ class WorldsImages:
         self.copies.clear()
 
     def note_starts(self) -> None:
-        """Write down what the last CreateImage made, if it made one."""
+        """Record the image that the last CreateImage made, if it made one."""
         for image in self.own():
             if image.root_device_type == "ebs" and image.id not in self.made.keys() | self.copies:
                 self.made[image.id] = MadeImage(
@@ -113,7 +113,7 @@ class WorldsImages:
                 )
 
     def note_registrations(self) -> None:
-        """Write down what the last RegisterImage made, if it made one, and let it take its time."""
+        """Record the image that the last RegisterImage made, if any; it is pending for a while."""
         for image in self.own():
             if image.root_device_type == "ebs" or image.id in self.registered.keys() | self.copies:
                 continue
@@ -125,7 +125,7 @@ class WorldsImages:
             )
             if self.registers_for:
                 image.state = "pending"
-                # It is of no instance, and none is started again for it.
+                # It has no instance, so none is started again.
                 self.images._creations[image.id] = Creation(
                     image=image,
                     instance=None,  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ class WorldsImages:
                 )
 
     def copy(self, number: int, *, by_hand: bool) -> None:
-        """Have somebody else copy an image of the function's, or register its bundle by hand."""
+        """Another person copies an image of the function's, or registers its bundle by hand."""
         own = [each for each in self.own() if each.id not in self.copies]
         available = [image for image in own if image.state == "available"]
         if not available:
@@ -157,53 +157,53 @@ class WorldsImages:
         self.copies[copy.id] = portrait(self.ec2, copy)
 
     def _copied(self, device: Device, copy: Image) -> Device:
-        """A device of a copy: its snapshot is another one, with the same tags."""
+        """A device of a copy, with its own snapshot that has the same tags."""
         volume_id, owner = device.snapshot.volume.id, copy.owner_id
         snapshot = self.ec2.create_snapshot(volume_id, "A copy", owner, from_ami=copy.id)
         snapshot.add_tags(tags_of(device.snapshot))
         return Device(device.name, snapshot, device.delete_on_termination)
 
     def note_ends(self) -> None:
-        """Write down the store tasks that have written their objects."""
+        """Record the store tasks that have written their objects."""
         for task in self.tasks._tasks:
             if task.view.state == "Completed":
                 self.stored[task.image_id] = task
 
     def ends(self) -> list[float]:
-        """The moments at which images and store tasks end, or ended; infinite if they hang."""
+        """When images and store tasks end, or ended; infinite if they hang."""
         return [creation.ends for creation in self.images._creations.values()] + [
             task.started + task.steering.seconds for task in self.tasks._tasks
         ]
 
     def at_work(self, request_ids: Collection[str]) -> list[str]:
-        """What is under way for these requests, in words."""
+        """The pending images and running store tasks of these requests, as text."""
         self.images.advance()
         own = {made.image_id for made in self.made.values() if made.request_id in request_ids}
         return [
             *(f"{image_id}, pending," for image_id in own & self.images._creations.keys()),
-            *(f"The storing of {image_id}" for image_id in own & {*self.being_stored()}),
+            *(f"The store task of {image_id}" for image_id in own & {*self.being_stored()}),
         ]
 
     def portrait(self, image_id: str) -> Portrait | None:
-        """What an image looks like now; None if it is gone."""
+        """The attributes of an image now; None if it no longer exists."""
         image = self.ec2.amis.get(image_id)
         return None if image is None else portrait(self.ec2, image)
 
     def snapshots_left(self, made: MadeImage) -> set[str]:
-        """The snapshots of an image that are there, whether it is or not."""
+        """The snapshots of an image that still exist, even if the image does not."""
         return set(made.snapshots & self.ec2.snapshots.keys())
 
     def all_snapshots_left(self) -> set[str]:
-        """The snapshots of all images that the function made that are there."""
+        """The snapshots of all of the function's images that still exist."""
         return set[str]().union(*map(self.snapshots_left, self.made.values()))
 
     def being_stored(self) -> list[str]:
-        """The images whose store tasks have not ended, images that are gone included."""
+        """The images whose store tasks have not ended, including images that no longer exist."""
         self.tasks.advance()
         return [task.image_id for task in self.tasks._tasks if task.view.state == "InProgress"]
 
     def own(self) -> list[Image]:
-        """The images that are there and not of others; copies that others made included."""
+        """The existing images of the function, and the copies that others made of them."""
         return [
             image
             for image in self.ec2.amis.values()
@@ -212,12 +212,12 @@ class WorldsImages:
 
 
 def portrait(ec2: EC2Backend, image: Ami) -> Portrait:
-    """What an image looks like now."""
-    there = [id_ for id_ in snapshot_ids(image) if id_ in ec2.snapshots]
+    """The attributes of an image now."""
+    existing = [id_ for id_ in snapshot_ids(image) if id_ in ec2.snapshots]
     return Portrait(
         name=image.name or "",
         state=image.state,
         description=image.description or "",
         tags=tags_of(image),
-        snapshots={id_: tags_of(ec2.snapshots[id_]) for id_ in there},
+        snapshots={id_: tags_of(ec2.snapshots[id_]) for id_ in existing},
     )

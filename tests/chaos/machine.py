@@ -88,9 +88,10 @@ _SOME_FAULTS = st.lists(
 
 
 class Stacks(RuleBasedStateMachine):
-    """Draws what users, siblings and AWS do to stacks. `world` is where.
+    """Draws what users, siblings and AWS do to stacks of `world`.
 
-    found: takes the violations, and the search goes on; None where the first one ends it.
+    Attributes:
+        found: collects the violations; None: the first one ends the search.
     """
 
     world: ClassVar[World]
@@ -174,18 +175,19 @@ class Stacks(RuleBasedStateMachine):
 def machine(world: World, found: list[str] | None = None) -> type[Stacks]:
     """A machine whose sequences are carried out in a world.
 
-    found: takes the violations, and the search goes on; None where the first one ends it.
+    Args:
+        found: collects the violations; None: the first one ends the search.
     """
     return type("StacksOfAWorld", (Stacks,), {"world": world, "found": found})
 
 
 def search(sequences: int, steps: int, *, shrink: bool) -> settings:
-    """How long to search.
+    """The settings of a search.
 
     Args:
         sequences: how many to draw.
         steps: of each, at most.
-        shrink: look for the shortest sequence that fails.
+        shrink: whether to find the shortest sequence that fails.
     """
     phases = [Phase.generate, *([Phase.shrink] if shrink else [])]
     return settings(

@@ -1,4 +1,4 @@
-"""Which faults are tried at which calls of each phase: what the tests' parameters say, as data."""
+"""Which faults are tried at which calls of each phase: the data for the tests' parameters."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PASSING = ("throttle", "fail", "refuse", "cut", "cut-after", "garble")
 
 ALWAYS = 100_000
 
-# More often than the function repeats a call within one invocation: the SDK and the sender of
-# answers and signals try 3 times, and what makes a task or an AMI is never repeated.
+# More often than the function tries a call within one invocation: the SDK and the sender of
+# answers and signals try 3 times. Calls that make a task or an AMI are not retried.
 _TIMES = {
     "ec2:BundleInstance": 1,
     "ec2:CreateImage": 1,
@@ -40,23 +40,23 @@ def first_of_each_name(call: Call) -> bool:
 
 
 def first_of_each_name_before_the_answer(call: Call) -> bool:
-    """Likewise, of the request that the phase begins with."""
+    """The first call of each name before the phase's first request is answered."""
     return call.nth_of_its_name == 1 and call.is_before_answer
 
 
 def each_read(call: Call) -> bool:
-    """Every call that only reads."""
+    """Every read."""
     known = CALLS.get(call.name)
     return known is not None and known.purpose is Purpose.READ
 
 
 def first_read_of_each_name(call: Call) -> bool:
-    """The first call of each name that only reads."""
+    """The first read of each name."""
     return first_of_each_name(call) and each_read(call)
 
 
 def each_before_the_answer(call: Call) -> bool:
-    """Every call of the request that the phase begins with."""
+    """Every call before the phase's first request is answered."""
     return call.is_before_answer
 
 
@@ -65,13 +65,13 @@ class Trial:
     """Faults of these kinds, at these calls of each phase.
 
     Attributes:
-        name: what it is about, as a test's ID.
+        name: for the tests' IDs.
         kinds: of the faults.
         selection: the calls.
         phases: the phases.
-        is_refusal: AWS refuses the call for good, until the request is answered; so that the phase
-            does not end as it would without a fault.
-        in_faults: those of the phases that `make faults` tries, too; `make nightly` tries all.
+        is_refusal: AWS refuses the call until the request is answered, so the phase may end in
+            another way than without a fault.
+        in_faults: the phases that `make faults` tries; `make nightly` tries all.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Trial:
     in_faults: Collection[str] = tuple(PHASES)
 
     def faults(self, phase: Phase) -> Callable[[str], Iterator[Fault]]:
-        """The faults to try at each next call of a run of the phase."""
+        """The faults to try at each call of a run of the phase."""
         calls = OwnCalls(phase)
 
         def at(name: str) -> Iterator[Fault]:
@@ -98,7 +98,7 @@ class Trial:
         return _TIMES.get(call, _OFTEN) if kind in PASSING else 1
 
 
-# What is refused to a rollback leaves a stack that CloudFormation can't roll back.
+# If a call of a rollback is refused, the rollback fails.
 _REFUSABLE = tuple(name for name in PHASES if "roll back" not in name)
 
 _MAIN = (
@@ -206,26 +206,26 @@ REFUSED: Mapping[str, Collection[str]] = {
         "ec2:CreateImage",
     },
 }
-"""The calls that are refused in a phase, each of which a Reason names."""
+"""The calls of each phase whose refusal is named in a Reason."""
 
 
 def carry_out(world: World, name: str, trial: Trial) -> list[Branch]:
-    """Take a stack through a phase, and from each selected call on with each fault.
+    """Take a stack through a phase: without faults, and with each fault at each selected call.
 
     Raises:
-        AssertionError: without a fault the phase does not end right.
+        AssertionError: the phase does not end correctly without a fault.
     """
     phase = PHASES[name]
     run = Run(world)
     phase.begin(run)
     if trial.is_refusal:
-        world.answered = _allowing_all_once_answered(world)
-    before = world.counts["time-outs"]
+        world.on_answer = _allowing_all_once_answered(world)
+    before = world.counts["timeouts"]
 
     def check() -> list[str]:
         wrong = _unnamed(run, name) if trial.is_refusal else phase.problems(run)
-        # Where a call waits for another process, that one's time is counted as the call's.
-        timed_out = world.counts["time-outs"] - before if "twice" not in trial.kinds else 0
+        # "twice": the time that the other process needs is counted as the call's.
+        timed_out = world.counts["timeouts"] - before if "twice" not in trial.kinds else 0
         late = [f"{timed_out} invocations ran into their timeout"] if timed_out else []
         return [*wrong, *late, *_broken(run)]
 
@@ -239,17 +239,17 @@ OF_A_BATCH_MEET: Mapping[str, int] = {
     **dict.fromkeys(PASSING, _OFTEN),
     **dict.fromkeys(("kill", "kill-after", "hang", "twice", "deny"), 1),
 }
-"""The kinds of faults that these meet, and how often in a row."""
+"""The kinds of faults to try at these calls, and how often in a row."""
 
 EVENTS, MESSAGES = "event:Delivery", "message:Delivery"
 DELIVERIES = (EVENTS, MESSAGES)
 
 
 def deliver_twice(world: World, name: str, delivery: str) -> list[str]:
-    """Take a stack through a phase in which each delivery of a kind comes twice at once.
+    """Take a stack through a phase in which each delivery of a kind arrives twice at once.
 
     Returns:
-        What is not right in the end.
+        What is not correct in the end.
     """
     phase = PHASES[name]
     run = Run(world)
@@ -271,20 +271,20 @@ def deliver_twice(world: World, name: str, delivery: str) -> list[str]:
 
 
 def _allowing_all_once_answered(world: World) -> Callable[[str, bytes], int]:
-    answered = world.answered
+    on_answer = world.on_answer
 
     def receive(url: str, body: bytes) -> int:
         world.disarm()
-        return answered(url, body)
+        return on_answer(url, body)
 
     return receive
 
 
 def _unnamed(run: Run, phase: str) -> Iterator[str]:
-    """The refused call, where its action has to be named in a Reason and is not."""
+    """The refused calls that should be named in a Reason, and are not."""
     refused = {line.removeprefix("deny ") for line in run.world.log if line.startswith("deny ")}
     [stack] = run.stacks
-    reasons = [each.taken.get("Reason", "") for each in stack.exchanges if each.taken]
+    reasons = [each.result.get("Reason", "") for each in stack.exchanges if each.result]
     for call in refused.intersection(REFUSED.get(phase, ())):
         if not any(f"{call} was refused. " in reason for reason in reasons):
             yield f"no Reason says that {call} was refused: {reasons}"

@@ -1,4 +1,4 @@
-"""What comes of each call of the function that AWS refuses, throttles or does not answer."""
+"""How requests end if AWS refuses, throttles or does not answer one of the function's calls."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MEETS: Mapping[str, Fault] = {
     "unreadable": Fault("*", "garble"),
     "hangs": Fault("*", "hang"),
 }
-"""What each call meets, the first time that it is made; for good is until a request is answered."""
+"""The faults at the first call of each name; "for good" ends when a request is answered."""
 
-AS_EVER = "as ever"
+UNCHANGED = "unchanged"
 
 _SEVERAL = [CREATE | {"prefix": None} | different for different in ({}, {"instance": 1}, STORES)]
 
@@ -54,7 +54,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "StoreImage: delete": ("ec2:DeleteSnapshot",),
     "several at once": (*("sqs:DeleteMessageBatch", "sqs:ReceiveMessage", "sqs:SendMessageBatch"),),
 }
-"""Where each call is struck."""
+"""The phase in which each call is struck."""
 
 _OWN: Mapping[str, Phase] = {
     "several at once": Phase([], _SEVERAL, "CREATE_COMPLETE", 3, []),
@@ -63,16 +63,16 @@ _OWN: Mapping[str, Phase] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a call that met something.
+    """The result of a fault at a call.
 
     Attributes:
         call: such as `ec2:CreateImage`.
-        meets: one of `MEETS`.
+        meets: the fault, one of `MEETS`.
         statuses: of the stacks in the end.
         reasons: of the answers that were FAILED.
-        seconds: how much later than ever the phase's first request was answered.
-        is_as_ever: all stacks ended as without it.
-        broken: the promises that were.
+        seconds: how much later the phase's first request was answered than without the fault.
+        is_unchanged: whether all stacks ended as without the fault.
+        broken: the broken promises.
     """
 
     call: str
@@ -80,25 +80,25 @@ class Outcome:
     statuses: tuple[str, ...]
     reasons: tuple[str, ...]
     seconds: float
-    is_as_ever: bool
+    is_unchanged: bool
     broken: tuple[str, ...]
 
     def __str__(self) -> str:
         late = f", {self.seconds:+.0f} s" if round(self.seconds) else ""
-        if self.is_as_ever:
-            return f"{AS_EVER}{late}"
+        if self.is_unchanged:
+            return f"{UNCHANGED}{late}"
         return f"FAILED{late}" if self.reasons else f"{', '.join(self.statuses)}{late}"
 
 
 def outcomes(world: World) -> Iterator[Outcome]:
-    """The outcome for each call, by each thing that it meets."""
+    """The outcome of each fault at each call."""
     for place, calls in PLACES.items():
         yield from _outcomes_at(world, place, calls)
 
 
 def table(found: Iterator[Outcome] | list[Outcome]) -> Table:
     """The outcomes, a row for each call."""
-    shown = Table("Call", "Purpose", *MEETS, box=box.SIMPLE, title="What comes of a call that …")
+    shown = Table("Call", "Purpose", *MEETS, box=box.SIMPLE, title="If a call is …")
     by_call: dict[str, dict[str, str]] = {}
     for each in found:
         by_call.setdefault(each.call, {})[each.meets] = str(each)
@@ -115,7 +115,7 @@ def _outcomes_at(world: World, place: str, calls: tuple[str, ...]) -> Iterator[O
     before = sum(len(stack.exchanges) for stack in run.stacks)
     own, struck = OwnCalls(phase), dict.fromkeys(calls, False)
     began, answered_at = time.time(), _answered_at(world)
-    ever: dict[str, object] = {}
+    without: dict[str, object] = {}
 
     def at(name: str) -> Iterator[Fault]:
         call = own.next(name)
@@ -133,32 +133,34 @@ def _outcomes_at(world: World, place: str, calls: tuple[str, ...]) -> Iterator[O
             "broken": list(_broken(run)),
         }
         if not world.log:
-            ever.update(outcome)
+            without.update(outcome)
             return []
         return [json.dumps(outcome)]
 
     for branch in explore(world, at, lambda: phase.play(run), check):
-        yield _outcome(branch.fault, json.loads(branch.problems[0]), ever)
+        yield _outcome(branch.fault, json.loads(branch.problems[0]), without)
     assert all(struck.values()), f"{place} makes no call of {struck}"
 
 
-def _outcome(fault: Fault, found: Mapping[str, list[str]], ever: Mapping[str, object]) -> Outcome:
+def _outcome(
+    fault: Fault, found: Mapping[str, list[str]], without: Mapping[str, object]
+) -> Outcome:
     kind_of = {(each.kind, each.times): name for name, each in MEETS.items()}
     return Outcome(
         call=fault.call,
         meets=kind_of[fault.kind, fault.times],
         statuses=tuple(found["statuses"]),
         reasons=tuple(found["reasons"]),
-        seconds=float(str(found["seconds"])) - float(str(ever["seconds"])),
-        is_as_ever=found["statuses"] == ever["statuses"] and not found["reasons"],
+        seconds=float(str(found["seconds"])) - float(str(without["seconds"])),
+        is_unchanged=found["statuses"] == without["statuses"] and not found["reasons"],
         broken=tuple(found["broken"]),
     )
 
 
 def _answered_at(world: World) -> list[float]:
-    """When each first answer came, from now on; an answer ends what is refused for good."""
+    """When each request is first answered, from now on. An answer also ends the faults."""
     moments: list[float] = []
-    answered: Callable[[str, bytes], int] = world.answered
+    on_answer: Callable[[str, bytes], int] = world.on_answer
     seen: set[str] = set()
 
     def receive(url: str, body: bytes) -> int:
@@ -166,17 +168,17 @@ def _answered_at(world: World) -> list[float]:
             seen.add(url)
             moments.append(time.time())
             world.disarm()
-        return answered(url, body)
+        return on_answer(url, body)
 
-    world.answered = receive
+    world.on_answer = receive
     return moments
 
 
 def _reasons(stacks: list[Stack], before: int) -> Iterator[str]:
     for stack in stacks:
         for exchange in stack.exchanges[before:]:
-            if exchange.taken is not None and exchange.taken["Status"] == "FAILED":
-                yield str(exchange.taken["Reason"])
+            if exchange.result is not None and exchange.result["Status"] == "FAILED":
+                yield str(exchange.result["Reason"])
 
 
 def _broken(run: Run) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a stack goes through while its function meets a fault, and what has to come of it."""
+"""The phases of a stack's life in which faults are injected, and how each has to end."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from tests.chaos.world import RESPONSE_PUT, SIGNAL_PUT
 
 MethodName = Literal["BundleInstance", "StoreImage"]
 
-AFTER_ALL = {"sibling": 3000}
-"""A sibling that fails once the bundle is there, whatever delayed that."""
+LATE_SIBLING_FAILURE = {"sibling": 3000}
+"""A sibling that fails after the bundle is complete, even if faults delayed the bundle."""
 
 INVALID = {"on_delete": "Sometimes"}
 
 HANGS = {"outcome": "hang"}
 
-PATIENT = HANDLE | {"timeout": 600}
-"""A handle, and time enough for a request that is taken up again before its work is accepted."""
+LONG_TIMEOUT = HANDLE | {"timeout": 600}
+"""A handle, and a timeout that is long enough for a retry before the acceptance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One phase of a stack's life, and its right end.
+    """One phase of a stack's life, and its correct end.
 
     Attributes:
-        before: the steps that bring the stack to the phase.
-        steps: what the phase is about.
+        before: the steps before the phase.
+        steps: the steps of the phase.
         status: of the stack in the end.
         bundles: how many were started in the end.
-        left: the names of the bundles that are there in the end; nothing of others is.
-        answers_before: the phase's own calls are those from this many answers on; the calls up to
-            then are another phase's.
-        ends_with: the call by which its first request is answered.
+        left: the names of the bundles that exist in the end; nothing is left of others.
+        answers_before: the phase's own calls begin after this many answers; earlier calls belong to
+            another phase.
+        ends_with: the call that sends the result of its first request.
         method: of the stack's bundles.
     """
 
@@ -62,21 +62,21 @@ class Phase:
     method: MethodName = "BundleInstance"
 
     def begin(self, run: Run) -> None:
-        """Bring a new stack to the phase."""
+        """Carry out the steps before the phase."""
         for step in self.before:
             run.step(self._of_method(step))
 
     def play(self, run: Run) -> None:
-        """What the phase is about, until nothing is left to do."""
+        """Carry out the steps of the phase, until nothing is left to do."""
         for step in self.steps:
             run.step(self._of_method(step))
-        run.world.come_to_rest()
+        run.world.run_until_idle()
 
     def problems(self, run: Run) -> Iterator[str]:
-        """What of the stack, at rest, is not as it has to be."""
+        """What is not correct in the end."""
         [stack] = run.stacks
         if stack.status != self.status:
-            reasons = [each.taken.get("Reason", "") for each in stack.exchanges if each.taken]
+            reasons = [each.result.get("Reason", "") for each in stack.exchanges if each.result]
             yield f"{stack.name} is {stack.status}, not {self.status}: {reasons}"
         yield from (
             self._problems_of_bundles(run, stack)
@@ -87,8 +87,8 @@ class Phase:
     def _of_method(self, step: Step) -> Step:
         if step["do"] not in ("create", "update"):
             return step
-        asked = REGISTERS if self.method == "BundleInstance" else STORES
-        return {**step, **asked, "described": step["described"] or asked["described"]}
+        extra = REGISTERS if self.method == "BundleInstance" else STORES
+        return {**step, **extra, "described": step["described"] or extra["described"]}
 
     def _problems_of_bundles(self, run: Run, stack: Stack) -> Iterator[str]:
         world, ending = run.world, ".manifest.xml"
@@ -101,7 +101,7 @@ class Phase:
         if len(world.started) != self.bundles:
             yield f"{len(world.started)} bundles were started, not {self.bundles}"
         if whole != {f"{stack.name}/{name}" for name in self.left}:
-            yield f"the bundles {sorted(whole)} are there, not {self.left}"
+            yield f"the bundles {sorted(whole)} exist, not {self.left}"
         if strays := [key for key in keys if not key.startswith(own)]:
             yield f"{strays} are left"
         if {location for location, _ in locations} != expected:
@@ -119,12 +119,12 @@ class Phase:
         if len(world.images.made) != self.bundles:
             yield f"{len(world.images.made)} images were made, not {self.bundles}"
         if sorted(names) != [f"{stack.name}/{name}" for name in sorted(self.left)]:
-            yield f"the images {names} are there, not {self.left}"
+            yield f"the images {names} exist, not {self.left}"
         if keys != {f"{image.id}.bin" for image in images}:
-            yield f"the objects {sorted(keys)} are there, and the images {names}"
+            yield f"the objects {sorted(keys)} and the images {names} exist"
         of_images = {id_ for image in images for id_ in snapshot_ids(image)}
         if world.images.all_snapshots_left() != of_images:
-            yield f"the snapshots {world.images.all_snapshots_left()} are there, not {of_images}"
+            yield f"the snapshots {world.images.all_snapshots_left()} exist, not {of_images}"
         if pending := [image.id for image in images if image.state != "available"]:
             yield f"{pending} are not available"
         if stores := world.images.being_stored():
@@ -137,7 +137,7 @@ class Call:
 
     Attributes:
         nth: its number among the phase's own calls, counted from 1.
-        nth_of_its_name: likewise, among those of its name.
+        nth_of_its_name: its number among those with its name.
         is_before_answer: whether the phase's first request has not been answered yet.
     """
 
@@ -157,7 +157,7 @@ class OwnCalls:
     names: list[str] = field(default_factory=list)
 
     def next(self, name: str) -> Call | None:
-        """The next call, by its name; None if it is of the phase before."""
+        """The next call, by its name; None if it belongs to the phase before."""
         is_before_answer = self.ends <= self.phase.answers_before
         self.ends += name == self.phase.ends_with
         self.answers += name == RESPONSE_PUT
@@ -173,7 +173,7 @@ _PHASES: Mapping[str, Phase] = {
     "create": Phase([], [CREATE], "CREATE_COMPLETE", 1, _ONE),
     "create refused": Phase([], [CREATE | INVALID], "ROLLBACK_COMPLETE", 0, []),
     "create through a handle": Phase(
-        [], [CREATE | PATIENT], "CREATE_COMPLETE", 1, _ONE, ends_with=SIGNAL_PUT
+        [], [CREATE | LONG_TIMEOUT], "CREATE_COMPLETE", 1, _ONE, ends_with=SIGNAL_PUT
     ),
     "replace": Phase([CREATE, LATER], [UPDATE], "UPDATE_COMPLETE", 2, ["b"]),
     "update in place": Phase([CREATE, LATER], [UPDATE_IMAGE], "UPDATE_COMPLETE", 1, _ONE),
@@ -183,7 +183,7 @@ _PHASES: Mapping[str, Phase] = {
     ),
     "delete while created": Phase([CREATE | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []),
     "delete while accepted": Phase(
-        [CREATE | PATIENT | HANGS, later(12)],
+        [CREATE | LONG_TIMEOUT | HANGS, later(12)],
         [later(15), DELETE],
         status="DELETE_COMPLETE",
         bundles=1,
@@ -191,7 +191,7 @@ _PHASES: Mapping[str, Phase] = {
     ),
     "roll back": Phase(
         [CREATE, LATER],
-        [UPDATE | {"described": "y"} | AFTER_ALL],
+        [UPDATE | {"described": "y"} | LATE_SIBLING_FAILURE],
         "UPDATE_ROLLBACK_COMPLETE",
         2,
         _ONE,
@@ -202,7 +202,12 @@ _PHASES: Mapping[str, Phase] = {
 PHASES: Mapping[str, Phase] = {
     **{f"BundleInstance: {name}": phase for name, phase in _PHASES.items()},
     "BundleInstance: roll back in place": Phase(
-        [CREATE, LATER], [UPDATE_IMAGE | AFTER_ALL], "UPDATE_ROLLBACK_COMPLETE", 1, _ONE, 1
+        [CREATE, LATER],
+        [UPDATE_IMAGE | LATE_SIBLING_FAILURE],
+        status="UPDATE_ROLLBACK_COMPLETE",
+        bundles=1,
+        left=_ONE,
+        answers_before=1,
     ),
     **{
         f"StoreImage: {name}": replace(phase, method="StoreImage")

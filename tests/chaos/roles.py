@@ -1,7 +1,7 @@
 """What the roles of the application's functions allow in the simulated world.
 
-Their policies are those of template.yaml with all that its parameters can allow; they never change,
-so that what was judged once is known.
+Their policies are those of template.yaml, with parameters that allow everything. They never change,
+so results are cached.
 """
 
 import json
@@ -24,13 +24,13 @@ from tests.roles import ACCOUNT, REGION, ROLES, statements
 RESOURCES = {
     "LedgerTable": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/ledger",
     "PollQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:polls",
-    "DeadLetterQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:letters",
+    "DeadLetterQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters",
 }
 """The ARNs that the template's resources have in the world."""
 
 
 def refusal(function: str, name: str, request: AWSPreparedRequest) -> ServiceError | None:
-    """What the called service answers where the role does not allow the call; else None.
+    """The called service's error if the role does not allow the call; else None.
 
     Args:
         function: the function's name in the template.

@@ -1,4 +1,4 @@
-"""One piece of the long search, in a process and a world of its own."""
+"""One piece of the long search, in its own process and its own world."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ STEPS = 12
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What came of one piece of the search.
+    """The result of one piece of the search.
 
     Attributes:
         counts: what happened, by name.
-        violations: each with the command to replay it. The first one ends the piece, unless all
-            are looked for.
+        violations: each with the command that replays it.
     """
 
     counts: Counter[str]
@@ -42,8 +41,8 @@ def search_piece(number: int, *, whole: bool = False, finds_all: bool = False) -
     """Search the sequences of one seed.
 
     Args:
-        whole: also what concerns whose the bundles are.
-        finds_all: go on after a violation.
+        whole: whether to check the promises about the bundles' owners too.
+        finds_all: whether to continue after a violation.
     """
     found: list[str] = []
     with quiet(), running() as world:
@@ -55,13 +54,13 @@ def search_piece(number: int, *, whole: bool = False, finds_all: bool = False) -
                 run_state_machine_as_test(stacks, settings=search(PIECE, STEPS, shrink=False))
         except Violation as violation:
             found.append(str(violation))
-        except Exception:  # noqa: BLE001  what breaks the search is told like what it finds
+        except Exception:  # noqa: BLE001  errors of the search are reported too
             found.append(traceback.format_exc())
         return Piece(world.counts, [f"seed {number}: {each}" for each in found])
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the lines of metrics that the function prints."""
+    """Suppress the metrics that the function prints."""
     with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
         yield

@@ -1,4 +1,4 @@
-"""A sequence of steps, carried out in a world; and what must hold when it is over."""
+"""A sequence of steps that is carried out in a world, and the promises that it must not break."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.chaos.stacks import Dialect, Policies, Properties, Stack, receive
 from tests.chaos.world import Fault, Violation, World, new_id, steer
 
 Step = Mapping[str, Any]
-"""One step as JSON can hold it: `do` says what, the other members how."""
+"""One step, as a JSON object: `do` is the kind of step, the other members are its details."""
 
 _FOREIGN = b"another's"
 _FOREIGN_MANIFEST = (
@@ -35,19 +35,20 @@ _FOREIGN_MANIFEST = (
 _DELETES = 4
 _LONGEST_WORK = 3600
 _HOURS = 3 * 3600
-_NOTICED = 180
-"""Seconds after which a forged request has been answered."""
+_FORGED_SECONDS = 180
+"""Seconds in which a forged request is answered."""
 _numbers = itertools.count(1)
 _LOGICAL_IDS = ("Bundle", "Renamed")
 
 WHOLE: Step = {"do": "whole"}
-"""The first step of a sequence that has the promises about whose the bundles are checked too."""
+"""The first step of a sequence in which promises about the bundles' owners are checked too."""
 
 
 class Run:
     """The steps so far, and the stacks that they made.
 
-    is_whole: whether the promises about whose the bundles are count.
+    Attributes:
+        is_whole: whether promises about the bundles' owners are checked too.
     """
 
     def __init__(self, world: World, most_at_once: int = 2) -> None:
@@ -62,14 +63,14 @@ class Run:
         self._forged: set[str] = set()
         self.is_whole = False
         self._custody = Custody(world, self._foreign, self._is_hindered)
-        self._asked: list[tuple[Properties, Step]] = []
+        self._step_of: list[tuple[Properties, Step]] = []
         world.clear(self.bucket)
-        world.answered = self._receive
-        world.wakes = self._wakes
+        world.on_answer = self._receive
+        world.wakes_at = self._wakes
         world.wake = self._wake
 
     def step(self, step: Step) -> None:
-        """Carry a step out; one that does not fit what there is does nothing."""
+        """Carry out a step; one that does not apply to the current stacks does nothing."""
         self.steps.append(step)
         self.world.counts["steps"] += 1
         match step:
@@ -90,32 +91,36 @@ class Run:
             case {"do": "change" | "take out" | "put back" | "rename" | "cancel"}:
                 self._change_template(step)
             case _:
-                self._meddle(step)
+                self._interfere(step)
 
     def _change_template(self, step: Step) -> None:
-        """Change what the template of a stack says of the resource, or give up such a change."""
+        """Change the resource in the template of a stack, or cancel such a change."""
         stack = self._stack(step["stack"])
         if stack is None:
             return
         match step["do"]:
             case "cancel":
                 stack.cancel()
-            case "take out" if stack.rests and stack.is_updatable:
+            case "take out" if stack.is_idle and stack.is_updatable:
                 stack.take_out()
-            case "change" if stack.rests and stack.is_updatable:
+            case "change" if stack.is_idle and stack.is_updatable:
                 self._update(self._changed(stack, step))
-            case "rename" if stack.rests and stack.is_updatable:
+            case "rename" if stack.is_idle and stack.is_updatable:
                 [other] = {*_LOGICAL_IDS} - {stack.logical_id}
                 self._add(stack, other, step)
-            case "put back" if stack.rests and stack.is_without:
+            case "put back" if stack.is_idle and stack.is_without:
                 self._add(stack, stack.logical_id, step)
 
     def _changed(self, stack: Stack, step: Step) -> Step:
-        """A step that asks for what another one changes of what the stack has, or had last."""
-        asked = next(asked for properties, asked in self._asked if properties is stack.properties)
+        """The step of the stack's current or last properties, with the changes of another step."""
+        last = self._last_step(stack)
         own = {name: value for name, value in step.items() if name != "changes"}
         once = {"delete_first": False, "sibling": None, "later": None}
-        return {**asked, **once, **own, **step["changes"]}
+        return {**last, **once, **own, **step["changes"]}
+
+    def _last_step(self, stack: Stack) -> Step:
+        """The step that the stack's properties are from."""
+        return next(step for given, step in self._step_of if given is stack.properties)
 
     def _add(self, stack: Stack, logical_id: str, step: Step) -> None:
         wanted = self._changed(stack, step)
@@ -124,8 +129,8 @@ class Run:
         properties = self._properties(stack, wanted)
         stack.add(logical_id, properties, wanted["sibling"], policies=_policies(wanted))
 
-    def _meddle(self, step: Step) -> None:
-        """What AWS does twice, and what others do to what is not theirs."""
+    def _interfere(self, step: Step) -> None:
+        """What AWS does twice, and what others do to the stacks' bundles."""
         match step:
             case {"do": "duplicate event", "number": number, "delay": delay}:
                 self._duplicate_event(number, delay)
@@ -141,10 +146,10 @@ class Run:
                 raise ValueError(f"No such step: {step}")
 
     def finish(self) -> None:
-        """Come to rest, delete what there is, and check what was promised.
+        """Run until idle, delete all stacks, and check the promises.
 
         Raises:
-            Violation: with all that was broken, and how to replay the sequence.
+            Violation: all broken promises, and the command that replays the sequence.
         """
         problems = list(self._finish())
         self.world.disarm()
@@ -160,17 +165,17 @@ class Run:
             raise Violation("\n".join([*problems, *self.world.log, self.replay()]))
 
     def replay(self) -> str:
-        """The command that carries the same steps out again."""
+        """The command that runs the same steps again."""
         return f"make chaos REPLAY='{json.dumps(self.steps)}'"
 
     # Steps
 
     def _create(self, step: Step) -> None:
-        at_work = not all(stack.rests for stack in self.stacks)
-        if len(self.stacks) >= self.most_at_once and at_work:
+        is_busy = not all(stack.is_idle for stack in self.stacks)
+        if len(self.stacks) >= self.most_at_once and is_busy:
             return
-        rounds, letter = divmod(len(self.stacks), 8)
-        name = f"{self._name}{'abcdefgh'[letter]}{rounds or ''}"
+        rounds, place = divmod(len(self.stacks), 8)
+        name = f"{self._name}{'abcdefgh'[place]}{rounds or ''}"
         dialect = Dialect(step.get("through", "lambda"))
         stack = Stack(self.world, name, self._custody, dialect)
         self.stacks.append(stack)
@@ -179,7 +184,7 @@ class Run:
 
     def _update(self, step: Step) -> None:
         stack = self._stack(step["stack"])
-        if stack is not None and stack.rests and stack.is_updatable:
+        if stack is not None and stack.is_idle and stack.is_updatable:
             properties = self._properties(stack, step)
             stack.update(
                 properties,
@@ -189,9 +194,9 @@ class Run:
             )
 
     def _update_image(self, step: Step) -> None:
-        """Change nothing but the image, and perhaps the handle."""
+        """Change only the image, and perhaps the handle."""
         stack = self._stack(step["stack"])
-        if stack is None or not stack.rests or not stack.is_updatable:
+        if stack is None or not stack.is_idle or not stack.is_updatable:
             return
         name = stack.properties.get("Image", {}).get("Name")
         if stack.properties["Method"] == "BundleInstance":
@@ -205,15 +210,15 @@ class Run:
             **({} if image is None else {"Image": image}),
             **self._handles(stack, step),
         }
-        asked = next(asked for given, asked in self._asked if given is stack.properties)
+        last = self._last_step(stack)
         image_step = {name: step[name] for name in step if name not in ("do", "stack")}
         stack.later = None
-        self._asked.append((properties, {**asked, **image_step}))
+        self._step_of.append((properties, {**last, **image_step}))
         stack.update(properties, step["sibling"])
 
     def _delete(self, number: int) -> None:
         stack = self._stack(number)
-        if stack is not None and stack.gone_at is None and (stack.rests or stack.is_creating):
+        if stack is not None and stack.gone_at is None and (stack.is_idle or stack.is_creating):
             stack.delete()
 
     def _duplicate_event(self, number: int, delay: float) -> None:
@@ -223,14 +228,14 @@ class Run:
             self.world.send(events[number % len(events)], delay)
 
     def _forge(self, request_type: str, number: int, *, knows_id: bool) -> None:
-        """Have somebody who may invoke the function do so in the name of a stack.
+        """Another caller invokes the function with a request in the name of a stack.
 
-        It is at rest until the answer: CloudFormation does not say which request it has sent, so
-        nothing tells a forged one from a real one while the stack is changed. A Create where no
-        bundle is at stake is not asked about.
+        The stack is idle until the answer: CloudFormation's API does not show which request it has
+        sent, so a forged request can't be distinguished from a real one while the stack is changed.
+        A Create is not forged for a stack without a bundle.
         """
         stack = self._stack(number)
-        if stack is None or not stack.rests or not stack.exchanges:
+        if stack is None or not stack.is_idle or not stack.exchanges:
             return
         if request_type == "Create" and not stack.is_updatable:
             return
@@ -248,10 +253,10 @@ class Run:
         }
         self._forged.add(request_id)
         self.world.send(event)
-        self.world.move(_NOTICED)
+        self.world.move(_FORGED_SECONDS)
 
     def _overwrite(self, number: int) -> None:
-        """Have somebody else write a bundle over a finished one."""
+        """Another person overwrites a finished bundle."""
         finished = list(self.world.finished.values())
         if not finished:
             return
@@ -290,11 +295,11 @@ class Run:
             **self._handles(stack, step),
             **({"Surprise": "yes"} if step.get("invalid") else {}),
         }
-        self._asked.append((properties, step))
+        self._step_of.append((properties, step))
         return properties
 
     def _image(self, stack: Stack, step: Step) -> dict[str, Any] | None:
-        """The image that is to be registered from a bundle; None for none."""
+        """The property Image; None for none."""
         if step["image"] is None:
             return None
         return _described({"Name": f"{stack.name}/{step['image']}"} if step["image"] else {}, step)
@@ -304,7 +309,7 @@ class Run:
         self.world.images.registers = step["register_outcome"] == "complete"
 
     def _handles(self, stack: Stack, step: Step) -> dict[str, Any]:
-        """A handle that is new, or that of before if there was one."""
+        """The properties of a handle: a new one, or the same as before, if there was one."""
         given = stack.properties.get("CompletionHandle")
         match step["handle"]:
             case None:
@@ -336,38 +341,38 @@ class Run:
         image = _described({} if name is None else {"Name": name}, step)
         return {"Storage": {"S3": {"Bucket": self.bucket}}, "Image": image}
 
-    # CloudFormation's side, for the world
+    # CloudFormation's side, called by the world
 
     def _receive(self, url: str, body: bytes) -> int:
         stacks = {stack.stack_id: stack for stack in self.stacks}
         if url.startswith(handles.PATH):
-            stack = stacks[handles.place(url)[0]]
+            stack = stacks[handles.owner(url)[0]]
             stack.violations += handle_promises.premature(self.world, body)
         return receive(stacks, url, body)
 
     def _wakes(self) -> float | None:
         return min(
-            (moment for stack in self.stacks if (moment := stack.wakes()) is not None),
+            (moment for stack in self.stacks if (moment := stack.wakes_at()) is not None),
             default=None,
         )
 
     def _wake(self) -> None:
         for stack in self.stacks:
-            moment = stack.wakes()
+            moment = stack.wakes_at()
             if moment is not None and moment <= time.time():
                 stack.wake()
 
-    # What must hold
+    # The promises
 
     def _finish(self) -> Iterator[str]:
-        yield from self._rest()
+        yield from self._run_until_idle()
         self.world.disarm()
         yield from self._live_stacks_own_their_bundle()
         for stack in self.stacks:
             yield from image_promises.live(self.world, stack)
             yield from registration_promises.live(self.world, stack)
         for stack in self.stacks:
-            yield from self._is_deleted(stack)
+            yield from self._delete_completely(stack)
         self.world.sleep(_LONGEST_WORK)
         if self.is_whole:
             yield from custody_promises.kept(self._custody)
@@ -385,12 +390,12 @@ class Run:
             yield from handle_promises.signals(self.world, stack)
             yield from handle_promises.ends(self.world, stack)
             yield from event_promises.events(self.world, stack)
-            yield from refusal_promises.believed(self.world, stack)
+            yield from refusal_promises.confirmed(self.world, stack)
             if self.is_whole:
-                yield from identity_promises.renewed(stack)
+                yield from identity_promises.new_bundles(stack)
                 yield from identity_promises.rolled_back(self.world, stack)
                 if len(self.stacks) == 1:
-                    yield from refusal_promises.grounded(self.world, stack)
+                    yield from refusal_promises.justified(self.world, stack)
         yield from image_promises.foreign(self.world)
         yield from registration_promises.once(self.world)
         yield from self._objects()
@@ -398,9 +403,9 @@ class Run:
         if self.world.messages():
             yield f"{self.world.messages()} messages are left in the queues"
 
-    def _rest(self) -> Iterator[str]:
+    def _run_until_idle(self) -> Iterator[str]:
         try:
-            self.world.come_to_rest()
+            self.world.run_until_idle()
         except Violation as violation:
             yield str(violation)
 
@@ -414,31 +419,31 @@ class Run:
             if stack.is_updatable and stack.physical_id not in kept:
                 yield f"{stack.name} is {stack.status}, and does not own {stack.physical_id}"
 
-    def _is_deleted(self, stack: Stack) -> Iterator[str]:
+    def _delete_completely(self, stack: Stack) -> Iterator[str]:
         for _ in range(_DELETES):
             if stack.gone_at is not None:
                 return
             stack.delete()
-            yield from self._rest()
+            yield from self._run_until_idle()
         if stack.gone_at is None:
-            yield f"{stack.name} can't be deleted: {stack.exchanges[-1].taken}"
+            yield f"{stack.name} can't be deleted: {stack.exchanges[-1].result}"
 
     def _answers(self, stack: Stack) -> Iterator[str]:
         refused = "deny response:Put" in self.world.log
-        unstored = self.world.refuses_to_store()
+        not_stored = self.world.refuses_to_store()
         for exchange in stack.exchanges:
             about = f"{exchange.event['RequestType']} of {stack.name}"
-            if len(set(exchange.bodies)) > 1 and not unstored:
+            if len(set(exchange.bodies)) > 1 and not not_stored:
                 yield f"{about} was answered in different ways: {exchange.bodies}"
-            # An answer that is lost when nobody waits for it any more is not sent again.
-            lost = any(moment >= exchange.ends for moment in self.world.answers_struck)
+            # An answer that is lost after the timeout is not sent again.
+            lost = any(moment >= exchange.ends_at for moment in self.world.answers_struck)
             if not exchange.bodies and not refused and not lost:
                 yield f"{about} was never answered"
-            if not self.world.log and exchange.taken is None and exchange.open:
+            if not self.world.log and exchange.result is None and exchange.open:
                 yield f"{about} was answered too late, without any fault"
 
     def _starts(self, stack: Stack) -> Iterator[str]:
-        """At most one bundle task for each request: at its own prefix, or one that it names."""
+        """Each request starts one bundle task at most."""
         named = [
             _prefix(stack, exchange.event)
             for exchange in stack.exchanges
@@ -453,7 +458,7 @@ class Run:
         keys = self.world.keys(self.bucket)
         for key in self._foreign:
             if key not in keys:
-                yield f"{key} was another's, and is gone"
+                yield f"{key} is another's, and is gone"
         for task in self.world.finished.values():
             own = {key for key in task.written if key not in self._foreign}
             retained = all(
@@ -462,33 +467,33 @@ class Run:
                 for exchange in stack.exchanges
             )
             if retained and not own <= keys:
-                yield f"{task.bundle_id} was to be retained, and {own - keys} is gone"
+                yield f"{task.bundle_id} should be retained, but {own - keys} is gone"
         yield from self._removed(keys)
 
     def _removed(self, keys: set[str]) -> Iterator[str]:
-        """What a stack was deleted with `OnDelete: Delete` for, is gone, if nothing hindered."""
+        """The bundles of stacks with `OnDelete: Delete` are deleted, unless faults prevented it."""
         if self._foreign or any(" s3:" in line for line in self.world.log):
             return
         for stack in self.stacks:
             task = self.world.finished.get(stack.physical_id or "")
             if task is None or stack.properties["OnDelete"] != "Delete":
                 continue
-            if stack.physical_id in stack.kept:
+            if stack.physical_id in stack.retained:
                 continue
             left = keys.intersection(task.written)
             if left:
-                yield f"{task.bundle_id} was to be deleted, and {left} is there"
+                yield f"{task.bundle_id} should be deleted, but {left} is left"
 
     def _is_hindered(self) -> bool:
         return bool(self._foreign) or image_promises.is_hindered(self.world)
 
     def _ledger(self) -> Iterator[str]:
-        # The function is not asked to forget what a policy retains.
-        if any(stack.kept or stack.left_at_work for stack in self.stacks):
+        # A bundle that a policy retains stays in the ledger: no Delete is sent for it.
+        if any(stack.retained or stack.left_running for stack in self.stacks):
             return
         keys = self.world.keys(self.bucket)
         for item in self.world.ledger_items():
-            # The claim of a bundle that was retained tells whose it is.
+            # The claim of a retained bundle stays: it records the bundle's owner.
             at = item["resource"]["S"].removeprefix(f"location|s3://{self.bucket}/")
             if "expires" not in item and f"{at}.manifest.xml" not in keys:
                 yield f"{item['resource']['S']} {item['item']['S']} stays in the ledger for ever"
@@ -503,7 +508,7 @@ def _described(image: dict[str, Any], step: Step) -> dict[str, Any]:
 
 
 def _seconds(step: Step) -> int:
-    """Of the work; hours where a handle is to hear of its end."""
+    """How long the work takes; hours if the step is `long` and has a handle."""
     seconds: int = step["seconds"]
     return _HOURS if step["long"] and step["handle"] is not None else seconds
 
@@ -525,7 +530,7 @@ def _late_starts(world: World, stack: Stack) -> Iterator[str]:
     for start in world.started:
         if (
             stack.gone_at is not None
-            and not stack.left_at_work
+            and not stack.left_running
             and start.prefix.startswith(f"{stack.name}/")
             and start.at > stack.gone_at
         ):
@@ -533,7 +538,7 @@ def _late_starts(world: World, stack: Stack) -> Iterator[str]:
 
 
 def carry_out(world: World, steps: Sequence[Step]) -> None:
-    """Carry out a sequence as it was printed.
+    """Carry out a sequence.
 
     Raises:
         Violation: a promise was broken.

@@ -1,4 +1,4 @@
-"""What is the same among violations, and the shortest sequence that shows one of them."""
+"""The kinds of violations, and the shortest sequence that shows one."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _VARYING = re.compile(
 
 
 def kinds(violation: str) -> list[str]:
-    """What it says was broken, without what differs from run to run; each once."""
+    """Which promises it says were broken, without the text that varies; each once."""
     lines = violation.removeprefix("seed ").lstrip("0123456789: ").splitlines()
     broken = (line for line in lines if not line.startswith(_NO_PROMISES))
     return list(dict.fromkeys(" ".join(_VARYING.sub("", line).split()) for line in broken))
 
 
 def steps_of(violation: str) -> list[Step]:
-    """The steps that its command carries out."""
+    """The steps of its command."""
     found = _REPLAY.search(violation)
     steps: list[Step] = json.loads(found[1]) if found else []
     return steps
 
 
 def of_each_kind(violations: Iterable[str]) -> list[tuple[str, int]]:
-    """Of each kind the violation with the fewest steps, and how many there are; most first. One
-    that is of several kinds is counted for each, and is there once."""
+    """The violation with the fewest steps of each kind, and the number of violations of that kind,
+    highest number first. A violation of several kinds is counted for each, but returned once."""
     by_kind: dict[str, list[str]] = defaultdict(list)
     for violation in violations:
         for each in kinds(violation):
@@ -48,7 +48,7 @@ def of_each_kind(violations: Iterable[str]) -> list[tuple[str, int]]:
 
 
 Broken = Callable[[Sequence[Step]], str | None]
-"""Carries a sequence out; the violation that it ends with, if any."""
+"""Carries out a sequence, and returns the violation that it ends with, if any."""
 
 
 def in_world(world: World) -> Broken:
@@ -65,8 +65,10 @@ def in_world(world: World) -> Broken:
 
 
 def shortest(broken: Broken, steps: Sequence[Step]) -> str | None:
-    """The violation of the shortest sequence that breaks the first of the promises that these
-    do, found by leaving out and simplifying steps; None where these break none."""
+    """The violation of the shortest sequence that breaks the first promise that these steps break.
+
+    It is found by leaving out and simplifying steps. None if the steps break no promise.
+    """
     found = broken(steps)
     if found is None:
         return None
@@ -97,16 +99,16 @@ class _Shortening:
             size //= 2
 
     def simplify(self) -> None:
-        """Have each step ask for less."""
+        """Simplify each step."""
         for number in range(len(self.steps)):
             while any(
-                self._try([*self.steps[:number], plainer, *self.steps[number + 1 :]])
-                for plainer in _plainer(self.steps[number])
+                self._try([*self.steps[:number], simpler, *self.steps[number + 1 :]])
+                for simpler in _simpler(self.steps[number])
             ):
                 pass
 
     def _try(self, steps: list[Step]) -> bool:
-        """Whether these break the promise too; they are the shortest then."""
+        """Whether these steps break the promise too; then they are the shortest so far."""
         found = self.broken(steps)
         if found is None or self.wanted not in kinds(found):
             return False
@@ -114,12 +116,11 @@ class _Shortening:
         return True
 
 
-def _plainer(step: Step) -> Iterable[Step]:
-    """The step with all members as in the plainest bundle, or one; or without one that it need not
-    have."""
-    plain = {name: BUNDLE.get(name, value) for name, value in step.items()}
-    if plain != step:
-        yield plain
+def _simpler(step: Step) -> Iterable[Step]:
+    """The step with the simplest values for all members, or for one, or without an optional one."""
+    simplest = {name: BUNDLE.get(name, value) for name, value in step.items()}
+    if simplest != step:
+        yield simplest
     for name in (name for name in step if name in BUNDLE and step[name] != BUNDLE[name]):
         yield {**step, name: BUNDLE[name]}
     for name in (name for name in step if name not in {*BUNDLE, *_NEEDED}):

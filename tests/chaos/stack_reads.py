@@ -1,7 +1,7 @@
-"""CloudFormation's API in the simulated world: what it tells functions of the world's stacks.
+"""CloudFormation's API in the simulated world: what functions read about the world's stacks.
 
-The answers are the sandbox's: its API calls, on views of stacks that the world's stacks tell of. So
-they are late and throttled as the sandbox's are, and worded like them.
+The API is the sandbox's, with views of the world's stacks. So answers are delayed, throttled and
+worded as in the sandbox.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from sandbox.cloudformation.templates import Declaration
 from sandbox.cloudformation.views import History, Operation, Resource, Settings, View
 
 _KEPT = 3600.0
-"""For how many seconds what was is known: no delay is longer."""
+"""For how many seconds earlier views are kept: no delay is longer."""
 
 _BUNDLE = Declaration("Bundle", "Custom::InstanceBundle", {}, frozenset(), "Delete", "Delete")
 
 
 @dataclass
 class StackReads:
-    """What is known of stacks, and when.
+    """The views of the stacks, now and earlier.
 
     Attributes:
-        reads: of functions. Its `delay`, in seconds, can be changed at any time.
+        reads: delays and throttles the reads of functions. Its `delay`, in seconds, can be changed
+            at any time.
     """
 
     reads: Reads = field(default_factory=lambda: Reads(time.time, READ_DELAY))
@@ -42,10 +43,10 @@ class StackReads:
     _past: dict[str, History] = field(default_factory=dict)
 
     def enter(self, stack_id: str, status: str, operation: str | None = None) -> None:
-        """Know of another status of a stack.
+        """Record a new status of a stack.
 
         Args:
-            operation: the one that begins with it, as LastOperations names it.
+            operation: the operation that begins with it, as LastOperations names it.
         """
         view = replace(self._known(stack_id), status=status)
         if view.deleted:
@@ -55,7 +56,7 @@ class StackReads:
         self._note(view)
 
     def move(self, stack_id: str, logical_id: str, status: str, physical_id: str | None) -> None:
-        """Know of another status of a resource of a stack.
+        """Record a new status of a resource of a stack.
 
         Args:
             physical_id: None while it has no ID.
@@ -73,7 +74,7 @@ class StackReads:
         )
 
     def physical_id(self, stack_id: str, logical_id: str) -> str | None:
-        """The ID of a resource of a stack as it is now; None where it has none."""
+        """The current ID of a resource of a stack; None if it has none."""
         resource = self._known(stack_id).resources.get(logical_id)
         return None if resource is None else resource.physical_id
 
@@ -83,10 +84,10 @@ class StackReads:
         self._past.clear()
 
     def views(self, account: str, region: str) -> list[View]:
-        """The stacks as the caller is to see them, newest first.
+        """The stacks as the caller sees them, newest first.
 
         Raises:
-            Throttled: functions ask too often.
+            Throttled: functions read too often.
         """
         moment = self.reads.moment(account, region)
         found = (
@@ -104,7 +105,7 @@ class StackReads:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """In the place of moto's CloudFormation, until the context is left."""
+        """Replaces moto's CloudFormation until the context is left."""
         replaced = cloudformation_backends.backend
         cloudformation_backends.backend = cast(Any, partial(_Backend, self))
         cloudformation_backends.clear()
@@ -116,7 +117,7 @@ class StackReads:
 
 
 class _Backend(CloudFormationBackend):
-    """The stacks, as moto's server and the sandbox's API calls ask for them."""
+    """The stacks, in the form that moto's server and the sandbox's API need."""
 
     def __init__(self, known: StackReads, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -127,12 +128,12 @@ class _Backend(CloudFormationBackend):
         return SimpleNamespace(url_bases=url_bases, url_paths={"{0}/$": Response.dispatch})
 
     def views(self, named: str | None = None) -> list[View]:
-        """As `describe_api.Shelf` has it."""
+        """See `describe_api.Shelf`."""
         views = self._known.views(self.account_id, self.region_name)
         return [view for view in views if named in (None, view.name, view.stack_id)]
 
     def age(self, view: View) -> timedelta:
-        """As `describe_api.Shelf` has it."""
+        """See `describe_api.Shelf`."""
         return _now() - view.deletion_time if view.deletion_time else timedelta()
 
 

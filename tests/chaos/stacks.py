@@ -1,16 +1,17 @@
-"""CloudFormation's side: a stack with one bundle in it, and a sibling that may fail.
+"""CloudFormation's side: a stack with one bundle, and a sibling that may fail.
 
-Where the bundle is given a new handle, a wait condition comes after it, and the stack goes on by
-what that comes to. Its time begins once the bundle is answered. A handle that is not watched has no
-condition: the stack goes on at once.
+If the bundle has a new handle, a wait condition follows it, and its result decides how the stack
+continues. The condition's timeout begins when the bundle is answered. A handle that is not watched
+has no condition: the stack continues at once.
 
-Each operation is a generator: it sends requests, yields until one is over, and goes on by what came
-of it. What is sent when is told by the custom resource reference, and by what was seen of failed
-updates: the ID of a FAILED answer becomes the resource's, and the rollback's Update carries it.
+Each operation is a generator: it sends a request, yields until the request is over, and continues
+with the result. The requests and their order are those of the custom resource reference. For failed
+updates, they are those that were observed: the ID of a FAILED answer becomes the resource's ID, and
+the rollback's Update has it.
 
-A resource's policies say where no Delete is sent for it (AWS CloudFormation Template Reference,
-DeletionPolicy attribute and UpdateReplacePolicy attribute). The engine of the sandbox has the same
-rules; where it assumes something that no page says, so does this one.
+A resource's policies can suppress its Delete (AWS CloudFormation Template Reference, DeletionPolicy
+attribute and UpdateReplacePolicy attribute). The sandbox's CloudFormation has the same rules, and
+the same assumptions where no page of AWS says what happens.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ _TOKENS: Mapping[Through, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What a template says about the deletion of the resource.
+    """The resource's deletion policies in a template.
 
     Attributes:
-        keeps_failed: whether `Retain` also concerns a resource whose creation has failed. No page
-            says it; the engine of the sandbox retains it.
+        keeps_failed: whether `Retain` also applies to a resource whose creation failed. AWS does
+            not document it; the sandbox retains such a resource.
     """
 
     deletion: Kept = "Delete"
@@ -67,19 +68,20 @@ class Policies:
 
     @property
     def keeps(self) -> bool:
-        """Whether no Delete is sent when the resource is taken out, or its stack is deleted."""
+        """Whether no Delete is sent when the resource is removed, or its stack is deleted."""
         return self.deletion != "Delete"
 
     def keeps_new(self, *, succeeded: bool) -> bool:
-        """Whether none is sent when the operation that created the resource is rolled back.
+        """Whether no Delete is sent when the operation that created the resource is rolled back.
 
-        succeeded: whether the resource was created.
+        Args:
+            succeeded: whether the resource was created.
         """
         return self.deletion == "Retain" and (succeeded or self.keeps_failed)
 
     @property
     def keeps_replaced(self) -> bool:
-        """Whether none is sent for what was replaced."""
+        """Whether no Delete is sent for a bundle that was replaced."""
         return self.replacement == "Retain"
 
 
@@ -89,8 +91,8 @@ class Dialect:
 
     Attributes:
         through: what the ServiceToken names.
-        signature: version of the signature in ResponseURLs. Version 2 has no date of its own
-            (Amazon S3 API Reference, Authenticating requests: query string, signature version 2).
+        signature: version of the signature in ResponseURLs. Version 2 has no date (Amazon S3 API
+            Reference, Authenticating requests: query string, signature version 2).
     """
 
     through: Through = "lambda"
@@ -110,8 +112,8 @@ class Dialect:
         return f"X-Amz-Date={date}&X-Amz-Signature=ab"
 
     def payload(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the function is invoked with (AWS Lambda Developer Guide, Invoking Lambda functions
-        with Amazon SNS notifications)."""
+        """The payload of the invocation (AWS Lambda Developer Guide, Invoking Lambda functions with
+        Amazon SNS notifications)."""
         if self.through == "lambda":
             return event
         notification = {
@@ -132,89 +134,90 @@ class Dialect:
 
 @dataclass(slots=True)
 class Exchange:
-    """A request, and what was answered to it.
+    """A request and its answers.
 
     Attributes:
-        payload: what the function is invoked with.
-        invented: the resource's ID where no answer comes.
-        bodies: each answer that arrived.
-        taken: the answer that counts; None while there is none.
+        payload: of the invocation.
+        default_id: the resource's ID if no answer arrives.
+        bodies: all answers that arrived.
+        result: the answer that CloudFormation uses, the first one; None until it arrives.
         open: whether CloudFormation waits for an answer.
-        goes_back: whether it is the Update of a rollback.
-        finds_place: whether nothing was at the prefix that it names when it was sent.
+        is_rollback: whether it is the Update of a rollback.
+        prefix_was_free: whether its prefix had no objects when it was sent.
     """
 
     event: Mapping[str, Any]
     payload: Mapping[str, Any]
-    sent: float
+    sent_at: float
     timeout: int
-    invented: str
+    default_id: str
     bodies: list[bytes] = field(default_factory=list)
-    taken: Mapping[str, Any] | None = None
+    result: Mapping[str, Any] | None = None
     open: bool = True
-    goes_back: bool = False
-    finds_place: bool = True
+    is_rollback: bool = False
+    prefix_was_free: bool = True
 
     @property
-    def ends(self) -> float:
-        return self.sent + self.timeout
+    def ends_at(self) -> float:
+        """The request's timeout; epoch seconds."""
+        return self.sent_at + self.timeout
 
     @property
-    def has_come(self) -> bool:
-        return self.taken is not None
+    def has_arrived(self) -> bool:
+        return self.result is not None
 
     @property
     def succeeded(self) -> bool:
-        return self.taken is not None and self.taken["Status"] == "SUCCESS"
+        return self.result is not None and self.result["Status"] == "SUCCESS"
 
     @property
     def handle(self) -> str | None:
-        """The URL of the handle that a signal about this request goes to."""
+        """The URL of the handle that this request's signal is sent to."""
         given: str | None = self.event["ResourceProperties"].get("CompletionHandle")
         before = self.event.get("OldResourceProperties", {}).get("CompletionHandle")
         return None if self.event["RequestType"] == "Delete" or given == before else given
 
     @property
-    def given_up(self) -> float:
-        """When its work is to have ended at the latest; epoch seconds."""
+    def work_ends_by(self) -> float:
+        """The deadline of its work; epoch seconds."""
         if self.handle is None:
-            return self.ends
-        return self.sent + int(self.event["ResourceProperties"].get("CompletionTimeout", 43200))
+            return self.ends_at
+        return self.sent_at + int(self.event["ResourceProperties"].get("CompletionTimeout", 43200))
 
     @property
     def is_accepted(self) -> bool:
-        """Whether what was answered is that the work goes on."""
-        if self.taken is None or self.handle is None or not self.succeeded:
+        """Whether it was answered with an acceptance: the work continues."""
+        if self.result is None or self.handle is None or not self.succeeded:
             return False
-        return bool(self.taken["Data"]["State"] != "complete")
+        return bool(self.result["Data"]["State"] != "complete")
 
     @property
     def physical_id(self) -> str:
         """The resource's ID after the request."""
-        if self.taken is not None:
-            answered: str = self.taken["PhysicalResourceId"]
+        if self.result is not None:
+            answered: str = self.result["PhysicalResourceId"]
             return answered
-        return self.invented
+        return self.default_id
 
     def answer(self, body: bytes) -> int:
-        """Take an answer as S3 and CloudFormation do; the HTTP status."""
-        if time.time() >= self.sent + URL_SECONDS:
+        """Receive an answer as S3 and CloudFormation do; returns the HTTP status."""
+        if time.time() >= self.sent_at + URL_SECONDS:
             return 403
         self.bodies.append(body)
-        if self.open and self.taken is None:
-            self.taken = json.loads(body)
+        if self.open and self.result is None:
+            self.result = json.loads(body)
         return 200
 
 
 @dataclass(slots=True)
 class Later:
-    """A resource that comes after the bundle, at work. ends: epoch seconds."""
+    """A resource after the bundle, in progress. ends_at: epoch seconds."""
 
-    ends: float
+    ends_at: float
     open: bool = True
 
     @property
-    def has_come(self) -> bool:
+    def has_arrived(self) -> bool:
         return False
 
 
@@ -228,13 +231,15 @@ Operation = Generator[Awaited, None, None]
 class Stack:
     """A stack. `physical_id` and `properties` are the resource's, as CloudFormation has them.
 
-    image_id: of the AMI that the last success told of, by answer or by signal.
-    watched: whether a new handle is waited for.
-    later: seconds that the resource after the bundle takes; None where there is none.
-    later_fails: whether it fails then.
-    phase: the stack's status as CloudFormation shows it; `status` is that of the operation.
-    kept: the IDs of what was retained by a policy.
-    left_at_work: whether a policy had CloudFormation forget work that may not have ended.
+    Attributes:
+        image_id: of the AMI in the last success, from an answer or a signal.
+        watched: whether a wait condition waits for a new handle.
+        later: how many seconds the resource after the bundle takes; None if there is no such
+            resource.
+        later_fails: whether that resource then fails.
+        phase: the stack's status as CloudFormation shows it; `status` is that of the operation.
+        retained: the IDs of bundles that a policy retained.
+        left_running: whether a policy retained a bundle whose work may not have ended.
     """
 
     world: World
@@ -255,13 +260,13 @@ class Stack:
     later: float | None = None
     later_fails: bool = False
     phase: str = "NEW"
-    kept: set[str] = field(default_factory=set)
-    left_at_work: bool = False
+    retained: set[str] = field(default_factory=set)
+    left_running: bool = False
     gone_at: float | None = None
     _operation: Operation | None = None
     _waits_for: Awaited | None = None
     _interrupted_at: float | None = None
-    _unheard: Exchange | None = None
+    _unwatched: Exchange | None = None
 
     def __post_init__(self) -> None:
         self.stack_id = (
@@ -269,7 +274,7 @@ class Stack:
         )
 
     @property
-    def rests(self) -> bool:
+    def is_idle(self) -> bool:
         return self._operation is None
 
     @property
@@ -278,11 +283,11 @@ class Stack:
 
     @property
     def is_updatable(self) -> bool:
-        return self._is_complete and self.physical_id is not None and self._unheard is None
+        return self._is_complete and self.physical_id is not None and self._unwatched is None
 
     @property
     def is_without(self) -> bool:
-        """Whether the stack is there, and the resource is not in its template any more."""
+        """Whether the stack exists, and its template no longer has the resource."""
         return self._is_complete and self.physical_id is None
 
     @property
@@ -316,7 +321,7 @@ class Stack:
         self._begin(operation, "UPDATE_IN_PROGRESS", sibling_fails)
 
     def take_out(self) -> None:
-        """Update the stack to a template without the resource."""
+        """Remove the resource from the template."""
         self._begin(self._take_out(), "UPDATE_IN_PROGRESS", None)
 
     def add(
@@ -327,28 +332,27 @@ class Stack:
         *,
         policies: Policies,
     ) -> None:
-        """Update the stack to a template with a resource of this logical ID, in the place of the
-        one that it has, if any."""
+        """Add a resource with this logical ID to the template; it replaces the existing one."""
         operation = self._add(logical_id, properties, policies)
         self._begin(operation, "UPDATE_IN_PROGRESS", sibling_fails)
 
     def cancel(self) -> None:
-        """Cancel an update, as CancelUpdateStack does: all is rolled back at once, and what is at
-        work is given up."""
+        """Cancel an update, as CancelUpdateStack does: the stack stops waiting for the resource
+        and rolls back."""
         if self.phase == "UPDATE_IN_PROGRESS":
             self._interrupted_at = time.time()
 
     def delete(self) -> None:
-        """Delete the stack; a creation that is under way is given up."""
+        """Delete the stack; a creation in progress is abandoned."""
         physical_id, properties = self.physical_id, self.properties
         if self._operation is not None and self._waits_for is not None:
             self._waits_for.open = False
         if self._operation is not None and isinstance(self._waits_for, Exchange):
-            physical_id = self._waits_for.invented
+            physical_id = self._waits_for.default_id
             properties = self._waits_for.event["ResourceProperties"]
         is_unfinished = self.is_creating or self.status == "UPDATE_ROLLBACK_FAILED"
         undoes = None if is_unfinished else False
-        self.left_at_work |= self.policies.keeps and self.status == "UPDATE_ROLLBACK_FAILED"
+        self.left_running |= self.policies.keeps and self.status == "UPDATE_ROLLBACK_FAILED"
         operation = (
             self._keep(physical_id, "DELETE_COMPLETE")
             if physical_id is None or self.policies.keeps
@@ -356,17 +360,17 @@ class Stack:
         )
         self._begin(operation, "DELETE_IN_PROGRESS", None)
 
-    def hear(self, handle: Handle) -> None:
-        """Know of an image whose end a handle was told, with nobody waiting for it."""
-        if self._unheard is None or self._unheard.handle != handle.url or not handle.signals:
+    def note_signal(self, handle: Handle) -> None:
+        """Record the image of a signal for which no wait condition waits."""
+        if self._unwatched is None or self._unwatched.handle != handle.url or not handle.signals:
             return
         if handle.signals[0].succeeds:
             self.image_id = handle.signals[0].data["ImageId"]
-            self._hold(self._unheard)
-            self._unheard = None
+            self._report_bundle(self._unwatched)
+            self._unwatched = None
 
     def new_handle(self) -> str:
-        """The URL of a handle that no bundle of the stack was given before."""
+        """The URL of a new handle."""
         handle = Handle(self.stack_id, f"Handle{len(self.handles) + 1}", time.time())
         self.handles[handle.url] = handle
         return handle.url
@@ -378,48 +382,48 @@ class Stack:
         self._enter(status, _OPERATIONS[status])
         self._operation = operation
         self._interrupted_at = None if interrupted is None else time.time() + interrupted
-        self._go_on()
+        self._continue()
 
-    def wakes(self) -> float | None:
-        """When CloudFormation has something to do with the stack; None if it has not."""
+    def wakes_at(self) -> float | None:
+        """When CloudFormation continues with the stack; None if it waits for nothing."""
         if self._waits_for is None or self._operation is None:
             return None
-        if self._waits_for.has_come:
+        if self._waits_for.has_arrived:
             return time.time()
-        ends = self._waits_for.ends
-        return ends if self._interrupted_at is None else min(ends, self._interrupted_at)
+        ends_at = self._waits_for.ends_at
+        return ends_at if self._interrupted_at is None else min(ends_at, self._interrupted_at)
 
     def wake(self) -> None:
-        wakes = self.wakes()
-        if self._waits_for is not None and wakes is not None and wakes <= time.time():
+        wakes_at = self.wakes_at()
+        if self._waits_for is not None and wakes_at is not None and wakes_at <= time.time():
             self._waits_for.open = False
-            self._go_on()
+            self._continue()
 
-    def _is_made(self, exchange: Exchange) -> Generator[Awaited, None, bool]:
-        """Wait for the answer, then for the signal if there is a condition for it; whether all that
-        the operation has to do succeeded."""
+    def _wait_until_done(self, exchange: Exchange) -> Generator[Awaited, None, bool]:
+        """Wait for the answer, for the signal if there is a condition, and for the resource after
+        the bundle; returns whether all succeeded."""
         yield exchange
         self.physical_id = exchange.physical_id
         self._show_answer(exchange)
-        self._note_doubt(exchange)
-        if exchange.taken is None or not exchange.succeeded:
+        self._report_unanswered_update(exchange)
+        if exchange.result is None or not exchange.succeeded:
             return False
         if not exchange.is_accepted:
-            self._hold(exchange)
-        image_id = exchange.taken["Data"]["ImageId"]
-        self._unheard = None
+            self._report_bundle(exchange)
+        image_id = exchange.result["Data"]["ImageId"]
+        self._unwatched = None
         if exchange.handle is not None and not self.watched:
-            self._unheard = exchange
-            self.hear(self.handles[exchange.handle])
+            self._unwatched = exchange
+            self.note_signal(self.handles[exchange.handle])
         elif exchange.handle is not None:
             handle = self.handles[exchange.handle]
-            condition = Condition(handle, time.time() + exchange.given_up - exchange.sent)
+            condition = Condition(handle, time.time() + exchange.work_ends_by - exchange.sent_at)
             self.conditions.append(condition)
             yield condition
             if condition.signal is None or not condition.succeeded:
                 return False
             image_id = condition.signal.data["ImageId"]
-            self._hold(exchange)
+            self._report_bundle(exchange)
         if self.later is not None and self._interrupted_at is None:
             yield Later(time.time() + self.later)
             if self.later_fails:
@@ -430,12 +434,12 @@ class Stack:
         return True
 
     def _sibling_has_failed(self) -> bool:
-        """A sibling that fails later than the request fails after it."""
+        """Whether a sibling fails; one that was to fail later fails now."""
         fails = self._interrupted_at is not None
         self._interrupted_at = None
         return fails
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         assert self._operation is not None
         try:
             self._waits_for = next(self._operation)
@@ -444,52 +448,63 @@ class Stack:
             self._enter(self.status)
 
     def _enter(self, phase: str, operation: str | None = None) -> None:
-        """Show the stack's status; `operation` begins with it."""
+        """Change the stack's status.
+
+        Args:
+            operation: the operation that begins with this status, if any.
+        """
         if phase in ("ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"):
             operation = "ROLLBACK"
         self.phase = phase
         self.world.stack_reads.enter(self.stack_id, phase, operation)
 
     def _show(self, what: str, logical_id: str, physical_id: str | None) -> None:
-        """Show the status of the resource; `what` is done with the one of this ID. One that was
-        replaced, or whose replacement was undone, is not shown: the resource is the other one."""
+        """Change the resource's status.
+
+        The Delete of a bundle that was replaced, or of a replacement that was rolled back, does not
+        change it: the resource has another bundle.
+
+        Args:
+            what: the status.
+            physical_id: of the bundle that the status is about.
+        """
         known = self.world.stack_reads.physical_id(self.stack_id, logical_id)
         if what.startswith("DELETE") and known not in (None, physical_id):
             return
         self.world.stack_reads.move(self.stack_id, logical_id, what, physical_id)
 
     def _show_answer(self, exchange: Exchange) -> None:
-        """Show what became of a request."""
+        """Change the resource's status to the result of a request."""
         event, became = exchange.event, "COMPLETE" if exchange.succeeded else "FAILED"
         is_delete = event["RequestType"] == "Delete"
         physical_id = event["PhysicalResourceId"] if is_delete else exchange.physical_id
         what = f"{event['RequestType'].upper()}_{became}"
         self._show(what, event["LogicalResourceId"], physical_id)
 
-    def _hold(self, exchange: Exchange) -> None:
-        """Report that the resource has a bundle, which is finished."""
+    def _report_bundle(self, exchange: Exchange) -> None:
+        """Report that the resource has a finished bundle."""
         on_delete = exchange.event["ResourceProperties"].get("OnDelete", "Retain")
         self.custody.hold(self.name, exchange.physical_id, on_delete)
 
-    def _note_doubt(self, exchange: Exchange) -> None:
-        """Report that an Update which was not answered may have taken effect."""
-        if exchange.taken is None and exchange.event["RequestType"] == "Update":
+    def _report_unanswered_update(self, exchange: Exchange) -> None:
+        """Report that an Update without an answer may have taken effect."""
+        if exchange.result is None and exchange.event["RequestType"] == "Update":
             on_delete = exchange.event["ResourceProperties"].get("OnDelete", "Retain")
             self.custody.doubt(exchange.event["PhysicalResourceId"], on_delete)
 
     def _retain(self, physical_id: str | None, logical_id: str) -> None:
-        """Send no Delete for what has this ID; None where it has no ID yet."""
+        """Send no Delete for the bundle with this ID; None if it has no ID yet."""
         is_finished = physical_id in self.world.finished.keys() | self.world.images.stored
-        self.left_at_work |= not is_finished or self._unheard is not None
+        self.left_running |= not is_finished or self._unwatched is not None
         if physical_id is not None:
             self._show("DELETE_SKIPPED", logical_id, physical_id)
-            self.kept.add(physical_id)
+            self.retained.add(physical_id)
             self.custody.retain(physical_id)
 
     def _create(self, properties: Properties) -> Operation:
         self.properties = properties
         exchange = self._send("Create", properties)
-        if (yield from self._is_made(exchange)):
+        if (yield from self._wait_until_done(exchange)):
             self.status = "CREATE_COMPLETE"
             return
         self._interrupted_at = None
@@ -505,8 +520,8 @@ class Stack:
         old_id, old, old_image_id = self.physical_id, self.properties, self.image_id
         old_policies = self.policies
         exchange = self._send("Update", properties, old, old_id)
-        exchange.invented = old_id or ""
-        if (yield from self._is_made(exchange)):
+        exchange.default_id = old_id or ""
+        if (yield from self._wait_until_done(exchange)):
             self.properties, self.policies = properties, policies
             self._enter("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
             if self.physical_id != old_id:
@@ -528,25 +543,25 @@ class Stack:
     ) -> Operation:
         failed_id = self.physical_id
         back = self._send("Update", properties, failed, failed_id)
-        back.invented = failed_id or ""
-        back.goes_back = True
+        back.default_id = failed_id or ""
+        back.is_rollback = True
         yield back
         self.physical_id = back.physical_id
         self._show_answer(back)
-        self._note_doubt(back)
-        if back.taken is None or not back.succeeded:
+        self._report_unanswered_update(back)
+        if back.result is None or not back.succeeded:
             self.status = "UPDATE_ROLLBACK_FAILED"
             return
-        self.image_id = back.taken["Data"]["ImageId"]
-        self._unheard = None
-        self._hold(back)
+        self.image_id = back.result["Data"]["ImageId"]
+        self._unwatched = None
+        self._report_bundle(back)
         self._enter("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         if back.physical_id != failed_id:
             yield from self._clean_up(failed_id, failed, keeps=keeps, undoes=None)
         self.status = "UPDATE_ROLLBACK_COMPLETE"
 
     def _take_out(self) -> Operation:
-        """Nothing but the clean-up concerns the resource: it goes last."""
+        """The resource is removed in the clean-up."""
         self._enter("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
         yield from self._clean_up(self.physical_id, self.properties, keeps=self.policies.keeps)
         self.physical_id = None
@@ -557,7 +572,7 @@ class Stack:
         old_image_id, old_policies = self.image_id, self.policies
         self.logical_id, self.physical_id, self.properties = logical_id, None, properties
         exchange = self._send("Create", properties)
-        if (yield from self._is_made(exchange)):
+        if (yield from self._wait_until_done(exchange)):
             self.policies = policies
             self._enter("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
             if old_id is not None:
@@ -565,9 +580,9 @@ class Stack:
             self.status = "UPDATE_COMPLETE"
             return
         self._interrupted_at = None
-        self._unheard = None
+        self._unwatched = None
         self._enter("UPDATE_ROLLBACK_IN_PROGRESS")
-        # What is there already is not concerned; what was added goes in the clean-up.
+        # The existing resource is not touched; the new one is removed in the clean-up.
         self._enter("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
         keeps = policies.keeps_new(succeeded=exchange.succeeded)
         yield from self._clean_up(exchange.physical_id, properties, keeps=keeps, undoes=True)
@@ -592,10 +607,10 @@ class Stack:
         )
         yield exchange
         self._show_answer(exchange)
-        self.custody.left(physical_id or "", succeeded=exchange.succeeded)
+        self.custody.delete_answered(physical_id or "", succeeded=exchange.succeeded)
 
     def _keep(self, physical_id: str | None, status: str) -> Operation:
-        """The stack goes, and no Delete is sent."""
+        """Delete the stack without sending a Delete."""
         if physical_id is not None:
             self._retain(physical_id, self.logical_id)
         self.physical_id = physical_id
@@ -613,22 +628,22 @@ class Stack:
     ) -> Operation:
         self.physical_id, self.properties = physical_id, properties
         exchange = self._send("Delete", properties, physical_id=physical_id, undoes=undoes)
-        exchange.invented = physical_id or ""
+        exchange.default_id = physical_id or ""
         yield exchange
         self._show_answer(exchange)
-        self.custody.left(physical_id or "", succeeded=exchange.succeeded)
+        self.custody.delete_answered(physical_id or "", succeeded=exchange.succeeded)
         self.status = f"{what}_COMPLETE" if exchange.succeeded else f"{what}_FAILED"
         if exchange.succeeded:
             self.gone_at = time.time()
-        if exchange.succeeded and not self.left_at_work:
+        if exchange.succeeded and not self.left_running:
             self.violations += [
-                f"{task.bundle_id} runs on in {self.name}, which is gone"
+                f"{task.bundle_id} still runs in {self.name}, which is gone"
                 for task in self.world.tasks(self.properties["Storage"]["S3"]["Bucket"])
                 if task.storage.prefix.startswith(f"{self.name}/") and not task.view.ended
             ]
             requests = [exchange.event["RequestId"] for exchange in self.exchanges]
             self.violations += [
-                f"{work} runs on in {self.name}, which is gone"
+                f"{work} still runs in {self.name}, which is gone"
                 for work in self.world.images.at_work(requests)
             ]
 
@@ -644,7 +659,7 @@ class Stack:
     ) -> Exchange:
         self.custody.check()
         if request_type == "Delete":
-            self.custody.leave(physical_id or "", undoes=undoes)
+            self.custody.delete_sent(physical_id or "", undoes=undoes)
         request_id = new_id()
         now = time.time()
         logical_id = logical_id or self.logical_id
@@ -667,27 +682,27 @@ class Stack:
         exchange = Exchange(
             event=event,
             payload=self.dialect.payload(event),
-            sent=now,
+            sent_at=now,
             timeout=int(properties.get("ServiceTimeout", 3600)),
-            invented=f"{self.name}-{logical_id}-{request_id[:12].upper()}",
+            default_id=f"{self.name}-{logical_id}-{request_id[:12].upper()}",
         )
         s3 = properties["Storage"]["S3"]
         if prefix := s3.get("Prefix"):
-            there = self.world.keys(s3["Bucket"])
-            exchange.finds_place = not any(key.startswith(f"{prefix}.") for key in there)
+            keys = self.world.keys(s3["Bucket"])
+            exchange.prefix_was_free = not any(key.startswith(f"{prefix}.") for key in keys)
         self.exchanges.append(exchange)
         self.world.send(exchange.payload)
         return exchange
 
 
 def receive(stacks: Mapping[str, Stack], url: str, body: bytes) -> int:
-    """Take what is PUT to a ResponseURL, or to a handle; the HTTP status."""
+    """Receive a PUT to a ResponseURL or to a handle; returns the HTTP status."""
     if url.startswith(handles.PATH):
-        stack_id, logical_id = handles.place(url)
+        stack_id, logical_id = handles.owner(url)
         stack = stacks[stack_id]
         handle = next(h for h in stack.handles.values() if h.logical_id == logical_id)
-        status = handle.take(body)
-        stack.hear(handle)
+        status = handle.receive(body)
+        stack.note_signal(handle)
         return status
     key = unquote(url.rpartition("/")[2].partition("?")[0])
     stack_id, _, request_id = key.split("|")
@@ -701,7 +716,7 @@ def receive(stacks: Mapping[str, Stack], url: str, body: bytes) -> int:
 
 
 def _problems(event: Mapping[str, Any], body: bytes) -> Iterator[str]:
-    """What CloudFormation would not take, and what is not promised."""
+    """Whether CloudFormation would refuse an answer, or the answer breaks a promise."""
     if len(body) > LIMIT:
         yield f"An answer of {len(body)} bytes"
     answer = json.loads(body)
@@ -721,6 +736,6 @@ def _problems(event: Mapping[str, Any], body: bytes) -> Iterator[str]:
 def _problems_of_success(event: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[str]:
     if event["RequestType"] != "Delete":
         if set(answer["Data"]) != ATTRIBUTES:
-            yield "Not every attribute is answered"
+            yield "An answer does not have all attributes"
     elif answer["PhysicalResourceId"] != event["PhysicalResourceId"]:
-        yield "A Delete answered another ID"
+        yield "A Delete was answered with another ID"

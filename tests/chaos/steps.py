@@ -1,4 +1,4 @@
-"""Steps that tests put together: a stack of one bundle, its updates, and what changes in them."""
+"""Steps for tests: a stack with one bundle, its updates, and members to change in them."""
 
 from __future__ import annotations
 
@@ -64,5 +64,5 @@ LATER = later(250)
 
 
 def fault(call: str, kind: str, nth: int = 1, times: int = 1) -> Step:
-    """A fault; it strikes once if not said otherwise."""
+    """A fault; by default it strikes once."""
     return {"do": "fault", "call": call, "kind": kind, "nth": nth, "times": times}

@@ -1,4 +1,4 @@
-"""Branches of a run: what one reports is what happened in it, and in no other."""
+"""Branches of a run: each reports what happened in it, and does not affect the others."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def world() -> Iterator[World]:
 
 
 class Player:
-    """Makes two calls as a function does, and notes what becomes of them."""
+    """Makes two calls, as a function does, and records their results."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -36,7 +36,7 @@ class Player:
 def player(world: World, monkeypatch: pytest.MonkeyPatch) -> Player:
     class Context:
         ends = float("inf")
-        is_for_last_resort = False
+        is_for_failure_handler = False
 
     monkeypatch.setattr(world, "_contexts", [Context()])
     return Player(world)

@@ -92,7 +92,7 @@ def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
         [CREATE | REGISTERS, LATER, UPDATE_IMAGE | FAILS, LATER],
         [CREATE | REGISTERS | FAILS | {"on_delete": "Retain"}, LATER],
         [CREATE, LATER, UPDATE_IMAGE | FAILS | {"image": "n"}, LATER, UPDATE_IMAGE, LATER],
-        # The name comes back, of an image that is described in another way by now.
+        # The earlier name is used again, with another description.
         [
             CREATE | REGISTERS | {"image": "n"},
             LATER,
@@ -135,7 +135,7 @@ def test_no_sequence_breaks_a_promise(world: World, number: int) -> None:
         ],
         [fault(EVENTS_PUT, "cut-after"), CREATE, LATER, UPDATE | {"outcome": "failed"}],
         [fault(EVENTS_PUT, "kill-after"), CREATE | HANDLE],
-        # Finished, not answered; and the process that removes it is killed half-way.
+        # It finishes and is not answered; the process that removes it is killed midway.
         [
             fault("response:Put", "kill"),
             fault("s3:DeleteObjects", "kill-after"),
@@ -166,13 +166,12 @@ def test_a_fault_at_any_call_breaks_no_promise(world: World, name: str) -> None:
 
 
 def test_polls_that_are_denied_the_ledger_are_resumed_by_the_failure_handler(world: World) -> None:
-    """No invocation could begin with the request. The denial ends after as many polls as the queue
-    delivers."""
+    """No poll can work on the request: DynamoDB refuses as many polls as the queue delivers."""
     run = Run(world)
     for step in (CREATE | {"timeout": 3600}, later(2)):
         run.step(step)
     run.step(fault("dynamodb:UpdateItem", "deny", times=RECEIVES))
-    world.come_to_rest()
+    world.run_until_idle()
 
     [stack] = run.stacks
     assert stack.status == "CREATE_COMPLETE"
@@ -199,7 +198,7 @@ def test_a_three_hour_task_completes_through_its_handle(
 
     for step in (*faults, CREATE | HANDLE | {"completion": 14400} | bundle):
         run.step(step)
-    world.come_to_rest()
+    world.run_until_idle()
 
     [stack] = run.stacks
     [exchange] = stack.exchanges
@@ -208,26 +207,25 @@ def test_a_three_hour_task_completes_through_its_handle(
     assert exchange.is_accepted
     assert condition.signal is not None
     assert condition.signal.succeeds
-    assert condition.signal.at - exchange.sent > 3 * 3600
+    assert condition.signal.at - exchange.sent_at > 3 * 3600
     assert stack.image_id == condition.signal.data["ImageId"] != ""
-    polled = [moment - exchange.sent for moment in world.polled]
-    apart = [later - sooner for sooner, later in itertools.pairwise([0.0, *polled])]
+    polled = [moment - exchange.sent_at for moment in world.polled]
+    apart = [after - before for before, after in itertools.pairwise([0.0, *polled])]
     assert len(polled) >= 3 * 60
     assert max(apart) <= (61 if not faults else VISIBILITY_SECONDS + 61)
-    assert max(polled) <= condition.signal.at - exchange.sent
+    assert max(polled) <= condition.signal.at - exchange.sent_at
     assert bool(world.log) == bool(faults)
     run.finish()
 
 
-def test_a_handle_hears_of_an_answer_that_could_not_be_stored(world: World) -> None:
+def test_an_answer_that_can_not_be_stored_is_signalled_to_the_handle(world: World) -> None:
     run = Run(world)
-    until_it_is_nearly_done = {"do": "move", "seconds": 39}
 
-    # The first call of the last poll takes the request up.
-    for step in (CREATE | HANDLE, until_it_is_nearly_done):
+    for step in (CREATE | HANDLE, later(39)):  # until just before the work is complete
         run.step(step)
+    # The first UpdateItem of the last poll takes the lease.
     run.step(fault("dynamodb:UpdateItem", "deny", nth=2))
-    run.step({"do": "move", "seconds": 30})
+    run.step(later(30))
 
     [stack] = run.stacks
     [signal] = stack.conditions[0].handle.signals
@@ -237,7 +235,7 @@ def test_a_handle_hears_of_an_answer_that_could_not_be_stored(world: World) -> N
     run.finish()
 
 
-def test_a_sequence_is_printed_so_that_it_can_be_carried_out_again(world: World) -> None:
+def test_a_sequence_is_printed_as_a_command_that_replays_it(world: World) -> None:
     run = Run(world)
     for step in (CREATE, LATER):
         run.step(step)
@@ -248,5 +246,5 @@ def test_a_sequence_is_printed_so_that_it_can_be_carried_out_again(world: World)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOUND.glob("*.json")))
-def test_what_a_search_has_found_broken_is_broken_no_more(world: World, name: str) -> None:
+def test_a_sequence_that_once_broke_a_promise_breaks_none_now(world: World, name: str) -> None:
     carry_out(world, json.loads((FOUND / f"{name}.json").read_text()))

@@ -1,4 +1,4 @@
-"""Work of any length goes on in one chain of requests, which Lambda would stop without Allow.
+"""Long work continues in one chain of requests, which Lambda stops without RecursiveLoop: Allow.
 
 Lambda Developer Guide, Use Lambda recursive loop detection.
 """
@@ -25,7 +25,7 @@ def worlds() -> Iterator[World]:
 
 @pytest.fixture
 def world(worlds: World) -> Iterator[World]:
-    """A world whose functions may go on in a loop, as the template says."""
+    """A world whose functions may run in a loop, as in the template."""
     assert worlds.allows_loops
     yield worlds
     worlds.allows_loops = True
@@ -37,7 +37,7 @@ def stored_images(world: World) -> list[str]:
     for number in range(4):
         run.step(CREATE | STORES | TWENTY_MINUTES | {"instance": number % 2, "prefix": None})
     run.step(later(3700))
-    world.come_to_rest()
+    world.run_until_idle()
     return [stack.status for stack in run.stacks]
 
 
@@ -57,7 +57,7 @@ def test_without_allow_their_polls_are_stopped_at_the_seventeenth_invocation(wor
 
 
 def deleted_after_ten_minutes(world: World) -> str:
-    """The status of a stack that is deleted while an image, which can't be cancelled, is stored."""
+    """The status of a stack that is deleted while its image is stored: that can't be cancelled."""
     run = Run(world)
     for step in (
         CREATE | STORES | {"seconds": 10, "store_seconds": 700, "timeout": 3600},
@@ -66,7 +66,7 @@ def deleted_after_ten_minutes(world: World) -> str:
     ):
         run.step(step)
     run.step(later(3700))
-    world.come_to_rest()
+    world.run_until_idle()
     [stack] = run.stacks
     return stack.status
 
@@ -85,7 +85,7 @@ def test_without_allow_a_delete_does_not_wait_so_long(world: World) -> None:
 
 
 def signalled_after_eleven_hours(world: World) -> list[bytes]:
-    """What a handle of twelve hours hears of a task of eleven."""
+    """The signals of an eleven-hour task, to a handle whose condition waits for twelve hours."""
     run = Run(world)
     run.step(CREATE | HANDLE | TWELVE_HOURS)
     run.step(later(12 * 3600))
@@ -94,14 +94,14 @@ def signalled_after_eleven_hours(world: World) -> list[bytes]:
 
 
 @pytest.mark.nightly
-def test_a_handle_hears_of_the_end_after_eleven_hours(world: World) -> None:
+def test_a_handle_is_signalled_after_eleven_hours(world: World) -> None:
     [signal] = signalled_after_eleven_hours(world)
 
     assert b'"Status": "SUCCESS"' in signal
     assert world.longest_chain > 100 * LIMIT
 
 
-def test_without_allow_a_handle_does_not_hear_of_it(world: World) -> None:
+def test_without_allow_a_handle_is_not_signalled(world: World) -> None:
     world.allows_loops = False
 
     assert not any(b"SUCCESS" in signal for signal in signalled_after_eleven_hours(world))

@@ -1,8 +1,8 @@
-"""The fault matrix: in each phase of a stack's life, each call meets each kind of fault.
+"""The fault matrix: each kind of fault at each call, in each phase of a stack's life.
 
-One phase is part of `make test`. `make faults` has kills, refusals and double deliveries in all
-phases, and the other kinds in those that most stacks go through. `make nightly` has all kinds in
-all phases, and strikes each call, not the first of its name alone.
+`make test` tries one phase. `make faults` tries kills, refusals and double deliveries in all
+phases, and the other kinds in the most common phases. `make nightly` tries all kinds in all phases,
+at each call, not only at the first of each name.
 """
 
 import itertools
@@ -80,7 +80,7 @@ def test_stacks_end_right_whatever_the_calls_for_all_of_their_batch_meet(
     def play() -> None:
         for different in ({}, {"instance": 1}, STORES):
             run.step(CREATE | {"prefix": None} | different)
-        world.come_to_rest()
+        world.run_until_idle()
 
     def check() -> list[str]:
         statuses = [stack.status for stack in run.stacks]

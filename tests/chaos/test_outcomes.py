@@ -1,4 +1,4 @@
-"""Each call of the function is refused, throttled, unreadable and hangs: what comes of it."""
+"""How requests end if a call is refused, throttled, unreadable, or hangs."""
 
 import pytest
 from rich.console import Console
@@ -9,23 +9,22 @@ from tests.chaos.search import quiet
 from tests.chaos.world import running
 
 SERVICE_TIMEOUT = 600
-"""Seconds, of the steps' stacks."""
+"""Seconds; the ServiceTimeout of the stacks."""
 
 FAILED_BY = {
     ONCE: {Purpose.START, Purpose.REMOVE},
     FOR_GOOD: set(Purpose) - {Purpose.PUBLISH},
 }
-"""Whose refusal is an answer; for good: in the end."""
+"""The purposes of the calls whose refusal fails the request."""
 
-MERELY_HELPS = {
+OPTIONAL = {
     *("sqs:DeleteMessageBatch", "sqs:ReceiveMessage", "sqs:SendMessageBatch"),
 }
-"""Without these a batch is smaller, or its messages come again, or an answer that was given is not
-repeated."""
-
+"""Without these, a batch is smaller, its messages are delivered again, or an answer is not sent
+again."""
 
 ELSEWHERE = {call for call in CALLS if call.startswith("cloudformation:")}
-"""What CloudFormation answers, or refuses, is tried in tests/unit/test_confirmation.py."""
+"""These are tried in tests/unit/test_confirmation.py."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def test_each_call_is_tried() -> None:
 
 
 @pytest.mark.faults
-def test_what_comes_of_each_call_is_by_its_purpose(
+def test_the_outcome_of_each_call_depends_on_its_purpose(
     found: list[Outcome], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with capsys.disabled():
@@ -51,9 +50,9 @@ def test_what_comes_of_each_call_is_by_its_purpose(
 
 
 def is_right(outcome: Outcome) -> bool:
-    """Whether it ends as the table in `instance_bundle.refusals` promises."""
+    """Whether it is as the table in `instance_bundle.refusals` says."""
     fails = CALLS[outcome.call].purpose in FAILED_BY.get(outcome.meets, set())
-    if not fails or outcome.call in MERELY_HELPS:
-        return outcome.is_as_ever
+    if not fails or outcome.call in OPTIONAL:
+        return outcome.is_unchanged
     named = any(f"{outcome.call} was refused. " in reason for reason in outcome.reasons)
     return named and outcome.seconds < SERVICE_TIMEOUT

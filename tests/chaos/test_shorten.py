@@ -1,4 +1,4 @@
-"""What is left of a sequence that breaks a promise."""
+"""Violations are counted by kind, and their sequences are shortened."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tests.chaos.shorten import kinds, of_each_kind, shortest, steps_of
 from tests.chaos.steps import CREATE, DELETE, LATER, STORES, later
 
 
-def told(steps: Sequence[Step], *problems: str) -> str:
+def violation(steps: Sequence[Step], *problems: str) -> str:
     return "\n".join([*problems, "kill s3:GetObject", f"make chaos REPLAY='{json.dumps(steps)}'"])
 
 
 def test_what_differs_from_run_to_run_is_no_other_kind() -> None:
-    one = told([], "bun-0dd466a4021ac0bb7 was retained, and stack13a was given it again")
-    other = told([], "bun-99d466a4021ac0bb7 was retained, and stack7c was given it again")
+    one = violation([], "bun-0dd466a4021ac0bb7 was retained, and stack13a received it again")
+    other = violation([], "bun-99d466a4021ac0bb7 was retained, and stack7c received it again")
 
-    assert kinds(f"seed 7: {one}") == kinds(other) == ["was retained, and was given it again"]
+    assert kinds(f"seed 7: {one}") == kinds(other) == ["was retained, and received it again"]
 
 
 def test_of_each_kind_the_shortest_is_shown_and_all_are_counted() -> None:
-    one, longer = told([CREATE], "Left"), told([CREATE, LATER], "Left")
-    both = told([CREATE, LATER, DELETE], "Left", "Late")
+    one, longer = violation([CREATE], "Left"), violation([CREATE, LATER], "Left")
+    both = violation([CREATE, LATER, DELETE], "Left", "Late")
 
     assert of_each_kind([longer, both, one]) == [(one, 3), (both, 1)]
 
@@ -35,7 +35,7 @@ def test_steps_and_members_that_are_not_needed_are_left_out() -> None:
         tried.append(steps)
         stores = any(step.get("method") == "StoreImage" for step in steps)
         problem = "Left" if DELETE in steps and stores else "Late"
-        return told(steps, problem) if stores else None
+        return violation(steps, problem) if stores else None
 
     found = shortest(broken, [LATER, CREATE | STORES | {"seconds": 7}, later(1), DELETE, LATER])
 

@@ -1,5 +1,5 @@
-"""CloudFormation's API in the simulated world: as the sandbox's, phase by phase, and for functions
-late and throttled."""
+"""CloudFormation's API in the simulated world: stacks are described as in the sandbox, and reads of
+functions are delayed and throttled."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from tests.chaos.world import Fault, World, running
 from tests.sandbox.cloudformation.phases import Phases, template
 from tests.sandbox.cloudformation.support import REGION, eventually, installed, success
 
-Seen = tuple[stacks.Stack, stacks.Resource]
-"""What the function is told of a stack, and of the bundle in it."""
+Description = tuple[stacks.Stack, stacks.Resource]
+"""How the function's reads describe a stack and its bundle."""
 
 FAR = 1e6
-"""Seconds after which a sibling fails: once the bundle is answered."""
+"""Seconds until a sibling fails by itself: later than any story ends."""
 
 
-class Shop(Protocol):
-    """A stack of a bundle, and a sibling that may fail."""
+class Driver(Protocol):
+    """A stack with a bundle, and a sibling that may fail."""
 
     def create(self, *, sibling_fails: bool = False) -> None:
-        """Begin to create it."""
+        """Begin to create the stack."""
 
     def update(self, *, sibling_fails: bool = False) -> None:
         """Begin to update bundle and sibling."""
 
     def delete(self) -> None:
-        """Begin to delete it."""
+        """Begin to delete the stack."""
 
     def answer(self, physical_id: str | None = None) -> None:
         """Answer the open request about the bundle SUCCESS; None: with the ID of the request."""
@@ -54,155 +54,155 @@ class Shop(Protocol):
     def fail(self, physical_id: str | None = None) -> None:
         """Answer it FAILED."""
 
-    def let_sibling_fail(self) -> None:
-        """Let the sibling fail that is to."""
+    def fail_sibling(self) -> None:
+        """Fail the sibling, if `sibling_fails`."""
 
-    def seen(self) -> Seen:
-        """What is told while the next request about the bundle is open, or the stack is at rest."""
-
-
-Story = Callable[[Shop], Iterator[None]]
-"""What happens to a stack; what is told of it is compared at each yield."""
+    def described(self) -> Description:
+        """The description, while a request about the bundle is open or the stack is idle."""
 
 
-def creation(shop: Shop) -> Iterator[None]:
-    shop.create()
+Story = Callable[[Driver], Iterator[None]]
+"""What happens to a stack; its descriptions are compared at each yield."""
+
+
+def creation(driver: Driver) -> Iterator[None]:
+    driver.create()
     yield
-    shop.answer("bun-1")
-    yield
-
-
-def creation_that_fails(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.fail("bun-1")
-    yield
-    shop.answer()
+    driver.answer("bun-1")
     yield
 
 
-def creation_that_is_cancelled(shop: Shop) -> Iterator[None]:
-    shop.create(sibling_fails=True)
-    shop.let_sibling_fail()
+def creation_that_fails(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.fail("bun-1")
     yield
-    shop.answer()
-    yield
-
-
-def creation_that_is_undone(shop: Shop) -> Iterator[None]:
-    shop.create(sibling_fails=True)
-    shop.answer("bun-1")
-    shop.let_sibling_fail()
-    yield
-    shop.fail()
-    yield
-    shop.delete()
-    yield
-    shop.answer()
+    driver.answer()
     yield
 
 
-def deletion_while_it_is_created(shop: Shop) -> Iterator[None]:
-    shop.create()
+def creation_that_is_cancelled(driver: Driver) -> Iterator[None]:
+    driver.create(sibling_fails=True)
+    driver.fail_sibling()
     yield
-    shop.delete()
-    yield
-    shop.answer()
-    yield
-
-
-def update_in_place(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
-    yield
-    shop.update()
-    yield
-    shop.answer()
+    driver.answer()
     yield
 
 
-def replacement(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
+def creation_that_is_undone(driver: Driver) -> Iterator[None]:
+    driver.create(sibling_fails=True)
+    driver.answer("bun-1")
+    driver.fail_sibling()
     yield
-    shop.update()
-    shop.answer("bun-2")
+    driver.fail()
     yield
-    shop.answer()
+    driver.delete()
     yield
-
-
-def update_that_fails(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
-    yield
-    shop.update()
-    shop.fail("bun-1")
-    yield
-    shop.answer()
+    driver.answer()
     yield
 
 
-def update_that_fails_under_another_id(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
+def deletion_while_it_is_created(driver: Driver) -> Iterator[None]:
+    driver.create()
     yield
-    shop.update()
-    shop.fail("bun-2")
+    driver.delete()
     yield
-    shop.answer("bun-1")
-    yield
-    shop.answer()
+    driver.answer()
     yield
 
 
-def replacement_that_is_rolled_back(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
+def update_in_place(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
     yield
-    shop.update(sibling_fails=True)
-    shop.answer("bun-2")
-    shop.let_sibling_fail()
+    driver.update()
     yield
-    shop.answer("bun-1")
-    yield
-    shop.answer()
+    driver.answer()
     yield
 
 
-def update_that_is_cancelled(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
+def replacement(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
     yield
-    shop.update(sibling_fails=True)
+    driver.update()
+    driver.answer("bun-2")
     yield
-    shop.let_sibling_fail()
-    yield
-    shop.answer()
-    yield
-
-
-def rollback_that_fails(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
-    yield
-    shop.update()
-    shop.fail()
-    yield
-    shop.fail()
+    driver.answer()
     yield
 
 
-def deletion(shop: Shop) -> Iterator[None]:
-    shop.create()
-    shop.answer("bun-1")
+def update_that_fails(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
     yield
-    shop.delete()
+    driver.update()
+    driver.fail("bun-1")
     yield
-    shop.fail()
+    driver.answer()
     yield
-    shop.delete()
+
+
+def update_that_fails_under_another_id(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
     yield
-    shop.answer()
+    driver.update()
+    driver.fail("bun-2")
+    yield
+    driver.answer("bun-1")
+    yield
+    driver.answer()
+    yield
+
+
+def replacement_that_is_rolled_back(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
+    yield
+    driver.update(sibling_fails=True)
+    driver.answer("bun-2")
+    driver.fail_sibling()
+    yield
+    driver.answer("bun-1")
+    yield
+    driver.answer()
+    yield
+
+
+def update_that_is_cancelled(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
+    yield
+    driver.update(sibling_fails=True)
+    yield
+    driver.fail_sibling()
+    yield
+    driver.answer()
+    yield
+
+
+def rollback_that_fails(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
+    yield
+    driver.update()
+    driver.fail()
+    yield
+    driver.fail()
+    yield
+
+
+def deletion(driver: Driver) -> Iterator[None]:
+    driver.create()
+    driver.answer("bun-1")
+    yield
+    driver.delete()
+    yield
+    driver.fail()
+    yield
+    driver.delete()
+    yield
+    driver.answer()
     yield
 
 
@@ -214,13 +214,13 @@ STORIES: Sequence[Story] = (
 )
 
 
-def told(shop: Shop, story: Story) -> list[Seen]:
-    """What the function is told at each yield, without what differs from stack to stack."""
-    return [_plain(shop.seen()) for _ in story(shop)]
+def descriptions(driver: Driver, story: Story) -> list[Description]:
+    """The descriptions at each yield, without what differs from stack to stack."""
+    return [_plain(driver.described()) for _ in story(driver)]
 
 
-def _plain(seen: Seen) -> Seen:
-    stack, bundle = seen
+def _plain(description: Description) -> Description:
+    stack, bundle = description
     is_made_up = bundle.physical_id.startswith(("shop-Bundle-", "stack"))
     physical_id = "made up" if is_made_up else bundle.physical_id
     return replace(stack, operation_id=""), replace(bundle, physical_id=physical_id)
@@ -232,20 +232,19 @@ def client(service: Any) -> Any:
 
 
 @dataclass
-class Sandboxs:
-    """A stack in the sandbox's CloudFormation; requests to its sibling are answered by themselves.
+class SandboxStack:
+    """A stack in the sandbox's CloudFormation; requests about its sibling are answered at once.
 
     Attributes:
-        stack_id: its ID.
-        answered: how many requests about the bundle were answered, or are no longer waited for.
-        kept: the sibling's request that is to fail.
+        answered: how many requests about the bundle were answered or cancelled.
+        to_fail: the sibling's request that `fail_sibling` fails.
     """
 
     phases: Phases
     stack_id: str = ""
     answered: int = 0
     sibling_fails: bool = False
-    kept: list[dict[str, Any]] = field(default_factory=list)
+    to_fail: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.phases.sandbox.answer = self._answer_sibling
@@ -275,16 +274,16 @@ class Sandboxs:
         self.phases.fail(self._request(), physical_id)
         self.answered += 1
 
-    def let_sibling_fail(self) -> None:
-        eventually(lambda: bool(self.kept), self.phases.sandbox.history)
+    def fail_sibling(self) -> None:
+        eventually(lambda: bool(self.to_fail), self.phases.sandbox.history)
         if len(self._requests()) > self.answered:
-            self.answered += 1  # nobody waits for it any more
+            self.answered += 1  # it is cancelled
         else:
             eventually(self._is_done, self.phases.sandbox.history)
-        self.phases.fail(self.kept.pop())
+        self.phases.fail(self.to_fail.pop())
         self._request()
 
-    def seen(self) -> Seen:
+    def described(self) -> Description:
         eventually(
             lambda: len(self._requests()) > self.answered or "PROGRESS" not in self._status(),
             lambda: self.phases.sandbox.history(self.stack_id),
@@ -298,7 +297,7 @@ class Sandboxs:
             return None
         if self.sibling_fails:
             self.sibling_fails = False
-            self.kept.append(event)
+            self.to_fail.append(event)
             return None
         return success(event, PhysicalResourceId=event.get("PhysicalResourceId", "sib-1"))
 
@@ -314,7 +313,7 @@ class Sandboxs:
         return [event for event in events if event["LogicalResourceId"] == "Bundle"]
 
     def _request(self) -> dict[str, Any]:
-        """The request that is open; waits for it."""
+        """The open request; waits for it."""
         eventually(
             lambda: len(self._requests()) > self.answered,
             lambda: self.phases.sandbox.history(self.stack_id),
@@ -323,7 +322,7 @@ class Sandboxs:
 
 
 @dataclass
-class Worlds:
+class WorldStack:
     """A stack of the simulated world."""
 
     stack: Stack
@@ -343,12 +342,12 @@ class Worlds:
     def fail(self, physical_id: str | None = None) -> None:
         self._put("FAILED", physical_id)
 
-    def let_sibling_fail(self) -> None:
+    def fail_sibling(self) -> None:
         if self.stack._interrupted_at is not None:
             self.stack._interrupted_at = time.time()
             self.stack.wake()
 
-    def seen(self) -> Seen:
+    def described(self) -> Description:
         stack_id = self.stack.stack_id
         return stacks.describe_stack(stack_id), stacks.describe_resource(stack_id, "Bundle")
 
@@ -367,19 +366,19 @@ def _properties(prefix: str) -> dict[str, Any]:
     return {"Storage": {"S3": {"Bucket": "images", "Prefix": prefix}}, "OnDelete": "Retain"}
 
 
-def in_the_sandbox(story: Story) -> list[Seen]:
+def in_the_sandbox(story: Story) -> list[Description]:
     with installed(client) as sandbox:
-        return told(Sandboxs(Phases(sandbox)), story)
+        return descriptions(SandboxStack(Phases(sandbox)), story)
 
 
 @pytest.fixture(scope="module")
-def of_the_sandbox() -> dict[str, list[Seen]]:
-    """What the sandbox tells; read before there is a world, which stops the clock."""
+def of_the_sandbox() -> dict[str, list[Description]]:
+    """The sandbox's descriptions; they are read before there is a world, which stops the clock."""
     return {story.__name__: in_the_sandbox(story) for story in STORIES}
 
 
 @pytest.fixture(scope="module")
-def worlds(of_the_sandbox: dict[str, list[Seen]]) -> Iterator[World]:
+def worlds(of_the_sandbox: dict[str, list[Description]]) -> Iterator[World]:
     with quiet(), running() as world:
         yield world
 
@@ -398,30 +397,30 @@ def stack(world: World) -> Stack:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
 def test_a_stack_of_the_world_is_described_as_one_of_the_sandbox(
-    of_the_sandbox: dict[str, list[Seen]], stack: Stack, story: Story
+    of_the_sandbox: dict[str, list[Description]], stack: Stack, story: Story
 ) -> None:
-    assert told(Worlds(stack), story) == of_the_sandbox[story.__name__]
+    assert descriptions(WorldStack(stack), story) == of_the_sandbox[story.__name__]
 
 
-def test_a_function_is_told_of_the_state_before_for_a_while(world: World, stack: Stack) -> None:
-    shop = Worlds(stack)
-    shop.create()
+def test_a_function_reads_an_earlier_state_for_a_while(world: World, stack: Stack) -> None:
+    driver = WorldStack(stack)
+    driver.create()
     with by_function():
-        assert shop.seen() == (stacks.Stack(""), stacks.Resource(""))
+        assert driver.described() == (stacks.Stack(""), stacks.Resource(""))
         world.sleep(READ_DELAY)
-        assert shop.seen()[0].status == "CREATE_IN_PROGRESS"
-        shop.answer("bun-1")
+        assert driver.described()[0].status == "CREATE_IN_PROGRESS"
+        driver.answer("bun-1")
         world.sleep(1)
-        assert shop.seen()[1] == stacks.Resource("CREATE_IN_PROGRESS")
+        assert driver.described()[1] == stacks.Resource("CREATE_IN_PROGRESS")
         world.sleep(READ_DELAY)
-        assert shop.seen()[1] == stacks.Resource("CREATE_COMPLETE", "bun-1")
+        assert driver.described()[1] == stacks.Resource("CREATE_COMPLETE", "bun-1")
         world.stack_reads.reads.delay = 60
         world.sleep(55)
-        assert shop.seen()[1] == stacks.Resource("CREATE_IN_PROGRESS")
+        assert driver.described()[1] == stacks.Resource("CREATE_IN_PROGRESS")
         world.stack_reads.reads.delay = 0
-        shop.delete()
+        driver.delete()
         world.sleep(1)
-        assert shop.seen()[0].status == "DELETE_IN_PROGRESS"
+        assert driver.described()[0].status == "DELETE_IN_PROGRESS"
 
 
 def test_functions_read_five_times_a_second(world: World, stack: Stack) -> None:
@@ -440,25 +439,25 @@ def test_functions_read_five_times_a_second(world: World, stack: Stack) -> None:
         assert api.describe_stacks(StackName=stack.stack_id)["Stacks"]  # others are not throttled
 
 
-def test_a_deleted_stacks_resources_are_forgotten_after_ninety_days(
+def test_a_deleted_stacks_resources_are_not_described_after_ninety_days(
     world: World, stack: Stack
 ) -> None:
-    shop = Worlds(stack)
-    for _ in creation(shop):
+    driver = WorldStack(stack)
+    for _ in creation(driver):
         pass
-    shop.delete()
-    shop.answer()
+    driver.delete()
+    driver.answer()
     world.sleep(89 * 86400)
-    assert shop.seen()[1] == stacks.Resource("DELETE_COMPLETE", "bun-1")
+    assert driver.described()[1] == stacks.Resource("DELETE_COMPLETE", "bun-1")
 
     world.sleep(86400)
 
-    assert shop.seen()[0].status == "DELETE_COMPLETE"
-    assert shop.seen()[1] == stacks.Resource("")
+    assert driver.described()[0].status == "DELETE_COMPLETE"
+    assert driver.described()[1] == stacks.Resource("")
 
 
-def ask(world: World, stack: Stack) -> list[object]:
-    """What comes of asking for stack and bundle in an invocation of the function."""
+def read_both(world: World, stack: Stack) -> list[object]:
+    """The results of reading stack and bundle in an invocation of the function."""
     found: list[object] = []
 
     def handler(_event: Any, _context: Any) -> None:
@@ -475,12 +474,12 @@ def ask(world: World, stack: Stack) -> list[object]:
     return found
 
 
-def test_both_calls_are_allowed_to_a_function_and_late(world: World, stack: Stack) -> None:
+def test_a_function_may_make_both_calls_and_reads_late(world: World, stack: Stack) -> None:
     stack.create(_properties("one"))
 
-    assert ask(world, stack) == [stacks.Stack(""), stacks.Resource("")]
+    assert read_both(world, stack) == [stacks.Stack(""), stacks.Resource("")]
     world.sleep(60)
-    described, bundle = ask(world, stack)
+    described, bundle = read_both(world, stack)
 
     assert isinstance(described, stacks.Stack)
     assert described.status == "CREATE_IN_PROGRESS"
@@ -489,7 +488,7 @@ def test_both_calls_are_allowed_to_a_function_and_late(world: World, stack: Stac
 
 
 @pytest.mark.parametrize(
-    ("kind", "means"),
+    ("kind", "error"),
     [
         ("deny", Doubtful),
         ("throttle", Throttled),
@@ -499,14 +498,14 @@ def test_both_calls_are_allowed_to_a_function_and_late(world: World, stack: Stac
         ("garble", PassingFault),
     ],
 )
-def test_both_calls_meet_faults(
-    world: World, stack: Stack, kind: str, means: type[InstanceBundleError]
+def test_faults_strike_both_calls(
+    world: World, stack: Stack, kind: str, error: type[InstanceBundleError]
 ) -> None:
     stack.create(_properties("one"))
     world.sleep(60)
     world.arm(Fault("*", kind, times=100))
 
-    assert ask(world, stack) == [means, means]
+    assert read_both(world, stack) == [error, error]
 
     world.disarm()
 
@@ -514,7 +513,7 @@ def test_both_calls_meet_faults(
 CLEANED = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
 CREATED = ("Create", "CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", 0)
-"""The request, the stack's status, the resource's, and which answer its ID is from."""
+"""The request, the statuses of stack and resource, and the number of the answer with its ID."""
 
 
 @pytest.mark.parametrize(
@@ -575,9 +574,9 @@ def test_a_changed_template_is_described_when_a_request_is_sent(
         [stack] = run.stacks
         bundle = stacks.describe_resource(stack.stack_id, event["LogicalResourceId"])
         answered = [each.physical_id for each in stack.exchanges if each.succeeded]
-        whose = ["", *answered].index(bundle.physical_id)
+        number = ["", *answered].index(bundle.physical_id)
         status = stacks.describe_stack(stack.stack_id).status
-        seen.append((event["RequestType"], status, bundle.status, whose))
+        seen.append((event["RequestType"], status, bundle.status, number))
         send(event, delay)
 
     monkeypatch.setattr(world, "send", spy)
@@ -595,7 +594,7 @@ def test_a_cancelled_update_is_an_operation_that_is_rolled_back(world: World) ->
     assert stacks.describe_stack(run.stacks[0].stack_id).operation == "ROLLBACK"
 
 
-def test_a_resource_that_was_taken_out_is_not_known(world: World) -> None:
+def test_a_resource_that_was_removed_is_not_described(world: World) -> None:
     run = Run(world)
     for step in (CREATE, LATER, TAKE_OUT, LATER):
         run.step(step)

@@ -1,4 +1,4 @@
-"""Whose the bundles are: what CloudFormation holds, deletes, retains, and goes back to."""
+"""The bundles' owners: which bundles CloudFormation has, deletes, retains and rolls back to."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -222,7 +222,7 @@ STEPS: dict[str, list[Step]] = {
 
 
 KNOWN: dict[str, str] = {}
-"""What the function does wrong, by sequence. An entry goes when its fault does."""
+"""Known faults of the function, by sequence. Remove an entry when its fault is fixed."""
 
 
 def marked(name: str) -> Any:
@@ -231,11 +231,11 @@ def marked(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", [*map(marked, STEPS)])
-def test_everybody_keeps_what_is_theirs(world: World, name: str) -> None:
+def test_each_bundle_stays_until_its_owner_deletes_it(world: World, name: str) -> None:
     carry_out(world, [WHOLE, *STEPS[name], later(700)])
 
 
-def test_the_search_goes_on_after_what_it_finds_and_tells_how_to_replay_it(world: World) -> None:
+def test_the_search_continues_after_a_violation_and_shows_how_to_replay_it(world: World) -> None:
     found: list[str] = []
     before = world.counts["sequences"]
 

@@ -1,9 +1,11 @@
-"""Draws sequences about whose the bundles are: deletion policies, resources that are taken out, put
-back and renamed, identities that come back, updates that are cancelled or undone late, requests by
-SNS, with another signature, or forged; and faults in some of them.
+"""Draws sequences about the bundles' owners.
 
-Each sequence is drawn independently of all others, with a chance for each step that leads far into
-a stack's life. What breaks a promise is shortened by `tests.chaos.shorten`.
+They have deletion policies, resources that are removed, added again and renamed, updates that
+return to an earlier identity, updates that are cancelled or rolled back late, requests by SNS, with
+another signature, or forged; and faults in some of them.
+
+Each sequence is drawn independently. The steps are drawn so that stacks often get far in their
+lives. `tests.chaos.shorten` shortens a sequence that breaks a promise.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from tests.chaos.sequence import WHOLE, Run
 from tests.chaos.world import FAULTS, KILLS, Violation, World
 
 Choices = Mapping[str, Sequence[Any]]
-"""Of each member the values that it may have; one that is likelier is there more than once."""
+"""The values to draw from for each member; a likely value is there more than once."""
 
 POLICIES: Choices = {
     "deletion_policy": ["Delete", "Delete", "Retain", "RetainExceptOnCreate"],
@@ -30,7 +32,7 @@ ENDS: Choices = {
     "later": [None, None, None, 3, 90],
     "later_outcome": ["complete", "failed", "failed"],
 }
-"""What becomes of the rest of the stack: `sibling` fails beside the bundle, `later` comes after."""
+"""The rest of the stack: `sibling` fails while the bundle is created, `later` follows it."""
 
 BUNDLES: Choices = {
     "method": ["BundleInstance", "BundleInstance", "StoreImage"],
@@ -64,7 +66,7 @@ _LASTING: Choices = {
     "later_outcome": ["complete", "failed"],
     "through": [*["lambda"] * 30, "sns"],
 }
-"""Of a stack that is to be there for the steps that follow."""
+"""For a stack that should exist for the next steps."""
 
 _IDENTITY: Choices = {"instance": [0, 1], "prefix": [None]}
 _CHANGED = (
@@ -76,7 +78,7 @@ _STEPS = range(3, 9)
 
 
 class Player:
-    """Draws the steps of one sequence, and has them carried out."""
+    """Draws and carries out the steps of one sequence."""
 
     def __init__(self, run: Run, random: Random) -> None:
         self._run = run
@@ -90,17 +92,17 @@ class Player:
         self._first = {"do": "create", **self._of({**BUNDLES, **_LASTING})}
         faults = draw.choice(["none", "none", "first", "then"])
         if faults == "first":
-            self._strike()
-        self._one()
+            self._set_faults()
+        self._live_stack()
         if faults == "then":
-            self._strike()
+            self._set_faults()
         acts = [
             *[self._change] * 4,
             *[self._take_out] * 3,
             *[self._there_and_back] * 2,
             *[self._rename] * 2,
             *[self._cancel] * 2,
-            *[self._beside] * 3,
+            *[self._other_act] * 3,
         ]
         for _ in range(draw.choice(_STEPS)):
             draw.choice(acts)()
@@ -109,7 +111,7 @@ class Player:
         return {name: self._random.choice(values) for name, values in choices.items()}
 
     def _changes(self) -> dict[str, Any]:
-        """What a template changes; it may be nothing."""
+        """The changes of a template, possibly none."""
         draw = self._random
         match draw.choice(["nothing", "identity", "identity", "on_delete", "invalid", "some"]):
             case "nothing":
@@ -122,26 +124,26 @@ class Player:
                 return {"invalid": True}
         return self._of({name: BUNDLES[name] for name in draw.sample(_CHANGED, 3)})
 
-    def _one(self) -> int:
-        """The number of a stack that is there; where none is, there is another one then."""
+    def _live_stack(self) -> int:
+        """The number of an existing stack; if there is none, one is created."""
         stacks = self._run.stacks
-        there = [number for number, stack in enumerate(stacks) if stack.gone_at is None]
-        if there:
-            return self._random.choice(there)
+        live = [number for number, stack in enumerate(stacks) if stack.gone_at is None]
+        if live:
+            return self._random.choice(live)
         self._run.step(self._first)
-        self._pass(700)
+        self._wait(700)
         return len(stacks) - 1
 
-    def _pass(self, seconds: int | None = None) -> None:
+    def _wait(self, seconds: int | None = None) -> None:
         pause = self._random.choice(_PAUSES) if seconds is None else seconds
         if pause:
             self._run.step({"do": "move", "seconds": pause})
 
-    def _ask(self, do: str, number: int, changes: dict[str, Any]) -> None:
+    def _change_template(self, do: str, number: int, changes: dict[str, Any]) -> None:
         self._run.step({"do": do, "stack": number, "changes": changes, **self._of(ENDS)})
 
-    def _strike(self) -> None:
-        """Up to three faults."""
+    def _set_faults(self) -> None:
+        """Set up to three faults."""
         draw = self._random
         kinds = [*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile"]
         for _ in range(draw.choice([1, 2, 3])):
@@ -157,45 +159,45 @@ class Player:
                 fault = {"call": draw.choice(READS), "kind": "deny", "times": 1}
             self._run.step({"do": "fault", **fault, "nth": draw.randint(1, nth)})
 
-    # What is done to a stack
+    # What happens to a stack
 
     def _change(self) -> None:
-        number = self._one()
+        number = self._live_stack()
         is_without = self._run.stacks[number].is_without
-        self._ask("put back" if is_without else "change", number, self._changes())
-        self._pass()
+        self._change_template("put back" if is_without else "change", number, self._changes())
+        self._wait()
 
     def _rename(self) -> None:
-        self._ask("rename", self._one(), self._changes())
-        self._pass()
+        self._change_template("rename", self._live_stack(), self._changes())
+        self._wait()
 
     def _take_out(self) -> None:
-        """Take the resource out, and try to put it back."""
-        number = self._one()
+        """Remove the resource from the template, and try to add it again."""
+        number = self._live_stack()
         self._run.step({"do": "take out", "stack": number})
-        self._pass(700)
+        self._wait(700)
         for _ in range(self._random.randint(1, 3)):
-            self._ask("put back", number, self._changes())
-            self._pass(700)
+            self._change_template("put back", number, self._changes())
+            self._wait(700)
 
     def _there_and_back(self) -> None:
-        """Two changes of identity, of which one leads back."""
-        number, instance = self._one(), self._random.choice([0, 1])
+        """Change the identity twice; one of the changes returns to the earlier identity."""
+        number, instance = self._live_stack(), self._random.choice([0, 1])
         for each in (instance, 1 - instance):
-            self._ask("change", number, {"instance": each, "prefix": None})
-            self._pass(700)
+            self._change_template("change", number, {"instance": each, "prefix": None})
+            self._wait(700)
 
     def _cancel(self) -> None:
         """Begin an update, and cancel it."""
-        number = self._one()
-        self._ask("change", number, self._of(_IDENTITY))
-        self._pass(self._random.choice([0, 1, 12, 45]))
+        number = self._live_stack()
+        self._change_template("change", number, self._of(_IDENTITY))
+        self._wait(self._random.choice([0, 1, 12, 45]))
         self._run.step({"do": "cancel", "stack": number})
-        self._pass()
+        self._wait()
 
-    def _beside(self) -> None:
-        """What others do, and what is done to a second stack."""
-        draw, number = self._random, self._one()
+    def _other_act(self) -> None:
+        """What others do, or what happens to a second stack."""
+        draw, number = self._random, self._live_stack()
         match draw.choice(
             [*["forge"] * 2, "create", "delete", "event", "messages", "overwrite", "copy", "fault"]
         ):
@@ -220,8 +222,8 @@ class Player:
                 by_hand = draw.random() < 0.5
                 self._run.step({"do": "copy", "number": draw.randint(0, 3), "by_hand": by_hand})
             case "fault":
-                self._strike()
-        self._pass()
+                self._set_faults()
+        self._wait()
 
 
 def search_whole(world: World, seed: int, sequences: int, found: list[str] | None) -> None:
@@ -231,7 +233,7 @@ def search_whole(world: World, seed: int, sequences: int, found: list[str] | Non
         world: where they are carried out.
         seed: of all draws.
         sequences: how many to draw.
-        found: takes the violations, and the search goes on; None where the first one ends it.
+        found: collects the violations; None: the first one ends the search.
 
     Raises:
         Violation: the first one, if `found` is None.

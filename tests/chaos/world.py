@@ -1,7 +1,7 @@
-"""AWS in this process, with a clock that is simulated, and faults on the way to it.
+"""The simulated world: AWS in this process, with a simulated clock and injected faults.
 
-The function's own handlers run here on moto's DynamoDB, SQS and S3 and on the sandbox's EC2. A kill
-is an exception that nothing in the function catches; a Lambda time-out is a kill at the next call.
+The function's own handlers run here with moto's DynamoDB, SQS and S3 and the sandbox's EC2. A kill
+is an exception that nothing in the function catches; a Lambda timeout is a kill at the next call.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ FUNCTION_SECONDS = 30
 VISIBILITY_SECONDS = 180
 RECEIVES = 3
 BATCH = 10
+QUEUES = ("polls", "dead-letters")
 RETRY_DELAYS = (60.0, 120.0)
 EVENT_SECONDS = 900
 LONGEST_RUN = 14 * 3600
@@ -107,16 +108,17 @@ _ERRORS = {
 
 
 UNREADABLE = ("", "<html><body>Sign in", '{"Attribut')
-"""What answers that can't be read hold."""
+"""Bodies of answers that can't be read."""
 
-_TELLING = (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)
+_RESULT_PUTS = (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)
+"""The calls that send the result of a request."""
 
 _NAMES = {"eventbridge": "events", "secrets-manager": "secretsmanager"}
-"""IAM's names of services, by the SDK's."""
+"""IAM's names of services, by the SDK's names."""
 
 
 class Killed(BaseException):
-    """The process is gone: nothing of the function's may catch this."""
+    """The process is killed; the function must not catch this."""
 
 
 class Violation(AssertionError):
@@ -125,18 +127,18 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is to happen to which calls; as in the sandbox's fault switch.
+    """Which calls fail, and how; similar to the sandbox's faults.
 
     Attributes:
         call: `service:Action`, or `*` for any.
-        kind: one of FAULTS or KILLS; `delay`: the answer is slow; `hang`: there is none, although
-            the call had its effect; `garble`: it can't be read, likewise; `refuse`: with an error
-            that passes; `twice`: another process handles the same event first; or `meanwhile`:
-            other work that is due is done first.
-        nth: the first call that is struck, counted from when the fault was set.
-        times: how many in a row.
-        seconds: for how long calls are struck, from the first one on; None where it is only
-            `times` that ends it.
+        kind: one of FAULTS or KILLS. `delay`: the answer is slow. `hang`: the call takes effect,
+            and there is no answer. `garble`: the call takes effect, and the answer can't be read.
+            `refuse`: a temporary error. Or `twice`: another process handles the same event first.
+            `meanwhile`: another process does other work that is due first.
+        nth: the first matching call that is struck, counted from when the fault was set.
+        times: how many matching calls in a row are struck.
+        seconds: for how long calls are struck, counted from the first one; None: only `times`
+            limits it.
     """
 
     call: str
@@ -154,26 +156,26 @@ class _Armed:
 
     @property
     def is_over(self) -> bool:
-        """Whether the time is up in which it strikes."""
+        """Whether its `seconds` have passed."""
         first, seconds = self.struck_at, self.fault.seconds
         return first is not None and seconds is not None and time.time() >= first + seconds
 
 
 @dataclass(slots=True)
 class _Event:
-    """An asynchronous invocation under way: of the function, or of its last resort."""
+    """An event in Lambda's queue, for the function or for the failure handler."""
 
     payload: Mapping[str, Any]
-    accepted: float
+    sent_at: float
     due: float
-    is_for_last_resort: bool = False
+    is_for_failure_handler: bool = False
     attempts: int = 0
     chain: Lineage = field(default_factory=Lineage)
 
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """What a chain of requests knows of a function."""
+    """A function, as a chain of requests names it."""
 
     function_name: str
     account_id: str = ACCOUNT
@@ -185,10 +187,10 @@ _MAIN, _LAST_RESORT = _Function("cfn-instance-bundle"), _Function("cfn-instance-
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What Lambda tells a function of its invocation."""
+    """The `context` of an invocation."""
 
     ends: float
-    is_for_last_resort: bool
+    is_for_failure_handler: bool
     function_name: str = "InstanceBundleFunction"
     memory_limit_in_mb: int = 256
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:bundle"
@@ -209,29 +211,29 @@ class Started:
 
 @dataclass
 class World:
-    """AWS, until the next `clear`. Bundle by `running`.
+    """AWS, until the next `clear`. `running` creates it.
 
     Attributes:
-        instances: those that suit each method.
-        secret: ARN of the one that signs upload policies.
-        images: what EC2 has of images.
-        answered: told the path and body of each answer that arrives at a ResponseURL; returns the
-            HTTP status.
-        wakes: epoch seconds at which CloudFormation's side has something to do; None if nothing.
+        instances: the suitable instances of each method.
+        secret: ARN of the secret that signs upload policies.
+        images: EC2's images.
+        on_answer: is called with the path and body of each PUT to a ResponseURL or handle; returns
+            the HTTP status.
+        wakes_at: when CloudFormation's side has something to do, in epoch seconds; None if nothing.
         wake: does it.
-        counts: what happened, by name, over all of the world's life.
-        started: each bundle task that was started.
-        finished: the etag of each bundle that was finished, by its task's ID.
-        violations: what was seen broken on the way.
+        counts: what happened, by name; `clear` keeps it.
+        started: all bundle tasks.
+        finished: the complete bundle tasks, by ID.
+        violations: found while the sequence ran.
         delivered: the events that reached the function.
-        log: what struck, in order.
-        answers_struck: when an answer or event on its way, or the last resort, was struck; epoch
-            seconds.
-        polled: when polls were taken up; epoch seconds.
-        stack_reads: what CloudFormation says of the stacks.
-        events_put: what the event buses were told, over all of the world's life.
-        batch_size: how many messages an event source mapping hands over at once, at most.
-        on_call: is told the name of each call of the function before a fault can strike it.
+        log: the injected faults, crashes and calls refused by IAM, in order.
+        answers_struck: when a fault struck an answer, signal or event that was being sent, or any
+            call of the failure handler; epoch seconds.
+        polled: when a batch of polls was delivered; epoch seconds.
+        stack_reads: what CloudFormation's API says about the stacks.
+        events_put: the entries that event buses received; `clear` keeps them.
+        batch_size: how many messages an event source mapping delivers in one batch, at most.
+        on_call: is called with the name of each call of the function, before a fault can strike it.
         allows_loops: whether the functions' RecursiveLoop is Allow; otherwise each is stopped after
             16 invocations in one chain of requests.
         garbled: how many answers could not be read.
@@ -241,8 +243,8 @@ class World:
     instances: Mapping[MethodName, list[str]]
     secret: str
     images: WorldsImages
-    answered: Callable[[str, bytes], int] = lambda _path, _body: 200
-    wakes: Callable[[], float | None] = lambda: None
+    on_answer: Callable[[str, bytes], int] = lambda _path, _body: 200
+    wakes_at: Callable[[], float | None] = lambda: None
     wake: Callable[[], None] = lambda: None
     counts: Counter[str] = field(default_factory=Counter)
     started: list[Started] = field(default_factory=list)
@@ -266,13 +268,13 @@ class World:
     _chains: list[Lineage] = field(default_factory=list)
 
     def clear(self, bucket: str) -> None:
-        """Begin anew: an empty ledger, empty queues, a new bucket; time goes on."""
+        """Start again with an empty ledger, empty queues and a new bucket. The clock continues."""
         for item in self.ledger_items():
             key = {name: item[name] for name in ("resource", "item")}
             aws.dynamodb().delete_item(TableName="ledger", Key=key)
         self.clear_queues()
         aws.s3().create_bucket(Bucket=bucket)
-        # At a full minute, so that polls fall alike in each sequence.
+        # At a full minute, so that the times of polls are the same in each sequence.
         self._reach(math.ceil((time.time() + bundle_tasks.LISTED_SECONDS) / 60) * 60)
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         tasks.received.clear()
@@ -292,23 +294,23 @@ class World:
         self._chains.clear()
 
     def clear_queues(self) -> None:
-        """Forget all messages."""
-        for name in ("polls", "letters"):
+        """Delete all messages."""
+        for name in QUEUES:
             _queue(name)._messages = []
 
-    # What the steps of a sequence do
+    # The steps of a sequence
 
     def arm(self, fault: Fault) -> None:
-        """Have calls struck, from now on."""
+        """Inject a fault, from now on."""
         self._armed.append(_Armed(fault))
 
     @property
     def longest_chain(self) -> int:
-        """How often the function was invoked in one chain of requests, at the most."""
+        """The most invocations of the function in one chain of requests."""
         return max((each.invocations(_MAIN) for each in self._chains), default=0)
 
     def disarm(self) -> None:
-        """Take all faults away that have not struck."""
+        """Remove all faults."""
         self._armed.clear()
         self._duplicated = 0
 
@@ -322,7 +324,7 @@ class World:
         self._events.append(_Event(payload, now, now + delay))
 
     def move(self, seconds: float) -> None:
-        """Let time pass, and everything happen that is due in it."""
+        """Let time pass, and do everything that is due in it."""
         end = time.time() + seconds
         while (due := self._next_due()) is not None and due <= end:
             self._reach(due)
@@ -330,28 +332,28 @@ class World:
         self._reach(end)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass for a process that does nothing meanwhile."""
+        """Let time pass without doing what is due: a process sleeps."""
         self._reach(time.time() + seconds)
 
-    def come_to_rest(self) -> None:
+    def run_until_idle(self) -> None:
         """Let time pass until nothing is left to do.
 
         Raises:
-            Violation: it does not come to rest.
+            Violation: there is still something to do after `LONGEST_RUN`.
         """
         end = time.time() + LONGEST_RUN
         while (due := self._next_due()) is not None:
             if due > end:
-                left = [message.body for name in ("polls", "letters") for message in _all(name)]
+                left = [message.body for name in QUEUES for message in _all(name)]
                 self.clear_queues()
-                raise Violation(f"There is still work, and nobody waits for it: {left}")
+                raise Violation(f"There is still work that nobody waits for: {left}")
             self._reach(due)
             self._do_next()
 
-    # What is there
+    # What exists
 
     def ledger_items(self) -> list[dict[str, Any]]:
-        """Every item of the ledger, in DynamoDB's form."""
+        """All items of the ledger, in DynamoDB's form."""
         from moto.dynamodb.models import dynamodb_backends
 
         table = dynamodb_backends[ACCOUNT][REGION].tables["ledger"]
@@ -371,21 +373,21 @@ class World:
         return {key: keys[key].etag for key in keys}
 
     def tasks(self, bucket: str) -> list[bundle_tasks.BundleTask]:
-        """The bundle tasks that write into a bucket."""
+        """The bundle tasks that write to a bucket."""
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         tasks.advance()
         return [task for task in tasks._tasks.values() if task.storage.bucket == bucket]
 
     def refuses_to_store(self) -> bool:
-        """Whether the ledger has refused to be written to: it can't hold an answer then either."""
+        """Whether DynamoDB has refused a call: an answer may then be missing in the ledger."""
         return any(line.startswith("deny dynamodb:") for line in self.log)
 
     def messages(self) -> int:
-        """Messages in all queues."""
-        return sum(len(_queue(name)._messages) for name in ("polls", "letters"))
+        """How many messages are in the queues."""
+        return sum(len(_queue(name)._messages) for name in QUEUES)
 
     def note_made(self, action: str) -> None:
-        """Write down what a call of EC2's has made."""
+        """Record what a call to EC2 has made."""
         match action:
             case "BundleInstance":
                 self._note_start()
@@ -395,7 +397,7 @@ class World:
                 self.images.note_registrations()
 
     def _note_start(self) -> None:
-        """Write down the bundle task that the last BundleInstance started, if it started one."""
+        """Record the bundle task that the last BundleInstance started, if it started one."""
         request = bundle_tasks.requests_received()[-1]
         if "BundleId" not in request:
             return
@@ -404,16 +406,16 @@ class World:
             self.violations.append(f"A bundle is overwritten at {s3['Prefix']}")
         self.started.append(Started(request["BundleId"], s3["Prefix"], time.time()))
 
-    # How it goes on
+    # The passing of time
 
     def _reach(self, moment: float) -> None:
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
-        # Tasks write what they write when they end, not when somebody looks.
+        # Tasks write their objects when they end, not when they are polled.
         ends = [task.started + task.seconds for task in tasks._tasks.values()]
         ends += self.images.ends()
         for stop in [*sorted(end for end in ends if end < moment), moment]:
             if stop > time.time():
-                # A little more, since the clock's grain is coarser than a float's.
+                # A little later, since the clock is less precise than a float.
                 self.clock.move_to(stop + 0.001)
                 ec2.advance_all()
         ec2.advance_all()
@@ -424,16 +426,16 @@ class World:
 
     def _next_due(self) -> float | None:
         dues = [event.due for event in self._events]
-        dues += [_visible_from(message) for name in ("polls", "letters") for message in _all(name)]
-        wakes = self.wakes()
-        if wakes is not None:
-            dues.append(wakes)
+        dues += [_visible_from(message) for name in QUEUES for message in _all(name)]
+        wakes_at = self.wakes_at()
+        if wakes_at is not None:
+            dues.append(wakes_at)
         return min(dues, default=None)
 
     def _do_next(self) -> None:
         now = time.time()
-        wakes = self.wakes()
-        if wakes is not None and wakes <= now:
+        wakes_at = self.wakes_at()
+        if wakes_at is not None and wakes_at <= now:
             self.wake()
             return
         event = min(self._events, key=lambda event: event.due, default=None)
@@ -442,16 +444,16 @@ class World:
             self._invoke_event(event)
             return
         self._invoke_batch("polls", app.handler)
-        self._invoke_batch("letters", last_resort.handler)
+        self._invoke_batch("dead-letters", last_resort.handler)
 
     def _invoke_event(self, event: _Event) -> None:
         if "requestPayload" not in event.payload and event.payload not in self.delivered:
             self.delivered.append(event.payload)
-        if time.time() >= event.accepted + EVENT_SECONDS:
+        if time.time() >= event.sent_at + EVENT_SECONDS:
             self._hand_over(event, "EventAgeExceeded", {})
             return
         event.attempts += 1
-        handler = last_resort.handler if event.is_for_last_resort else app.handler
+        handler = last_resort.handler if event.is_for_failure_handler else app.handler
         payload = json.loads(json.dumps(event.payload))
         _, error = self._invoke(handler, payload, event.chain)
         if error is None:
@@ -466,16 +468,16 @@ class World:
         self._events.append(event)
 
     def _hand_over(self, event: _Event, condition: str, response: Mapping[str, Any]) -> None:
-        """To the function's on-failure destination, which is the other one of the two."""
+        """Send the event to the function's on-failure destination: the other function."""
         record = {
             "requestContext": {"condition": condition, "approximateInvokeCount": event.attempts},
             "requestPayload": event.payload,
             "responsePayload": response,
         }
         now = time.time()
-        function = _LAST_RESORT if event.is_for_last_resort else _MAIN
+        function = _LAST_RESORT if event.is_for_failure_handler else _MAIN
         chain = event.chain.through(function)
-        self._events.append(_Event(record, now, now, not event.is_for_last_resort, chain=chain))
+        self._events.append(_Event(record, now, now, not event.is_for_failure_handler, chain=chain))
 
     def _invoke_batch(self, queue: str, handler: Callable[[Any, Any], Any]) -> None:
         batch = _receive(queue, self.batch_size)
@@ -501,7 +503,7 @@ class World:
     def _invoke(
         self, handler: Callable[[Any, Any], Any], event: Any, chain: Lineage
     ) -> tuple[Any, str | None]:
-        """What a handler returns; and the error's type, where it crashed, was killed or stopped."""
+        """What a handler returns; the error's type if it crashed, was killed or was stopped."""
         function = _LAST_RESORT if handler is last_resort.handler else _MAIN
         if not self.allows_loops and chain.invocations(function) >= LIMIT:
             self.counts["loops stopped"] += 1
@@ -529,37 +531,37 @@ class World:
 
     @property
     def caller(self) -> str | None:
-        """The function that runs, by its name in the template; None while none does."""
+        """The function that runs, by its logical ID; None while none does."""
         if not self._contexts:
             return None
-        is_last_resort = self._contexts[-1].is_for_last_resort
-        return "LastResortFunction" if is_last_resort else "InstanceBundleFunction"
+        is_failure_handler = self._contexts[-1].is_for_failure_handler
+        return "LastResortFunction" if is_failure_handler else "InstanceBundleFunction"
 
     def note_refusal(self, name: str, error: ServiceError) -> None:
-        """Write down a call that the function's role does not allow."""
+        """Record a call that the function's role does not allow."""
         self.counts["refused by IAM"] += 1
         self.log.append(f"not allowed: {name}: {error.message}")
 
     @property
     def handled(self) -> Any:
-        """The event that the function is handling, or the batch of messages."""
+        """The event or batch of messages that the function is handling."""
         return self._handled[-1]
 
     def handle_twice(self) -> None:
-        """While one process waits for AWS, have another handle the same event to its end."""
-        if len(self._contexts) > 1 or self._contexts[-1].is_for_last_resort:
+        """While one process waits for AWS, another handles the same event completely."""
+        if len(self._contexts) > 1 or self._contexts[-1].is_for_failure_handler:
             return
         event = json.loads(json.dumps(self._handled[-1]))
         self._invoke(_other_environment().handler, event, Lineage())
 
     def _meanwhile(self) -> None:
-        """While one process waits for AWS, have another do what is due, or comes next."""
+        """While one process waits for AWS, another handles the events and messages that are due."""
         if len(self._contexts) > 1:
             return
         handler = _other_environment().handler
         now = time.time()
-        wakes = self.wakes()
-        if wakes is not None and wakes <= now:
+        wakes_at = self.wakes_at()
+        if wakes_at is not None and wakes_at <= now:
             self.wake()
         for event in [event for event in self._events if event.due <= now]:
             self._events.remove(event)
@@ -573,12 +575,12 @@ class World:
     # The calls
 
     def call(self, name: str, carry_out: Callable[[], Any], refuse: Callable[[str], Any]) -> Any:
-        """Carry a call out, or do to it what a fault says.
+        """Carry out a call, with the fault that strikes it, if any.
 
         Args:
             name: of the call.
             carry_out: returns the service's answer.
-            refuse: answers with an error of the kind; or raises what the client sees of a cut.
+            refuse: answers with an error of a kind of fault, or raises the client's exception.
         """
         if not self._contexts:
             return carry_out()
@@ -602,7 +604,7 @@ class World:
         return answer
 
     def _before_call(self, kind: str | None) -> None:
-        """What a fault does before the call is carried out."""
+        """The effect of a fault before the call is carried out."""
         match kind:
             case "kill":
                 raise Killed
@@ -618,7 +620,7 @@ class World:
 
     def _check_time(self) -> None:
         if time.time() > self._contexts[-1].ends:
-            self.counts["time-outs"] += 1
+            self.counts["timeouts"] += 1
             raise Killed
 
     def _strike(self, name: str) -> str | None:
@@ -634,10 +636,7 @@ class World:
             armed.struck_at = armed.struck_at or time.time()
             self.counts[armed.fault.kind] += 1
             self.log.append(f"{armed.fault.kind} {name}")
-            if (
-                name in (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)
-                or self._contexts[-1].is_for_last_resort
-            ):
+            if name in _RESULT_PUTS or self._contexts[-1].is_for_failure_handler:
                 self.answers_struck.append(time.time())
             return armed.fault.kind
         return None
@@ -645,7 +644,7 @@ class World:
 
 @contextmanager
 def running() -> Iterator[World]:
-    """A world, from entering the context to leaving it."""
+    """A world, until the context is left."""
     with ExitStack() as parts:
         clock = parts.enter_context(time_machine.travel(START, tick=False))
         parts.enter_context(ec2.install(time.time))
@@ -661,8 +660,8 @@ def running() -> Iterator[World]:
             "EVENT_BUS": "default",
         }
         parts.enter_context(patch.dict(os.environ, variables))
-        parts.callback(_forget)
-        _forget()
+        parts.callback(_clear_caches)
+        _clear_caches()
         for name in ("instance-bundle", "botocore", "crhelper.resource_helper"):
             parts.enter_context(_silent(logging.getLogger(name)))
         instances: dict[MethodName, list[str]] = {
@@ -691,7 +690,7 @@ def running() -> Iterator[World]:
 
 
 def steer(instance_id: str, **how: str | int) -> None:
-    """Say how an instance's next bundle task, or image, goes: by its tags `sandbox:<name>`."""
+    """Set how an instance's next bundle task, or image, proceeds: by its `sandbox:<name>` tags."""
     tags = {f"sandbox:{name.replace('_', '-')}": str(value) for name, value in how.items()}
     aws.ec2().create_tags(
         Resources=[instance_id],
@@ -700,8 +699,7 @@ def steer(instance_id: str, **how: str | int) -> None:
 
 
 def _images_of_others(clock: time_machine.Traveller) -> WorldsImages:
-    """Images of an instance that no stack is about: one of a person's, and one of another
-    deployment's."""
+    """Images of an instance that no stack uses: one made by a person, one by another deployment."""
     instance = ec2.run_ebs_instance(aws.ec2())
     others: list[dict[str, str]] = [
         {"made-by": "a person"},
@@ -741,9 +739,9 @@ def _make_resources() -> None:
         TableName="ledger",
         **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
     )
-    aws.sqs().create_queue(QueueName="letters")
+    aws.sqs().create_queue(QueueName="dead-letters")
     redrive = {
-        "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:letters",
+        "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters",
         "maxReceiveCount": RECEIVES,
     }
     aws.sqs().create_queue(QueueName="polls", Attributes={"RedrivePolicy": json.dumps(redrive)})
@@ -755,7 +753,7 @@ def _allows_loops() -> bool:
 
 
 def _stub(world: World) -> Callable[..., Any]:
-    """In the place of moto's stubber: a call passes by the world's faults before moto has it."""
+    """Replaces moto's stubber: the world's faults strike a call before moto receives it."""
     carry_out_in_moto = BotocoreStubber.__call__
 
     def send(stubber: BotocoreStubber, event_name: str, request: Any, **_: Any) -> Any:
@@ -795,11 +793,11 @@ def _stub(world: World) -> Callable[..., Any]:
 def _answer(request: Any, service: str, error: ServiceError) -> AWSResponse:
     code = error.code
     headers = {"x-amzn-query-error": f"{code};Sender"} if service in ("dynamodb", "sqs") else {}
-    said = f"<Code>{code}</Code><Message>{escape(error.message)}</Message>"
+    error_xml = f"<Code>{code}</Code><Message>{escape(error.message)}</Message>"
     body = {
-        "cloudformation": f"<ErrorResponse><Error>{said}</Error></ErrorResponse>",
-        "ec2": f"<Response><Errors><Error>{said}</Error></Errors></Response>",
-        "s3": f"<Error>{said}</Error>" if request.method != "HEAD" else "",
+        "cloudformation": f"<ErrorResponse><Error>{error_xml}</Error></ErrorResponse>",
+        "ec2": f"<Response><Errors><Error>{error_xml}</Error></Errors></Response>",
+        "s3": f"<Error>{error_xml}</Error>" if request.method != "HEAD" else "",
     }.get(service, json.dumps({"__type": code, "message": error.message}))
     return AWSResponse(request.url, error.status, headers, MockRawResponse(body))  # type: ignore[arg-type]
 
@@ -819,7 +817,7 @@ def _put(world: World) -> Callable[..., urllib3.HTTPResponse]:
 
         return world.call(  # type: ignore[no-any-return]
             SIGNAL_PUT if url.startswith(handles.PATH) else RESPONSE_PUT,
-            lambda: urllib3.HTTPResponse(status=world.answered(url, kwargs["body"])),
+            lambda: urllib3.HTTPResponse(status=world.on_answer(url, kwargs["body"])),
             refuse,
         )
 
@@ -838,7 +836,7 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
 
 @functools.cache
 def _other_environment() -> ModuleType:
-    """The handler's module once more: another execution environment of the function."""
+    """A second copy of the handler's module: another execution environment of the function."""
     specification = importlib.util.find_spec("instance_bundle.app")
     assert specification is not None
     assert specification.loader is not None
@@ -847,8 +845,8 @@ def _other_environment() -> ModuleType:
     return module
 
 
-def _forget() -> None:
-    for made_once in (
+def _clear_caches() -> None:
+    for cached in (
         settings,
         app.ledger,
         app.methods,
@@ -856,7 +854,7 @@ def _forget() -> None:
         last_resort.ledger,
         _other_environment,
     ):
-        made_once.cache_clear()
+        cached.cache_clear()
     _sqs.cache_clear()
 
 
@@ -878,13 +876,13 @@ def _all(name: str) -> list[Message]:
 
 
 def _receive(name: str, count: int) -> list[Message]:
-    """The messages now visible, as Lambda's poller gets them; moto's own way takes far longer."""
+    """The messages that are visible now, as Lambda polls them; moto's own code is far slower."""
     now = time.time()
     visible = [message for message in _all(name) if _visible_from(message) <= now][:count]
     for message in visible if name == "polls" else []:
         if message.approximate_receive_count >= RECEIVES:
             _queue(name)._messages.remove(message)
-            _queue("letters")._messages.append(message)
+            _queue("dead-letters")._messages.append(message)
     received = [message for message in visible if message in _queue(name)._messages]
     for message in received:
         message.mark_received(visibility_timeout=VISIBILITY_SECONDS)
@@ -892,7 +890,7 @@ def _receive(name: str, count: int) -> list[Message]:
 
 
 def _receiving(world: World) -> Callable[..., list[Message]]:
-    """In the place of moto's ReceiveMessage, which waits by the machine's clock."""
+    """Replaces moto's ReceiveMessage, which waits in real time."""
 
     def receive(_: SQSBackend, name: str, count: int, seconds: int, *__: Any) -> list[Message]:
         assert count == BATCH
@@ -906,7 +904,7 @@ def _receiving(world: World) -> Callable[..., list[Message]]:
 
 
 def _visible_from(message: Message) -> float:
-    # In milliseconds; moto has a message visible again once that moment is past.
+    # In milliseconds; moto makes a message visible just after that moment.
     return (max(message.delayed_until, message.visible_at) + 2) / 1000
 
 
@@ -924,5 +922,5 @@ def _record(message: Message) -> dict[str, Any]:
 
 
 def new_id() -> str:
-    """An ID as CloudFormation makes them."""
+    """An ID such as CloudFormation's."""
     return str(uuid.uuid4())
