@@ -103,8 +103,7 @@ def _of_phase(name: str, calls: list[Call]) -> Iterator[Tried]:
 def _of_flow(world: World, name: str) -> Iterator[Tried]:
     flow, run = FLOWS[name], Run(world)
     faults, struck = flow.faults(), list[str]()
-    for step in flow.steps[:-1]:
-        run.step(step)
+    flow.begin(run)
     world.on_call = lambda call: struck.extend(fault.call for fault in faults(call))
     flow.play(run)
     world.on_call = None

@@ -49,10 +49,13 @@ class Flow:
 
         return at
 
+    def begin(self, run: Run) -> None:
+        """Carry out all steps but the last."""
+        run.carry_out(self.steps[:-1])
+
     def play(self, run: Run) -> None:
         """Carry out the last step, and delete the stack."""
-        run.step(self.steps[-1])
-        run.step(later(600))
+        run.carry_out([self.steps[-1], later(600)])
         run.finish()
 
 

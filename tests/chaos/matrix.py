@@ -9,7 +9,7 @@ from instance_bundle.aws.calls import CALLS, Purpose
 from tests.chaos.branches import Branch, explore
 from tests.chaos.phases import PHASES, Call, OwnCalls, Phase
 from tests.chaos.sequence import Run
-from tests.chaos.world import Fault, Violation, World
+from tests.chaos.world import Fault, World
 
 PASSING = ("throttle", "fail", "refuse", "cut", "cut-after", "garble")
 
@@ -227,7 +227,7 @@ def carry_out(world: World, name: str, trial: Trial) -> list[Branch]:
         # "twice": the time that the other process needs is counted as the call's.
         timed_out = world.counts["timeouts"] - before if "twice" not in trial.kinds else 0
         late = [f"{timed_out} invocations ran into their timeout"] if timed_out else []
-        return [*wrong, *late, *_broken(run)]
+        return [*wrong, *late, *run.broken()]
 
     return explore(world, trial.faults(phase), lambda: phase.play(run), check)
 
@@ -267,7 +267,7 @@ def deliver_twice(world: World, name: str, delivery: str) -> list[str]:
     phase.play(run)
     world.on_call = None
     assert doubled or delivery == MESSAGES
-    return [*phase.problems(run), *_broken(run)]
+    return [*phase.problems(run), *run.broken()]
 
 
 def _allowing_all_once_answered(world: World) -> Callable[[str, bytes], int]:
@@ -288,11 +288,3 @@ def _unnamed(run: Run, phase: str) -> Iterator[str]:
     for call in refused.intersection(REFUSED.get(phase, ())):
         if not any(f"{call} was refused. " in reason for reason in reasons):
             yield f"no Reason says that {call} was refused: {reasons}"
-
-
-def _broken(run: Run) -> Iterator[str]:
-    run.world.disarm()
-    try:
-        run.finish()
-    except Violation as violation:
-        yield str(violation)

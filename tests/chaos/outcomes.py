@@ -16,7 +16,7 @@ from tests.chaos.matrix import ALWAYS
 from tests.chaos.phases import PHASES, OwnCalls, Phase
 from tests.chaos.sequence import Run
 from tests.chaos.stacks import Stack
-from tests.chaos.steps import CREATE, STORES
+from tests.chaos.steps import SEVERAL
 from tests.chaos.world import Fault, World
 
 ONCE, FOR_GOOD = "refused once", "refused for good"
@@ -30,8 +30,6 @@ MEETS: Mapping[str, Fault] = {
 """The faults at the first call of each name; "for good" ends when a request is answered."""
 
 UNCHANGED = "unchanged"
-
-_SEVERAL = [CREATE | {"prefix": None} | different for different in ({}, {"instance": 1}, STORES)]
 
 PLACES: Mapping[str, tuple[str, ...]] = {
     "BundleInstance: create": (
@@ -57,7 +55,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 """The phase in which each call is struck."""
 
 _OWN: Mapping[str, Phase] = {
-    "several at once": Phase([], _SEVERAL, "CREATE_COMPLETE", 3, []),
+    "several at once": Phase([], SEVERAL, "CREATE_COMPLETE", 3, []),
 }
 
 
@@ -130,7 +128,7 @@ def _outcomes_at(world: World, place: str, calls: tuple[str, ...]) -> Iterator[O
             "statuses": statuses,
             "reasons": list(_reasons(stacks, before)),
             "seconds": (answered_at[before] if len(answered_at) > before else began) - began,
-            "broken": list(_broken(run)),
+            "broken": run.broken(),
         }
         if not world.log:
             without.update(outcome)
@@ -179,11 +177,3 @@ def _reasons(stacks: list[Stack], before: int) -> Iterator[str]:
         for exchange in stack.exchanges[before:]:
             if exchange.result is not None and exchange.result["Status"] == "FAILED":
                 yield str(exchange.result["Reason"])
-
-
-def _broken(run: Run) -> Iterator[str]:
-    run.world.disarm()
-    try:
-        run.finish()
-    except AssertionError as violation:
-        yield str(violation)

@@ -63,13 +63,11 @@ class Phase:
 
     def begin(self, run: Run) -> None:
         """Carry out the steps before the phase."""
-        for step in self.before:
-            run.step(self._of_method(step))
+        run.carry_out(map(self._of_method, self.before))
 
     def play(self, run: Run) -> None:
         """Carry out the steps of the phase, until nothing is left to do."""
-        for step in self.steps:
-            run.step(self._of_method(step))
+        run.carry_out(map(self._of_method, self.steps))
         run.world.run_until_idle()
 
     def problems(self, run: Run) -> Iterator[str]:

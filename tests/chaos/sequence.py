@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -68,6 +68,11 @@ class Run:
         world.on_answer = self._receive
         world.wakes_at = self._wakes
         world.wake = self._wake
+
+    def carry_out(self, steps: Iterable[Step]) -> None:
+        """Carry out several steps."""
+        for step in steps:
+            self.step(step)
 
     def step(self, step: Step) -> None:
         """Carry out a step; one that does not apply to the current stacks does nothing."""
@@ -163,6 +168,15 @@ class Run:
             self.world.counts["signals"] += sum(len(h.signals) for h in stack.handles.values())
         if problems:
             raise Violation("\n".join([*problems, *self.world.log, self.replay()]))
+
+    def broken(self) -> list[str]:
+        """Finish without faults; returns the violation, if any."""
+        self.world.disarm()
+        try:
+            self.finish()
+        except Violation as violation:
+            return [str(violation)]
+        return []
 
     def replay(self) -> str:
         """The command that runs the same steps again."""
@@ -537,13 +551,12 @@ def _late_starts(world: World, stack: Stack) -> Iterator[str]:
             yield f"{start.bundle_id} was started after {stack.name} was gone"
 
 
-def carry_out(world: World, steps: Sequence[Step]) -> None:
+def carry_out(world: World, steps: Iterable[Step]) -> None:
     """Carry out a sequence.
 
     Raises:
         Violation: a promise was broken.
     """
-    sequence = Run(world)
-    for step in steps:
-        sequence.step(step)
-    sequence.finish()
+    run = Run(world)
+    run.carry_out(steps)
+    run.finish()

@@ -1,19 +1,12 @@
 """Branches of a run: each reports what happened in it, and does not affect the others."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from moto.ec2.models import ec2_backends
 
 from tests.chaos.branches import Branch, explore
-from tests.chaos.world import ACCOUNT, REGION, Fault, World, running
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with running() as world:
-        yield world
+from tests.chaos.world import ACCOUNT, REGION, Fault, World
 
 
 class Player:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +25,10 @@ from tests.chaos.steps import (
     fault,
     later,
 )
-from tests.chaos.world import EVENTS_PUT, RECEIVES, VISIBILITY_SECONDS, World, running
+from tests.chaos.world import EVENTS_PUT, RECEIVES, VISIBILITY_SECONDS, World
 
 FOUND = Path(__file__).with_name("found")
 NIGHTLY = pytest.mark.nightly
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with running() as world:
-        yield world
 
 
 @pytest.mark.parametrize("number", [0, 6])
@@ -156,8 +149,7 @@ def test_paths_that_are_known_to_be_hard_end_right(world: World, steps: list[Ste
 def test_a_fault_at_any_call_breaks_no_promise(world: World, name: str) -> None:
     flow = FLOWS[name]
     run = Run(world)
-    for step in flow.steps[:-1]:
-        run.step(step)
+    flow.begin(run)
 
     branches = explore(world, flow.faults(), lambda: flow.play(run), list)
 
@@ -168,9 +160,8 @@ def test_a_fault_at_any_call_breaks_no_promise(world: World, name: str) -> None:
 def test_polls_that_are_denied_the_ledger_are_resumed_by_the_failure_handler(world: World) -> None:
     """No poll can work on the request: DynamoDB refuses as many polls as the queue delivers."""
     run = Run(world)
-    for step in (CREATE | {"timeout": 3600}, later(2)):
-        run.step(step)
-    run.step(fault("dynamodb:UpdateItem", "deny", times=RECEIVES))
+    denial = fault("dynamodb:UpdateItem", "deny", times=RECEIVES)
+    run.carry_out([CREATE | {"timeout": 3600}, later(2), denial])
     world.run_until_idle()
 
     [stack] = run.stacks
@@ -196,8 +187,7 @@ def test_a_three_hour_task_completes_through_its_handle(
 ) -> None:
     run = Run(world)
 
-    for step in (*faults, CREATE | HANDLE | {"completion": 14400} | bundle):
-        run.step(step)
+    run.carry_out([*faults, CREATE | HANDLE | {"completion": 14400} | bundle])
     world.run_until_idle()
 
     [stack] = run.stacks
@@ -221,11 +211,9 @@ def test_a_three_hour_task_completes_through_its_handle(
 def test_an_answer_that_can_not_be_stored_is_signalled_to_the_handle(world: World) -> None:
     run = Run(world)
 
-    for step in (CREATE | HANDLE, later(39)):  # until just before the work is complete
-        run.step(step)
+    run.carry_out([CREATE | HANDLE, later(39)])  # until just before the work is complete
     # The first UpdateItem of the last poll takes the lease.
-    run.step(fault("dynamodb:UpdateItem", "deny", nth=2))
-    run.step(later(30))
+    run.carry_out([fault("dynamodb:UpdateItem", "deny", nth=2), later(30)])
 
     [stack] = run.stacks
     [signal] = stack.conditions[0].handle.signals
@@ -237,8 +225,7 @@ def test_an_answer_that_can_not_be_stored_is_signalled_to_the_handle(world: Worl
 
 def test_a_sequence_is_printed_as_a_command_that_replays_it(world: World) -> None:
     run = Run(world)
-    for step in (CREATE, LATER):
-        run.step(step)
+    run.carry_out([CREATE, LATER])
     run.finish()
 
     printed = run.replay().partition("'")[2].rpartition("'")[0]

@@ -8,27 +8,20 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.functions.lineage import LIMIT
-from tests.chaos.search import quiet
 from tests.chaos.sequence import Run
 from tests.chaos.steps import CREATE, DELETE, HANDLE, STORES, later
-from tests.chaos.world import World, running
+from tests.chaos.world import World
 
 TWENTY_MINUTES = {"seconds": 600, "store_seconds": 600, "timeout": 3600}
 TWELVE_HOURS = {"seconds": 11 * 3600, "completion": 43_200}
 
 
-@pytest.fixture(scope="module")
-def worlds() -> Iterator[World]:
-    with quiet(), running() as world:
-        yield world
-
-
 @pytest.fixture
-def world(worlds: World) -> Iterator[World]:
+def world(world: World) -> Iterator[World]:
     """A world whose functions may run in a loop, as in the template."""
-    assert worlds.allows_loops
-    yield worlds
-    worlds.allows_loops = True
+    assert world.allows_loops
+    yield world
+    world.allows_loops = True
 
 
 def stored_images(world: World) -> list[str]:
@@ -59,13 +52,8 @@ def test_without_allow_their_polls_are_stopped_at_the_seventeenth_invocation(wor
 def deleted_after_ten_minutes(world: World) -> str:
     """The status of a stack that is deleted while its image is stored: that can't be cancelled."""
     run = Run(world)
-    for step in (
-        CREATE | STORES | {"seconds": 10, "store_seconds": 700, "timeout": 3600},
-        later(60),
-        DELETE,
-    ):
-        run.step(step)
-    run.step(later(3700))
+    stored = CREATE | STORES | {"seconds": 10, "store_seconds": 700, "timeout": 3600}
+    run.carry_out([stored, later(60), DELETE, later(3700)])
     world.run_until_idle()
     [stack] = run.stacks
     return stack.status
@@ -87,8 +75,7 @@ def test_without_allow_a_delete_does_not_wait_so_long(world: World) -> None:
 def signalled_after_eleven_hours(world: World) -> list[bytes]:
     """The signals of an eleven-hour task, to a handle whose condition waits for twelve hours."""
     run = Run(world)
-    run.step(CREATE | HANDLE | TWELVE_HOURS)
-    run.step(later(12 * 3600))
+    run.carry_out([CREATE | HANDLE | TWELVE_HOURS, later(12 * 3600)])
     [condition] = run.stacks[0].conditions
     return [signal.body for signal in condition.handle.signals]
 

@@ -23,18 +23,11 @@ from tests.chaos.matrix import (
     deliver_twice,
 )
 from tests.chaos.phases import PHASES
-from tests.chaos.search import quiet
 from tests.chaos.sequence import Run
-from tests.chaos.steps import CREATE, STORES
-from tests.chaos.world import Fault, World, running
+from tests.chaos.steps import SEVERAL
+from tests.chaos.world import Fault, World
 
 MARKS = {"test": [], "faults": [pytest.mark.faults], "nightly": [pytest.mark.nightly]}
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with quiet(), running() as world:
-        yield world
 
 
 def cases() -> Iterator[object]:
@@ -78,8 +71,7 @@ def test_stacks_end_right_whatever_the_calls_for_all_of_their_batch_meet(
             yield from (Fault(call, kind, times=times) for kind, times in OF_A_BATCH_MEET.items())
 
     def play() -> None:
-        for different in ({}, {"instance": 1}, STORES):
-            run.step(CREATE | {"prefix": None} | different)
+        run.carry_out(SEVERAL)
         world.run_until_idle()
 
     def check() -> list[str]:

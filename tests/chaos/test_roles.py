@@ -1,7 +1,6 @@
 """The roles of the template, in the simulated world."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,21 +8,17 @@ import pytest
 from sandbox.permissions import RolePolicies
 from tests.chaos import roles
 from tests.chaos.sequence import carry_out
-from tests.chaos.steps import CREATE, LATER, REGISTERS, STORES
-from tests.chaos.world import World, running
+from tests.chaos.steps import CREATE, DELETE, LATER, REGISTERS, STORES
+from tests.chaos.world import World
 
 REFUSED = "refused by IAM"
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    with running() as world:
-        yield world
-
-
 @pytest.mark.parametrize("kind", [{}, STORES, REGISTERS])
 def test_the_template_allows_what_the_function_calls(world: World, kind: dict[str, Any]) -> None:
-    carry_out(world, [CREATE | kind, LATER, {"do": "delete", "stack": 0}, LATER])
+    world.counts.clear()
+
+    carry_out(world, [CREATE | kind, LATER, DELETE, LATER])
 
     assert world.counts[REFUSED] == 0
     assert world.answers_struck == []
@@ -49,6 +44,7 @@ def test_the_function_sees_the_refusal_of_a_call_that_its_role_does_not_allow(
     }
     monkeypatch.setattr(roles, "_policies", lambda: without)
     roles._judged.cache_clear()
+    world.counts.clear()
 
     carry_out(world, [CREATE | kind, LATER])
 

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, Protocol
 
 import boto3
@@ -20,14 +19,12 @@ from instance_bundle.errors import Doubtful, InstanceBundleError, PassingFault, 
 from sandbox.cloudformation.reads import RATE, READ_DELAY, by_function
 from sandbox.functions.lineage import Lineage
 from tests.chaos.custody import Custody
-from tests.chaos.search import quiet
 from tests.chaos.sequence import Run, Step
 from tests.chaos.stacks import Stack
-from tests.chaos.steps import CREATE, LATER, later
-from tests.chaos.test_whole import CANCEL, TAKE_OUT, change
-from tests.chaos.world import Fault, World, running
+from tests.chaos.steps import CANCEL, CREATE, LATER, TAKE_OUT, change, later
+from tests.chaos.world import Fault, World
 from tests.sandbox.cloudformation.phases import Phases, template
-from tests.sandbox.cloudformation.support import REGION, eventually, installed, success
+from tests.sandbox.cloudformation.support import REGION, client, eventually, installed, success
 
 Description = tuple[stacks.Stack, stacks.Resource]
 """How the function's reads describe a stack and its bundle."""
@@ -111,9 +108,7 @@ def deletion_while_it_is_created(driver: Driver) -> Iterator[None]:
 
 
 def update_in_place(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.update()
     yield
     driver.answer()
@@ -121,9 +116,7 @@ def update_in_place(driver: Driver) -> Iterator[None]:
 
 
 def replacement(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.update()
     driver.answer("bun-2")
     yield
@@ -132,9 +125,7 @@ def replacement(driver: Driver) -> Iterator[None]:
 
 
 def update_that_fails(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.update()
     driver.fail("bun-1")
     yield
@@ -143,9 +134,7 @@ def update_that_fails(driver: Driver) -> Iterator[None]:
 
 
 def update_that_fails_under_another_id(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.update()
     driver.fail("bun-2")
     yield
@@ -156,9 +145,7 @@ def update_that_fails_under_another_id(driver: Driver) -> Iterator[None]:
 
 
 def replacement_that_is_rolled_back(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.update(sibling_fails=True)
     driver.answer("bun-2")
     driver.fail_sibling()
@@ -170,9 +157,7 @@ def replacement_that_is_rolled_back(driver: Driver) -> Iterator[None]:
 
 
 def update_that_is_cancelled(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.update(sibling_fails=True)
     yield
     driver.fail_sibling()
@@ -182,9 +167,7 @@ def update_that_is_cancelled(driver: Driver) -> Iterator[None]:
 
 
 def rollback_that_fails(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.update()
     driver.fail()
     yield
@@ -193,9 +176,7 @@ def rollback_that_fails(driver: Driver) -> Iterator[None]:
 
 
 def deletion(driver: Driver) -> Iterator[None]:
-    driver.create()
-    driver.answer("bun-1")
-    yield
+    yield from creation(driver)
     driver.delete()
     yield
     driver.fail()
@@ -224,11 +205,6 @@ def _plain(description: Description) -> Description:
     is_made_up = bundle.physical_id.startswith(("shop-Bundle-", "stack"))
     physical_id = "made up" if is_made_up else bundle.physical_id
     return replace(stack, operation_id=""), replace(bundle, physical_id=physical_id)
-
-
-@cache
-def client(service: Any) -> Any:
-    return boto3.client(service, region_name=REGION)
 
 
 @dataclass
@@ -377,17 +353,11 @@ def of_the_sandbox() -> dict[str, list[Description]]:
     return {story.__name__: in_the_sandbox(story) for story in STORIES}
 
 
-@pytest.fixture(scope="module")
-def worlds(of_the_sandbox: dict[str, list[Description]]) -> Iterator[World]:
-    with quiet(), running() as world:
-        yield world
-
-
 @pytest.fixture
-def world(worlds: World) -> World:
-    worlds.clear("images")
-    worlds.stack_reads.reads.delay = READ_DELAY
-    return worlds
+def world(of_the_sandbox: dict[str, list[Description]], world: World) -> World:
+    world.clear("images")
+    world.stack_reads.reads.delay = READ_DELAY
+    return world
 
 
 @pytest.fixture
@@ -580,23 +550,20 @@ def test_a_changed_template_is_described_when_a_request_is_sent(
         send(event, delay)
 
     monkeypatch.setattr(world, "send", spy)
-    for step in [*steps, LATER]:
-        run.step(step)
+    run.carry_out([*steps, LATER])
 
     assert seen == expected
 
 
 def test_a_cancelled_update_is_an_operation_that_is_rolled_back(world: World) -> None:
     run = Run(world)
-    for step in (CREATE, LATER, change(instance=1), later(9), CANCEL):
-        run.step(step)
+    run.carry_out([CREATE, LATER, change(instance=1), later(9), CANCEL])
 
     assert stacks.describe_stack(run.stacks[0].stack_id).operation == "ROLLBACK"
 
 
 def test_a_resource_that_was_removed_is_not_described(world: World) -> None:
     run = Run(world)
-    for step in (CREATE, LATER, TAKE_OUT, LATER):
-        run.step(step)
+    run.carry_out([CREATE, LATER, TAKE_OUT, LATER])
 
     assert stacks.describe_resource(run.stacks[0].stack_id, "Bundle") == stacks.Resource("")

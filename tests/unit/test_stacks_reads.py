@@ -4,9 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from unittest.mock import patch
 from xml.sax.saxutils import escape
 
@@ -19,18 +17,13 @@ from instance_bundle.aws.stacks import Resource, Stack
 from instance_bundle.errors import Doubtful, InstanceBundleError, PassingFault, Throttled
 from sandbox.cloudformation.reads import by_function
 from tests.sandbox.cloudformation.phases import TOKEN, Phases, template
-from tests.sandbox.cloudformation.support import REGION, installed
+from tests.sandbox.cloudformation.support import client, installed
 from tests.sandbox.cloudformation.test_nested_stacks import CHILD, parent
 
 NEVER = (
     "arn:aws:cloudformation:us-east-1:123456789012:stack/never/5a4db0f0-0000-4000-8000-000000000000"
 )
 FAMILY, NEW_FAMILY = template(Bundle="one", Sibling="one"), template(Bundle="two", Sibling="two")
-
-
-@cache
-def client(service: Any) -> Any:
-    return boto3.client(service, region_name=REGION)
 
 
 @pytest.fixture

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any
+from collections.abc import Iterator
 
-import boto3
 import pytest
 
 from sandbox.clients import Clients
 from sandbox.server import Server
 from tests.sandbox.cloudformation.phases import Phases
 from tests.sandbox.cloudformation.serving import Served
-from tests.sandbox.cloudformation.support import REGION, Sandbox, installed
-
-
-@pytest.fixture(scope="session")
-def clients() -> Callable[[str], Any]:
-    """Makes each client once: making them is what takes the time."""
-    session = boto3.Session(region_name=REGION)
-    return cache(lambda service: session.client(service))
+from tests.sandbox.cloudformation.support import Sandbox, client, installed
 
 
 @pytest.fixture
-def sandbox(clients: Callable[[str], Any]) -> Iterator[Sandbox]:
+def sandbox() -> Iterator[Sandbox]:
     """The sandbox's CloudFormation, and a function named `bundler`."""
-    with installed(clients) as box:
+    with installed(client) as box:
         yield box
 
 

@@ -10,10 +10,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
+import boto3
 from moto import mock_aws
 from moto.awslambda.models import LambdaBackend
 
@@ -28,6 +30,12 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
 Answer = dict[str, Any] | None
+
+
+@cache
+def client(service: Any) -> Any:
+    """A client, which is created once: that takes time."""
+    return boto3.client(service, region_name=REGION)
 
 
 class Clock:
