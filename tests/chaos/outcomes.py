@@ -96,7 +96,7 @@ def outcomes(world: World) -> Iterator[Outcome]:
 
 def table(found: Iterator[Outcome] | list[Outcome]) -> Table:
     """The outcomes, a row for each call."""
-    shown = Table("Call", "Purpose", *MEETS, box=box.SIMPLE, title="If a call is …")
+    shown = Table("Call", "Purpose", *MEETS, box=box.SIMPLE, title="Outcomes of faults, by call")
     by_call: dict[str, dict[str, str]] = {}
     for each in found:
         by_call.setdefault(each.call, {})[each.meets] = str(each)
