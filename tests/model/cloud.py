@@ -268,6 +268,10 @@ class Cloud:
             )
         self.advance()
 
+    def failed_stores(self) -> list[str]:
+        """The images of the store tasks that have failed."""
+        return [task.image_id for task in self.store_tasks._tasks if task.view.state == "Failed"]
+
     def left(self) -> list[str]:
         """All that is there: objects, images, snapshots."""
         objects = [f"s3://{bucket}/{key}" for bucket, key in self.s3.objects]

@@ -151,8 +151,11 @@ class Promises:
                 yield f"{id_} of a {exchange.what} failed: {taken.reason}"
 
     def _starts(self) -> Iterator[str]:
+        """What has failed may be started again: it may not have been described yet."""
+        failed = self._world.cloud.failed_stores()
         for (request_id, stage), ids in self._world.cloud.starts.items():
-            if len(ids) > 1:
+            begun = len(ids) - (failed.count(ids[0]) if stage == "store" else 0)
+            if begun > 1:
                 yield f"{request_id} has started its {stage} {len(ids)} times: {ids}"
 
     def _left(self) -> Iterator[str]:

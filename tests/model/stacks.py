@@ -123,6 +123,7 @@ class Stack:
             the rollback to them.
         on_delete: of each bundle, by its ID, as of the last success.
         is_gone: the bundle was deleted, and so answered.
+        is_stuck: the creation failed, and could not be rolled back: only a deletion is possible.
         problems: what was wrong on the way.
     """
 
@@ -139,6 +140,7 @@ class Stack:
         self.on_delete: dict[str, str] = {}
         self.undone: set[str] = set()
         self.is_gone = False
+        self.is_stuck = False
         self.exchanges: list[Exchange] = []
         self.signals: dict[str, Signal] = {}
         self.problems: list[str] = []
@@ -246,6 +248,7 @@ class Stack:
         self.undone.add(self.physical_id)
         back = "UPDATE_ROLLBACK_COMPLETE_CLEANUP" if adds else by
         yield from self._delete(f"{back}_IN_PROGRESS")
+        self.is_stuck = not self.is_gone
 
     def update(
         self,
@@ -263,7 +266,7 @@ class Stack:
             undone: a sibling fails once the bundle is updated.
             cleans_up: what is replaced is deleted; otherwise it is retained.
         """
-        if not self.physical_id or self.is_gone:
+        if not self.physical_id or self.is_gone or self.is_stuck:
             return
         old_id, old = self.physical_id, self.properties
         self.tell("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_STACK")
@@ -297,6 +300,8 @@ class Stack:
 
     def forget(self) -> Script:
         """Take the bundle out of the template, and retain it: no request is sent."""
+        if self.is_stuck:
+            return
         if self.physical_id and not self.is_gone:
             self._retains(self.physical_id)
             self.physical_id = ""
