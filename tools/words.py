@@ -36,7 +36,6 @@ SUFFIXES = frozenset({".json", ".md", ".py", ".toml", ".yaml", ".yml"})
 NOT_READ = {
     "tools/words.py": "lists the words",
     "tests/tools/test_words.py": "has examples of the words",
-    "tests/model": "is being rewritten",
 }
 """Files, and directories with all that is in them, that are not read, and why."""
 

@@ -1,4 +1,4 @@
-"""The search: `python -m tests.model`, or one schedule again, with `--scenario` and `--replay`."""
+"""The search: `python -m tests.model`; `--scenario` and `--replay` replay one schedule."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.model.scenarios import SCENARIOS
-from tests.model.search import DEPTH, Report, replayed, search
+from tests.model.search import DEPTH, Report, replay, search
 
 SHOWN = 3
-"""Violations of a scenario that are shown."""
+"""The most violations that are printed of a scenario."""
 
 
 def main() -> int:
-    """Run what the arguments ask for; the exit status."""
+    """Run the search, or replay a schedule; returns the exit status."""
     arguments = _parser().parse_args()
     console = Console(width=160, soft_wrap=True, markup=False, highlight=False)
     if arguments.replay is not None:
@@ -28,18 +28,18 @@ def main() -> int:
     each = max(1, arguments.schedules // max(1, len(names)))
     jobs = [(name, each, arguments.depth) for name in names]
     with get_context("fork").Pool(arguments.processes, maxtasksperchild=1) as pool:
-        reports = list(pool.imap(_searched, jobs, chunksize=1))
+        reports = list(pool.imap(_search, jobs, chunksize=1))
     _show(reports, console)
     return 1 if any(report.broken for report in reports) else 0
 
 
-def _searched(job: tuple[str, int, int]) -> Report:
+def _search(job: tuple[str, int, int]) -> Report:
     name, schedules, depth = job
     return search(SCENARIOS[name], schedules, depth=depth)
 
 
 def _replay(name: str, deviations: str, console: Console) -> int:
-    found = replayed(SCENARIOS, name, tuple((at, what) for at, what in json.loads(deviations)))
+    found = replay(SCENARIOS, name, tuple((at, what) for at, what in json.loads(deviations)))
     for line in found.trace:
         console.print(line)
     console.print(found.outcome)
@@ -76,19 +76,21 @@ def _show(reports: list[Report], console: Console) -> None:
         for run in report.broken:
             if len(seen) < SHOWN and run.violations[0] not in seen:
                 seen.add(run.violations[0])
-                replay = json.dumps(run.deviations)
-                console.print(f"--scenario '{report.scenario}' --replay '{replay}'")
+                deviations = json.dumps(run.deviations)
+                console.print(f"--scenario '{report.scenario}' --replay '{deviations}'")
                 for violation in run.violations:
                     console.print(f"    {violation}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
-    parser.add_argument("--schedules", type=int, default=5000, help="default 5000")
-    parser.add_argument("--scenario", help="its name, or a part of several names")
-    parser.add_argument("--depth", type=int, default=DEPTH, help=f"deviations; default {DEPTH}")
+    parser.add_argument("--schedules", type=int, default=5000, help="how many to run; default 5000")
+    parser.add_argument("--scenario", help="the name of a scenario, or a part of some names")
+    parser.add_argument(
+        "--depth", type=int, default=DEPTH, help=f"most deviations in a schedule; default {DEPTH}"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--replay", metavar="DEVIATIONS", help="run one schedule, as it was shown")
+    parser.add_argument("--replay", metavar="DEVIATIONS", help="run one schedule that was printed")
     return parser
 
 

@@ -1,6 +1,6 @@
-"""EC2 and S3 in this process: the sandbox's models, on the least of moto's backends that they use.
+"""EC2 and S3 in this process: the sandbox's models, on the parts of moto's backends that they use.
 
-No request is parsed and no response built: the methods call the models.
+The methods call the models directly: no request is parsed, and no response is built.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import inf
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -27,13 +26,13 @@ from sandbox.ec2.store_tasks import StoreTasks
 ACCOUNT, REGION = "123456789012", "us-east-1"
 BUCKETS = ("images", "other-images")
 WINDOWS, LINUX = "i-00000000000000001", "i-00000000000000002"
-"""The instance that suits each method."""
+"""The suitable instance of each method."""
 
 SHOWN_AFTER = 3.0
-"""Seconds after which a Describe shows a write, unless it is late."""
+"""Seconds until a Describe shows a write, unless it is late."""
 LATE = 9.0
-"""The same of one that is late: with the longest that an invocation may take to make a call, it is
-within what the application waits for."""
+"""Seconds until a late Describe shows a write. Together with the longest time that an invocation
+needs for a call, this is less than `next_step.SHOWS_AFTER`."""
 
 BUNDLE_SECONDS, IMAGE_SECONDS, STORE_SECONDS = 12, 6, 8
 
@@ -41,8 +40,6 @@ _image_numbers = itertools.count()
 
 
 class Instance:
-    """An instance."""
-
     def __init__(self, ec2: Ec2, id_: str, platform: str, root: str) -> None:
         self.ec2_backend = ec2
         self.id = id_
@@ -78,8 +75,6 @@ class Volume:
 
 
 class Snapshot:
-    """A snapshot."""
-
     encrypted = False
 
     def __init__(self, ec2: Ec2, id_: str, volume: Volume) -> None:
@@ -93,7 +88,7 @@ class Snapshot:
 
 
 class Ec2:
-    """What the sandbox's models use of moto's backend."""
+    """The parts of moto's EC2 backend that the sandbox's models use."""
 
     account_id, region_name = ACCOUNT, REGION
 
@@ -148,8 +143,8 @@ class Ec2:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """An object. etag: no other one has it. at: epoch seconds."""
+class S3Object:
+    """An object. etag: unique. at: when it was written, epoch seconds."""
 
     key: str
     etag: str
@@ -157,10 +152,10 @@ class Written:
 
 
 class S3:
-    """What the models use of moto's backend, and what the methods look at."""
+    """The parts of moto's S3 backend that the models use, and the objects that the methods read."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.objects: dict[tuple[str, str], Written] = {}
+        self.objects: dict[tuple[str, str], S3Object] = {}
         self._clock = clock
         self._numbers = itertools.count(1)
 
@@ -169,18 +164,18 @@ class S3:
             raise MissingBucket(name)
         return SimpleNamespace(region_name=REGION)
 
-    def get_object(self, bucket: str, key: str) -> Written | None:
+    def get_object(self, bucket: str, key: str) -> S3Object | None:
         self.get_bucket(bucket)
         return self.objects.get((bucket, key))
 
-    def put_object(self, bucket: str, key: str, content: bytes) -> Written:
+    def put_object(self, bucket: str, key: str, content: bytes) -> S3Object:
         self.get_bucket(bucket)
-        written = Written(key, f"etag-{next(self._numbers)}", self._clock())
+        written = S3Object(key, f"etag-{next(self._numbers)}", self._clock())
         self.objects[bucket, key] = written
         return written
 
-    def put_object_tagging(self, written: Written, tags: Mapping[str, str]) -> None:
-        """Nobody looks at them."""
+    def put_object_tagging(self, written: S3Object, tags: Mapping[str, str]) -> None:
+        """Nothing: no tag of an object is read."""
 
     def delete_object(self, bucket: str, key: str) -> None:
         self.objects.pop((bucket, key), None)
@@ -190,8 +185,9 @@ class Cloud:
     """EC2 and S3 of an account.
 
     Attributes:
-        lag: seconds for which Describe does not show a write; see `late`.
-        starts: how often work was started for each request, by the request's ID and the stage.
+        lag: seconds until a Describe shows a write; see `late`.
+        starts: IDs of the work that was started, by the request's ID and the stage.
+        bundle_tasks_by_id: all bundle tasks that were started.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -210,7 +206,7 @@ class Cloud:
         steers = self.ec2.instances[LINUX].tags
         steers["sandbox:image-seconds"] = str(IMAGE_SECONDS)
         steers["sandbox:store-seconds"] = str(STORE_SECONDS)
-        self.made: dict[str, BundleTask] = {}
+        self.bundle_tasks_by_id: dict[str, BundleTask] = {}
         self._numbers = itertools.count(1)
 
     @contextmanager
@@ -224,29 +220,22 @@ class Cloud:
 
     @property
     def shown(self) -> float:
-        """What was written until then is shown; epoch seconds."""
+        """A Describe shows what was written until then; epoch seconds."""
         return self.clock() - self.lag
 
     def advance(self) -> None:
-        """Bring everything to where it is now."""
+        """Apply all changes of state that are due."""
         self.bundle_tasks.advance()
         self.images.advance()
         self.store_tasks.advance()
 
     def name_next_bundle(self) -> None:
-        """Have the next bundle task get an ID that is the same each time."""
+        """Give the next bundle task an ID that is the same in each run."""
         id_ = f"bun-{next(self._numbers):017x}"
         self.ec2.instances[WINDOWS].tags["sandbox:bundle-id"] = id_
 
-    def wakes(self) -> float:
-        """When something that runs ends; infinite where nothing does."""
-        ends = [task.started + task.seconds for task in self._bundling()]
-        ends += [each.ends for each in self.images._creations.values()]
-        ends += [task.started + task.steering.seconds for task in self._storing()]
-        return min(ends, default=inf)
-
     def running(self) -> list[str]:
-        """The tasks and images that are at work."""
+        """IDs of the tasks that run, and of the images that are being created."""
         return [
             *(task.bundle_id for task in self._bundling()),
             *self.images._creations,
@@ -254,7 +243,7 @@ class Cloud:
         ]
 
     def end_now(self, *, fails: bool) -> None:
-        """Have all work end now."""
+        """End all work now."""
         now = self.clock()
         for task in self._bundling():
             task.seconds = max(now - task.started, 0.001)
@@ -272,8 +261,8 @@ class Cloud:
         """The images of the store tasks that have failed."""
         return [task.image_id for task in self.store_tasks._tasks if task.view.state == "Failed"]
 
-    def left(self) -> list[str]:
-        """All that is there: objects, images, snapshots."""
+    def contents(self) -> list[str]:
+        """All objects, images and snapshots."""
         objects = [f"s3://{bucket}/{key}" for bucket, key in self.s3.objects]
         return [*objects, *self.ec2.amis, *self.ec2.snapshots]
 
@@ -286,17 +275,17 @@ class Cloud:
 
 @contextmanager
 def numbered_images() -> Iterator[None]:
-    """Images have IDs that are the same each time; see `restart_numbers`."""
+    """Give images IDs that are the same in each run; see `restart_numbers`."""
     with patch("sandbox.ec2.image.random_ami_id", lambda: f"ami-{next(_image_numbers):017x}"):
         yield
 
 
 def restart_numbers() -> None:
-    """Give images IDs from the first on."""
+    """Begin again with the first image ID."""
     global _image_numbers
     _image_numbers = itertools.count(1)
 
 
 def is_part(key: str, prefix: str) -> bool:
-    """Whether a key is that of a bundle's part."""
+    """Whether an object is a part of the bundle with this prefix."""
     return re.fullmatch(re.escape(prefix) + r"\.part\.[0-9]+", key) is not None

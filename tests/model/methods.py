@@ -1,6 +1,6 @@
-"""The methods on the sandbox's models: what the real ones do with calls of EC2 and S3.
+"""The methods, on the sandbox's models instead of calls of EC2 and S3.
 
-A step of a method that removes several things can be cut in the middle (`Cut`).
+A step of a method that removes several things can fail between two of them (`Cut`).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _SKEW = 5
 
 @dataclass
 class Cut:
-    """Whether the next step that removes several things is cut off after the first of them."""
+    """Has a step that removes several things fail after the first of them, if it is armed."""
 
     is_armed: bool = False
 
     @contextmanager
     def armed(self) -> Iterator[None]:
-        """Cut the next step off."""
+        """Have the next step fail."""
         self.is_armed = True
         try:
             yield
@@ -45,14 +45,14 @@ class Cut:
             self.is_armed = False
 
     def here(self) -> None:
-        """Between two of the things.
+        """Fail here, between two of the things, if it is armed.
 
         Raises:
-            PassingFault: it is cut off.
+            PassingFault: the step fails.
         """
         if self.is_armed:
             self.is_armed = False
-            raise PassingFault("cut off in the middle")
+            raise PassingFault("the connection was lost between two removals")
 
 
 @contextmanager
@@ -97,12 +97,12 @@ class BundleInstance(methods.BundleInstance):
             if Location(task.storage.bucket, task.storage.prefix) == target.location
             and task.started >= since - _SKEW
         ]
-        return _bundling(max(ours, key=lambda task: task.started)) if ours else None
+        return _bundle_task(max(ours, key=lambda task: task.started)) if ours else None
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         filters = {"bundle-id": list(task_ids)}
         found = self._cloud.bundle_tasks.describe([], filters, started_by=self._cloud.shown)
-        return {task.bundle_id: _bundling(task) for task in found}
+        return {task.bundle_id: _bundle_task(task) for task in found}
 
     def cancel(self, task_id: str) -> bool:
         task = known(self.describe([task_id]).get(task_id))
@@ -159,8 +159,8 @@ class BundleInstance(methods.BundleInstance):
             task = self._cloud.bundle_tasks.bundle(
                 work.properties.instance_id, storage, dry_run=dry_run
             )
-        self._cloud.made[task.bundle_id] = task
-        return _bundling(task)
+        self._cloud.bundle_tasks_by_id[task.bundle_id] = task
+        return _bundle_task(task)
 
 
 class StoreImage(methods.StoreImage):
@@ -182,7 +182,7 @@ class StoreImage(methods.StoreImage):
             named = [i for i in self._shown().amis.values() if i.name == _name(work)]
             if not named:
                 raise PassingFault("the AMI can't be seen yet") from refused
-            own = [image for image in named if self._made_for(image) == work.target.request_id]
+            own = [image for image in named if self._request_of(image) == work.target.request_id]
             if not own:
                 raise
             return self._image_task(own[0], None)
@@ -192,7 +192,7 @@ class StoreImage(methods.StoreImage):
 
     def find(self, target: Target, since: float) -> Task | None:
         ids = [
-            id_ for id_, i in self._shown().amis.items() if self._made_for(i) == target.request_id
+            id_ for id_, i in self._shown().amis.items() if self._request_of(i) == target.request_id
         ]
         return known(self.describe(ids[:1]).get(ids[0])) if ids else None
 
@@ -246,19 +246,19 @@ class StoreImage(methods.StoreImage):
         if found is not None and found == (made.etag or found):
             self._cloud.s3.delete_object(made.location.bucket, f"{made.physical_id}.bin")
             self._cut.here()
-        self._unmake(made.physical_id, made.made_by)
+        self._remove_image(made.physical_id, made.made_by)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         if self._etag(target.location.bucket, task.id) is not None:
             self._cloud.s3.delete_object(target.location.bucket, f"{task.id}.bin")
             self._cut.here()
-        self._unmake(task.id, target.request_id)
+        self._remove_image(task.id, target.request_id)
 
     def _etag(self, bucket: str, image_id: str) -> str | None:
         found = self._cloud.s3.objects.get((bucket, f"{image_id}.bin"))
         return found.etag if found else None
 
-    def _unmake(self, image_id: str, request_id: str) -> None:
+    def _remove_image(self, image_id: str, request_id: str) -> None:
         self._deregister(image_id)
         self._cut.here()
         ec2 = self._cloud.ec2
@@ -297,7 +297,7 @@ class StoreImage(methods.StoreImage):
         self._cloud.advance()
         return self._cloud.history.at(self._cloud.shown)
 
-    def _made_for(self, image: Any) -> str:
+    def _request_of(self, image: Any) -> str:
         return str(self._cloud.ec2.tags[image.id].get(images_of_aws.REQUEST_TAG, ""))
 
     def _image_task(self, image: Any, stored: Any) -> Task:
@@ -327,7 +327,7 @@ def _with(task: Task, phase: Phase, state: str, progress: str) -> Task:
     return replace(task, phase=phase, state=state, progress=progress)
 
 
-def _bundling(task: BundleTask) -> Task:
+def _bundle_task(task: BundleTask) -> Task:
     phases: Mapping[str, Phase] = {"complete": "complete", "failed": "failed"}
     view = task.view
     code, message = view.error or ("", "")

@@ -1,4 +1,4 @@
-"""The scenarios: what CloudFormation asks for, without any trouble."""
+"""The scenarios: what CloudFormation requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.model import cloud
-from tests.model.stacks import TIMEOUT, Script, Stack, handle
+from tests.model.exchanges import TIMEOUT, Exchange
+from tests.model.stacks import Script, Stack, handle
 from tests.model.world import Settings, World
 
 Play = Callable[[World, "Method"], None]
@@ -15,7 +16,7 @@ Play = Callable[[World, "Method"], None]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method, by its properties."""
+    """A method. Calling it returns the properties of a bundle."""
 
     name: str
     instance_id: str
@@ -51,13 +52,14 @@ class Scenario:
     """A scenario.
 
     Attributes:
-        play: gives the stacks of a world their scripts.
-        ends: what comes of each request without any trouble.
+        play: creates the stacks of a world, and begins their scripts.
+        outcome: the result of each request without any fault, as by `outcome_of`.
+        settings: creates the settings of a world.
     """
 
     name: str
     play: Callable[[World], None]
-    ends: str
+    outcome: str
     settings: Callable[[], Settings] = field(default=Settings)
 
 
@@ -74,18 +76,18 @@ def _create(stack: Stack, of: Method) -> Script:
     yield from stack.delete()
 
 
-def _given_up(stack: Stack, of: Method) -> Script:
-    yield from stack.create(of(), gives_up=8)
+def _interrupted(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of(), interrupted=8)
     yield from stack.delete()
 
 
 def _deleted_early(stack: Stack, of: Method) -> Script:
-    yield from stack.create(of(), gives_up=3, by="DELETE")
+    yield from stack.create(of(), interrupted=3, by="DELETE")
     yield from stack.delete()
 
 
-def _undone(stack: Stack, of: Method) -> Script:
-    yield from stack.create(of(), undone=True)
+def _rolled_back(stack: Stack, of: Method) -> Script:
+    yield from stack.create(of(), rolls_back=True)
     yield from stack.delete()
 
 
@@ -95,9 +97,9 @@ def _in_place(stack: Stack, of: Method) -> Script:
     yield from stack.delete()
 
 
-def _in_place_undone(stack: Stack, of: Method) -> Script:
+def _in_place_rolled_back(stack: Stack, of: Method) -> Script:
     yield from stack.create(of())
-    yield from stack.update(of(on_delete="Retain"), undone=True)
+    yield from stack.update(of(on_delete="Retain"), rolls_back=True)
     yield from stack.delete()
 
 
@@ -107,22 +109,22 @@ def _replaced(stack: Stack, of: Method) -> Script:
     yield from stack.delete()
 
 
-def _replacement_undone(stack: Stack, of: Method) -> Script:
+def _replacement_rolled_back(stack: Stack, of: Method) -> Script:
     yield from stack.create(of())
-    yield from stack.update(of(OTHER), undone=True)
+    yield from stack.update(of(OTHER), rolls_back=True)
     yield from stack.delete()
 
 
-def _replacement_given_up(stack: Stack, of: Method) -> Script:
+def _replacement_interrupted(stack: Stack, of: Method) -> Script:
     yield from stack.create(of())
-    yield from stack.update(of(OTHER), gives_up=8)
+    yield from stack.update(of(OTHER), interrupted=8)
     yield from stack.delete()
 
 
 def _accepted(stack: Stack, of: Method) -> Script:
     yield from stack.create(of())
     yield from stack.update(of(OTHER, CompletionHandle=handle("a")))
-    yield from stack.signalled()
+    yield from stack.wait_for_signal()
     yield from stack.delete()
 
 
@@ -131,9 +133,9 @@ def _accepted_create(stack: Stack, of: Method) -> Script:
     yield from stack.delete()
 
 
-def _readded(stack: Stack, of: Method) -> Script:
+def _added_again(stack: Stack, of: Method) -> Script:
     yield from stack.create(of())
-    yield from stack.forget()
+    yield from stack.take_out()
     yield from stack.create(of(), adds=True)
     yield from stack.delete()
 
@@ -163,9 +165,9 @@ def _created_at(stack: Stack, properties: Mapping[str, Any]) -> Script:
     yield from stack.delete()
 
 
-def _ends(what: str) -> str:
+def _outcome(what: str) -> str:
     names = {"C": "Create", "U": "Update", "R": "Rollback", "D": "Delete"}
-    results = {"+": "SUCCESS", "-": "FAILED", "?": "given up"}
+    results = {"+": "SUCCESS", "-": "FAILED", "?": "without an answer"}
     return ", ".join(f"{names[each[0]]} {results[each[1]]}" for each in what.split())
 
 
@@ -175,55 +177,57 @@ def _twice() -> Settings:
 
 _PLAYS: Mapping[str, tuple[Play, str, Callable[[], Settings]]] = {
     "create": (_one(_create), "C+ D+", Settings),
-    "create given up": (_one(_given_up), "C? D+", Settings),
+    "create interrupted": (_one(_interrupted), "C? D+", Settings),
     "create deleted": (_one(_deleted_early), "C? D+", Settings),
     "create fails": (_one(_create), "C- D+", lambda: Settings(fails=True)),
     "create hangs": (_one(_create), "C- D+", lambda: Settings(hangs=True)),
-    "create undone": (_one(_undone), "C+ D+", Settings),
+    "create rolled back": (_one(_rolled_back), "C+ D+", Settings),
     "update in place": (_one(_in_place), "C+ U+ D+", Settings),
-    "update in place undone": (_one(_in_place_undone), "C+ U+ R+ D+", Settings),
+    "update in place rolled back": (_one(_in_place_rolled_back), "C+ U+ R+ D+", Settings),
     "replacement": (_one(_replaced), "C+ U+ D+ D+", Settings),
-    "replacement undone": (_one(_replacement_undone), "C+ U+ R+ D+ D+", Settings),
-    "replacement given up": (_one(_replacement_given_up), "C+ U? R+ D+", Settings),
+    "replacement rolled back": (_one(_replacement_rolled_back), "C+ U+ R+ D+ D+", Settings),
+    "replacement interrupted": (_one(_replacement_interrupted), "C+ U? R+ D+", Settings),
     "accepted": (_one(_accepted), "C+ U+ D+ D+", Settings),
     "accepted create": (_one(_accepted_create), "C+ D+", Settings),
-    "retained and added again": (_one(_readded), "C+ C+ D+", Settings),
+    "retained and added again": (_one(_added_again), "C+ C+ D+", Settings),
     "back to an earlier one": (_one(_back_again), "C+ U+ U+ D+ D+", Settings),
     "there and back": (_one(_there_and_back), "C+ U+ D+ U+ D+ D+", Settings),
     "twins": (_one(_create), "C+ D+", _twice),
     "twins replacement": (_one(_replaced), "C+ U+ D+ D+", _twice),
-    "twins given up": (_one(_given_up), "C? D+", _twice),
+    "twins interrupted": (_one(_interrupted), "C? D+", _twice),
 }
 
 
-def _scenario(name: str, play: Play, ends: str, settings: Any, method: Method) -> Scenario:
+def _scenario(name: str, play: Play, expected: str, settings: Any, method: Method) -> Scenario:
     return Scenario(
-        f"{name}, {method.name}", lambda world: play(world, method), _ends(ends), settings
+        f"{name}, {method.name}", lambda world: play(world, method), _outcome(expected), settings
     )
 
 
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
-    for name, (play, ends, settings) in _PLAYS.items()
+    for name, (play, expected, settings) in _PLAYS.items()
     for method in METHODS
-    for scenario in [_scenario(name, play, ends, settings, method)]
+    for scenario in [_scenario(name, play, expected, settings, method)]
 } | {
     "the same place": Scenario(
         "the same place",
         lambda world: _same_place(world, METHODS[0]),
-        _ends("C+ D+") + "; " + _ends("C- D+"),
+        _outcome("C+ D+") + "; " + _outcome("C- D+"),
     )
 }
 
 
-def outcome(world: World) -> str:
-    """What has come of each request, as `Scenario.ends` says it."""
+def outcome_of(world: World) -> str:
+    """The result of each request, such as `Create SUCCESS, Delete SUCCESS`."""
 
     def of(stack: Stack) -> str:
-        return ", ".join(
-            f"{each.what} "
-            + ("given up" if each.taken is None else "SUCCESS" if each.succeeded else "FAILED")
-            for each in stack.exchanges
-        )
+        return ", ".join(f"{each.kind} {_result(each)}" for each in stack.exchanges)
 
     return "; ".join(of(stack) for stack in world.stacks)
+
+
+def _result(exchange: Exchange) -> str:
+    if exchange.result is None:
+        return "without an answer"
+    return "SUCCESS" if exchange.succeeded else "FAILED"

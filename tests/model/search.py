@@ -1,6 +1,7 @@
-"""The search: every schedule with one deviation, then with two, and so on, as far as asked for.
+"""The search: all schedules with one deviation, then with two, and so on up to a depth.
 
-Where a level has more schedules than are left, an even sample of it is run: always the same one.
+If there are more schedules with a number of deviations than are left to run, an even sample of them
+is run, the same one in each search.
 """
 
 from __future__ import annotations
@@ -13,31 +14,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
-from tests.model import cloud, decoded
-from tests.model.scenarios import Scenario, outcome
+from tests.model import caches, cloud
+from tests.model.scenarios import Scenario, outcome_of
 from tests.model.world import World
 
 Deviations = tuple[tuple[int, str], ...]
-"""Which option was taken, at which choice; at all others the first one was."""
+"""Choices and the option that is taken at each; at all others it is the first one."""
 
 _COUNT = "instance_bundle.lifecycle.lifecycle.count"
 _APART = 61
+"""How far apart in a sample two schedules are that run one after the other; see `_spread`."""
 _interned: dict[tuple[str, ...], tuple[str, ...]] = {}
-"""The options that there are at choices, so that each is kept once."""
+"""Options of choices, so that equal ones are stored once."""
 
 DEPTH = 3
-"""Deviations in a schedule, at most."""
+"""The most deviations in a schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A schedule that was run.
+    """A schedule, and what happened in it.
 
     Attributes:
         length: how many choices there were.
-        choices: the options at those after the last deviation; none where they were not asked for.
-        violations: what was broken.
-        trace: what was done, where that was asked for.
+        choices: the options of those after the last deviation, if they are listed.
+        violations: the broken promises.
+        outcome: the result of each request.
+        trace: what was done, if it is traced.
     """
 
     deviations: Deviations
@@ -50,13 +53,13 @@ class Run:
 
 @dataclass
 class Report:
-    """What a search has found.
+    """The result of a search.
 
     Attributes:
         schedules: how many were run.
-        longest: the most choices of one.
+        longest: the most choices in a schedule.
         broken: the schedules that broke a promise.
-        complete: with how many deviations each schedule was run.
+        complete: the number of deviations up to which all schedules were run.
     """
 
     scenario: str
@@ -70,14 +73,21 @@ class Report:
 def run(
     scenario: Scenario, deviations: Deviations, *, lists: bool = True, traces: bool = False
 ) -> Run:
-    """Run one schedule."""
+    """Run one schedule.
+
+    Args:
+        scenario: the scenario.
+        deviations: of the schedule.
+        lists: whether to list the options of the choices after the last deviation.
+        traces: whether to trace what is done.
+    """
     cloud.restart_numbers()
-    world = World(scenario.settings(), dict(deviations), lists=lists)
-    world.traces = traces
+    world = World(scenario.settings(), dict(deviations), lists=lists, traces=traces)
     scenario.play(world)
     world.run()
-    if not deviations and outcome(world) != scenario.ends:
-        world.promises.broken(f"Without any trouble it ends: {outcome(world)}")
+    outcome = outcome_of(world)
+    if not deviations and outcome != scenario.outcome:
+        world.promises.broken(f"Without any fault, the outcome is: {outcome}")
     return Run(
         deviations,
         world.choice + 1,
@@ -87,26 +97,26 @@ def run(
             if at >= _first_after(deviations)
         ),
         tuple(world.promises.violations),
-        outcome(world),
-        tuple(world.taken),
+        outcome,
+        tuple(world.trace),
     )
 
 
 def search(
     scenario: Scenario, schedules: int, *, depth: int = DEPTH, stop_after: int | None = None
 ) -> Report:
-    """Run schedules of a scenario, the ones with few deviations first.
+    """Run schedules of a scenario, those with few deviations first.
 
     Args:
         scenario: the scenario.
-        schedules: how many.
-        depth: deviations in a schedule, at most.
-        stop_after: violations after which it is enough.
+        schedules: how many to run at most.
+        depth: the most deviations in a schedule.
+        stop_after: how many broken schedules end the search; None if none do.
     """
     report = Report(scenario.name)
     began = time.monotonic()
     with prepared():
-        level = [_tried(report, scenario, (), lists=True)]
+        level = [_run(report, scenario, (), lists=True)]
         report.complete = 0
         for deviations in range(1, depth + 1):
             left = schedules - report.schedules
@@ -116,7 +126,7 @@ def search(
             if wanted == following and report.complete == deviations - 1:
                 report.complete = deviations
             level = [
-                _tried(report, scenario, each, lists=deviations < depth and wanted < left)
+                _run(report, scenario, each, lists=deviations < depth and wanted < left)
                 for each in _spread(list(_sampled(level, following, wanted)))
                 if stop_after is None or len(report.broken) < stop_after
             ]
@@ -126,17 +136,17 @@ def search(
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """Log and measure nothing, and number what is made."""
+    """Without logs and metrics, with caches, and with the same image IDs in each run."""
     logging.disable(logging.CRITICAL)
     gc.freeze()
     try:
-        with cloud.numbered_images(), decoded.once(), patch(_COUNT, lambda _: None):
+        with cloud.numbered_images(), caches.installed(), patch(_COUNT, lambda _: None):
             yield
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _tried(report: Report, scenario: Scenario, deviations: Deviations, *, lists: bool) -> Run:
+def _run(report: Report, scenario: Scenario, deviations: Deviations, *, lists: bool) -> Run:
     found = run(scenario, deviations, lists=lists)
     report.schedules += 1
     report.longest = max(report.longest, found.length)
@@ -150,29 +160,29 @@ def _first_after(deviations: Deviations) -> int:
 
 
 def _extensions(each: Run) -> int:
-    """How many schedules have one deviation more, after all of this one."""
+    """How many schedules have one further deviation, after those of this schedule."""
     if each.violations:
         return 0
     return sum(len(options) - 1 for options in each.choices)
 
 
 def _sampled(level: list[Run], number: int, wanted: int) -> Iterator[Deviations]:
-    """An even sample of the schedules with one deviation more."""
+    """An even sample of the schedules with one further deviation."""
     if not wanted:
         return
     step = number / wanted
-    index, due, given = 0, step / 2, 0
+    index, due, sampled = 0, step / 2, 0
     for each in level:
         size = _extensions(each)
-        while given < wanted and int(due) < index + size:
+        while sampled < wanted and int(due) < index + size:
             yield (*each.deviations, _nth(each, int(due) - index))
-            given += 1
-            due = (given + 0.5) * step
+            sampled += 1
+            due = (sampled + 0.5) * step
         index += size
 
 
 def _spread(sample: list[Deviations]) -> Iterator[Deviations]:
-    """In an order in which schedules that are alike do not follow each other."""
+    """In an order in which similar schedules do not follow each other."""
     for first in range(_APART):
         yield from sample[first::_APART]
 
@@ -185,7 +195,7 @@ def _nth(each: Run, number: int) -> tuple[int, str]:
     raise IndexError(number)
 
 
-def replayed(scenarios: Mapping[str, Scenario], name: str, deviations: Deviations) -> Run:
-    """Run one schedule again, with a line for each step."""
+def replay(scenarios: Mapping[str, Scenario], name: str, deviations: Deviations) -> Run:
+    """Run one schedule with a trace."""
     with prepared():
         return run(scenarios[name], deviations, traces=True)

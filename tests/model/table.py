@@ -12,34 +12,30 @@ from instance_bundle.state import Record
 from instance_bundle.state.table import Item
 
 OnWrite = Callable[[Item | None, Item | None], None]
-"""Is given an item before and after a write; None where there is none."""
+"""Is called with an item before and after a write; None if there is no item."""
 
 
 class Stored(dict[str, Any]):
-    """An item that was stored; it is never changed. record: what it was decoded to."""
+    """A stored item; it is never changed. record: the decoded item."""
 
     record: Record | None = None
 
 
 class MemoryTable:
-    """The table: the ledger's conditions are evaluated here.
+    """The table; it evaluates the ledger's conditions.
 
-    Items are never changed in place, so that whoever has one sees it as it was.
+    A write replaces the item and does not change it, so callers can keep items.
 
     Args:
-        on_write: is called after each write that took place.
+        on_write: is called after each write that is not refused.
     """
 
     def __init__(self, on_write: OnWrite = lambda _before, _after: None) -> None:
         self._items: dict[tuple[str, str], Item] = {}
         self._on_write = on_write
 
-    def all(self) -> list[Item]:
-        """Each item."""
-        return list(self._items.values())
-
     def query(self, resource: str) -> list[Item]:
-        """As `Table.query`, by the range key."""
+        """As `Table.query`, in the order of the range keys."""
         return [self._items[each] for each in sorted(self._items) if each[0] == resource]
 
     def put(self, item: Item, condition: ConditionBase | None = None) -> None:
@@ -87,7 +83,7 @@ class MemoryTable:
 
 
 def holds(condition: Any, item: Item) -> bool:
-    """Whether a condition holds for an item; an empty one where there is none."""
+    """Whether a condition holds for an item; a missing item is empty."""
     expression = condition.get_expression()
     operator, values = expression["operator"], expression["values"]
     if operator in _JOINED:
@@ -114,7 +110,7 @@ def _of(item: Item) -> tuple[str, str]:
 
 
 def _storable(item: Item) -> dict[str, Any]:
-    """The attributes, if they are of types that the ledger may write: boto3 takes no float."""
+    """The attributes, if the ledger may write their types: boto3 refuses a float."""
     for name, value in item.items():
         assert isinstance(value, str | int | bool), f"{name} can't be stored: {value!r}"
     return dict(item)

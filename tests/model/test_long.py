@@ -1,4 +1,4 @@
-"""The core under many more schedules than `test_model` takes time for."""
+"""Longer searches than in `test_model`."""
 
 import pytest
 
@@ -19,5 +19,5 @@ def test_no_promise_is_broken(name: str) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(4 * 3600)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_no_promise_is_broken_by_night(name: str) -> None:
+def test_no_promise_is_broken_in_many_schedules(name: str) -> None:
     assert_kept(search(SCENARIOS[name], NIGHTLY))

@@ -1,11 +1,11 @@
-"""The core under every schedule of a few deviations: a part of them, and those that were found."""
+"""A short search of schedules, and schedules that once broke a promise."""
 
 import json
 
 import pytest
 
 from tests.model.scenarios import SCENARIOS
-from tests.model.search import Report, replayed, search
+from tests.model.search import Report, replay, search
 
 QUICK = 5_000 // len(SCENARIOS)
 
@@ -15,11 +15,11 @@ FOUND = [
     ("retained and added again, StoreImage", [(32, "end a")]),
     ("accepted, StoreImage", [(41, "lost")]),
     ("create hangs, StoreImage", [(235, "deny")]),
-    ("replacement given up, BundleInstance", [(52, "kill after"), (74, "refuse")]),
+    ("replacement interrupted, BundleInstance", [(52, "kill after"), (74, "refuse")]),
 ]
-"""Schedules that broke a promise: an answer that the ledger refused to store; a Create that was
-given up before it was received; an acceptance of which only CloudFormation knew; a rollback that
-could not remove what CloudFormation never received."""
+"""Schedules that broke a promise: the ledger refused to store an answer; a Create was interrupted
+before it was received; CloudFormation received an acceptance, and the ledger did not store that; a
+rollback was refused to remove a bundle that CloudFormation never received."""
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -28,19 +28,19 @@ def test_no_promise_is_broken(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "deviations"), FOUND)
-def test_what_broke_a_promise_breaks_it_no_more(
+def test_a_schedule_that_broke_a_promise_no_longer_does(
     name: str, deviations: list[tuple[int, str]]
 ) -> None:
-    found = replayed(SCENARIOS, name, tuple(deviations))
+    found = replay(SCENARIOS, name, tuple(deviations))
 
     assert found.violations == ()
 
 
-def test_a_schedule_is_the_same_each_time() -> None:
+def test_a_schedule_is_the_same_in_each_run() -> None:
     name = "create, StoreImage"
-    one = replayed(SCENARIOS, name, ((8, "kill after"),))
+    one = replay(SCENARIOS, name, ((8, "kill after"),))
     at = next(at for at, options in enumerate(one.choices, 9) if "late" in options)
-    first, second = (replayed(SCENARIOS, name, (*one.deviations, (at, "late"))) for _ in range(2))
+    first, second = (replay(SCENARIOS, name, (*one.deviations, (at, "late"))) for _ in range(2))
 
     assert first == second
     assert "kill after" in "\n".join(first.trace)
@@ -49,8 +49,8 @@ def test_a_schedule_is_the_same_each_time() -> None:
 def assert_kept(report: Report) -> None:
     """Fail with the first schedule that broke a promise."""
     for run in report.broken[:1]:
-        replay = json.dumps(run.deviations)
+        deviations = json.dumps(run.deviations)
         pytest.fail(
-            f"python -m tests.model --scenario '{report.scenario}' --replay '{replay}'\n"
+            f"python -m tests.model --scenario '{report.scenario}' --replay '{deviations}'\n"
             + "\n".join(run.violations)
         )

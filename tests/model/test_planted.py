@@ -1,4 +1,4 @@
-"""Bugs that are planted into the core, one rule each: the search finds every one."""
+"""Bugs that are planted in the core, each against one rule: the search finds all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEDULES = 1200
 
 @contextmanager
 def _without_superseded() -> Iterator[None]:
-    """The row is missing by which a superseded request starts nothing."""
+    """A superseded request still starts work."""
     decide = next_step.next_step
 
     def planted(me: Record, *others: Any) -> Any:
@@ -37,7 +37,7 @@ def _without_superseded() -> Iterator[None]:
 
 @contextmanager
 def _shown_at_once() -> Iterator[None]:
-    """What was started, and its answer lost, is taken for not started where it is not shown yet."""
+    """Work whose start had no answer, and that is not shown yet, is regarded as not started."""
     with (
         patch.object(next_step, "may_show_yet", lambda record, now: False),
         patch.object(making, "may_show_yet", lambda record, now: False),
@@ -47,7 +47,7 @@ def _shown_at_once() -> Iterator[None]:
 
 @contextmanager
 def _without_versions() -> Iterator[None]:
-    """A record is saved whoever has written it."""
+    """A record is saved even if another process has written it since it was read."""
     with patch.object(ledger, "_unwritten_since", lambda record: THERE):
         yield
 
@@ -67,8 +67,8 @@ def _unconfirmed_deletes() -> Iterator[None]:
 
 
 @contextmanager
-def _attempt_not_written() -> Iterator[None]:
-    """An attempt is written down only after the call."""
+def _attempt_not_stored() -> Iterator[None]:
+    """An attempt is stored only after the call."""
 
     def planted(d: Driving, work: Work) -> Generator[Effect[Any], Any, Any]:
         now = yield from perform(effects.Now())
@@ -83,7 +83,7 @@ def _attempt_not_written() -> Iterator[None]:
 
 @contextmanager
 def _rolls_back_to_itself() -> Iterator[None]:
-    """A rollback answers the bundle that it is to undo."""
+    """A rollback answers with the bundle that it should remove."""
 
     def planted(resource: Resource, record: Record, asked: str) -> Any:
         return history.held(resource, record.physical_id)
@@ -93,8 +93,8 @@ def _rolls_back_to_itself() -> Iterator[None]:
 
 
 @contextmanager
-def _released_is_held() -> Iterator[None]:
-    """A bundle that was released is still taken for one that CloudFormation holds."""
+def _released_is_managed() -> Iterator[None]:
+    """A released bundle is still regarded as one that CloudFormation manages."""
     load = ledger.Ledger.resource
 
     def planted(self: ledger.Ledger, key: Any) -> Resource:
@@ -114,8 +114,8 @@ def _released_is_held() -> Iterator[None]:
 
 
 @contextmanager
-def _failed_update_takes_new_id() -> Iterator[None]:
-    """An Update that fails answers the ID of its task."""
+def _failed_update_changes_id() -> Iterator[None]:
+    """A failed Update answers with the ID of its task."""
     id_of = next_step.id_of_failure
 
     def planted(me: Record) -> str:
@@ -128,14 +128,14 @@ def _failed_update_takes_new_id() -> Iterator[None]:
 Plant = Callable[[], Any]
 
 PLANTED: list[tuple[Plant, str, str]] = [
-    (_without_superseded, "create given up, StoreImage", "superseded"),
-    (_shown_at_once, "create given up, BundleInstance", "after"),
+    (_without_superseded, "create interrupted, StoreImage", "superseded"),
+    (_shown_at_once, "create interrupted, BundleInstance", "after"),
     (_without_versions, "create, StoreImage", "is superseded"),
     (_unconfirmed_deletes, "create, BundleInstance", "CloudFormation was not asked"),
-    (_attempt_not_written, "create given up, BundleInstance", "after the Delete"),
-    (_rolls_back_to_itself, "replacement undone, BundleInstance", "The rollback went to"),
-    (_released_is_held, "retained and added again, StoreImage", "which is retained"),
-    (_failed_update_takes_new_id, "replacement, StoreImage", "changed the ID"),
+    (_attempt_not_stored, "create interrupted, BundleInstance", "after the Delete"),
+    (_rolls_back_to_itself, "replacement rolled back, BundleInstance", "Rolled back from"),
+    (_released_is_managed, "retained and added again, StoreImage", "which is retained"),
+    (_failed_update_changes_id, "replacement, StoreImage", "changed the ID"),
 ]
 
 
@@ -148,5 +148,5 @@ def test_a_planted_bug_is_found(plant: Plant, scenario: str, violation: str) -> 
     with plant():
         report = search(SCENARIOS[scenario], SCHEDULES, stop_after=1)
 
-    assert report.broken, f"{report.schedules} schedules have not found it"
+    assert report.broken, f"{report.schedules} schedules do not break a promise"
     assert violation in "\n".join(report.broken[0].violations)

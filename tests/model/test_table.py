@@ -1,4 +1,4 @@
-"""The table in this process does what the real one does, on moto, for all that the ledger uses."""
+"""The table in this process behaves as the real one, on moto, in all that the ledger uses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CONDITIONS: dict[str, ConditionBase] = {
     "free and due": Attr("generation").between(2, 3)
     & (Attr("due").not_exists() | Attr("due").lte(1000))
     & (Attr("lease_until").lte(2000) & Attr("request").exists()),
-    "free no more": Attr("generation").between(4, 5)
+    "no longer free": Attr("generation").between(4, 5)
     & (Attr("due").not_exists() | Attr("due").lte(1000)),
     "leased": Attr("lease_until").lte(1999) & Attr("request").exists(),
     "claimable": NEW | Attr("owner").eq("me") | Attr("expires").lt(5),
@@ -81,14 +81,14 @@ def calls(condition: ConditionBase) -> list[Callable[[Any], Any]]:
     ]
 
 
-def test_conditions_hold_alike(real: Table) -> None:
+def test_both_tables_evaluate_conditions_alike(real: Table) -> None:
     for name, condition in CONDITIONS.items():
         for is_there in (True, False):
             for number, call in enumerate(calls(condition)):
                 compare(real, call, f"{name}, call {number}", is_there=is_there)
 
 
-def test_a_claim_is_deleted_by_its_owner_alone(real: Table) -> None:
+def test_only_its_owner_deletes_a_claim(real: Table) -> None:
     for owner in ("me", "another"):
         for is_there in (True, False):
             condition = Attr("owner").eq(owner)
@@ -115,7 +115,7 @@ def outcome(call: Callable[[Any], Any], table: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Without the types that only one of them has."""
+    """With the types that both tables have."""
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -123,7 +123,7 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, Decimal) else value
 
 
-def test_items_come_in_the_order_of_their_range_keys(real: Table) -> None:
+def test_a_query_returns_items_in_the_order_of_their_range_keys(real: Table) -> None:
     memory = MemoryTable()
     for table in (real, memory):
         for item in ("request|2", "bundle|b", "request|1"):

@@ -1,6 +1,6 @@
-"""Each value is encoded, and each text decoded, once.
+"""Caches for encoded and decoded values; all of them are frozen.
 
-All of them are frozen, and half of the time would go there.
+Without the caches, half of a search's time is spent on encoding and decoding.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _TEXTS = 4096
 
 
 @contextmanager
-def once() -> Iterator[None]:
-    """Encode each value and decode each text once, as long as the context lasts."""
+def installed() -> Iterator[None]:
+    """Encode each value and decode each text only once, until the context is left."""
     decode_record = items.record
 
     def record(item: Any) -> Record:
@@ -33,7 +33,8 @@ def once() -> Iterator[None]:
         return item.record
 
     parse = lru_cache(_TEXTS)(lambda text: Request.parse(json.loads(text)))
-    # What `items.record` makes of a request's text is parsed in two steps.
+    # `items.record` calls `json.loads` and then `Request.parse`. The text is the key of the cache,
+    # so `loads` returns it unchanged.
     requests = SimpleNamespace(parse=parse)
     texts = SimpleNamespace(loads=_loads, dumps=json.dumps)
     date_of = Request._date.fget  # type: ignore[attr-defined]
@@ -58,5 +59,5 @@ def once() -> Iterator[None]:
 
 
 def _loads(text: str) -> Any:
-    """A request's text stays a text, for `parse`; the others are JSON."""
+    """The value; for a request, its text."""
     return text if text.startswith('{"RequestType"') else json.loads(text)
