@@ -52,7 +52,7 @@ class Scenario:
     """A scenario.
 
     Attributes:
-        play: creates the stacks of a world, and begins their scripts.
+        play: creates the stacks of a world, and starts their scripts.
         outcome: the result of each request without any fault, as by `outcome_of`.
         settings: creates the settings of a world.
     """
@@ -66,7 +66,7 @@ class Scenario:
 def _one(script: Callable[[Stack, Method], Script]) -> Play:
     def play(world: World, method: Method) -> None:
         stack = world.stack()
-        stack.begin(script(stack, method))
+        stack.start(script(stack, method))
 
     return play
 
@@ -81,7 +81,7 @@ def _interrupted(stack: Stack, of: Method) -> Script:
     yield from stack.delete()
 
 
-def _deleted_early(stack: Stack, of: Method) -> Script:
+def _stack_deleted(stack: Stack, of: Method) -> Script:
     yield from stack.create(of(), interrupted=3, by="DELETE")
     yield from stack.delete()
 
@@ -140,7 +140,7 @@ def _added_again(stack: Stack, of: Method) -> Script:
     yield from stack.delete()
 
 
-def _back_again(stack: Stack, of: Method) -> Script:
+def _back_to_retained(stack: Stack, of: Method) -> Script:
     yield from stack.create(of())
     yield from stack.update(of(OTHER), cleans_up=False)
     yield from stack.update(of())
@@ -154,10 +154,10 @@ def _there_and_back(stack: Stack, of: Method) -> Script:
     yield from stack.delete()
 
 
-def _same_place(world: World, of: Method) -> None:
+def _same_location(world: World, of: Method) -> None:
     for name in ("a", "b"):
         stack = world.stack(name)
-        stack.begin(_created_at(stack, of(prefix="web/1")))
+        stack.start(_created_at(stack, of(prefix="web/1")))
 
 
 def _created_at(stack: Stack, properties: Mapping[str, Any]) -> Script:
@@ -166,6 +166,7 @@ def _created_at(stack: Stack, properties: Mapping[str, Any]) -> Script:
 
 
 def _outcome(what: str) -> str:
+    """The outcome of `C+ D-` is `Create SUCCESS, Delete FAILED`."""
     names = {"C": "Create", "U": "Update", "R": "Rollback", "D": "Delete"}
     results = {"+": "SUCCESS", "-": "FAILED", "?": "without an answer"}
     return ", ".join(f"{names[each[0]]} {results[each[1]]}" for each in what.split())
@@ -178,7 +179,7 @@ def _twice() -> Settings:
 _PLAYS: Mapping[str, tuple[Play, str, Callable[[], Settings]]] = {
     "create": (_one(_create), "C+ D+", Settings),
     "create interrupted": (_one(_interrupted), "C? D+", Settings),
-    "create deleted": (_one(_deleted_early), "C? D+", Settings),
+    "create deleted": (_one(_stack_deleted), "C? D+", Settings),
     "create fails": (_one(_create), "C- D+", lambda: Settings(fails=True)),
     "create hangs": (_one(_create), "C- D+", lambda: Settings(hangs=True)),
     "create rolled back": (_one(_rolled_back), "C+ D+", Settings),
@@ -190,7 +191,7 @@ _PLAYS: Mapping[str, tuple[Play, str, Callable[[], Settings]]] = {
     "accepted": (_one(_accepted), "C+ U+ D+ D+", Settings),
     "accepted create": (_one(_accepted_create), "C+ D+", Settings),
     "retained and added again": (_one(_added_again), "C+ C+ D+", Settings),
-    "back to an earlier one": (_one(_back_again), "C+ U+ U+ D+ D+", Settings),
+    "back to a retained bundle": (_one(_back_to_retained), "C+ U+ U+ D+ D+", Settings),
     "there and back": (_one(_there_and_back), "C+ U+ D+ U+ D+ D+", Settings),
     "twins": (_one(_create), "C+ D+", _twice),
     "twins replacement": (_one(_replaced), "C+ U+ D+ D+", _twice),
@@ -210,9 +211,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     for method in METHODS
     for scenario in [_scenario(name, play, expected, settings, method)]
 } | {
-    "the same place": Scenario(
-        "the same place",
-        lambda world: _same_place(world, METHODS[0]),
+    "the same location": Scenario(
+        "the same location",
+        lambda world: _same_location(world, METHODS[0]),
         _outcome("C+ D+") + "; " + _outcome("C- D+"),
     )
 }

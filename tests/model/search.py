@@ -19,7 +19,7 @@ from tests.model.scenarios import Scenario, outcome_of
 from tests.model.world import World
 
 Deviations = tuple[tuple[int, str], ...]
-"""Choices and the option that is taken at each; at all others it is the first one."""
+"""The choices at which an option other than the first one is taken, and that option."""
 
 _COUNT = "instance_bundle.lifecycle.lifecycle.count"
 _APART = 61
@@ -77,7 +77,7 @@ def run(
 
     Args:
         scenario: the scenario.
-        deviations: of the schedule.
+        deviations: the schedule.
         lists: whether to list the options of the choices after the last deviation.
         traces: whether to trace what is done.
     """
@@ -116,7 +116,7 @@ def search(
     report = Report(scenario.name)
     began = time.monotonic()
     with prepared():
-        level = [_run(report, scenario, (), lists=True)]
+        level = [_run_and_count(report, scenario, (), lists=True)]
         report.complete = 0
         for deviations in range(1, depth + 1):
             left = schedules - report.schedules
@@ -126,7 +126,7 @@ def search(
             if wanted == following and report.complete == deviations - 1:
                 report.complete = deviations
             level = [
-                _run(report, scenario, each, lists=deviations < depth and wanted < left)
+                _run_and_count(report, scenario, each, lists=deviations < depth and wanted < left)
                 for each in _spread(list(_sampled(level, following, wanted)))
                 if stop_after is None or len(report.broken) < stop_after
             ]
@@ -146,7 +146,9 @@ def prepared() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _run(report: Report, scenario: Scenario, deviations: Deviations, *, lists: bool) -> Run:
+def _run_and_count(
+    report: Report, scenario: Scenario, deviations: Deviations, *, lists: bool
+) -> Run:
     found = run(scenario, deviations, lists=lists)
     report.schedules += 1
     report.longest = max(report.longest, found.length)

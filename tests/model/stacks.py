@@ -76,7 +76,7 @@ class Stack:
 
     # For the world
 
-    def begin(self, script: Script) -> None:
+    def start(self, script: Script) -> None:
         """Run a script until it waits."""
         self._script = script
         self._continue()

@@ -11,7 +11,7 @@ QUICK = 5_000 // len(SCENARIOS)
 
 FOUND = [
     ("replacement, BundleInstance", [(56, "deny")]),
-    ("the same place", [(30, "deny")]),
+    ("the same location", [(30, "deny")]),
     ("retained and added again, StoreImage", [(32, "end a")]),
     ("accepted, StoreImage", [(41, "lost")]),
     ("create hangs, StoreImage", [(235, "deny")]),
@@ -19,7 +19,7 @@ FOUND = [
 ]
 """Schedules that broke a promise: the ledger refused to store an answer; a Create was interrupted
 before it was received; CloudFormation received an acceptance, and the ledger did not store that; a
-rollback was refused to remove a bundle that CloudFormation never received."""
+rollback was not allowed to remove a bundle that CloudFormation never received."""
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -1,4 +1,4 @@
-"""The table in this process behaves as the real one, on moto, in all that the ledger uses."""
+"""The table in this process behaves like the real one, on moto, in all calls of the ledger."""
 
 from __future__ import annotations
 

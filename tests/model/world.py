@@ -90,7 +90,7 @@ class Settings:
     """What is special in a scenario.
 
     Attributes:
-        lease: its duration in seconds; 0 if other processes need not wait for its end.
+        lease: its duration in seconds; 0: leases have ended, as after a process has stalled.
         twice: each event and each poll is delivered twice.
         hangs: work does not end.
         fails: work fails.
@@ -318,7 +318,7 @@ class World:
         return sorted(found.values(), key=lambda each: each[1])
 
     def _start_next(self) -> bool:
-        """Start what is due next; returns whether there is anything."""
+        """Start what is due next; returns whether anything is."""
         waiting = self._waiting()
         if not waiting:
             return False
