@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,12 +32,12 @@ class MemoryTable:
     """
 
     def __init__(self, on_write: OnWrite = lambda _before, _after: None) -> None:
-        self._items: dict[tuple[str, str], Item] = {}
+        self._items: dict[str, dict[str, Item]] = defaultdict(dict)
         self._on_write = on_write
 
     def query(self, resource: str) -> list[Item]:
         """As `Table.query`, in the order of the range keys."""
-        return [self._items[each] for each in sorted(self._items) if each[0] == resource]
+        return [item for _, item in sorted(self._items[resource].items())]
 
     def put(self, item: Item, condition: ConditionBase | None = None) -> None:
         """As `Table.put`."""
@@ -68,17 +69,17 @@ class MemoryTable:
         """As `Table.delete`."""
         before = self._require(key, condition)
         if before is not None:
-            del self._items[_of(key)]
+            del self._items[key["resource"]][key["item"]]
             self._on_write(before, None)
 
     def _require(self, key: Item, condition: ConditionBase | None) -> Item | None:
-        found = self._items.get(_of(key))
+        found = self._items[key["resource"]].get(key["item"])
         if condition is not None and not holds(condition, found or {}):
             raise ConditionFailed(found)
         return found
 
     def _write(self, before: Item | None, after: Stored) -> None:
-        self._items[_of(after)] = after
+        self._items[after["resource"]][after["item"]] = after
         self._on_write(before, after)
 
 
@@ -103,10 +104,6 @@ _COMPARED: Mapping[str, Callable[..., bool]] = {
     "<=": lambda value, other: bool(value <= other),
     "BETWEEN": lambda value, low, high: bool(low <= value <= high),
 }
-
-
-def _of(item: Item) -> tuple[str, str]:
-    return item["resource"], item["item"]
 
 
 def _storable(item: Item) -> dict[str, Any]:
