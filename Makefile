@@ -89,10 +89,12 @@ quick: $(SET_UP) ## After each edit: lint, check types, and run the unit and pro
 	@$(MAKE) $(SIDE_BY_SIDE) --jobs 2 unit types style templates
 
 unit: $(SET_UP) ## Run the unit and property tests, and a short model check of the core
-	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" tests/unit tests/properties tests/model
+	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" --ignore tests/model/test_long.py \
+	  tests/unit tests/properties tests/model
 
 test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a model check, a short chaos search, stacks
 	@$(PYTEST) $(WORKERS) -m "not nightly and not faults and not clients" \
+	  --ignore tests/model/test_quick.py \
 	  tests/unit tests/properties tests/model tests/chaos tests/stacks
 
 test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and of the audit

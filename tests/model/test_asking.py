@@ -1,4 +1,4 @@
-"""New resources need no confirmation: CloudFormation's Describe calls are few for a whole account."""
+"""New resources need no confirmation by CloudFormation, whose Describe calls are throttled."""
 
 from dataclasses import replace
 from typing import Any
