@@ -509,6 +509,12 @@ def _create(trial: Trial, body: dict[str, Any]) -> Steps:
     yield trial.rests()
 
 
+def _keep(trial: Trial, body: dict[str, Any]) -> Steps:
+    """CloudFormation is asked about a Delete that it did not send."""
+    yield from _create(trial, body)
+    yield trial.delete_by_hand()
+
+
 def _delete_midway(trial: Trial, body: dict[str, Any]) -> Steps:
     trial.create(body)
     yield trial.is_between_polls()
@@ -533,6 +539,7 @@ def _update_and_delete(trial: Trial, updated: list[str]) -> Steps:
 def _images(aws: Aws) -> tuple[list[Steps], Ends]:
     """Steps that go through all outcomes of images, and how they have ended."""
     stored, midway = tagged_image_trial(aws), tagged_image_trial(aws, "hang")
+    kept = tagged_image_trial(aws)
     on_ebs = replace(tagged_image_trial(aws), method=BUNDLE_INSTANCE)
     on_instance_store = replace(tagged_trial(aws), method=STORE_IMAGE)
     updated: list[str] = []
@@ -540,11 +547,13 @@ def _images(aws: Aws) -> tuple[list[Steps], Ends]:
     return [
         _update_and_delete(stored, updated),
         _delete_midway(midway, midway.body("one")),
+        _keep(kept, kept.body("one")),
         _create(on_ebs, on_ebs.body("one")),
         _create(on_instance_store, on_instance_store.body("one")),
     ], lambda: {
         "image updated": updated,
         "image removed": stored.problems("DELETE_COMPLETE", 1, []),
+        "image kept": kept.problems("CREATE_COMPLETE", 1, ["one"]),
         "image deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
         "instance with an EBS root": _not_refused(on_ebs, "Use `Method: StoreImage`"),
         "instance with an instance-store root": _not_refused(
@@ -736,7 +745,7 @@ def _go_through_the_least(least: Aws) -> list[list[str]]:
     """What of the stacks does not end as it has to."""
     hurry(least)
     midway, too_late = least_trial(least, outcome="hang"), least_trial(least, seconds="8")
-    at_the_polls, *crashing = (least_trial(least, seconds="1") for _ in range(3))
+    at_the_polls, kept, *crashing = (least_trial(least, seconds="1") for _ in range(4))
 
     def create(trial: Trial) -> Steps:
         return _create(trial, with_an_upload_policy(trial, "one"))
@@ -754,6 +763,7 @@ def _go_through_the_least(least: Aws) -> list[list[str]]:
         _create_with_crashing_polls(at_the_polls, with_an_upload_policy(at_the_polls, "one")),
         _delete_midway(midway, with_an_upload_policy(midway, "one")),
         end_too_late(),
+        _keep(kept, with_an_upload_policy(kept, "one")),
     ]
     carry_out(least, steps)
     clear_faults(least)
@@ -763,12 +773,13 @@ def _go_through_the_least(least: Aws) -> list[list[str]]:
         at_the_polls.problems("ROLLBACK_COMPLETE", 1, ["one"]),
         too_late.problems("DELETE_COMPLETE", 1, ["one"]),
         midway.problems("DELETE_COMPLETE", 1, []),
+        kept.problems("CREATE_COMPLETE", 1, ["one"]),
     ]
 
 
 @pytest.mark.faults
 def test_a_least_run_calls_what_the_policies_allow_and_all_of_it(least_run: LeastRun) -> None:
-    assert least_run.problems == [[], [], [], [], []]
+    assert least_run.problems == [[], [], [], [], [], []]
     allowed, requests = least_run.allowed, least_run.asked.requests
     assert least_run.asked.refused == []
     excess = {name: too_much(allowed[name], requests[name]) for name in allowed}

@@ -397,6 +397,31 @@ class Trial:
     def delete(self) -> None:
         self.aws.clients.cloudformation.delete_stack(StackName=self.stack_id)
 
+    def delete_by_hand(self) -> Condition:
+        """Send a Delete that CloudFormation did not send, with an ID as it generates them. The
+        condition: the function has asked CloudFormation about it."""
+        request_id, token = str(uuid.uuid4()), self.aws.ready["service_token"]
+        event = {
+            "RequestType": "Delete",
+            "ServiceToken": token,
+            "ResponseURL": f"{self.aws.clients.endpoint}/sandbox/responses/{request_id}",
+            "StackId": self.stack_id,
+            "RequestId": request_id,
+            "LogicalResourceId": "Bundle",
+            "PhysicalResourceId": f"{self.name}-Bundle-1ABC",
+            "ResourceType": "Custom::InstanceBundle",
+            "ResourceProperties": {**self.asked(), "ServiceTimeout": "20"},
+        }
+        self.aws.clients.functions.invoke(
+            FunctionName=token, Payload=json.dumps(event).encode(), InvocationType="Event"
+        )
+
+        def is_asked(now: Sight) -> bool:
+            items = [item for item in self.items(now) if request_id in item["item"]["S"]]
+            return any("evidence" in item or "confirmed" in item for item in items)
+
+        return is_asked
+
     def rests(self) -> Condition:
         return rests(self.stack_id)
 
