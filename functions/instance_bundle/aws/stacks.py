@@ -18,9 +18,9 @@ from instance_bundle.errors import Denied, Doubtful
 T = TypeVar("T")
 
 PAGES = 25
-"""Pages of events that are read: of 100 events each (https://github.com/ansible/ansible/pull/41840),
-more than an operation makes on the 500 resources that a template may have (CloudFormation User
-Guide, CloudFormation quotas)."""
+"""Pages of events that are read, of 100 events each
+(https://github.com/ansible/ansible/pull/41840): about as many as the creation and the rollback of the
+500 resources that a template may have (CloudFormation User Guide, CloudFormation quotas)."""
 CLOCKS_DIFFER = 60
 """Seconds by which CloudFormation's clock may be behind."""
 
@@ -102,7 +102,7 @@ def has_had(stack_id: str, logical_id: str, physical_id: str, since: float) -> b
 
     Events come "in reverse chronological order" (CloudFormation API Reference,
     DescribeStackEvents), so few are read. If there are more than `PAGES` of them since then, the
-    answer is yes: one operation makes fewer.
+    answer is yes, so that nothing is removed: one operation hardly makes more.
 
     Args:
         stack_id: as of `describe_stack`.
