@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 PAGES = 25
 """Pages of events that are read, of 100 events each
-(https://github.com/ansible/ansible/pull/41840): about as many as the creation and the rollback of the
-500 resources that a template may have (CloudFormation User Guide, CloudFormation quotas)."""
+(https://github.com/ansible/ansible/pull/41840): about as many as the creation and the rollback of
+the 500 resources that a template may have (CloudFormation User Guide, CloudFormation quotas)."""
 CLOCKS_DIFFER = 60
 """Seconds by which CloudFormation's clock may be behind."""
 
