@@ -47,6 +47,10 @@ _S3_BUCKET_SUBRESOURCES = {
     ("GET", "location"): "GetBucketLocation",
     ("GET", "versions"): "ListObjectVersions",
     ("GET", "uploads"): "ListMultipartUploads",
+    ("GET", "versioning"): "GetBucketVersioning",
+    ("PUT", "versioning"): "PutBucketVersioning",
+    ("GET", "object-lock"): "GetObjectLockConfiguration",
+    ("PUT", "object-lock"): "PutObjectLockConfiguration",
 }
 _S3_OBJECT_SUBRESOURCES = {
     ("POST", "uploads"): "CreateMultipartUpload",
@@ -54,6 +58,10 @@ _S3_OBJECT_SUBRESOURCES = {
     ("GET", "uploadId"): "ListParts",
     ("POST", "uploadId"): "CompleteMultipartUpload",
     ("DELETE", "uploadId"): "AbortMultipartUpload",
+    ("GET", "retention"): "GetObjectRetention",
+    ("PUT", "retention"): "PutObjectRetention",
+    ("GET", "legal-hold"): "GetObjectLegalHold",
+    ("PUT", "legal-hold"): "PutObjectLegalHold",
 }
 _S3_OPTIONS = {
     *("continuation-token", "delimiter", "encoding-type", "fetch-owner", "marker", "max-keys"),

@@ -3,6 +3,8 @@
 A request that is signed for another Region than the bucket's is answered with a redirect, and SDKs
 repeat it there (https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html). A bucket of
 another account is denied, as long as its policy allows nothing, which the sandbox does not read.
+So is one of another account than the request expects
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html).
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ def _at_home(respond: Callable[..., Any]) -> Callable[..., Any]:
         bucket = _bucket(name) if name else None
         if bucket is None or _is_for_anybody(request, full_url, name):
             return respond(response, request, full_url)
-        if bucket.account_id != response.current_account:
+        expected = request.headers.get("x-amz-expected-bucket-owner", bucket.account_id)
+        if not bucket.account_id == response.current_account == expected:
             return _refused(request, 403, "AccessDenied", "Access Denied", bucket)
         signed_for = _SIGNED_FOR.search(request.headers.get("Authorization") or "")
         if signed_for and signed_for[1] != bucket.region_name:

@@ -18,12 +18,15 @@ from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
 from sandbox import (
+    bucket_names,
     bucket_places,
     conditional_deletes,
     destination_rules,
     event_source_rules,
     faults,
     function_rules,
+    object_locks,
+    object_versions,
     permissions,
     policy_quotas,
     queue_rules,
@@ -43,7 +46,7 @@ from sandbox.cloudwatch import embedded_metrics
 from sandbox.cloudwatch.alarms import Alarms
 from sandbox.cloudwatch.clock import MINUTE, CloudWatchClock
 from sandbox.ec2 import api as ec2
-from sandbox.ec2 import bundle_tasks, visibility
+from sandbox.ec2 import bundle_tasks, retention_rules, visibility
 from sandbox.events import api as events
 from sandbox.events_put import EventsPut
 from sandbox.faulty_app import FaultyApp, Wsgi
@@ -142,7 +145,10 @@ class Server:
         parts.callback(self._http.server_close)
         parts.enter_context(shortcuts.installed())
         parts.enter_context(ec2.install(delay=self._ec2_delay))
+        parts.enter_context(bucket_names.enforced())
         parts.enter_context(bucket_places.enforced())
+        parts.enter_context(object_locks.enforced())
+        parts.enter_context(object_versions.enforced())
         parts.enter_context(conditional_deletes.enforced())
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())
@@ -211,6 +217,8 @@ class Server:
                 return _received(Request(environ), receive)(environ, start_response)
         if region := serverless_repo.region_of(environ):
             return self._applications.serve(Request(environ), region)(environ, start_response)
+        if region := retention_rules.region_of(environ):
+            return retention_rules.serve(Request(environ), region)(environ, start_response)
         return self._services(environ, start_response)
 
     def _report(self, path: str) -> Response:

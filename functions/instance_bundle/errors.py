@@ -13,7 +13,7 @@ InstanceBundleError
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── NotAllowed            the deployment does not allow to bundle this instance
-    ├── NoInstance            there is no such instance
+    ├── Unsuitable            the instance, bucket or name can't be used; nothing was done
     ├── NotSuited             the method can't make an image of this type of instance
     ├── NotDeletable          the deployment does not allow to remove objects
     ├── UnusableSecret        the secret of UploadCredentials holds no long-lived access key
@@ -23,7 +23,7 @@ InstanceBundleError
     ├── Superseded            a later request about the resource, or its Delete, came first
     ├── Denied                AWS refused a call, and a retry would not help
     │   └── Gone                  what was to be changed or removed does not exist
-    ├── ImageGone             the AMI that was being made no longer exists
+    ├── ImageGone             the AMI no longer exists
     ├── TaskFailed            the bundle task is `failed`
     ├── NotRegistered         the bundle is complete and kept, but no AMI could be registered
     ├── DeadlineExceeded      the work did not end before the request's deadline
@@ -147,14 +147,11 @@ class NotAllowed(Refusal):
         )
 
 
-class NoInstance(Refusal):
-    """There is no such instance."""
+class Unsuitable(Refusal):
+    """What a property names does not exist, or can't be used as it is; nothing was done."""
 
-    def __init__(self, instance_id: str) -> None:
-        super().__init__(
-            f"InstanceId: there is no instance {instance_id} in the stack's account and region; "
-            "check the ID."
-        )
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
 
 
 class NotSuited(Refusal):
@@ -259,12 +256,12 @@ class Gone(Denied):
 
 
 class ImageGone(Refusal):
-    """The AMI that was being made no longer exists."""
+    """The AMI no longer exists: somebody has deregistered it."""
 
-    def __init__(self, image_id: str) -> None:
+    def __init__(self, image_id: str, advice: str) -> None:
         super().__init__(
-            f"Image: the AMI {image_id} no longer exists: it was deregistered before it was "
-            "finished. Redeploy to make another one."
+            f"Image: the AMI {image_id} no longer exists: it was deregistered. {advice} to make "
+            "another one."
         )
 
 

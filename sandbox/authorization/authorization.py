@@ -11,7 +11,7 @@ from typing import Any
 from moto.awslambda.models import LambdaFunction
 
 from sandbox.api_calls import ServiceError
-from sandbox.authorization import others
+from sandbox.authorization import others, s3
 from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Demand
 from sandbox.authorization.needs import demands_of
@@ -73,6 +73,11 @@ class Authorization:
         """The part of a call that the role may not do, and the called service's error."""
         judged = [(demand, self._refusal(caller, call, demand)) for demand in demands_of(call)]
         return [(demand, error) for demand, error in judged if error is not None]
+
+    def shows(self, caller: Caller, call: Call, action: str) -> bool:
+        """Whether the role may read this of the object that a call reads."""
+        demands = [Demand(action, target) for target in s3.object_(call)]
+        return all(self._refusal(caller, call, demand) is None for demand in demands)
 
     def allows(self, function: LambdaFunction, name: str, parameters: Mapping[str, Any]) -> bool:
         """Whether a function's role allows a call that Lambda makes by it.

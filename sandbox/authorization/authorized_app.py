@@ -7,10 +7,13 @@ from typing import Any
 
 from sandbox.api_calls import call_name, error_answer, read_body, region_of
 from sandbox.authorization import call as calls
-from sandbox.authorization import delete_objects
+from sandbox.authorization import delete_objects, lock_headers, s3
 from sandbox.authorization.authorization import Authorization, Caller
 from sandbox.authorization.call import Call
 from sandbox.faulty_app import CALLER, Wsgi
+
+_HEADERS = (calls.IF_MATCH, calls.BYPASS_RETENTION)
+_READS_OF_OBJECTS = frozenset({"s3:GetObject", "s3:HeadObject"})
 
 
 class AuthorizedApp:
@@ -39,8 +42,18 @@ class AuthorizedApp:
             return delete_objects.without(refusals, self._app, environ)(environ, start_response)
         refusal = self._authorization.refusal(caller, call)
         if refusal is None:
-            return self._app(environ, start_response)
-        return error_answer(environ, name, refusal)(environ, start_response)
+            return self._carried_out(caller, call)(environ, start_response)
+        answer = error_answer(environ, name, refusal)
+        if name == "s3:HeadBucket" and (region := s3.region_of(call)):
+            answer.headers["x-amz-bucket-region"] = region
+        return answer(environ, start_response)
+
+    def _carried_out(self, caller: Caller, call: Call) -> Wsgi:
+        if call.name not in _READS_OF_OBJECTS:
+            return self._app
+        return lock_headers.shown(
+            self._app, lambda action: self._authorization.shows(caller, call, action)
+        )
 
 
 def _call(environ: dict[str, Any], name: str, caller: Caller) -> Call:
@@ -54,4 +67,10 @@ def _call(environ: dict[str, Any], name: str, caller: Caller) -> Call:
         query=environ.get("QUERY_STRING", ""),
         content_type=environ.get("CONTENT_TYPE", ""),
         body=b"" if holds_object else read_body(environ),
+        headers=_headers(environ) if name.startswith("s3:") else {},
     )
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, str]:
+    names = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in _HEADERS}
+    return {name: environ[variable] for name, variable in names.items() if variable in environ}

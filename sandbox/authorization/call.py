@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+IF_MATCH = "if-match"
+BYPASS_RETENTION = "x-amz-bypass-governance-retention"
+
 _BUCKET_IN_HOST = re.compile(r"(?P<bucket>.+)\.s3[.-][\w.-]*amazonaws\.com")
 
 
@@ -24,6 +27,7 @@ class Call:
         bucket: Amazon S3's only; empty for others.
         key: the same.
         body: of the request; empty where nothing depends on it.
+        headers: of those that change what a call needs, the ones that the request has.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Call:
     bucket: str = ""
     key: str = ""
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def service(self) -> str:
@@ -62,17 +67,19 @@ def read(
     query: str,
     content_type: str,
     body: bytes,
+    headers: Mapping[str, str] = {},
 ) -> Call:
     """A call as a request of HTTP.
 
     Args:
         path: with no characters quoted.
+        headers: `IF_MATCH` and `BYPASS_RETENTION`, if the request has them.
     """
     if name.startswith("s3:"):
         bucket, key = _place(host, path)
         parameters: Mapping[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
         kept = body if name == "s3:DeleteObjects" else b""
-        return Call(name, account, region, parameters, bucket, key, kept)
+        return Call(name, account, region, parameters, bucket, key, kept, headers)
     if "json" in content_type:
         return Call(name, account, region, json.loads(body or b"{}"))
     form = f"{query}&{body.decode(errors='replace')}"

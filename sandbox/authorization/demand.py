@@ -12,10 +12,16 @@ Context = tuple[tuple[str, str | tuple[str, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an action is done to. arn: `*` where the action has no resource types."""
+    """What an action is done to.
+
+    Attributes:
+        arn: `*` where the action has no resource types.
+        version_id: of an object, where the request names one; no policy depends on it here.
+    """
 
     arn: str = "*"
     context: Context = ()
+    version_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

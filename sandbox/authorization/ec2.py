@@ -17,6 +17,7 @@ from collections.abc import Container, Iterator, Mapping
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
 
+from sandbox.authorization import others
 from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Context, Target
 from sandbox.ec2.image import snapshot_ids
@@ -48,6 +49,15 @@ def snapshots_of_image(call: Call) -> Iterator[Target]:
         for there in _there(call, snapshot_id):
             tags = ((key, tag) for key, tag in there.context if key.startswith("aws:ResourceTag/"))
             yield Target(there.arn, tuple(tags))
+
+
+def keys_of_image(call: Call) -> Iterator[Target]:
+    """The customer's keys that the image's snapshots are encrypted by."""
+    of_image = _backend(call).amis.get(call.parameters.get("ImageId", ""))
+    snapshots = _backend(call).snapshots
+    ids = snapshot_ids(of_image) if of_image else []
+    for key_id in sorted({snapshots[id_].kms_key_id or "" for id_ in ids if id_ in snapshots}):
+        yield from others.key(call, key_id, awss_own="alias/aws/ebs")
 
 
 def tagged(call: Call) -> Iterator[Target]:

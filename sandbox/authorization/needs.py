@@ -48,9 +48,12 @@ _SEND = (
     *_all(others.key_of_queue, "kms:Decrypt", "kms:GenerateDataKey"),
 )
 
-# S3 answers 404 for a missing key only to callers that may list the bucket.
+# A request that names a version needs s3:GetObjectVersion, and not s3:GetObject (Amazon S3 API
+# Reference, GetObject, versionId). S3 answers 404 for a missing key only to callers that may list
+# the bucket.
 _READ_OBJECT = (
-    Need("s3:GetObject", s3.object_),
+    Need("s3:GetObject", s3.current_object),
+    Need("s3:GetObjectVersion", s3.object_version),
     Need("s3:ListBucket", s3.bucket_of_missing_object),
 )
 
@@ -59,7 +62,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     # permissions for Amazon S3 (EC2 API Reference, BundleInstance and S3Storage).
     **_each("ec2", ec2.anything, "BundleInstance", "CancelBundleTask", "DescribeBundleTasks"),
     **_each("ec2", ec2.anything, "DescribeImages", "DescribeInstances", "DescribeSnapshots"),
-    **_each("ec2", ec2.anything, "DescribeStoreImageTasks"),
+    **_each("ec2", ec2.anything, "DescribeLockedSnapshots", "DescribeStoreImageTasks"),
     **_each("ec2", ec2.image, "DeregisterImage", "ModifyImageAttribute"),
     **_each("ec2", ec2.snapshot, "DeleteSnapshot"),
     **_each("ec2", ec2.tagged, "CreateTags", "DeleteTags"),
@@ -88,6 +91,9 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
             ec2.snapshots_of_image,
             *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
         ),
+        # "If the snapshots that make up the AMI are encrypted, [...] your IAM principal must have
+        # permission to use the KMS key": they are decrypted. Which actions, no page says.
+        Need("kms:Decrypt", ec2.keys_of_image),
         Need("s3:ListBucket", s3.bucket_of_stored_image),
         *_all(
             s3.stored_image,
@@ -99,11 +105,15 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "s3:HeadObject": _READ_OBJECT,
     "s3:GetObject": _READ_OBJECT,
     # Amazon S3 API Reference, ListObjectsV2, Permissions.
+    "s3:HeadBucket": (Need("s3:ListBucket", s3.bucket),),
     "s3:ListObjectsV2": (Need("s3:ListBucket", s3.bucket),),
-    # With ETags it needs both (Amazon S3 User Guide, How to perform conditional deletes).
+    # With ETags it needs both (Amazon S3 User Guide, How to perform conditional deletes); with
+    # versions, and to bypass their retention, others (Amazon S3 API Reference, DeleteObjects).
     "s3:DeleteObjects": (
         Need("s3:DeleteObject", s3.listed_objects),
+        Need("s3:DeleteObjectVersion", s3.listed_versions),
         Need("s3:GetObject", s3.listed_objects_as_seen),
+        Need("s3:BypassGovernanceRetention", s3.listed_despite_retention),
     ),
     **_each(
         *("cloudformation", others.stack),
@@ -146,6 +156,22 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
 }
 """The needs, by the call, as `service:Action`."""
 
+OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
+    # Amazon S3 API Reference, DeleteObject, as DeleteObjects.
+    "s3:DeleteObject": (
+        Need("s3:DeleteObject", s3.current_object),
+        Need("s3:DeleteObjectVersion", s3.object_version),
+        Need("s3:GetObject", s3.object_as_seen),
+        Need("s3:BypassGovernanceRetention", s3.object_despite_retention),
+    ),
+    # Their pages say nothing of a missing key; it is as in GetObject.
+    **{
+        name: (Need(name, s3.object_), Need("s3:ListBucket", s3.bucket_of_missing_object))
+        for name in ("s3:GetObjectRetention", "s3:GetObjectLegalHold")
+    },
+}
+"""The same, of calls that the application does not make."""
+
 BY_LAMBDA = frozenset(
     {
         *("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"),
@@ -159,24 +185,37 @@ _S3_ACTIONS = {
     "CompleteMultipartUpload": "PutObject",
     "CopyObject": "PutObject",
     "CreateMultipartUpload": "PutObject",
+    "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
     "HeadBucket": "ListBucket",
     "ListBuckets": "ListAllMyBuckets",
     "ListMultipartUploads": "ListBucketMultipartUploads",
     "ListObjects": "ListBucket",
     "ListObjectVersions": "ListBucketVersions",
     "ListParts": "ListMultipartUploadParts",
+    "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
     "UploadPart": "PutObject",
 }
 """Amazon S3 User Guide, Required permissions for Amazon S3 API operations."""
 
 
+_EC2_RESOURCES: Mapping[str, On] = {
+    **dict.fromkeys(("DescribeImageAttribute", "DisableImage", "EnableImage"), ec2.image),
+    **dict.fromkeys(
+        ("DisableImageDeregistrationProtection", "EnableImageDeregistrationProtection"), ec2.image
+    ),
+    **dict.fromkeys(("DescribeSnapshotAttribute", "LockSnapshot", "UnlockSnapshot"), ec2.snapshot),
+}
+"""What calls that the map lacks are about; other calls of EC2 count as if they had no resource
+types, as DescribeVolumes, DescribeLockedSnapshots and ListImagesInRecycleBin have none."""
+
+
 def demands_of(call: Call) -> list[Demand]:
     """What has to be allowed for a call.
 
-    One that the map lacks needs the action of its name: on its table, queue, bucket or object, and
-    of other services on `*`.
+    One that both maps lack needs the action of its name: on its table, queue, bucket, object, image
+    or snapshot, and of other services on `*`.
     """
-    needs = NEEDS.get(call.name)
+    needs = NEEDS.get(call.name, OTHER_NEEDS.get(call.name))
     if needs is None:
         needs = (_of_its_name(call),)
     return [Demand(need.action, target) for need in needs for target in need.on(call)]
@@ -193,5 +232,5 @@ def _of_its_name(call: Call) -> Need:
         case "dynamodb" if "TableName" in call.parameters:
             return Need(call.name, others.table)
         case "ec2":
-            return Need(call.name, ec2.anything)
+            return Need(call.name, _EC2_RESOURCES.get(call.action, ec2.anything))
     return Need(call.name, others.anything)

@@ -78,19 +78,19 @@ def key_of_table(call: Call) -> Iterator[Target]:
     found = dynamodb_backends[call.account][call.region].tables.get(_table_name(call))
     encryption: Mapping[str, Any] = (found and found.sse_specification) or {}
     if encryption.get("SSEType") == "KMS":
-        yield from _key(call, encryption.get("KMSMasterKeyId"))
+        yield from key(call, encryption.get("KMSMasterKeyId"))
 
 
 def key_of_queue(call: Call) -> Iterator[Target]:
     """The customer's key that the queue is encrypted by."""
     found = queue_of(call)
-    yield from _key(call, getattr(found, "kms_master_key_id", None))
+    yield from key(call, getattr(found, "kms_master_key_id", None))
 
 
 def key_of_secret(call: Call) -> Iterator[Target]:
     """The customer's key that the secret is encrypted by."""
     found = _secret(call)
-    yield from _key(call, found.kms_key_id if found is not None else None)
+    yield from key(call, found.kms_key_id if found is not None else None)
 
 
 def queue_of(call: Call) -> Queue | None:
@@ -115,10 +115,14 @@ def _secret(call: Call) -> Any:
     return secrets.get(call.parameters.get("SecretId", ""))
 
 
-def _key(call: Call, key_id: str | None) -> Iterator[Target]:
+def key(call: Call, key_id: str | None, awss_own: str = "") -> Iterator[Target]:
     """A key, used by the called service on the caller's behalf; AWS managed keys are open to all
-    callers of the service (AWS KMS Developer Guide, kms:ViaService, and AWS managed keys)."""
-    awss_own = f"alias/aws/{call.service}"
+    callers of the service (AWS KMS Developer Guide, kms:ViaService, and AWS managed keys).
+
+    Args:
+        awss_own: the alias of the AWS managed key, `alias/aws/` and the service if empty.
+    """
+    awss_own = awss_own or f"alias/aws/{call.service}"
     kms = kms_backends[call.account][call.region]
     if not key_id or key_id == awss_own:
         return

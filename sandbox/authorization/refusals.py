@@ -32,7 +32,7 @@ def error_of(call: Call, session_arn: str, demand: Demand, refusal: Refusal) -> 
         refusal: why.
     """
     words = _words(call, session_arn, demand, refusal)
-    if demand.action.startswith("kms:"):
+    if demand.action.startswith("kms:") and call.service != "ec2":
         return _of_key(call, words)
     status, code = _STATUS.get(call.service, 400), _CODES.get(call.service, "AccessDeniedException")
     if call.service == "ec2":

@@ -9,11 +9,10 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import instances
-from moto.ec2.models.instances import Instance
+from moto.ec2.models import instances as motos_instances
 from moto.ec2.responses.windows import Windows
 
-from sandbox.ec2 import bundle_tasks, image_parameters, images_api, kept, visibility
+from sandbox.ec2 import bundle_tasks, image_parameters, images_api, instances, kept, visibility
 from sandbox.ec2.bundle_tasks import BundleTasks, Ec2Error, S3Storage
 from sandbox.ec2.images import Images
 from sandbox.ec2.store_tasks import StoreTasks
@@ -68,9 +67,7 @@ def install(clock: Clock = time.time, *, delay: float = visibility.DELAY) -> Exi
     }
     for name, action in actions.items():
         installed.enter_context(patch.object(Windows, name, _served(action, tasks)))
-    installed.enter_context(
-        patch.object(Instance, "root_device_type", _RootDeviceType(), create=True)
-    )
+    installed.enter_context(instances.install(clock))
     installed.enter_context(visibility.install(clock, delay))
     installed.enter_context(image_parameters.install(clock, delay))
     return installed
@@ -103,24 +100,13 @@ def run_ebs_instance(ec2: "EC2Client") -> str:
 @contextmanager
 def giving_instance_id(instance_id: str) -> Iterator[None]:
     """Give this ID to the one instance that any caller runs inside."""
-    with patch.object(instances, "random_instance_id", lambda: instance_id):
+    with patch.object(motos_instances, "random_instance_id", lambda: instance_id):
         yield
 
 
 def _run(ec2: "EC2Client", image_id: str) -> str:
     run = ec2.run_instances(ImageId=image_id, MinCount=1, MaxCount=1)
     return run["Instances"][0]["InstanceId"]
-
-
-class _RootDeviceType:
-    """An instance's root device type is its image's; moto says `ebs` of each."""
-
-    def __get__(self, instance: Instance | None, owner: type[Instance]) -> str:
-        image = instance and instance.ec2_backend.amis.get(instance.image_id)
-        return "instance-store" if image and image.root_device_type == "instance-store" else "ebs"
-
-    def __set__(self, instance: Instance, value: str) -> None:
-        """Nothing: moto's own word is not kept."""
 
 
 def _served(

@@ -288,11 +288,12 @@ class BundleTasks:
             raise _missing("Storage.S3.Prefix")
         instance = self._instance(instance_id)
         self.advance()
-        self._check(instance)
+        _check_kind(instance)
         if dry_run:
             raise Ec2Error(
                 "DryRunOperation", "Request would have succeeded, but DryRun flag is set."
             )
+        self._check_state(instance)
         task = _new_task(instance, storage, self._clock(), self._tasks)
         self._tasks[task.bundle_id] = task
         return task
@@ -310,19 +311,7 @@ class BundleTasks:
             )
         return instance
 
-    def _check(self, instance: Instance) -> None:
-        if (instance.platform or "").lower() != "windows":
-            raise Ec2Error(
-                "OperationNotPermitted",
-                f"The instance '{instance.id}' does not run Windows. This action is not "
-                "applicable for Linux/Unix instances.",
-            )
-        if instance.root_device_type != "instance-store":
-            raise Ec2Error(
-                "OperationNotPermitted",
-                f"The instance '{instance.id}' is backed by Amazon EBS. This action is not "
-                "applicable for Windows instances that are backed by Amazon EBS.",
-            )
+    def _check_state(self, instance: Instance) -> None:
         if any(
             task.instance_id == instance.id and not task.view.ended for task in self._tasks.values()
         ):
@@ -441,6 +430,21 @@ def _all() -> list[BundleTasks]:
 def _refused(view: View, message: str) -> View:
     """A task that failed where it was to be as viewed, since S3 refused an object."""
     return replace(view, state="failed", error=("Client.S3Error", message))
+
+
+def _check_kind(instance: Instance) -> None:
+    if (instance.platform or "").lower() != "windows":
+        raise Ec2Error(
+            "OperationNotPermitted",
+            f"The instance '{instance.id}' does not run Windows. This action is not "
+            "applicable for Linux/Unix instances.",
+        )
+    if instance.root_device_type != "instance-store":
+        raise Ec2Error(
+            "OperationNotPermitted",
+            f"The instance '{instance.id}' is backed by Amazon EBS. This action is not "
+            "applicable for Windows instances that are backed by Amazon EBS.",
+        )
 
 
 def _missing(parameter: str) -> Ec2Error:

@@ -1,16 +1,22 @@
 """An image of moto's, with the block devices that it is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
+from moto.ec2 import utils
 from moto.ec2.exceptions import EC2ClientError, InvalidSnapshotIdError
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.amis import Ami
-from moto.ec2.models.elastic_block_store import Snapshot
+from moto.ec2.models.elastic_block_store import EBSBackend, Snapshot
 from moto.ec2.utils import random_ami_id
 
 _MAY_LACK = {"description", "image-location"}
+_OF_SNAPSHOTS = "block-device-mapping.snapshot-id"
+_motos_create_snapshot = EBSBackend.create_snapshot
 _motos_filter_value = Ami.get_filter_value
+_motos_is_filter_matching = utils.is_filter_matching
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,21 @@ def filter_value(image: Ami, filter_name: str, method_name: str | None = None) -
     if filter_name in _MAY_LACK:
         return getattr(image, filter_name.replace("-", "_"))
     return _motos_filter_value(image, filter_name, method_name)
+
+
+def is_filter_matching(resource: Any, filter_name: str, patterns: Iterable[str]) -> Any:
+    """Whether a filter lets a resource through; moto has none of the snapshots of an image."""
+    if filter_name != _OF_SNAPSHOTS:
+        return _motos_is_filter_matching(resource, filter_name, patterns)
+    ids = snapshot_ids(resource)
+    return any(fnmatchcase(id_, pattern) for id_ in ids for pattern in patterns)
+
+
+def create_snapshot(ec2: EBSBackend, *args: Any, **kwargs: Any) -> Snapshot:
+    """A snapshot has the key of its volume, which moto leaves out."""
+    snapshot = _motos_create_snapshot(ec2, *args, **kwargs)
+    snapshot.kms_key_id = snapshot.volume.kms_key_id
+    return snapshot
 
 
 def progress(snapshot: Snapshot) -> str:

@@ -1,7 +1,7 @@
 """EC2's rules for what a request may say of an image: its ID, its name, its tags."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,17 @@ def image_of(ec2: EC2Backend, image_id: str | None) -> Ami:
     return ec2.amis[image_id]
 
 
+def check_owner(image: Ami) -> None:
+    """Refuse an image of another account.
+
+    Raises:
+        EC2ClientError: in the words that DeregisterImage was seen to use
+            (https://github.com/cloudcaptainsh/cloudcaptain/issues/66).
+    """
+    if image.owner_id != image.ec2_backend.account_id:
+        raise EC2ClientError("AuthFailure", f"Not authorized for image:{image.id}")
+
+
 def check_available(image: Ami) -> None:
     """Refuse an image in a state in which it can't be used, as one that is pending.
 
@@ -112,28 +123,43 @@ def tags_in(
             raise InvalidTaggableResourceType(resource_type)
         if not specification.get("Tags"):
             raise EmptyTagSpecError
+        check_tags(specification["Tags"])
     tags = {name: dict[str, str]() for name in resource_types} | convert_tag_spec(specifications)
-    for of_type in tags.values():
-        check_tags(of_type)
+    if any(len(of_type) > TAGS for of_type in tags.values()):
+        raise TagLimitExceeded
     return tags
 
 
-def check_tags(tags: Mapping[str, str]) -> None:
-    """Refuse tags that no resource can have.
+def check_tags(tags: Sequence[Mapping[str, str]], of_key: str = "") -> None:
+    """Refuse tags that no resource can have, with their keys and values as a request has them.
+
+    Args:
+        of_key: what is said before that a key is reserved, with `{}` for the key.
 
     Raises:
         EC2ClientError: EC2 does not take them.
     """
-    if len(tags) > TAGS:
+    keys = [tag.get("Key", "") for tag in tags]
+    if len(keys) > TAGS:
         raise TagLimitExceeded
-    for key, value in tags.items():
+    for key in keys:
+        if keys.count(key) > 1:
+            # In the words of CreateSnapshot
+            # (https://github.com/cloud-custodian/cloud-custodian/issues/3792).
+            raise EC2ClientError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
+    for tag in tags:
+        key, value = tag.get("Key", ""), tag.get("Value", "")
         if key.lower().startswith("aws:"):
             raise EC2ClientError(
                 "InvalidParameterValue",
-                "Tag keys starting with 'aws:' are reserved for internal use",
+                f"{of_key.format(key)}Tag keys starting with 'aws:' are reserved for internal use",
             )
         if not key:
-            raise EC2ClientError("InvalidParameterValue", "Tag key cannot be empty")
+            # https://github.com/aws/aws-cli/issues/3283
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                "Value ( '' ) for parameter Tag key is invalid. Tag key cannot be null or empty.",
+            )
         if len(key) > TAG_KEY:
             raise EC2ClientError(
                 "InvalidParameterValue",

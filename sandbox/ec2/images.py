@@ -1,6 +1,7 @@
 """EC2's images: made of an instance over time, registered from a bundle, and deregistered.
 
-Images, snapshots and tags are moto's. Tags on an instance steer the next image of it:
+Images, snapshots and tags are moto's. A dry run checks what a request says and names, and not the
+state of things. Tags on an instance steer the next image of it:
 
 * `sandbox:image-seconds`: how long the image is `pending`, 2 if absent;
 * `sandbox:image-outcome`: `complete` (if absent), `failed`, or `hang`, which ends only by
@@ -24,7 +25,8 @@ from moto.utilities.utils import get_partition
 
 from sandbox.ec2 import history, kept, manifests
 from sandbox.ec2.image import Device, Image, devices_of, snapshot_ids
-from sandbox.ec2.image_rules import NewImage, check_name, image_of
+from sandbox.ec2.image_rules import NewImage, check_name, check_owner, image_of
+from sandbox.ec2.instances import product_codes
 from sandbox.ec2.limits import check_snapshots
 from sandbox.ec2.protection import check_deletion, check_deregistration
 from sandbox.ec2.steering import Steering, tags_of
@@ -82,10 +84,11 @@ class Images:
             self.advance()
             instance = self._instance(instance_id)
             check_name(self._ec2, new.name)
-            steering = Steering.of(tags_of(instance), "image", _ERROR)
-            self._check_limits(instance, no_reboot=no_reboot)
             if dry_run:
                 raise DryRunClientError
+            _check_state(instance)
+            steering = Steering.of(tags_of(instance), "image", _ERROR)
+            self._check_limits(instance, no_reboot=no_reboot)
             image = self._image(
                 new,
                 instance=instance,
@@ -93,6 +96,7 @@ class Images:
                 image_location=f"{self._ec2.account_id}/{new.name}",
                 root_device_type="ebs",
                 root_device_name=instance.root_device_name,
+                product_codes=product_codes(tags_of(instance)),
             )
             image.devices = self._devices(instance, image, new)
             reboots = not no_reboot and instance.is_running()
@@ -178,9 +182,10 @@ class Images:
         with self._lock:
             self.advance()
             image = image_of(self._ec2, image_id)
-            check_deregistration(image, self._clock())
+            check_owner(image)
             if dry_run:
                 raise DryRunClientError
+            check_deregistration(image, self._clock())
             ids = snapshot_ids(image)
             self._history.note([image.id, *ids], self._clock())
             self._ec2.deregister_image(image.id)
@@ -246,10 +251,6 @@ class Images:
                 "InvalidInstanceID.Malformed", f'Invalid id: "{instance_id}" (expecting "i-...")'
             )
         instance: Instance = self._ec2.get_instance(instance_id)
-        if instance.state not in {"running", "stopping", "stopped"}:
-            raise _not_for_images(
-                instance, "Instance is not in state 'running' or 'stopping' or 'stopped'"
-            )
         if instance.root_device_type == "instance-store":
             raise _not_for_images(
                 instance, "Instance does not have a volume attached at root (null)."
@@ -297,6 +298,13 @@ def of(account_id: str, region: str, clock: Callable[[], float]) -> Images:
     ec2 = ec2_backends[account_id][region]
     s3 = s3_backends[account_id][get_partition(region)]
     return kept.of(ec2, Images, lambda: Images(ec2, s3, clock))
+
+
+def _check_state(instance: Instance) -> None:
+    if instance.state not in {"running", "stopping", "stopped"}:
+        raise _not_for_images(
+            instance, "Instance is not in state 'running' or 'stopping' or 'stopped'"
+        )
 
 
 def _not_for_images(instance: Instance, why: str) -> EC2ClientError:

@@ -6,16 +6,16 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
-from moto.ec2.exceptions import InvalidAMIIdError
+from moto.ec2 import utils
+from moto.ec2.exceptions import InvalidAMIIdError, InvalidSnapshotIdError
 from moto.ec2.models.amis import Ami
-from moto.ec2.models.elastic_block_store import Snapshot
+from moto.ec2.models.elastic_block_store import EBSBackend, Snapshot
 from moto.ec2.responses._base_response import EC2BaseResponse
 from moto.ec2.responses.amis import AmisResponse
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.ec2.responses.tags import TagResponse
-from moto.ec2.utils import generic_filter
 
-from sandbox.ec2 import image, images, protection, store_tasks
+from sandbox.ec2 import image, images, protection, recycle_bin, store_tasks
 from sandbox.ec2.image_rules import NewImage, check_tags, image_of, tags_in
 from sandbox.ec2.images import Images
 from sandbox.ec2.protection import check_deletion
@@ -29,6 +29,7 @@ Respond = Callable[[Any], Any]
 _MOTOS_REGISTER_IMAGE = AmisResponse.register_image
 _MOTOS_CREATE_TAGS = TagResponse.create_tags
 _MOTOS_DESCRIBE_IMAGES = AmisResponse.describe_images
+_MOTOS_DESCRIBE_IMAGE_ATTRIBUTE = AmisResponse.describe_image_attribute
 _MOTOS_MODIFY_IMAGE_ATTRIBUTE = AmisResponse.modify_image_attribute
 
 
@@ -37,7 +38,7 @@ def install(clock: Clock, delay: float) -> ExitStack:
 
     Args:
         clock: epoch seconds.
-        delay: seconds until a store task is listed.
+        delay: seconds until a store task, and what is in the Recycle Bin, is listed.
     """
     installed = ExitStack()
 
@@ -51,13 +52,19 @@ def install(clock: Clock, delay: float) -> ExitStack:
         )
     installed.enter_context(patch.object(TagResponse, "create_tags", _create_tags))
     installed.enter_context(patch.object(AmisResponse, "describe_images", _describe_images))
+    installed.enter_context(
+        patch.object(AmisResponse, "describe_image_attribute", _describe_image_attribute)
+    )
     delete_snapshot = _unless_locked(ElasticBlockStore.delete_snapshot, clock)
     installed.enter_context(patch.object(ElasticBlockStore, "delete_snapshot", delete_snapshot))
     installed.enter_context(protection.install(clock))
+    installed.enter_context(recycle_bin.install(clock, delay))
     answer = _advanced(EC2BaseResponse.call_action, clock)
     installed.enter_context(patch.object(EC2BaseResponse, "call_action", answer))
     installed.enter_context(patch.object(Snapshot, "progress", property(image.progress)))
+    installed.enter_context(patch.object(EBSBackend, "create_snapshot", image.create_snapshot))
     installed.enter_context(patch.object(Ami, "get_filter_value", image.filter_value))
+    installed.enter_context(patch.object(utils, "is_filter_matching", image.is_filter_matching))
     return installed
 
 
@@ -154,6 +161,16 @@ def _modify_image_attribute(response: AmisResponse, clock: Clock) -> ActionResul
     return EmptyResult()
 
 
+def _describe_image_attribute(response: AmisResponse) -> ActionResult:
+    """moto's, which knows no deregistration protection, and raises for an image that is missing."""
+    image = image_of(response.ec2_backend, response._get_param("ImageId"))
+    response.error_on_dryrun()
+    if response._get_param("Attribute") != "deregistrationProtection":
+        return _MOTOS_DESCRIBE_IMAGE_ATTRIBUTE(response)
+    described = {"Value": protection.protection_of(image).described()}
+    return ActionResult({"ImageId": image.id, "DeregistrationProtection": described})
+
+
 def _describe_images(response: AmisResponse) -> ActionResult:
     """moto's, which shows disabled images, leaves out IDs, and filters only where it is given none.
 
@@ -167,7 +184,7 @@ def _describe_images(response: AmisResponse) -> ActionResult:
     answered: Any = _MOTOS_DESCRIBE_IMAGES(response).result
     found = answered["Images"]
     if asked:
-        found = generic_filter(response._filters_from_querystring(), found)
+        found = utils.generic_filter(response._filters_from_querystring(), found)
     if not _is_true(response, "IncludeDisabled"):
         found = [image for image in found if image.state != "disabled"]
     return ActionResult({"Images": found})
@@ -175,7 +192,11 @@ def _describe_images(response: AmisResponse) -> ActionResult:
 
 def _unless_locked(delete_snapshot: Respond, clock: Clock) -> Respond:
     def delete(response: Any) -> Any:
-        check_deletion(response.ec2_backend, response._get_param("SnapshotId", ""), clock())
+        ec2, snapshot_id = response.ec2_backend, response._get_param("SnapshotId", "")
+        if snapshot_id not in ec2.snapshots:
+            raise InvalidSnapshotIdError
+        response.error_on_dryrun()
+        check_deletion(ec2, snapshot_id, clock())
         return delete_snapshot(response)
 
     return delete
@@ -183,8 +204,8 @@ def _unless_locked(delete_snapshot: Respond, clock: Clock) -> Respond:
 
 def _create_tags(response: TagResponse) -> ActionResult:
     """moto's, which has no rules for keys and values."""
-    tags = response._get_param("Tags", [])
-    check_tags({tag.get("Key", ""): tag.get("Value", "") for tag in tags})
+    # The words: https://github.com/cloud-custodian/cloud-custodian/issues/5975
+    check_tags(response._get_param("Tags", []), "Value ( {} ) for parameter key is invalid. ")
     return _MOTOS_CREATE_TAGS(response)
 
 

@@ -3,7 +3,7 @@
 It is stored on moto's images and snapshots, so that it is deleted with them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,6 +58,7 @@ class Lock:
         days: how long it lasts.
         created: epoch seconds, as all moments here.
         cooled_off: until when a lock in compliance mode can be taken away.
+        hours: from `created` to `cooled_off`.
     """
 
     mode: str
@@ -65,17 +66,29 @@ class Lock:
     created: float
     ends: float
     cooled_off: float
+    hours: int
 
-    def described(self, snapshot_id: str) -> dict[str, Any]:
-        """As LockSnapshot answers it."""
-        cooling = self.mode == "compliance" and self.cooled_off > self.created
+    def state(self, now: float) -> str:
+        """The lock's state at a moment, in EC2's words."""
+        if now >= self.ends:
+            return "expired"
+        cooling = self.mode == "compliance" and now < self.cooled_off
+        return "compliance-cooloff" if cooling else self.mode
+
+    def described(self, snapshot_id: str, now: float) -> dict[str, Any]:
+        """As LockSnapshot and DescribeLockedSnapshots answer it."""
+        cooling = {
+            "CoolOffPeriod": self.hours,
+            "CoolOffPeriodExpiresOn": datetime.fromtimestamp(self.cooled_off, UTC),
+        }
         return {
             "SnapshotId": snapshot_id,
-            "LockState": "compliance-cooloff" if cooling else self.mode,
+            "LockState": self.state(now),
             "LockDuration": self.days,
             "LockCreatedOn": datetime.fromtimestamp(self.created, UTC),
             "LockExpiresOn": datetime.fromtimestamp(self.ends, UTC),
             "LockDurationStartTime": datetime.fromtimestamp(self.created, UTC),
+            **(cooling if self.hours else {}),
         }
 
 
@@ -98,7 +111,11 @@ def install(clock: Clock) -> ExitStack:
     for name, locking in snapshots.items():
         answer = _about_snapshot(locking)
         installed.enter_context(patch.object(ElasticBlockStore, name, answer, create=True))
-    described = property(lambda image: _protection_of(image).described())
+    locked = _describing_locks(clock)
+    installed.enter_context(
+        patch.object(ElasticBlockStore, "describe_locked_snapshots", locked, create=True)
+    )
+    described = property(lambda image: protection_of(image).described())
     installed.enter_context(patch.object(Ami, "deregistration_protection", described, create=True))
     return installed
 
@@ -109,7 +126,7 @@ def check_deregistration(image: Ami, now: float) -> None:
     Raises:
         EC2ClientError: with a code that is not documented.
     """
-    if now < _protection_of(image).ends:
+    if now < protection_of(image).ends:
         raise EC2ClientError(
             "OperationNotPermitted",
             f"The AMI '{image.id}' has deregistration protection and can't be deregistered",
@@ -151,7 +168,33 @@ def _about_snapshot(
     return answer
 
 
-def _protection_of(image: Ami) -> Protection:
+def _describing_locks(clock: Clock) -> Callable[[Any], ActionResult]:
+    def answer(response: ElasticBlockStore) -> ActionResult:
+        response.error_on_dryrun()
+        asked = response._get_param("SnapshotIds", [])
+        found = response.ec2_backend.describe_snapshots(snapshot_ids=asked)
+        filters = response._filters_from_querystring()
+        _check_filters(filters)
+        states = filters.get("lock-state")
+        locks = [(snapshot, lock) for snapshot in found if (lock := _lock_of(snapshot))]
+        described = [
+            {"OwnerId": snapshot.owner_id, **lock.described(snapshot.id, clock())}
+            for snapshot, lock in locks
+            if states is None or lock.state(clock()) in states
+        ]
+        return ActionResult({"Snapshots": described})
+
+    return answer
+
+
+def _check_filters(filters: Iterable[str]) -> None:
+    for name in filters:
+        if name != "lock-state":
+            raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
+
+
+def protection_of(image: Ami) -> Protection:
+    """The protection of an image; one that has ended, if it had none."""
     protection: Protection = vars(image).get(_PROTECTION, Protection(False, ends=-inf))
     return protection
 
@@ -159,15 +202,15 @@ def _protection_of(image: Ami) -> Protection:
 def _protect(response: AmisResponse, image: Ami) -> str:
     with_cooldown = bool(response._get_bool_param("WithCooldown", False))
     vars(image)[_PROTECTION] = Protection(with_cooldown)
-    return _protection_of(image).described()
+    return protection_of(image).described()
 
 
 def _unprotect(image: Ami, now: float) -> str:
-    before = _protection_of(image)
+    before = protection_of(image)
     if before.ends == inf:
         ends = now + (COOLDOWN_SECONDS if before.with_cooldown else 0)
         vars(image)[_PROTECTION] = Protection(before.with_cooldown, ends)
-    return _protection_of(image).described()
+    return protection_of(image).described()
 
 
 def _disable(_: AmisResponse, image: Ami) -> bool:
@@ -193,13 +236,13 @@ def _lock(response: ElasticBlockStore, snapshot: Snapshot, now: float) -> dict[s
     if mode not in {"governance", "compliance"}:
         raise EC2ClientError("InvalidParameterValue", f"Invalid value '{mode}' for lockMode")
     days = int(response._get_param("LockDuration", 1))
-    cool_off = int(response._get_param("CoolOffPeriod", 0)) * _HOUR
+    hours = int(response._get_param("CoolOffPeriod", 0))
     before = _lock_of(snapshot)
     if before is not None and before.ends > now + days * _DAY:
         _check_unlocking(snapshot, before, now)
-    lock = Lock(mode, days, now, now + days * _DAY, now + cool_off)
+    lock = Lock(mode, days, now, now + days * _DAY, now + hours * _HOUR, hours)
     vars(snapshot)[_LOCK] = lock
-    return lock.described(snapshot.id)
+    return lock.described(snapshot.id, now)
 
 
 def _unlock(snapshot: Snapshot, now: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from moto.ec2.exceptions import (
 )
 from moto.ec2.models.amis import Ami
 
-from sandbox.ec2.image_rules import check_available
+from sandbox.ec2.image_rules import check_owner
 from sandbox.ec2.store_task import StoredObject
 
 IMAGE_IDS = 20
@@ -31,14 +31,26 @@ _OBJECT_TAG = re.compile(r"[\w .:/=+\-@]*")
 
 
 def check_image(image: Ami) -> None:
-    """Refuse an image that can't be stored, or not yet."""
+    """Refuse an image that can't be stored (Amazon EC2 User Guide, Store and restore an AMI using
+    S3, Limitations). No page says that of product codes, and none that images with them can."""
     if image.root_device_type == "instance-store":
         raise EC2ClientError(
             "InvalidParameterValue",
             f"The image '{image.id}' is not backed by Amazon EBS. Only EBS-backed AMIs can be "
             "stored",
         )
-    check_available(image)
+    account = {"UserId": image.ec2_backend.account_id}
+    if account not in image.launch_permissions:
+        check_owner(image)
+    if image.virtualization_type == "paravirtual":
+        raise EC2ClientError(
+            "InvalidParameterValue",
+            f"The image '{image.id}' is paravirtual. Paravirtual AMIs can't be stored",
+        )
+    if image.product_codes:
+        raise EC2ClientError(
+            "OperationNotPermitted", f"The image '{image.id}' has a product code, and is not stored"
+        )
 
 
 def target_of(image: Ami, bucket: str | None, tags: list[dict[str, str]]) -> StoredObject:
@@ -46,6 +58,10 @@ def target_of(image: Ami, bucket: str | None, tags: list[dict[str, str]]) -> Sto
     if not bucket:
         raise MissingParameterError("bucket")
     object_tags = {tag["Key"]: tag.get("Value", "") for tag in tags}
+    if len(object_tags) < len(tags):
+        raise EC2ClientError(
+            "InvalidParameterValue", "Cannot provide multiple Tags with the same key"
+        )
     _check_object_tags(object_tags)
     return StoredObject(bucket=bucket, key=f"{image.id}.bin", tags=object_tags)
 

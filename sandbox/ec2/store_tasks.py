@@ -24,7 +24,7 @@ from moto.utilities.utils import get_partition
 
 from sandbox.ec2 import SERVICE, kept
 from sandbox.ec2.image import snapshot_ids
-from sandbox.ec2.image_rules import image_of
+from sandbox.ec2.image_rules import check_available, image_of
 from sandbox.ec2.limits import check_storing, gigabytes
 from sandbox.ec2.steering import Steering, number, tags_of
 from sandbox.ec2.store_rules import (
@@ -85,13 +85,15 @@ class StoreTasks:
             check_image(image)
             target = target_of(image, bucket, tags)
             self._check_bucket(target)
+            if dry_run:
+                raise DryRunClientError
+            check_available(image)
+            self._check_absent(target)
             steers = self._steers(image)
             steering = Steering.of(steers, "store", _ERROR)
             stalls = int(number(steers, "sandbox:store-stalls", "99"))
             size = gigabytes(self._ec2, snapshot_ids(image))
             check_storing(size, self._gigabytes_in_progress(), steers)
-            if dry_run:
-                raise DryRunClientError
             self._count += 1
             task = StoreTask(
                 number=self._count,
@@ -191,20 +193,23 @@ class StoreTasks:
         self._s3.put_object_tagging(written, dict(target.tags))
 
     def _check_bucket(self, target: StoredObject) -> None:
-        """Refuse a bucket that the image can't be written to.
-
-        "You can't create multiple copies of an AMI in the same S3 bucket" (Amazon EC2 User Guide,
-        Store and restore an AMI using S3).
-        """
+        """Refuse a bucket that the image can't be written to."""
         try:
             bucket = self._s3.get_bucket(target.bucket)
-            present = self._s3.get_object(target.bucket, target.key)
         except S3ClientError as refusal:
             raise not_a_bucket(target.bucket, refusal.message) from None
         if bucket.region_name != self._ec2.region_name:
             raise not_a_bucket(
                 target.bucket, f"The bucket must be in the region {self._ec2.region_name}"
             )
+
+    def _check_absent(self, target: StoredObject) -> None:
+        """Refuse a bucket that has the image already.
+
+        "You can't create multiple copies of an AMI in the same S3 bucket" (Amazon EC2 User Guide,
+        Store and restore an AMI using S3).
+        """
+        present = self._s3.get_object(target.bucket, target.key)
         targets = [task.target for task in self._tasks if task.view.state == "InProgress"]
         started = any((t.bucket, t.key) == (target.bucket, target.key) for t in targets)
         if started or present is not None:

@@ -13,7 +13,7 @@ Instances and volumes are visible at once, except for their tags. A test that ch
 state sends the header `X-Sandbox-Present` with calls that describe.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Any
@@ -43,6 +43,9 @@ PRESENT = "X-Sandbox-Present"
 Clock = Callable[[], float]
 Respond = Callable[[Any], Any]
 """A method of one of moto's responses."""
+
+Check = Callable[[EC2Backend, EC2Backend, Any], None]
+"""What refuses a call by what there is, and by what is known elsewhere."""
 
 _describing: ContextVar[float | None] = ContextVar("describing", default=None)
 """As of which moment the call that is being answered describes things; None if it does not."""
@@ -127,8 +130,7 @@ def _written_down(respond: Respond, clock: Clock, delay: float) -> Respond:
         changes, named = history.of_backend(ec2), _named(response)
         past = changes.at(acted_on_at(clock, delay))
         _check_known(ec2, past, named)
-        check = _CHECKS.get(response._get_action())
-        if check is not None:
+        for check in _checks_of(response):
             check(ec2, past, response)
         changes.forget(acted_on_at(clock, delay))
         changes.note(named, clock())
@@ -157,6 +159,13 @@ def _check_known(now: EC2Backend, past: EC2Backend, resource_ids: Iterable[str])
             )
 
 
+def _checks_of(response: Any) -> Iterator[Check]:
+    """The checks of a call; a dry run does not see the state of things."""
+    check = _CHECKS.get(response._get_action())
+    if check is not None and (check is _check_name or not response._get_param("DryRun", False)):
+        yield check
+
+
 def _check_name(_: EC2Backend, past: EC2Backend, response: Any) -> None:
     """Refuse the name of an image that is deregistered, and not yet known to be."""
     check_name(past, response._get_param("Name", ""))
@@ -175,7 +184,7 @@ def _check_unused(now: EC2Backend, past: EC2Backend, response: Any) -> None:
             raise InvalidSnapshotInUse(snapshot_id, image.id)
 
 
-_CHECKS: dict[str, Callable[[EC2Backend, EC2Backend, Any], None]] = {
+_CHECKS: dict[str, Check] = {
     "CreateImage": _check_name,
     "RegisterImage": _check_name,
     "CreateStoreImageTask": _check_available,

@@ -152,7 +152,7 @@ def _reporting(delete: Callable[..., Any], deleted: Callable[..., None]) -> Call
         gone = [each for each in there if version_id in (None, str(each.version_id))]
         keys = [each for each in gone if isinstance(each, FakeKey)]
         if done and keys:
-            marker = bucket.is_versioned and version_id is None
+            marker = version_id is None and "delete-marker" in answer
             deleted(bucket, keys[-1], answer.get("version-id"), marker=marker)
         return done, answer
 

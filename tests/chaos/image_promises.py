@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from instance_bundle.aws.images import REQUEST_TAG
-from instance_bundle.methods.store_image import BUCKET_TAG
+from instance_bundle.methods.store_task import BUCKET_TAG
 from tests.chaos.images import MadeImage
 from tests.chaos.stacks import Exchange, Stack
 from tests.chaos.world import World

@@ -31,7 +31,7 @@ CALLS = (
     *("ec2:CancelBundleTask", "ec2:RegisterImage", "s3:HeadObject", "s3:GetObject"),
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT),
     *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
-    "cloudformation:DescribeStackEvents",
+    *("cloudformation:DescribeStackEvents", "s3:HeadBucket", "ec2:DescribeLockedSnapshots"),
 )
 
 BUNDLES = {

@@ -19,7 +19,7 @@ from instance_bundle.aws.refusals import meaning
 from instance_bundle.errors import InstanceBundleError, PassingFault
 from instance_bundle.methods import Bundle, Task, Work, known, utc
 from instance_bundle.methods.method import Phase, parsed
-from instance_bundle.methods.store_image import BUCKET_TAG
+from instance_bundle.methods.store_task import BUCKET_TAG
 from instance_bundle.request import Image, Location, Target
 from instance_bundle.settings import Limits
 from sandbox.ec2.bundle_tasks import BundleTask, Ec2Error, S3Storage
@@ -115,7 +115,16 @@ class BundleInstance(methods.BundleInstance):
     def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
         return ""
 
+    def hint(self, target: Target) -> str:
+        return ""
+
     def is_taken(self, location: Location) -> bool:
+        return self.has_finished(location) or any(
+            bucket == location.bucket and is_part(key, location.prefix)
+            for bucket, key in self._cloud.s3.objects
+        )
+
+    def has_finished(self, location: Location) -> bool:
         return (location.bucket, location.manifest_key) in self._cloud.s3.objects
 
     def finished(self, location: Location, task: Task) -> str | None:
@@ -123,6 +132,9 @@ class BundleInstance(methods.BundleInstance):
         if manifest is None or manifest.at > parsed(task.updated) + _SKEW:
             return None
         return manifest.etag
+
+    def removable(self, made: Bundle) -> Bundle:
+        return made
 
     def remove(self, made: Bundle) -> None:
         self._remove(made.location, made.etag)
@@ -132,7 +144,7 @@ class BundleInstance(methods.BundleInstance):
         etag = self.finished(location, task) if task.phase == "complete" else None
         if etag is not None:
             self._remove(location, etag)
-        elif not self.is_taken(location):
+        elif not self.has_finished(location):
             self._remove_parts(location, parsed(task.started), self._cloud.clock())
 
     def _remove(self, location: Location, etag: str) -> None:
@@ -169,6 +181,9 @@ class StoreImage(methods.StoreImage):
     def __init__(self, cloud: Cloud, cut: Cut) -> None:
         super().__init__(Limits())
         self._cloud, self._cut = cloud, cut
+
+    def hint(self, target: Target) -> str:
+        return ""
 
     def dry_run(self, work: Work) -> None:
         self._create(work, dry_run=True)
@@ -241,18 +256,21 @@ class StoreImage(methods.StoreImage):
     def finished(self, location: Location, task: Task) -> str | None:
         return self._etag(location.bucket, task.id)
 
+    def removable(self, made: Bundle) -> Bundle:
+        return made
+
     def remove(self, made: Bundle) -> None:
+        self._remove_image(made.physical_id, made.made_by)
         found = self._etag(made.location.bucket, made.physical_id)
         if found is not None and found == (made.etag or found):
-            self._cloud.s3.delete_object(made.location.bucket, f"{made.physical_id}.bin")
             self._cut.here()
-        self._remove_image(made.physical_id, made.made_by)
+            self._cloud.s3.delete_object(made.location.bucket, f"{made.physical_id}.bin")
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
-        if self._etag(target.location.bucket, task.id) is not None:
-            self._cloud.s3.delete_object(target.location.bucket, f"{task.id}.bin")
-            self._cut.here()
         self._remove_image(task.id, target.request_id)
+        if self._etag(target.location.bucket, task.id) is not None:
+            self._cut.here()
+            self._cloud.s3.delete_object(target.location.bucket, f"{task.id}.bin")
 
     def _etag(self, bucket: str, image_id: str) -> str | None:
         found = self._cloud.s3.objects.get((bucket, f"{image_id}.bin"))

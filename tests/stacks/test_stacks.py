@@ -13,6 +13,7 @@ Template = Callable[..., dict[str, Any]]
 ATTRIBUTES = (
     *("BundleId", "InstanceId", "Bucket", "Prefix", "S3Uri", "ManifestLocation"),
     *("State", "Progress", "StartTime", "UpdateTime", "ImageId"),
+    *("ImageArn", "SnapshotIds"),
 )
 SOON = {"seconds": "2"}
 
@@ -74,7 +75,7 @@ def _every_attribute(aws: Aws, template: Template) -> None:
         "ManifestLocation": f"{bucket}/attributes/web.manifest.xml",
         "State": "complete",
         "Progress": "100%",
-        "ImageId": "",
+        **dict.fromkeys(("ImageId", "ImageArn", "SnapshotIds"), ""),
     }
     assert outputs["StartTime"] <= outputs["UpdateTime"]
     assert outputs["StartTime"].endswith("Z")

@@ -17,6 +17,7 @@ Template = Callable[..., dict[str, Any]]
 ATTRIBUTES = (
     *("BundleId", "InstanceId", "Bucket", "Prefix", "S3Uri", "ManifestLocation"),
     *("State", "Progress", "StartTime", "UpdateTime", "ImageId"),
+    *("ImageArn", "SnapshotIds"),
 )
 SOON = {"image_seconds": "1", "store_seconds": "1"}
 
@@ -146,6 +147,7 @@ def _every_attribute_and_all_tags(aws: Aws, template: Template) -> None:
     _, outputs = created(aws, stored(template, instance, image, {"Team": "a/b"}))
 
     image_id, key = outputs["Ref"], f"{outputs['Ref']}.bin"
+    [snapshot] = aws.snapshots(instance)
     assert image_id.startswith("ami-")
     assert {name: outputs[name] for name in ATTRIBUTES if "Time" not in name} == {
         "BundleId": image_id,
@@ -157,12 +159,13 @@ def _every_attribute_and_all_tags(aws: Aws, template: Template) -> None:
         "State": "complete",
         "Progress": "100%",
         "ImageId": image_id,
+        "ImageArn": f"arn:aws:ec2:us-east-1::image/{image_id}",
+        "SnapshotIds": snapshot,
     }
     assert outputs["StartTime"] <= outputs["UpdateTime"]
     assert outputs["StartTime"].endswith("Z")
 
     there = There.of(aws, instance)
-    [snapshot] = there.snapshots
     assert there == There(frozenset({image_id}), frozenset({snapshot}), frozenset({key}))
     wanted = {MARK: instance, "Team": "a/b"}
     assert tags_of(aws, image_id) == tags_of(aws, snapshot) == wanted

@@ -310,7 +310,7 @@ def test_leftovers_stay_where_nothing_may_be_deleted(instance: str, clock: Clock
 
 def test_a_bundle_stays_where_nothing_may_be_deleted(instance: str) -> None:
     with pytest.raises(NotDeletable, match="the application's parameter AllowObjectDeletion"):
-        BundleInstance(Limits(deletes_objects=False)).remove(Bundle("bun-1", "r1", HERE, "etag"))
+        BundleInstance(Limits(deletes_objects=False)).removable(Bundle("bun-1", "r1", HERE, "etag"))
 
 
 def test_a_task_is_cancelled_once_and_an_ended_one_not_at_all(
@@ -334,12 +334,12 @@ def test_a_bundle_is_stored_once_its_manifest_is_there(
     task = start(method, instance)
     clock.now += 8
     method.describe([task.id])
-    assert not method.is_taken(HERE)
+    assert (method.is_taken(HERE), method.has_finished(HERE)) == (True, False)
 
     clock.now += 2
     complete = described(method, task)
     assert (complete.phase, complete.progress) == ("complete", "100%")
-    assert method.is_taken(HERE)
+    assert method.has_finished(HERE)
 
 
 def test_a_bucket_that_is_not_there_stores_nothing(method: Method, instance: str) -> None:
@@ -939,7 +939,7 @@ def test_images_stay_where_nothing_may_be_deleted(
     first = advance(method, instance, complete, Image()).image_id
 
     with pytest.raises(NotDeletable):
-        BundleInstance(Limits(deletes_objects=False)).remove(made(complete))
+        BundleInstance(Limits(deletes_objects=False)).removable(made(complete))
     assert (own_images(), keys()) == ([first], BUNDLE)
 
 

@@ -9,7 +9,7 @@ from moto.s3.models import s3_backends
 
 from instance_bundle import aws
 from instance_bundle.aws import bundle_objects
-from instance_bundle.errors import Denied, PassingFault
+from instance_bundle.errors import Denied, PassingFault, Unsuitable
 from instance_bundle.request.properties import Location
 
 from .test_manifest import BOMB, identity
@@ -92,23 +92,22 @@ def test_a_part_that_is_newer_than_the_manifest_is_anothers(
 
 
 @pytest.mark.parametrize(
-    "text", [BOMB, b"", identity("web.part.0")[:-9], identity("web.part.0") + b" " * 5_000_000]
+    "text", [BOMB, b"", identity("web.part.0")[:-9], identity("web.part.0") + b" " * 20_000_000]
 )
-def test_by_a_manifest_that_is_none_nothing_is_removed(
-    text: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_by_a_manifest_that_is_none_nothing_is_removed(text: bytes) -> None:
     put("team/web.part.0")
     put("team/web.manifest.xml", text)
     etag = bundle_objects.manifest_etag(HERE)
     assert etag is not None
 
-    bundle_objects.remove(HERE, etag)
+    for act in (bundle_objects.require_removable, bundle_objects.remove):
+        with pytest.raises(Unsuitable, match="does not show which objects are the bundle's"):
+            act(HERE, etag)
 
     assert keys() == {"team/web.part.0", "team/web.manifest.xml"}
-    assert "Nothing is removed by this manifest" in caplog.text
 
 
-def test_a_manifest_that_names_parts_elsewhere_removes_none_of_them() -> None:
+def test_by_a_manifest_that_names_parts_elsewhere_nothing_is_removed() -> None:
     put("secrets/web.part.0")
     put("team/other.part.0")
     etag = finish("web.part.0")
@@ -117,10 +116,12 @@ def test_a_manifest_that_names_parts_elsewhere_removes_none_of_them() -> None:
         identity("../secrets/web.part.0", "secrets/web.part.0", "other.part.0", "web.part.0"),
     )
     etag = bundle_objects.manifest_etag(HERE) or ""
+    there = keys()
 
-    bundle_objects.remove(HERE, etag)
+    with pytest.raises(Unsuitable, match="names 4 parts, of which 1 are known"):
+        bundle_objects.remove(HERE, etag)
 
-    assert keys() == {"secrets/web.part.0", "team/other.part.0"}
+    assert keys() == there
 
 
 def test_more_parts_than_one_call_takes_are_removed() -> None:
@@ -158,7 +159,7 @@ def test_leftovers_are_parts_by_name_and_newer_than_the_tasks_start(
     clock.move_to(NOW - 60)
     put("team/web.part.7")
     clock.move_to(NOW + 1)
-    for key in ("web.part.0", "web.part.12", "web.part.1.bak", "web.part.x", "web2.part.0"):
+    for key in ("web.part.0", "web.part.1", "web.part.1.bak", "web.part.x", "web2.part.0"):
         put(f"team/{key}")
 
     bundle_objects.remove_leftovers(HERE, START)
@@ -166,6 +167,19 @@ def test_leftovers_are_parts_by_name_and_newer_than_the_tasks_start(
     assert keys() == {
         *("team/web.part.7", "team/web.part.1.bak", "team/web.part.x", "team/web2.part.0")
     }
+
+
+def test_a_part_after_a_gap_is_another_tools(
+    clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.move_to(NOW + 1)
+    for number in ("0", "1", "02", "17"):
+        put(f"team/web.part.{number}")
+
+    bundle_objects.remove_leftovers(HERE, START)
+
+    assert keys() == {"team/web.part.02", "team/web.part.17"}
+    assert "Parts after a gap are kept" in caplog.text
 
 
 def test_where_there_is_a_manifest_nothing_is_left_over(clock: time_machine.Traveller) -> None:

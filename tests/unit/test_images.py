@@ -20,6 +20,7 @@ from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.errors import (
     Denied,
     Doubtful,
+    Gone,
     NothingDone,
     PassingFault,
     Refused,
@@ -400,8 +401,9 @@ def test_what_is_gone_is_left_out_of_an_update(clock: Clock, instance: str) -> N
     clock.now += 2
     images.deregister(other)
 
-    images.update([image_id, other, "snap-0123456789abcdef0"], Image(), TAGGED)
-    images.update([other], Image(), TAGGED)
+    images.update([image_id, "snap-0123456789abcdef0"], Image(), TAGGED)
+    with pytest.raises(Gone):
+        images.update([other, "snap-0123456789abcdef0"], Image(), TAGGED)
 
     assert tags_of(image_of(image_id)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
 

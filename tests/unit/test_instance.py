@@ -1,13 +1,14 @@
 """What is seen of an instance before anything is done with it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from moto import mock_aws
 
 from instance_bundle import aws
 from instance_bundle.aws import instance
-from instance_bundle.errors import Doubtful, NotAllowed, NotSuited
+from instance_bundle.errors import Doubtful, NotAllowed, NotSuited, Unsuitable
 from instance_bundle.request.properties import MethodName
 from instance_bundle.settings import Tag
 from sandbox.ec2 import api as ec2
@@ -132,3 +133,35 @@ def test_the_tag_is_checked_before_the_instance_type(launch: Launch) -> None:
 def test_a_missing_instance_is_reported_first(launch: Launch, demanded: Tag | None) -> None:
     with pytest.raises(Doubtful, match="there is no such instance"):
         instance.require_suitable("i-0123456789abcdef0", "StoreImage", demanded)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [("Windows on instance store", "BundleInstance"), ("Linux on EBS", "StoreImage")],
+)
+def test_a_terminated_instance_is_refused_at_once(
+    launch: Launch, kind: str, method: MethodName
+) -> None:
+    instance_id = launch(kind)
+    aws.ec2().terminate_instances(InstanceIds=[instance_id])
+
+    with pytest.raises(Unsuitable, match=f"{instance_id} is terminated, and {method} accepts"):
+        instance.require_suitable(instance_id, method, None)
+
+
+def test_a_stopped_instance_is_suitable_for_an_image_only(launch: Launch) -> None:
+    instance_id = launch("Linux on EBS")
+    aws.ec2().stop_instances(InstanceIds=[instance_id])
+
+    instance.require_suitable(instance_id, "StoreImage", None)
+
+
+def test_an_instance_that_is_starting_may_run_soon(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance_id = launch("Linux on EBS")
+    described = instance.describe(instance_id)
+    monkeypatch.setattr(instance, "describe", lambda _: replace(described, state="pending"))
+
+    with pytest.raises(Doubtful, match="is pending, and StoreImage accepts running or stopped"):
+        instance.require_suitable(instance_id, "StoreImage", None)

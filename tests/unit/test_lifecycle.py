@@ -91,6 +91,7 @@ class Ec2:
     obstacle: Exception | None = None
     hidden: Exception | None = None
     starts_all_the_same: bool = False
+    hint_given: str = ""
 
     id_prefix: str = "bun-"
 
@@ -118,8 +119,14 @@ class Ec2:
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
         return {id_: task for id_, task in self.tasks.items() if id_ in task_ids}
 
+    def after_cancel(self, task: Task) -> str:
+        return "its cancel was requested"
+
+    def hint(self, target: Target) -> str:
+        return self.hint_given
+
     def lost(self, task: Task, now: float) -> Refusal | None:
-        return ImageGone(task.id) if task.id.startswith("ami-") else None
+        return ImageGone(task.id, "Redeploy") if task.id.startswith("ami-") else None
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
         self.advanced.append((last.state, seen.state))
@@ -165,6 +172,9 @@ class Ec2:
 
     def finished(self, location: Location, task: Task) -> str | None:
         return f"what {task.id} finished" if location in self.stored else None
+
+    def removable(self, made: Bundle) -> Bundle:
+        return made
 
     def remove(self, made: Bundle) -> None:
         self.removed.append((made.location, made.etag))
@@ -272,7 +282,7 @@ def test_a_complete_task_answers_every_attribute(life: Lifecycle, ledger: Ledger
             "Progress": "100%",
             "StartTime": "2027-01-15T08:00:00Z",
             "UpdateTime": "2027-01-15T08:00:05Z",
-            "ImageId": "",
+            **dict.fromkeys(("ImageId", "ImageArn", "SnapshotIds"), ""),
         },
     )
     assert [bundle.physical_id for bundle in ledger.resource(record.key).bundles] == ["bun-1"]
@@ -344,7 +354,10 @@ def test_a_location_that_has_a_bundle_is_not_overwritten(
     outcome = life.drive(opened(ledger, request()))
 
     assert isinstance(outcome, Failed)
-    assert "there is a bundle already at s3://images/web" in outcome.reason
+    assert (
+        "there is a bundle, or a key of one of its parts, already at s3://images/web"
+        in outcome.reason
+    )
     assert ec2.started == []
 
 
@@ -705,6 +718,10 @@ def test_the_longest_names_that_are_allowed_still_make_an_answer_that_cloudforma
 ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
 
 
+def image_attributes(image_id: str) -> dict[str, str]:
+    return {"ImageId": image_id, "ImageArn": f"arn:aws:ec2:us-east-1::image/{image_id}"}
+
+
 def answered(ledger: Ledger, record: Record, outcome: Outcome) -> Done | Failed:
     assert isinstance(outcome, Done | Failed)
     _, stored = ledger.store_answer(record, outcome)
@@ -740,6 +757,34 @@ def test_a_rollback_answers_the_old_bundle_whichever_of_its_requests_comes_first
 
     assert [bundle.physical_id for bundle in ledger.resource(update.key).bundles] == ["bun-1"]
     assert len(ec2.started) == 2
+
+
+def test_a_failure_names_what_could_not_be_checked_before(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    record = opened(ledger, request())
+    life.drive(record)
+    ec2.hint_given = "s3:HeadBucket was refused."
+    ec2.tasks["bun-1"] = replace(
+        ec2.tasks["bun-1"], phase="failed", state="failed", error_code="S3Error"
+    )
+
+    answer = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
+
+    assert isinstance(answer, Failed)
+    assert "S3Error" in answer.reason
+    assert answer.reason.endswith("Not checked before: s3:HeadBucket was refused.")
+
+
+def test_a_dry_run_is_refused_where_a_bundle_would_be_overwritten(
+    life: Lifecycle, ledger: Ledger, ec2: Ec2
+) -> None:
+    ec2.stored.add(Location("images", "web"))
+
+    answer = life.drive(opened(ledger, request(DryRun=True)))
+
+    assert isinstance(answer, Failed)
+    assert "it is not overwritten" in answer.reason
 
 
 @pytest.mark.parametrize("known_as", ["bun-1", "bun-2"])
@@ -1387,7 +1432,7 @@ def test_an_update_of_the_image_alone_gives_the_bundle_of_before_another_ami(
 
     outcome = life.drive(update_image(ledger, "r2", WEB, OTHER))
 
-    expected = Done("bun-1", {**before.attributes, "ImageId": "ami-registered2"})
+    expected = Done("bun-1", {**before.attributes, **image_attributes("ami-registered2")})
     assert outcome == expected
     assert len(ec2.started) == 1
     [(made, old, new)] = ec2.updated
@@ -1524,7 +1569,7 @@ def test_work_with_a_handle_is_accepted_with_every_attribute(
             "Progress": "20%",
             "StartTime": "2027-01-15T08:00:00Z",
             "UpdateTime": "2027-01-15T08:00:05Z",
-            "ImageId": "",
+            **dict.fromkeys(("ImageId", "ImageArn", "SnapshotIds"), ""),
         },
     )
 

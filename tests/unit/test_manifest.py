@@ -17,9 +17,6 @@ BOMB = b"""<?xml version="1.0"?>
 <!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">
 <!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;">]>
 <manifest><image><parts><part><filename>&c;</filename></part></parts></image></manifest>"""
-EXTERNAL = b"""<?xml version="1.0"?>
-<!DOCTYPE manifest SYSTEM "file:///etc/passwd">
-<manifest><image><parts><part><filename>web.part.0</filename></part></parts></image></manifest>"""
 
 
 def identity(*names: str) -> bytes:
@@ -28,23 +25,51 @@ def identity(*names: str) -> bytes:
 
 
 def test_parts_are_named_by_their_last_segment_or_by_their_whole_key() -> None:
-    text = identity("web.part.0", " web.part.11 ", "team/web.part.2")
+    text = identity(
+        *("web.part.0", " web.part.11 ", "team/web.part.2"),
+        *("/team/web.part.3", "images/team/web.part.4", "images//team/web.part.5"),
+    )
 
     assert manifest.part_keys(text, HERE) == {
-        *("team/web.part.0", "team/web.part.11", "team/web.part.2")
+        f"team/web.part.{number}" for number in (0, 11, 2, 3, 4, 5)
     }
+
+
+@pytest.mark.parametrize("name", ["lead.part.0", "/lead.part.0", "images//lead.part.0"])
+def test_a_prefix_may_begin_with_a_slash(name: str) -> None:
+    assert manifest.part_keys(identity(name), Location("images", "/lead")) == {"/lead.part.0"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        identity("web.part.0").replace(b"<manifest>", b'<manifest xmlns="http://ec2/">'),
+        b'<?xml version="1.0"?><!DOCTYPE manifest SYSTEM "manifest.dtd">' + identity("web.part.0"),
+    ],
+)
+def test_namespaces_and_document_types_are_read(text: bytes) -> None:
+    assert manifest.part_keys(text, HERE) == {"team/web.part.0"}
+
+
+def test_a_manifest_of_ten_megabytes_is_read() -> None:
+    location = Location("images", "x" * 890)
+    text = identity(*(f"{'x' * 890}.part.{number}" for number in range(11_000)))
+    assert len(text) > 10_000_000
+
+    assert len(manifest.part_keys(text, location)) == 11_000
 
 
 @pytest.mark.parametrize(
     "name",
     [
         *("other.part.0", "web.manifest.xml", "web.part.", "web.part.0.bak", "web.part.-1"),
-        *("../web.part.0", "team/../web.part.0", "elsewhere/web.part.0", "/team/web.part.0"),
+        *("../web.part.0", "team/../web.part.0", "elsewhere/web.part.0"),
         *("web.part.0\n.", "web.part.\u0661", "", "web.part.0/x", "s3://other/team/web.part.0"),
     ],
 )
-def test_what_is_no_part_of_a_bundle_there_is_not_named(name: str) -> None:
-    assert manifest.part_keys(identity(name, "web.part.1"), HERE) == {"team/web.part.1"}
+def test_a_manifest_that_names_what_is_no_part_there_is_not_trusted(name: str) -> None:
+    with pytest.raises(UnreadableManifest, match="names 2 parts, of which 1 are known"):
+        manifest.part_keys(identity(name, "web.part.1"), HERE)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +80,7 @@ def test_what_is_no_part_of_a_bundle_there_is_not_named(name: str) -> None:
         identity("web.part.0")[:-20],
         b"<html/>",
         BOMB,
-        EXTERNAL,
+        identity(),
         b"\xff\xfe",
         b'<?xml version="1.0" encoding="no-such"?><manifest/>',
         identity("web.part.0") + b" " * manifest.LARGEST,

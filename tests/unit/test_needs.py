@@ -4,11 +4,11 @@ import re
 
 from instance_bundle.aws.calls import CALLS
 from sandbox.artifact import REPOSITORY
-from sandbox.authorization.needs import BY_LAMBDA, NEEDS
+from sandbox.authorization.needs import BY_LAMBDA, NEEDS, OTHER_NEEDS
 from tests import roles
 from tests.iam import is_an_action, misfit
 
-ACTIONS = {need.action for needs in NEEDS.values() for need in needs}
+ACTIONS = {need.action for needs in (*NEEDS.values(), *OTHER_NEEDS.values()) for need in needs}
 CODE = [path.read_text() for path in (REPOSITORY / "functions/instance_bundle").rglob("*.py")]
 
 
@@ -18,6 +18,7 @@ def test_each_action_of_the_map_is_one_of_iams() -> None:
 
 def test_the_map_has_the_calls_that_the_code_makes_and_those_that_lambda_makes() -> None:
     assert {*NEEDS} == calls_in_the_code() | BY_LAMBDA
+    assert {*NEEDS} & {*OTHER_NEEDS} == set()
     assert {*CALLS} == calls_in_the_code() - {"response:Put", "signal:Put"}
     assert named_in_the_code() <= {*CALLS}
 

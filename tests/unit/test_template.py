@@ -208,7 +208,8 @@ OF_FEATURES = {
     "MakesImages": {
         *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
         *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:CreateTags", "ec2:DeleteSnapshot"),
-        *("ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DescribeSnapshots"),
+        *("ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DescribeLockedSnapshots"),
+        "ec2:DescribeSnapshots",
         *("ec2:DescribeStoreImageTasks", "ec2:DescribeTags", "ec2:ModifyImageAttribute"),
         *("ec2:RegisterImage", "s3:AbortMultipartUpload", "s3:DeleteObject"),
         *("s3:PutObject", "s3:PutObjectTagging"),
@@ -259,7 +260,6 @@ def test_images_and_snapshots_that_are_there_are_those_of_requests() -> None:
         "RegisterBundles": None,
         "TagWhatIsMade": {"StringEquals": {"ec2:CreateAction": ["CreateImage", "RegisterImage"]}},
         "UseImages": was_made,
-        "UseSnapshots": was_made,
     }
 
 

@@ -9,7 +9,15 @@ Example:
         images = aws.ec2().describe_images(Owners=["self"])["Images"]
 """
 
-from instance_bundle.aws import access_key, bundle_objects, images, instance, stacks
+from instance_bundle.aws import (
+    access_key,
+    bucket,
+    bundle_objects,
+    image_removal,
+    images,
+    instance,
+    stacks,
+)
 from instance_bundle.aws.chunks import in_chunks
 from instance_bundle.aws.clients import (
     FILTER_VALUES,
@@ -28,6 +36,7 @@ from instance_bundle.aws.refusals import meaning
 __all__ = [
     "FILTER_VALUES",
     "access_key",
+    "bucket",
     "bundle_objects",
     "calling",
     "cloudformation",
@@ -35,6 +44,7 @@ __all__ = [
     "ec2",
     "ec2_once",
     "events",
+    "image_removal",
     "images",
     "in_chunks",
     "instance",

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from instance_bundle import aws
 from instance_bundle.aws.refusals import meaning
-from instance_bundle.errors import Gone, UnreadableManifest
+from instance_bundle.errors import Doubtful, Gone, UnreadableManifest, Unsuitable
 from instance_bundle.request import Location
 from instance_bundle.telemetry import logger
 
@@ -35,25 +35,47 @@ def manifest_etag(location: Location) -> str | None:
     return etag_of(location.bucket, location.manifest_key)
 
 
+def has_any(location: Location) -> bool:
+    """Whether there is a manifest, or a key of a part. If S3 refuses to list the bucket, only the
+    manifest counts.
+
+    Raises:
+        PassingFault: no answer.
+    """
+    if manifest_etag(location) is not None:
+        return True
+    try:
+        return any(location.is_part(each["Key"]) for each in _listed(location))
+    except Doubtful as doubtful:
+        logger.warning("There may be parts", at=location.s3_uri, why=str(doubtful))
+        return False
+
+
+def require_removable(location: Location, etag: str) -> None:
+    """Check that the manifest shows which objects are the bundle's, before anything is removed.
+
+    Raises:
+        Unsuitable: it does not.
+        PassingFault: no answer.
+    """
+    _named(location, etag)
+
+
 def remove(location: Location, etag: str) -> None:
     """Remove the parts that the manifest names, then the manifest.
 
     Objects that another bundle has written there since are kept: all of them if the manifest has
     another ETag, and each part that is newer than the manifest.
-    """
-    found = _manifest(location, etag) if etag else None
-    if found is None:
-        logger.info("There is no manifest of this bundle; nothing is removed", at=location.s3_uri)
-        return
-    text, written = found
-    # Imported here, since most requests have no manifest to read.
-    from instance_bundle.aws import manifest
 
-    try:
-        named = manifest.part_keys(text, location)
-    except UnreadableManifest as error:
-        logger.error("Nothing is removed by this manifest", at=location.s3_uri, why=str(error))
+    Raises:
+        Unsuitable: the manifest does not show which objects are the bundle's.
+        PassingFault: some of it may have been done.
+    """
+    found = _named(location, etag)
+    if found is None:
+        logger.warning("The objects there are not this bundle's: kept", at=location.s3_uri)
         return
+    named, written = found
     parts = (part for part in _listed(location) if part["Key"] in named)
     _delete(location.bucket, (part for part in parts if part["LastModified"] <= written))
     remove_object(location.bucket, location.manifest_key, etag)
@@ -78,6 +100,8 @@ def finished(location: Location, ended: str) -> str | None:
 def remove_leftovers(location: Location, since: str) -> None:
     """Remove the parts that a task left without a manifest.
 
+    EC2 numbers them from 0. A part after a gap is another tool's, and is kept.
+
     Args:
         location: where the task wrote; the caller holds its claim.
         since: when the task started, ISO 8601; older objects are not from this task.
@@ -85,14 +109,17 @@ def remove_leftovers(location: Location, since: str) -> None:
     if manifest_etag(location) is not None:
         return
     started = datetime.fromisoformat(since)
-    _delete(
-        location.bucket,
-        (
-            part
-            for part in _listed(location)
-            if location.is_part(part["Key"]) and part["LastModified"] >= started
-        ),
-    )
+    parts = {
+        part["Key"]: part
+        for part in _listed(location)
+        if location.is_part(part["Key"]) and part["LastModified"] >= started
+    }
+    in_order = (f"{location.part_prefix}{number}" for number in count())
+    own = list(takewhile(parts.__contains__, in_order))
+    _delete(location.bucket, [parts[key] for key in own])
+    kept = sorted({*parts} - {*own})
+    if kept:
+        logger.warning("Parts after a gap are kept: they may be another's", keys=kept[:10])
 
 
 def etag_of(bucket: str, key: str) -> str | None:
@@ -114,6 +141,26 @@ def _head(bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise
+
+
+def _named(location: Location, etag: str) -> tuple[frozenset[str], datetime] | None:
+    """The keys of the parts that the manifest names, and when it was written; None if there is no
+    manifest with this ETag."""
+    found = _manifest(location, etag) if etag else None
+    if found is None:
+        return None
+    # Imported here, since most requests have no manifest to read.
+    from instance_bundle.aws import manifest
+
+    text, written = found
+    try:
+        return manifest.part_keys(text, location), written
+    except UnreadableManifest as error:
+        raise Unsuitable(
+            "OnDelete",
+            f"the manifest at {location.s3_uri} does not show which objects are the bundle's: "
+            f"{error}. Nothing was removed. Remove them by hand, or retain the resource.",
+        ) from error
 
 
 def _manifest(location: Location, etag: str) -> tuple[bytes, datetime] | None:

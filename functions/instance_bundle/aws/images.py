@@ -5,13 +5,13 @@ its creation on.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
 from instance_bundle.aws.advice import PERMISSION_CODES
-from instance_bundle.errors import Denied, Gone, NothingDone, PassingFault, Refused
+from instance_bundle.errors import Denied, Gone, NameTaken, NothingDone, PassingFault, Refused
 from instance_bundle.request import Image, Location
 from instance_bundle.telemetry import logger
 
@@ -59,6 +59,44 @@ def snapshots(filters: "list[FilterTypeDef]") -> list[str]:
         return [snapshot["SnapshotId"] for page in pages for snapshot in page["Snapshots"]]
 
 
+def snapshots_in(image: "ImageTypeDef") -> list[str]:
+    """The IDs of the snapshots that an AMI is made of."""
+    mappings = image.get("BlockDeviceMappings", [])
+    found = [mapping.get("Ebs", {}).get("SnapshotId", "") for mapping in mappings]
+    return [each for each in found if each]
+
+
+def snapshots_of(image_id: str, request_id: str, recorded: Collection[str]) -> list[str]:
+    """The snapshots of an AMI: those that were recorded, and those in its block device mappings.
+
+    If nothing was recorded and the AMI is gone, they are those that have the request's tag and that
+    EC2 describes as created for the AMI ("Created by CreateImage(i-…) for ami-…", EC2 User Guide,
+    Deregister an AMI): the tag alone may be on anything.
+    """
+    mapped = {
+        each
+        for image in describe([{"Name": "image-id", "Values": [image_id]}])
+        for each in snapshots_in(image)
+    }
+    found = {*recorded, *mapped}
+    return sorted(found or snapshots_created_for(image_id, request_id))
+
+
+def snapshots_created_for(image_id: str, request_id: str) -> list[str]:
+    """The IDs of the snapshots that have a request's tag and were created for an AMI."""
+    described: FilterTypeDef = {
+        "Name": "description",
+        "Values": [f"Created by CreateImage(*) for {image_id}*"],
+    }
+    return snapshots([made_for(request_id), described])
+
+
+def has_request_tag(snapshot_id: str) -> bool:
+    """Whether a snapshot has the tag with which the role may delete it."""
+    tagged: FilterTypeDef = {"Name": "tag-key", "Values": [REQUEST_TAG]}
+    return bool(snapshots([{"Name": "snapshot-id", "Values": [snapshot_id]}, tagged]))
+
+
 def made_for(request_id: str) -> "FilterTypeDef":
     """The filter that matches what was made for a request."""
     return {"Name": f"tag:{REQUEST_TAG}", "Values": [request_id]}
@@ -90,6 +128,18 @@ def own_of_taken_name(name: str, request_id: str) -> "ImageTypeDef | None":
     return next((image for image in found if is_made_for(image, request_id)), None)
 
 
+def require_free_name(name: str, request_id: str) -> None:
+    """Check that no AMI has a name, before anything is done for one; the request's own may.
+
+    Raises:
+        NameTaken: another AMI has it.
+        PassingFault: no answer, or a refusal.
+    """
+    for image in describe([named(name)]):
+        if not is_made_for(image, request_id):
+            raise NameTaken(name, image["ImageId"])
+
+
 def made_name(location: Location, request_id: str, distinction: str = "") -> str:
     """A name that no other AMI has, within the characters and length that EC2 allows (EC2 API
     Reference, CreateImage)."""
@@ -99,8 +149,8 @@ def made_name(location: Location, request_id: str, distinction: str = "") -> str
 
 
 def update(ids: Sequence[str], old: Image, new: Image) -> None:
-    """Set the description of an AMI, and the tags of the AMI and its snapshots; what is gone is
-    left out.
+    """Set the description of an AMI, and the tags of the AMI and its snapshots; snapshots that are
+    gone are left out.
 
     Args:
         ids: the AMI's ID, and those of its snapshots.
@@ -108,6 +158,7 @@ def update(ids: Sequence[str], old: Image, new: Image) -> None:
         new: as the stack describes it now.
 
     Raises:
+        Gone: the AMI is gone.
         PassingFault: some of it may have been done; it can be repeated.
     """
     if new.description != old.description:
@@ -143,6 +194,8 @@ def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None
     except Gone as gone:
         if len(ids) == 1:
             _require_gone(ids[0], gone)
+            if ids[0].startswith("ami-"):
+                raise
             return
         for each in ids:
             _change([each], change)
@@ -165,15 +218,34 @@ def _is_listed(resource_id: str) -> bool:
     return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}]))
 
 
-def deregister(image_id: str) -> None:
+def deregister(image_id: str, *, with_snapshots: bool = False) -> Mapping[str, str]:
     """Deregister an AMI; one that is gone is no error.
+
+    Args:
+        image_id: its ID.
+        with_snapshots: EC2 also deletes its snapshots, but not those that another AMI uses.
+
+    Returns:
+        The return code of each snapshot, such as `success` (EC2 API Reference,
+        DeleteSnapshotReturnCode).
 
     Raises:
         PassingFault: it may have been done.
         Denied: EC2 refuses.
     """
     with _gone_is_done(image_id), aws.calling("ec2:DeregisterImage"):
-        aws.ec2().deregister_image(ImageId=image_id)
+        answer = aws.ec2().deregister_image(
+            ImageId=image_id, DeleteAssociatedSnapshots=with_snapshots
+        )
+        results = answer.get("DeleteSnapshotResults", [])
+        return {each.get("SnapshotId", ""): each.get("ReturnCode", "") for each in results}
+    return {}
+
+
+def deregister_dry(image_id: str) -> None:
+    """Ask EC2 whether it would deregister an AMI; it answers with the error `DryRunOperation`."""
+    with _gone_is_done(image_id), aws.calling("ec2:DeregisterImage"):
+        aws.ec2().deregister_image(ImageId=image_id, DryRun=True)
 
 
 def delete_snapshot(snapshot_id: str) -> None:

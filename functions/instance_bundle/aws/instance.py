@@ -4,9 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from instance_bundle import aws
-from instance_bundle.errors import Doubtful, NoInstance, NotAllowed, NotSuited
+from instance_bundle.errors import Doubtful, NotAllowed, NotSuited, Unsuitable
 from instance_bundle.request import MethodName
 from instance_bundle.settings import Tag
+
+_PATH = "InstanceId"
+_STATES: Mapping[MethodName, tuple[str, ...]] = {
+    "BundleInstance": ("running",),
+    "StoreImage": ("running", "stopped"),
+}
+"""The states of an instance that a method accepts (EC2 API Reference, BundleInstance: an instance-
+store volume is lost when the instance stops; CreateImage: "running or stopped")."""
+_ENDED = ("shutting-down", "terminated")
+"""A terminated instance "remains visible … for a short while", with fewer details (EC2 User Guide,
+Terminate an instance)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +28,14 @@ class Instance:
         id: its ID.
         is_ebs_backed: its root volume is an EBS volume, not an instance-store volume.
         is_windows: it runs Windows.
+        state: EC2's state, such as `running`.
         tags: its tags.
     """
 
     id: str
     is_ebs_backed: bool
     is_windows: bool
+    state: str
     tags: Mapping[str, str]
 
     @property
@@ -44,11 +57,16 @@ def describe(instance_id: str) -> Instance:
         response = aws.ec2().describe_instances(InstanceIds=[instance_id])
     found = [each for r in response["Reservations"] for each in r.get("Instances", [])]
     if not found:
-        raise Doubtful(NoInstance(instance_id))
+        raise Doubtful(
+            Unsuitable(
+                _PATH, f"there is no instance {instance_id} in the stack's account and region."
+            )
+        )
     return Instance(
         id=instance_id,
         is_ebs_backed=found[0].get("RootDeviceType") != "instance-store",
         is_windows=str(found[0].get("Platform", "")).lower() == "windows",
+        state=found[0].get("State", {}).get("Name", ""),
         tags={tag.get("Key", ""): tag.get("Value", "") for tag in found[0].get("Tags", [])},
     )
 
@@ -60,11 +78,23 @@ def require_suitable(instance_id: str, method: MethodName, tag: Tag | None) -> N
     Raises:
         NotSuited: the method does not support it; names the method that does.
         NotAllowed: it does not have the tag.
+        Unsuitable: it is terminated.
         PassingFault: no answer.
-        Doubtful: EC2 refuses, or there is no such instance.
+        Doubtful: EC2 refuses, there is no such instance, or it is in another state.
     """
     instance = describe(instance_id)
     if tag is not None and instance.tags.get(tag.key) != tag.value:
         raise NotAllowed(instance_id, str(tag))
-    if instance.method != method:
+    if instance.state not in _ENDED and instance.method != method:
         raise NotSuited(instance_id, method, instance.method)
+    _require_state(instance, method)
+
+
+def _require_state(instance: Instance, method: MethodName) -> None:
+    if instance.state in _STATES[method]:
+        return
+    accepted = " or ".join(_STATES[method])
+    refusal = Unsuitable(
+        _PATH, f"{instance.id} is {instance.state}, and {method} accepts {accepted} instances."
+    )
+    raise refusal if instance.state in _ENDED else Doubtful(refusal)

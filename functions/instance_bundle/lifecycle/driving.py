@@ -8,7 +8,7 @@ from instance_bundle.lifecycle import effects
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.next_step import Seen
 from instance_bundle.methods import Methods, Task, Work
-from instance_bundle.request import Location, Properties, Request, Target
+from instance_bundle.request import Home, Location, Properties, Request, Target
 from instance_bundle.state import Outcome, Pending, Record, Resource
 
 StepRun = Generator[Effect[Any], Any, Outcome | None]
@@ -84,8 +84,14 @@ class Driving:
             "Progress": "100%" if task.phase == "complete" else task.progress or "0%",
             "StartTime": task.started,
             "UpdateTime": task.updated,
-            "ImageId": task.image_id,
+            **self.image_attributes(task.image_id),
+            "SnapshotIds": task.snapshot_ids,
         }
+
+    def image_attributes(self, image_id: str) -> dict[str, str]:
+        home = Home.of_stack(self.me.key.stack_id)
+        arn = f"arn:{home.partition}:ec2:{home.region}::image/{image_id}" if home else ""
+        return {"ImageId": image_id, "ImageArn": arn if image_id else ""}
 
 
 def until(me: Record, request: Request) -> float:

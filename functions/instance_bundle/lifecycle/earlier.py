@@ -6,6 +6,7 @@ from typing import Any
 from instance_bundle import budget
 from instance_bundle.errors import Doubtful, Refused
 from instance_bundle.lifecycle import effects
+from instance_bundle.lifecycle.driving import Driving
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.next_step import Do, Seen, Wait, next_step_for_earlier
 from instance_bundle.lifecycle.removal import removes
@@ -15,23 +16,19 @@ from instance_bundle.state import Cleanup, Record, Resource, Tombstone
 from instance_bundle.telemetry import logger
 
 
-def end_earlier(
-    me: Record, other: Record, resource: Resource, now: float
-) -> Generator[Effect[Any], Any, Wait | None]:
+def end_earlier(d: Driving, other: Record) -> Generator[Effect[Any], Any, Wait | None]:
     """Cancel and clean up the work of an earlier request, which CloudFormation no longer waits for.
 
     Args:
-        me: the record of the later request.
+        d: the later request.
         other: the earlier request's record.
-        resource: all that is known about the resource.
-        now: epoch seconds.
 
     Returns:
         What has not ended yet; None if nothing is left.
     """
     seen = Seen()
     while True:
-        match next_step_for_earlier(other, seen, now):
+        match next_step_for_earlier(other, seen, d.now):
             case Wait() as wait:
                 return wait
             case Do("supersede"):
@@ -41,9 +38,10 @@ def end_earlier(
             case Do("cancel", Task() as task):
                 if (yield from perform(effects.Cancel(task.id))):
                     yield from perform(effects.Mark(other, "cancel_requested"))
-                return Wait(budget.NEXT_POLL, f"{task}; its cancel was requested")
+                why = f"{task}; {d.methods.of(task.id).after_cancel(task)}"
+                return Wait(budget.NEXT_POLL, why)
             case Do("clean up", task):
-                yield from _clean_up(me, other, resource, task)
+                yield from _clean_up(d.me, other, d.known(), task)
                 return None
             case _:
                 return None
@@ -104,8 +102,13 @@ def _clear(
         if removes(me, other):
             # An interrupted removal may have left some objects, and no object with the ETag.
             etag = (yield from perform(effects.Etag(location, seen))) or ""
-            unanswered = Bundle(seen.id, other.key.request_id, location, etag)
-            yield from perform(effects.Remove(unanswered))
+            snapshots = seen.snapshot_ids or (last.snapshot_ids if last is not None else "")
+            unanswered = Bundle(
+                *(seen.id, other.key.request_id, location, etag),
+                attributes={"SnapshotIds": snapshots},
+            )
+            checked = yield from perform(effects.CheckRemoval(unanswered))
+            yield from perform(effects.Remove(checked))
     elif task is not None:
         yield from perform(effects.RemoveLeftovers(target, task))
     yield from perform(effects.ReleaseLocation(location, other.key))

@@ -212,7 +212,14 @@ class UpdateImage(Effect[str]):
 
 @dataclass(frozen=True, slots=True)
 class IsTaken(Effect[bool]):
-    """Whether a finished bundle is already at the target's location."""
+    """Whether there is an object at the target's location that the work would overwrite."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Hint(Effect[str]):
+    """What could not be checked before the work on a target was started; empty if nothing."""
 
     target: Target
 
@@ -231,6 +238,13 @@ class Etag(Effect[str | None]):
 
     location: Location
     task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRemoval(Effect[Bundle]):
+    """Check that a finished bundle can be removed; the result has all that its removal needs."""
+
+    bundle: Bundle
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ def describe(d: Driving) -> StepRun:
     found = yield from perform(effects.Describe(last.id))
     if found is None and (yield from perform(effects.HasFinished(last.id, target.location))):
         found = last.completed(d.now)
+    if found is not None and not found.snapshot_ids:
+        found = replace(found, snapshot_ids=last.snapshot_ids)
     lost = None if found else d.methods.of(last.id).lost(last, d.now)
     d.seen = replace(d.seen, described=True, task=found, lost=lost)
     return None
@@ -76,7 +78,7 @@ def _ask(d: Driving) -> Generator[Effect[Any], Any, Answers | None]:
 def end_all_earlier(d: Driving) -> StepRun:
     waits: Wait | None = None
     for other in history.unfinished_before(d.known(), d.me):
-        wait = yield from end_earlier(d.me, other, d.known(), d.now)
+        wait = yield from end_earlier(d, other)
         waits = waits or wait
     d.seen = replace(d.seen, ended=True, still_running=waits)
     yield from load(d)

@@ -29,12 +29,13 @@ def update_in_place(d: Driving) -> StepRun:
         if unseen != bundle:
             yield from _repair(d, delete_bundle(d.me, unseen), unseen, is_rollback=is_rollback)
     changed = replace(bundle, on_delete=on_delete(request.properties))
-    if not bundle.is_dry_run:
-        image = Properties.parse(request.properties).image
+    image = Properties.parse(request.properties).image
+    if not bundle.is_dry_run and image != request.old_image:
         update = perform(effects.UpdateImage(bundle, request.old_image, image))
         image_id = yield from _repair(d, update, bundle, is_rollback=is_rollback)
         if image_id is not None:
-            changed = replace(changed, attributes={**bundle.attributes, "ImageId": image_id})
+            attributes = {**bundle.attributes, **d.image_attributes(image_id)}
+            changed = replace(changed, attributes=attributes)
     if changed != bundle:
         yield from perform(effects.PutBundle(d.me.key, changed))
     return answered(changed)

@@ -28,12 +28,7 @@ from instance_bundle.lifecycle.next_step import (
 )
 from instance_bundle.methods import Bundle, Task, Work, utc
 from instance_bundle.request import Location, Properties, Target, on_delete
-from instance_bundle.state import (
-    Cleanup,
-    Done,
-    Pending,
-    Record,
-)
+from instance_bundle.state import Cleanup, Done, Failed, Pending, Record
 from instance_bundle.telemetry import logger
 
 
@@ -66,6 +61,8 @@ def start(d: Driving) -> StepRun:
 
 
 def _dry_run(d: Driving, work: Work) -> StepRun:
+    if (yield from perform(effects.IsTaken(work.target))):
+        return failed(d.me, _taken(work.target.location))
     try:
         yield from perform(effects.DryRun(work))
     except Refusal as refusal:
@@ -90,8 +87,14 @@ def _occupy(d: Driving, target: Target) -> Generator[Effect[Any], Any, Refusal |
         return LocationTaken(location.s3_uri, f"the resource {whose} has a bundle")
     if taken is None and (yield from perform(effects.IsTaken(target))):
         yield from perform(effects.ReleaseLocation(location, key))
-        return LocationTaken(location.s3_uri, "there is a bundle already")
+        return _taken(location)
     return None
+
+
+def _taken(location: Location) -> Refusal:
+    return LocationTaken(
+        location.s3_uri, "there is a bundle, or a key of one of its parts, already"
+    )
 
 
 def _attempt(d: Driving, work: Work) -> StepRun:
@@ -103,7 +106,7 @@ def _attempt(d: Driving, work: Work) -> StepRun:
     except Refusal as refusal:
         yield from perform(effects.ReleaseLocation(work.target.location, d.me.key))
         yield from _take_back(d)
-        return failed(d.me, refusal)
+        return (yield from _failed(d, refusal))
     except NothingDone:
         yield from _take_back(d)
         raise
@@ -140,7 +143,7 @@ def go_on(d: Driving, seen: Task) -> StepRun:
     except Refusal as refusal:
         if goes_on and not was_young:
             yield from d.save(replace(d.me, attempted_at=me.attempted_at))
-        return failed(d.me, refusal)
+        return (yield from _failed(d, refusal))
     if task.phase == "complete":
         return (yield from _finish(d, work, task))
     return _under_way(d, work, task, interval.next_poll(task, d.now))
@@ -159,7 +162,18 @@ def fail(d: Driving, task: Task) -> StepRun:
     if d.me.target is not None:
         at = d.me.target.location
         yield from perform(effects.ReleaseLocation(at, d.me.key))
-    return failed(d.me, TaskFailed(task.id, task.error_code, task.error_message))
+    return (yield from _failed(d, TaskFailed(task.id, task.error_code, task.error_message)))
+
+
+def _failed(d: Driving, refusal: Refusal) -> Generator[Effect[Any], Any, Failed]:
+    """The answer FAILED, with what could not be checked before the work was started."""
+    hint = ""
+    if d.me.target is not None:
+        try:
+            hint = yield from perform(effects.Hint(d.me.target))
+        except PassingFault as fault:
+            logger.warning("The Reason has no hint", fault=str(fault))
+    return failed(d.me, Refusal(f"{refusal} Not checked before: {hint}") if hint else refusal)
 
 
 def believe_lost(d: Driving) -> StepRun:
@@ -186,7 +200,7 @@ def _cancelled(d: Driving, task: Task) -> Generator[Effect[Any], Any, str]:
     except (PassingFault, Denied) as error:
         logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
         return "it still runs"
-    return "its cancel was requested"
+    return d.methods.of(task.id).after_cancel(task)
 
 
 def _finish(d: Driving, work: Work, task: Task) -> StepRun:

@@ -20,8 +20,11 @@ def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, Non
     maker = replace(me.key, request_id=bundle.made_by)
     to_remove = not bundle.is_dry_run and _is_to_remove(me, bundle.on_delete or _on_delete(me))
     if to_remove and (yield from perform(effects.Claim(bundle.location, maker))) is None:
-        yield from perform(effects.AboutToRemove(me.key, bundle))
-        yield from perform(effects.Remove(bundle))
+        checked = yield from perform(effects.CheckRemoval(bundle))
+        if checked != bundle:
+            yield from perform(effects.PutBundle(me.key, checked))
+        yield from perform(effects.AboutToRemove(me.key, checked))
+        yield from perform(effects.Remove(checked))
     if to_remove or not bundle.attributes.get("Prefix"):
         yield from perform(effects.ReleaseLocation(bundle.location, maker))
     stone = Tombstone(bundle.physical_id, me.sent, unseen=False)

@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.aws import access_key, bundle_objects, images, in_chunks, instance
+from instance_bundle.aws import access_key, bucket, bundle_objects, images, in_chunks, instance
 from instance_bundle.errors import (
     Denied,
     Gone,
     InstanceBundleError,
-    NameTaken,
     NotDeletable,
     NothingDone,
     PassingFault,
@@ -114,6 +113,10 @@ class BundleInstance:
             return False
         return True
 
+    def after_cancel(self, task: Task) -> str:  # noqa: ARG002
+        """EC2 cancels it."""
+        return "its cancel was requested"
+
     def has_next(self, work: Work, seen: Task) -> bool:
         """An AMI is registered from a complete bundle."""
         return work.properties.image is not None and seen.phase == "complete"
@@ -131,8 +134,12 @@ class BundleInstance:
         return registration.registered(made, old or Image(), new) if new is not None else ""
 
     def is_taken(self, location: Location) -> bool:
-        """Whether there is a manifest, which EC2 writes last."""
-        return bundle_objects.manifest_etag(location) is not None
+        """Whether there is a manifest or a part."""
+        return bundle_objects.has_any(location)
+
+    def hint(self, target: Target) -> str:
+        """Whether the bucket exists, if S3 does not say."""
+        return bucket.denial(target.location.bucket)
 
     def lost(self, task: Task, now: float) -> Refusal | None:  # noqa: ARG002
         """Nothing follows from it: EC2 lists bundle tasks for a limited time only."""
@@ -140,7 +147,7 @@ class BundleInstance:
 
     def has_finished(self, location: Location) -> bool:
         """Whether there is a manifest: EC2 lists a task for a limited time only."""
-        return self.is_taken(location)
+        return bundle_objects.manifest_etag(location) is not None
 
     def outputs(self, location: Location, task: Task) -> Outputs:  # noqa: ARG002
         """The keys begin with the prefix, and the manifest is what an AMI is registered from."""
@@ -154,10 +161,16 @@ class BundleInstance:
         """The ETag of the manifest, if that is not newer than the task's end."""
         return bundle_objects.finished(location, task.updated)
 
-    def remove(self, made: Bundle) -> None:
-        """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
+    def removable(self, made: Bundle) -> Bundle:
+        """Check the manifest, and the protection of the AMIs."""
         if not self._limits.deletes_objects:
             raise NotDeletable(made.location.s3_uri)
+        bundle_objects.require_removable(made.location, made.etag)
+        registration.require_removable(made)
+        return made
+
+    def remove(self, made: Bundle) -> None:
+        """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
         registration.deregister_all(made)
         bundle_objects.remove(made.location, made.etag)
 
@@ -185,8 +198,9 @@ class BundleInstance:
             instance.require_suitable(
                 properties.instance_id, "BundleInstance", self._limits.instance_tag
             )
+            bucket.require_here(properties.bucket)
             if properties.image is not None and properties.image.name is not None:
-                _require_free_name(properties.image.name)
+                images.require_free_name(properties.image.name, work.target.request_id)
             if properties.upload_credentials is not None:
                 expires = work.until + _POLICY_OUTLASTS
                 policy = _signed(properties.upload_credentials, location, expires)
@@ -216,13 +230,6 @@ def _described(task_ids: Sequence[str]) -> Mapping[str, Task]:
             Filters=[{"Name": "bundle-id", "Values": task_ids}]
         )
     return {task["BundleId"]: _task(task) for task in response["BundleTasks"]}
-
-
-def _require_free_name(name: str) -> None:
-    """Check that no AMI has the name before an hour is spent on the bundle."""
-    found = images.describe([images.named(name)])
-    if found:
-        raise NameTaken(name, found[0]["ImageId"])
 
 
 def _signed(secret_arn: str, location: Location, expires: float) -> UploadPolicy:

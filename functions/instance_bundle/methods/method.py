@@ -36,6 +36,7 @@ class Task:
         error_code: of a failed task, EC2's code; else empty.
         error_message: of a failed task, EC2's message; else empty.
         image_id: the AMI that it made; empty where there is none, or none yet.
+        snapshot_ids: those of the AMI, joined by commas; empty where there are none, or none yet.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Task:
     error_code: str = ""
     error_message: str = ""
     image_id: str = ""
+    snapshot_ids: str = ""
 
     def completed(self, now: float) -> "Task":
         """The task as complete, for a finished task that EC2 no longer lists.
@@ -183,6 +185,9 @@ class Method(Protocol):
             Whether cancellation is requested: if the task still makes something, it is not wanted.
         """
 
+    def after_cancel(self, task: Task) -> str:
+        """What becomes of a running task whose cancellation is requested, for a Reason."""
+
     def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
         """Change or register the AMI of a finished bundle, with no new bundle.
 
@@ -193,7 +198,11 @@ class Method(Protocol):
         """
 
     def is_taken(self, location: Location) -> bool:
-        """Whether there is a finished bundle at this location already."""
+        """Whether there is an object already that a bundle at this location would overwrite."""
+
+    def hint(self, target: Target) -> str:
+        """What could not be checked before the work was started, for the Reason of its failure;
+        empty if nothing."""
 
     def lost(self, task: Task, now: float) -> Refusal | None:
         """What it means if at `now` (epoch seconds) EC2 no longer lists a task, or does not list it
@@ -209,8 +218,19 @@ class Method(Protocol):
         """The ETag of what a task has finished, which distinguishes it from what is written there
         later; None if something else has been written there already."""
 
+    def removable(self, made: Bundle) -> Bundle:
+        """Check that a finished bundle can be removed, before anything of it is.
+
+        Returns:
+            The bundle, with all that `remove` needs to know if it is interrupted and repeated. May
+            raise any `Refusal`.
+        """
+
     def remove(self, made: Bundle) -> None:
-        """Remove a finished bundle, and nothing that others own. May raise any `Refusal`."""
+        """Remove a finished bundle, and nothing that others own. It can be repeated.
+
+        May raise any `Refusal`.
+        """
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """Remove what a failed or cancelled task has left."""

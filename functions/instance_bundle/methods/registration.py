@@ -9,9 +9,10 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.aws import images
+from instance_bundle.aws import image_removal, images
 from instance_bundle.errors import (
     Denied,
+    Gone,
     NothingDone,
     NotRegistered,
     PassingFault,
@@ -43,7 +44,10 @@ def registered(made: Bundle, old: Image, new: Image) -> str:
         state = f"{image['ImageId']} is {image['State']}. {why}"
         raise NotRegistered(made.physical_id, made.location.s3_uri, state)
     if new != old:
-        images.update([image["ImageId"]], _as_it_may_be(image, old, new), new)
+        try:
+            images.update([image["ImageId"]], _as_it_may_be(image, old, new), new)
+        except Gone as gone:  # since it was described: another one is registered
+            raise NothingDone(str(gone)) from gone
     return image["ImageId"]
 
 
@@ -123,6 +127,12 @@ def _made_name(made: Bundle, image: Image) -> str:
     described = json.dumps(asdict(image), sort_keys=True)
     distinction = hashlib.sha256(described.encode()).hexdigest()[:8]
     return images.made_name(made.location, made.made_by, f"-{distinction}")
+
+
+def require_removable(made: Bundle) -> None:
+    """Check that the AMIs can be deregistered."""
+    for image in _all(made):
+        image_removal.require_removable(image["ImageId"], [])
 
 
 def deregister_all(made: Bundle) -> None:

@@ -6,15 +6,15 @@ a bucket once.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.aws import bundle_objects, images, in_chunks, instance
+from instance_bundle.aws import bucket, bundle_objects, image_removal, images, instance
 from instance_bundle.errors import (
     Denied,
+    Gone,
     ImageGone,
     InstanceBundleError,
     NotDeletable,
@@ -23,23 +23,17 @@ from instance_bundle.errors import (
     Refusal,
     Refused,
 )
-from instance_bundle.methods.method import Bundle, Outputs, Phase, Task, Work, known, parsed, utc
+from instance_bundle.methods import store_task
+from instance_bundle.methods.method import Bundle, Outputs, Task, Work, known, parsed, utc
 from instance_bundle.request import Image, Location, Target
 from instance_bundle.settings import Limits
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import (
-        ImageTypeDef,
-        StoreImageTaskResultTypeDef,
-    )
+    pass
 
-BUCKET_TAG = "cfn-instance-bundle:bucket"
-"""The tag that says which of an image's store tasks is ours."""
-
-IMAGE_IDS = 20
-"""Images that one DescribeStoreImageTasks takes (EC2 API Reference)."""
-
+SNAPSHOT_IDS = "SnapshotIds"
+"""The attribute with the IDs of an image's snapshots, joined by commas."""
 
 _SHOWN = 300
 """Seconds after which every call shows an image: it sometimes takes minutes
@@ -75,18 +69,18 @@ class StoreImage:
             own = images.own_of_taken_name(_name(work), work.target.request_id)
             if own is None:
                 raise
-            return _task(own, None)
+            return store_task.task_of(own, None)
         now = utc(time.time())
         return Task(image_id, "running", "pending", "0%", now, now, image_id=image_id)
 
     def find(self, target: Target, since: float) -> Task | None:  # noqa: ARG002
         """The request's ID is a tag of the image from its creation on."""
         found = {i["ImageId"]: i for i in images.describe([images.made_for(target.request_id)])}
-        return known(next(iter(_tasks(found).values()), None))
+        return known(next(iter(store_task.tasks_of(found).values()), None))
 
     def describe(self, task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
-        """Ask by filter, which does not fail if one of the images is gone."""
-        return _tasks(in_chunks(sorted(task_ids), aws.FILTER_VALUES, _images))
+        """Each image, and how far it is stored."""
+        return store_task.described(task_ids)
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:
         """Store the image once it is available. A refusal may be about our own task in progress."""
@@ -109,7 +103,7 @@ class StoreImage:
                 raise
             return now
         logger.info("Storing", task_id=seen.id, bucket=work.target.location.bucket)
-        return _with(seen, "running", "storing", "50%")
+        return store_task.with_state(seen, "running", "storing", "50%")
 
     def cancel(self, task_id: str) -> bool:
         """Deregister an image that is not being stored yet; EC2 can't cancel a store task."""
@@ -120,6 +114,13 @@ class StoreImage:
             images.deregister(task_id)
         return True
 
+    def after_cancel(self, task: Task) -> str:
+        """EC2 has no call that cancels the storing of an image."""
+        if task.state != "storing":
+            return "its AMI was deregistered"
+        command = f"aws ec2 describe-store-image-tasks --image-ids {task.id}"
+        return f"EC2 can't cancel the storing of an image, and `{command}` shows when it has ended"
+
     def has_next(self, work: Work, seen: Task) -> bool:  # noqa: ARG002
         """An image that is available is stored."""
         return seen.state == "available"
@@ -128,18 +129,27 @@ class StoreImage:
         """Set the description, and the tags of the image and its snapshots."""
         before, after = old or Image(), new or Image()
         if (before.description, before.tags) != (after.description, after.tags):
-            snapshots = _snapshots_for(made.made_by, made.physical_id)
-            images.update([made.physical_id, *snapshots], before, after)
+            snapshots = _snapshots_of(made)
+            try:
+                images.update([made.physical_id, *snapshots], before, after)
+            except Gone as gone:
+                raise ImageGone(made.physical_id, "Change Image.Name") from gone
         return made.physical_id
 
     def is_taken(self, location: Location) -> bool:  # noqa: ARG002
         """Never: each object is named for its image."""
         return False
 
+    def hint(self, target: Target) -> str:
+        """Whether the bucket exists, if S3 does not say."""
+        return bucket.denial(target.location.bucket)
+
     def lost(self, task: Task, now: float) -> Refusal | None:
         """An image that EC2 has shown before is gone; one that it has not may be too new."""
         shown = task.updated > task.started
-        return ImageGone(task.id) if shown or now > parsed(task.started) + _SHOWN else None
+        return (
+            ImageGone(task.id, "Redeploy") if shown or now > parsed(task.started) + _SHOWN else None
+        )
 
     def has_finished(self, location: Location) -> bool:  # noqa: ARG002
         """Never: an image that is not listed is gone, and its store task is listed for 31 days."""
@@ -154,32 +164,41 @@ class StoreImage:
         """The ETag of the object."""
         return bundle_objects.etag_of(location.bucket, _key(task.id))
 
-    def remove(self, made: Bundle) -> None:
-        """Remove the object, then deregister the image, then delete its snapshots."""
-        bucket, key = made.location.bucket, _key(made.physical_id)
+    def removable(self, made: Bundle) -> Bundle:
+        """Check protection, locks and permissions; find the snapshots while the image is there."""
         if not self._limits.deletes_objects:
-            raise NotDeletable(f"s3://{bucket}/{key}")
+            raise NotDeletable(f"s3://{made.location.bucket}/{_key(made.physical_id)}")
+        snapshots = _snapshots_of(made)
+        image_removal.require_removable(made.physical_id, snapshots)
+        return replace(made, attributes={**made.attributes, SNAPSHOT_IDS: ",".join(snapshots)})
+
+    def remove(self, made: Bundle) -> None:
+        """Deregister the image, then delete its snapshots, then the object."""
+        bucket, key = made.location.bucket, _key(made.physical_id)
+        image_removal.remove(made.physical_id, _ids(made.attributes.get(SNAPSHOT_IDS, "")))
         found = bundle_objects.etag_of(bucket, key)
         # EC2 gives no other object this key: without an ETag, the object is still ours.
         if found is not None and found == (made.etag or found):
             bundle_objects.remove_object(bucket, key, found)
-        _unmake(made.physical_id, made.made_by)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """The object, if the task got so far, the image and the snapshots."""
         bucket, key = target.location.bucket, _key(task.id)
+        snapshots = images.snapshots_of(task.id, target.request_id, _ids(task.snapshot_ids))
+        image_removal.remove(task.id, snapshots)
         found = bundle_objects.etag_of(bucket, key)
         if found is not None and self._limits.deletes_objects:
             bundle_objects.remove_object(bucket, key, found)
         elif found is not None:
             logger.warning("A stored image is left", at=f"s3://{bucket}/{key}", task_id=task.id)
-        _unmake(task.id, target.request_id)
 
     def _prepare(self, work: Work) -> None:
         try:
             instance.require_suitable(
                 work.properties.instance_id, "StoreImage", self._limits.instance_tag
             )
+            bucket.require_here(work.properties.bucket)
+            images.require_free_name(_name(work), work.target.request_id)
         except NothingDone:
             raise
         except PassingFault as fault:
@@ -188,7 +207,7 @@ class StoreImage:
     def _create_image(self, work: Work, *, dry_run: bool) -> str:
         image, request_id = _image(work), work.target.request_id
         tags = images.all_tags(image, request_id)
-        bucket = {BUCKET_TAG: work.target.location.bucket}
+        bucket = {store_task.BUCKET_TAG: work.target.location.bucket}
         with aws.calling("ec2:CreateImage"):
             response = aws.ec2_once().create_image(
                 InstanceId=work.properties.instance_id,
@@ -212,99 +231,15 @@ def _name(work: Work) -> str:
     return _image(work).name or images.made_name(work.target.location, work.target.request_id)
 
 
-def _unmake(image_id: str, request_id: str) -> None:
-    images.deregister(image_id)
-    for snapshot_id in _snapshots_for(request_id, image_id):
-        images.delete_snapshot(snapshot_id)
+def _snapshots_of(made: Bundle) -> list[str]:
+    recorded = _ids(made.attributes.get(SNAPSHOT_IDS, ""))
+    return images.snapshots_of(made.physical_id, made.made_by, recorded)
 
 
-def _images(image_ids: Sequence[str]) -> "Mapping[str, ImageTypeDef]":
-    found = images.describe([{"Name": "image-id", "Values": image_ids}])
-    return {image["ImageId"]: image for image in found}
-
-
-def _tasks(
-    seen: "Mapping[str, ImageTypeDef | InstanceBundleError]",
-) -> Mapping[str, Task | InstanceBundleError]:
-    unknown = {key: error for key, error in seen.items() if isinstance(error, InstanceBundleError)}
-    by_id = {
-        key: image for key, image in seen.items() if not isinstance(image, InstanceBundleError)
-    }
-    available = [key for key, image in by_id.items() if image["State"] == "available"]
-    stored = in_chunks(available, IMAGE_IDS, lambda ids: _store_tasks({i: by_id[i] for i in ids}))
-    return unknown | {key: _of_both(image, stored.get(key)) for key, image in by_id.items()}
-
-
-def _of_both(
-    image: "ImageTypeDef", stored: "StoreImageTaskResultTypeDef | InstanceBundleError | None"
-) -> Task | InstanceBundleError:
-    return stored if isinstance(stored, InstanceBundleError) else _task(image, stored)
-
-
-def _store_tasks(
-    by_id: "Mapping[str, ImageTypeDef]",
-) -> "Mapping[str, StoreImageTaskResultTypeDef]":
-    """The latest store task of each image into its bucket: EC2 lists the latest first."""
-    buckets = {key: images.tags_of(image).get(BUCKET_TAG, "") for key, image in by_id.items()}
-    tasks: dict[str, StoreImageTaskResultTypeDef] = {}
-    with aws.calling("ec2:DescribeStoreImageTasks"):
-        response = aws.ec2().describe_store_image_tasks(ImageIds=list(buckets))
-    for task in response["StoreImageTaskResults"]:
-        if task["Bucket"] == buckets.get(task["AmiId"]):
-            tasks.setdefault(task["AmiId"], task)
-    return tasks
-
-
-def _task(image: "ImageTypeDef", stored: "StoreImageTaskResultTypeDef | None") -> Task:
-    """Both stages as one task: the image is its first half, the object its second."""
-    now = utc(time.time())
-    image_id, state = image["ImageId"], image["State"]
-    task = Task(image_id, "running", state, "0%", _created(image), now, image_id=image_id)
-    if stored is None:
-        match state:
-            case "pending" | "transient":
-                return task
-            case "available":
-                return _with(task, "running", "available", "50%")
-        why = image.get("StateReason", {})
-        return _failed(task, why.get("Code", state), why.get("Message", ""))
-    match stored["StoreTaskState"]:
-        case "Completed":
-            return _with(task, "complete", "complete", "100%")
-        case "Failed":
-            return _failed(task, "StoreTaskFailed", stored.get("StoreTaskFailureReason", ""))
-    progress = 50 + min(int(stored.get("ProgressPercentage", 0)), 98) // 2
-    return _with(task, "running", "storing", f"{progress}%")
-
-
-def _with(task: Task, phase: Phase, state: str, progress: str) -> Task:
-    return replace(task, phase=phase, state=state, progress=progress)
-
-
-def _failed(task: Task, code: str, message: str) -> Task:
-    return replace(task, phase="failed", state="failed", error_code=code, error_message=message)
-
-
-def _snapshots_for(request_id: str, image_id: str) -> list[str]:
-    """The snapshots that were made for a request, even if their image is gone.
-
-    An image that was restored from the object has the same tags, and so have its snapshots (EC2
-    User Guide, How AMI store and restore works): the snapshots of other images are left out.
-    """
-    others = {
-        mapping.get("Ebs", {}).get("SnapshotId")
-        for image in images.describe([images.made_for(request_id)])
-        if image["ImageId"] != image_id
-        for mapping in image.get("BlockDeviceMappings", [])
-    }
-    own = images.snapshots([images.made_for(request_id)])
-    return [each for each in own if each not in others]
+def _ids(joined: str) -> list[str]:
+    return joined.split(",") if joined else []
 
 
 def _key(image_id: str) -> str:
     """The key that EC2 gives a stored image (EC2 API Reference, CreateStoreImageTask)."""
     return f"{image_id}.bin"
-
-
-def _created(image: "ImageTypeDef") -> str:
-    return utc(datetime.fromisoformat(image["CreationDate"]).timestamp())

@@ -23,13 +23,14 @@ from instance_bundle.request.properties import (
     on_delete,
     problems,
 )
-from instance_bundle.request.receipt import RefusedRequest, receive
+from instance_bundle.request.receipt import Home, RefusedRequest, receive
 from instance_bundle.request.redaction import conceal
 from instance_bundle.request.response_url import may_be_answered
 from instance_bundle.request.upload_policy import UploadPolicy
 
 __all__ = [
     "DEFAULT_COMPLETION_TIMEOUT",
+    "Home",
     "Image",
     "Location",
     "MethodName",

@@ -23,6 +23,7 @@ from instance_bundle.errors import (
     DeadlineExceeded,
     Denied,
     InstanceBundleError,
+    NotEnded,
     PassingFault,
     Refusal,
     Refused,
@@ -249,6 +250,8 @@ class BundleResource(CfnResource):
         if isinstance(fault, Refused):
             last_seen = str(record.task) if record.task else None
             ended: Refusal = RefusedToTheEnd(timeout, str(fault), last_seen)
+        elif record.request_type == "Delete":
+            ended = NotEnded(timeout.seconds, str(fault))
         else:
             ended = DeadlineExceeded(timeout, str(fault))
         return Failed(self._id_of_failure(), str(ended))

@@ -89,6 +89,33 @@ def test_a_dry_run_asks_for_permission_first(account: Account) -> None:
     assert code(account.refusal("ec2", "bundle_instance", **dry_run))[1] == "DryRunOperation"
 
 
+def test_a_dry_run_answers_by_the_policies_of_the_role(account: Account) -> None:
+    account.owner.s3.create_bucket(Bucket="vault")
+    image_id = known(account, image_of(account, "image"))
+    image = account.owner.ec2.describe_images(ImageIds=[image_id])["Images"][0]
+    snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    mapping = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot_id}}
+    dry_runs: dict[str, dict[str, Any]] = {
+        "create_image": {"InstanceId": image["SourceInstanceId"], "Name": "one"},
+        "create_store_image_task": {"ImageId": image_id, "Bucket": "vault"},
+        "create_tags": {"Resources": [image_id], "Tags": MADE},
+        "delete_snapshot": {"SnapshotId": snapshot_id},
+        "deregister_image": {"ImageId": image_id},
+        "register_image": {"Name": "one", "BlockDeviceMappings": [mapping]},
+    }
+
+    def answers() -> set[tuple[int, str]]:
+        refusals = (
+            account.refusal("ec2", call, **given, DryRun=True) for call, given in dry_runs.items()
+        )
+        return {code(refusal) for refusal in refusals}
+
+    account.allow("ec2:Describe*")
+    assert answers() == {(403, "UnauthorizedOperation")}
+    account.allow("ec2:*", "ebs:*", "s3:*")
+    assert answers() == {(412, "DryRunOperation")}
+
+
 @pytest.mark.parametrize("lacking", ["instance", "image", "snapshot"])
 def test_create_image_needs_instance_image_and_snapshots(account: Account, lacking: str) -> None:
     instance = ec2.run_ebs_instance(account.owner.ec2)
@@ -213,6 +240,73 @@ def test_storing_an_image_needs_what_ec2_does_for_the_caller(account: Account) -
     assert resources["s3:ListBucket"] == "arn:aws:s3:::vault"
     assert resources["ebs:GetSnapshotBlock"].startswith("arn:aws:ec2:us-east-1::snapshot/snap-")
     assert resources["ec2:CreateStoreImageTask"] == f"arn:aws:ec2:us-east-1::image/{image_id}"
+
+
+def test_storing_an_encrypted_image_needs_the_keys_of_its_snapshots(account: Account) -> None:
+    account.owner.s3.create_bucket(Bucket="vault")
+    key = account.owner.client("kms").create_key()["KeyMetadata"]["Arn"]
+    encrypted = {"VolumeSize": 1, "Encrypted": True}
+    mappings: Any = [
+        {"DeviceName": "/dev/sdf", "Ebs": {**encrypted, "KmsKeyId": key}},
+        {"DeviceName": "/dev/sdg", "Ebs": encrypted},
+    ]
+    run = account.owner.ec2.run_instances(
+        ImageId=ec2.WINDOWS_EBS_IMAGE, MinCount=1, MaxCount=1, BlockDeviceMappings=mappings
+    )
+    instance_id = run["Instances"][0]["InstanceId"]
+    made = account.owner.ec2.create_image(InstanceId=instance_id, Name="one", NoReboot=True)
+    dry_run = {"ImageId": known(account, made["ImageId"]), "Bucket": "vault", "DryRun": True}
+    account.allow(*STORING)
+
+    refused = account.refusal("ec2", "create_store_image_task", **dry_run)
+
+    assert code(refused) == (403, "UnauthorizedOperation")
+    words = refused.response["Error"]["Message"]
+    assert f"not authorized to perform: kms:Decrypt on resource: {key} because" in words
+    account.allow(*STORING, "kms:Decrypt")
+    refused = account.refusal("ec2", "create_store_image_task", **dry_run)
+    assert code(refused)[1] == "DryRunOperation"
+    [asked] = [
+        each for each in account.asked() if each["action"] == "kms:Decrypt" and each["allowed"]
+    ]
+    assert asked["resource"] == key
+    assert asked["context"] == {"kms:ViaService": "ec2.us-east-1.amazonaws.com"}
+
+
+def test_calls_that_check_need_their_actions_on_what_they_name(account: Account) -> None:
+    image_id = known(account, image_of(account, "image"))
+    image = account.owner.ec2.describe_images(ImageIds=[image_id])["Images"][0]
+    snapshot_id = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    of_image, of_snapshot = {"ImageId": image_id}, {"SnapshotId": snapshot_id}
+    arns = {
+        "image": f"arn:aws:ec2:us-east-1::image/{image_id}",
+        "snapshot": f"arn:aws:ec2:us-east-1::snapshot/{snapshot_id}",
+    }
+    checks: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "describe_volumes": ("DescribeVolumes", "*", {}),
+        "describe_locked_snapshots": ("DescribeLockedSnapshots", "*", {}),
+        "list_images_in_recycle_bin": ("ListImagesInRecycleBin", "*", {}),
+        "list_snapshots_in_recycle_bin": ("ListSnapshotsInRecycleBin", "*", {}),
+        "describe_image_attribute": (
+            "DescribeImageAttribute",
+            arns["image"],
+            {**of_image, "Attribute": "description"},
+        ),
+        "describe_snapshot_attribute": (
+            "DescribeSnapshotAttribute",
+            arns["snapshot"],
+            {**of_snapshot, "Attribute": "createVolumePermission"},
+        ),
+    }
+    account.allow("s3:GetObject")
+    for call, (action, _, given) in checks.items():
+        assert account.missing("ec2", call, **given) == f"ec2:{action}"
+
+    account.allow(*(f"ec2:{action}" for action, *_ in checks.values()))
+    for call, (_, _, given) in checks.items():
+        getattr(account.client("ec2"), call)(**given)
+    resources = {each["action"]: each["resource"] for each in account.asked()}
+    assert resources == {f"ec2:{action}": resource for action, resource, _ in checks.values()}
 
 
 def test_a_call_that_is_not_known_needs_the_action_of_its_name(account: Account) -> None:

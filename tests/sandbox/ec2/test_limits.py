@@ -48,7 +48,6 @@ def test_a_tag_lowers_the_limit_of_storing(moved: Clock, ebs_instance: str) -> N
     store = EC2.create_store_image_task
 
     assert code_of(store, ImageId=second, Bucket="images") == "ResourceLimitExceeded"
-    assert code_of(store, ImageId=second, Bucket="images", DryRun=True) == "ResourceLimitExceeded"
     moved.now += 2
     assert store(ImageId=second, Bucket="images")
 
@@ -123,6 +122,60 @@ def test_tags_that_no_resource_can_have_are_refused(
     code = code_of(EC2.create_tags, Resources=[ebs_instance], Tags=tags)
 
     assert code == "InvalidParameterValue"
+
+
+def test_tags_are_refused_in_ec2s_words(moved: Clock, ebs_instance: str) -> None:
+    def message(**tags: str) -> str:
+        given: Any = [{"Key": key, "Value": value} for key, value in tags.items()]
+        return error_of(EC2.create_tags, Resources=[ebs_instance], Tags=given)[1]
+
+    assert message(**{"Aws:of": ""}) == (
+        "Value ( Aws:of ) for parameter key is invalid. "
+        "Tag keys starting with 'aws:' are reserved for internal use"
+    )
+    assert message(**{"": "web"}) == (
+        "Value ( '' ) for parameter Tag key is invalid. Tag key cannot be null or empty."
+    )
+    specification: Any = {"ResourceType": "image", "Tags": [{"Key": "aws:of", "Value": ""}]}
+    create: Any = {"InstanceId": ebs_instance, "Name": "web"}
+    assert error_of(EC2.create_image, **create, TagSpecifications=[specification]) == (
+        "InvalidParameterValue",
+        "Tag keys starting with 'aws:' are reserved for internal use",
+    )
+
+
+@pytest.mark.parametrize("value", ["a", "b"])
+def test_a_key_is_given_once(moved: Clock, ebs_instance: str, value: str) -> None:
+    tags: Any = [{"Key": "of", "Value": "a"}, {"Key": "of", "Value": value}]
+    specifications: Any = [{"ResourceType": kind, "Tags": tags} for kind in ("image", "snapshot")]
+    create: Any = {"InstanceId": ebs_instance, "Name": "web"}
+    error = ("InvalidParameterValue", "Duplicate tag key 'of' specified.")
+
+    assert error_of(EC2.create_tags, Resources=[ebs_instance], Tags=tags) == error
+    assert error_of(EC2.create_image, **create, TagSpecifications=specifications) == error
+    other_case: Any = [{"Key": "of", "Value": "a"}, {"Key": "Of", "Value": "b"}]
+    EC2.create_tags(Resources=[ebs_instance], Tags=other_case)
+
+
+@pytest.mark.parametrize("text", ["größe 大 1", "🗃", "a!*,?<>&\"'", "a\tb"])
+def test_tags_of_ec2_are_of_any_characters(moved: Clock, ebs_instance: str, text: str) -> None:
+    EC2.create_tags(Resources=[ebs_instance], Tags=[{"Key": text, "Value": text}])
+    known(moved, ebs_instance)
+    wanted: Any = [{"Name": "resource-id", "Values": [ebs_instance]}]
+
+    [found] = EC2.describe_tags(Filters=wanted)["Tags"]
+    assert (found["Key"], found["Value"]) == (text, text)
+
+
+def test_a_key_of_an_objects_tags_is_given_once(moved: Clock, ebs_instance: str) -> None:
+    [image] = images(moved, ebs_instance, "web")
+    tags: Any = [{"Key": "of", "Value": "a"}, {"Key": "of", "Value": "b"}]
+    store: Any = {"ImageId": image, "Bucket": "images", "S3ObjectTags": tags}
+
+    assert error_of(EC2.create_store_image_task, **store) == (
+        "InvalidParameterValue",
+        "Cannot provide multiple Tags with the same key",
+    )
 
 
 def test_a_resource_has_fifty_tags(moved: Clock, ebs_instance: str) -> None:

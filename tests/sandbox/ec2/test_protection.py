@@ -215,6 +215,87 @@ def test_a_lock_in_compliance_mode_can_not_be_taken_away_after_it_has_cooled_off
     assert shorter == "OperationNotPermitted"
 
 
+def locked(**asked: Any) -> list[Any]:
+    return list(EC2.describe_locked_snapshots(**asked)["Snapshots"])
+
+
+def test_locks_are_described(moved: Clock, snapshot: str) -> None:
+    assert locked() == []
+    EC2.lock_snapshot(SnapshotId=snapshot, LockMode="compliance", LockDuration=2, CoolOffPeriod=5)
+    seen = []
+    for seconds in (3, 5 * 3600 - 3, 2 * DAY - 5 * 3600):
+        moved.now += seconds
+        [lock] = locked(SnapshotIds=[snapshot])
+        seen.append(lock["LockState"])
+
+    assert seen == ["compliance-cooloff", "compliance", "expired"]
+    assert (lock["SnapshotId"], lock["OwnerId"]) == (snapshot, "123456789012")
+    assert (lock["LockDuration"], lock["CoolOffPeriod"]) == (2, 5)
+    assert (lock["LockExpiresOn"] - lock["LockCreatedOn"]).days == 2
+    assert (lock["CoolOffPeriodExpiresOn"] - lock["LockCreatedOn"]).seconds == 5 * 3600
+
+
+def test_locks_are_described_by_their_states_and_after_a_while(
+    moved: Clock, image: str, snapshot: str
+) -> None:
+    def states(*wanted: str) -> list[str]:
+        filters: list[Any] = [{"Name": "lock-state", "Values": list(wanted)}]
+        return [lock["LockState"] for lock in locked(Filters=filters)]
+
+    EC2.lock_snapshot(SnapshotId=snapshot, LockMode="governance", LockDuration=2)
+    assert locked() == []
+    described(moved, snapshot)
+    assert states("governance", "expired") == ["governance"]
+    assert states("compliance") == []
+    missing = "snap-0123456789abcdef0"
+    code = code_of(EC2.describe_locked_snapshots, SnapshotIds=[missing])
+    assert code == "InvalidSnapshot.NotFound"
+    assert code_of(EC2.describe_locked_snapshots, DryRun=True) == "DryRunOperation"
+    EC2.unlock_snapshot(SnapshotId=snapshot)
+    described(moved, snapshot)
+
+    assert locked() == []
+
+
+def test_images_are_found_by_the_snapshots_that_they_use(
+    moved: Clock, ebs_instance: str, image: str, snapshot: str
+) -> None:
+    def using(*snapshots: str, **more: Any) -> set[str]:
+        wanted = [{"Name": "block-device-mapping.snapshot-id", "Values": list(snapshots)}]
+        found = EC2.describe_images(Filters=wanted, **more)["Images"]  # type: ignore[arg-type]
+        return {each["ImageId"] for each in found}
+
+    volume = EC2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    EC2.attach_volume(VolumeId=volume, InstanceId=ebs_instance, Device="/dev/sdf")
+    larger = known(moved, create_image(ebs_instance, "larger", NoReboot=True))
+    moved.now += 2
+    root, data = [each["SnapshotId"] for each in snapshots_of(image_of(larger))]
+    assert using(snapshot) == {image}
+    assert using(data) == using(root, data) == {larger}
+    assert using(snapshot, data) == {image, larger}
+    other = registered(moved, data)
+    EC2.disable_image(ImageId=other)
+    described(moved, other)
+
+    assert using(data) == {larger}
+    assert using(data, IncludeDisabled=True) == {larger, other}
+    assert using("snap-0123456789abcdef0") == set()
+
+
+def test_an_attribute_of_an_image_is_described(moved: Clock, image: str) -> None:
+    def attribute(name: Any, image_id: str = image) -> Any:
+        return EC2.describe_image_attribute(ImageId=image_id, Attribute=name)
+
+    EC2.enable_image_deregistration_protection(ImageId=image)
+    described(moved, image)
+    protection = attribute("deregistrationProtection")
+    assert protection["DeregistrationProtection"]["Value"] == "enabled-without-cooldown"
+    assert attribute("launchPermission")["LaunchPermissions"] == []
+    missing = "ami-0123456789abcdef0"
+    asked: Any = {"ImageId": missing, "Attribute": "description"}
+    assert code_of(EC2.describe_image_attribute, **asked) == "InvalidAMIID.NotFound"
+
+
 def test_one_image_that_is_not_there_fails_the_whole_call(moved: Clock, image: str) -> None:
     missing = "ami-0123456789abcdef0"
 

@@ -1,45 +1,13 @@
 """Buckets of other Regions and accounts, versions, and conditional deletes, over HTTP."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.client import BaseClient
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.clients import CREDENTIALS, Clients
+from sandbox.clients import Clients
 from sandbox.server import Server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def s3(server: Server) -> Any:
-    return Clients(server.endpoint).s3
-
-
-def client(server: Server, region: str, **credentials: str) -> Any:
-    own: dict[str, Any] = {name.lower(): value for name, value in CREDENTIALS.items()}
-    keys = own | credentials
-    config = Config(s3={"addressing_style": "path"})
-    made: BaseClient = boto3.Session(**keys).client(
-        "s3", region_name=region, endpoint_url=server.endpoint, config=config
-    )
-    return made
-
-
-def refused(call: Any, **given: Any) -> tuple[int, str]:
-    """Status and code of an error."""
-    with pytest.raises(ClientError) as raised:
-        call(**given)
-    response = raised.value.response
-    return response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
+from tests.sandbox.s3.conftest import client, refused
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +44,9 @@ def test_sdks_follow_the_redirect(s3: Any, far: str) -> None:
     assert s3.get_object(Bucket=far, Key="web")["Body"].read() == b"1"
 
 
-def test_a_bucket_of_another_account_is_denied(server: Server, s3: Any) -> None:
+@pytest.fixture(scope="module")
+def others(server: Server) -> str:
+    """A bucket of another account, with an object."""
     sts = Clients(server.endpoint).client("sts")
     role = "arn:aws:iam::210987654321:role/other"
     keys = sts.assume_role(RoleArn=role, RoleSessionName="other")["Credentials"]
@@ -89,7 +59,10 @@ def test_a_bucket_of_another_account_is_denied(server: Server, s3: Any) -> None:
     )
     other.create_bucket(Bucket="others")
     other.put_object(Bucket="others", Key="web", Body=b"")
+    return "others"
 
+
+def test_a_bucket_of_another_account_is_denied(s3: Any, others: str) -> None:
     assert refused(s3.head_bucket, Bucket="others") == (403, "403")
     assert refused(s3.head_object, Bucket="others", Key="web") == (403, "403")
     assert refused(s3.put_object, Bucket="others", Key="api", Body=b"") == (403, "AccessDenied")
@@ -97,10 +70,67 @@ def test_a_bucket_of_another_account_is_denied(server: Server, s3: Any) -> None:
     assert refused(s3.create_bucket, Bucket="others") == (409, "BucketAlreadyExists")
 
 
-def test_old_names_of_us_east_1_are_taken(s3: Any) -> None:
-    s3.create_bucket(Bucket="Upper_Case")
+def test_head_bucket_says_the_region_also_where_it_is_denied(s3: Any, others: str) -> None:
+    with pytest.raises(ClientError) as raised:
+        s3.head_bucket(Bucket=others)
 
-    assert s3.head_bucket(Bucket="Upper_Case")["BucketRegion"] == "us-east-1"
+    metadata = raised.value.response["ResponseMetadata"]
+    assert metadata["HTTPHeaders"]["x-amz-bucket-region"] == "us-east-1"
+    assert raised.value.response["Error"] == {"Code": "403", "Message": "Forbidden"}
+    with pytest.raises(ClientError) as raised:
+        s3.head_bucket(Bucket="nobodys")
+    assert raised.value.response["Error"] == {"Code": "404", "Message": "Not Found"}
+    assert "x-amz-bucket-region" not in raised.value.response["ResponseMetadata"]["HTTPHeaders"]
+
+
+def test_a_bucket_of_another_owner_than_the_expected_is_denied(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="web", Body=b"1")
+    owned = {"Bucket": bucket, "ExpectedBucketOwner": "123456789012"}
+    stranger = {"Bucket": bucket, "ExpectedBucketOwner": "210987654321"}
+    objects = {"Objects": [{"Key": "web"}]}
+
+    assert s3.head_bucket(**owned)["BucketRegion"] == "us-east-1"
+    assert refused(s3.head_bucket, **stranger) == (403, "403")
+    assert refused(s3.head_object, **stranger, Key="web") == (403, "403")
+    assert refused(s3.delete_objects, **stranger, Delete=objects) == (403, "AccessDenied")
+    s3.delete_objects(**owned, Delete=objects)
+    assert refused(s3.head_object, **owned, Key="web") == (404, "404")
+
+
+def old(name: str) -> dict[str, Any]:
+    """The parameters of a bucket from before March 2018."""
+    tags = [{"Key": "sandbox:created", "Value": "2018-02-28"}]
+    return {"Bucket": name, "CreateBucketConfiguration": {"Tags": tags}}
+
+
+@pytest.mark.parametrize("name", ["Upper_Case", "_" * 255, "web..old-"])
+def test_old_names_of_us_east_1_exist(s3: Any, name: str) -> None:
+    assert refused(s3.create_bucket, Bucket=name) == (400, "InvalidBucketName")
+
+    s3.create_bucket(**old(name))
+
+    assert s3.head_bucket(Bucket=name)["BucketRegion"] == "us-east-1"
+    s3.put_object(Bucket=name, Key="web/part", Body=b"1")
+    [found] = s3.list_objects_v2(Bucket=name)["Contents"]
+    asked = {"Objects": [{"Key": "web/part", "ETag": found["ETag"]}]}
+    assert "Errors" not in s3.delete_objects(Bucket=name, Delete=asked)
+    assert refused(s3.head_object, Bucket=name, Key="web/part") == (404, "404")
+
+
+def test_old_names_have_rules_too(server: Server, s3: Any) -> None:
+    west = client(server, "us-west-2")
+    far: Any = old("Far_Away")
+    far["CreateBucketConfiguration"]["LocationConstraint"] = "us-west-2"
+
+    assert refused(s3.create_bucket, **old("ab")) == (400, "InvalidBucketName")
+    assert refused(west.create_bucket, **far) == (400, "InvalidBucketName")
+
+
+@pytest.mark.parametrize(
+    "name", ["Upper", "under_score", "-web", "web-", "web..old", "192.168.5.4", "xn--web", "a" * 64]
+)
+def test_new_names_are_of_lower_case_letters_digits_dots_and_hyphens(s3: Any, name: str) -> None:
+    assert refused(s3.create_bucket, Bucket=name) == (400, "InvalidBucketName")
 
 
 @pytest.fixture

@@ -1,0 +1,125 @@
+"""Removes an AMI and its snapshots: what can be checked is checked first, and what others use or
+own is kept."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from instance_bundle import aws
+from instance_bundle.aws import images
+from instance_bundle.aws.advice import PERMISSION_CODES
+from instance_bundle.errors import Denied, Doubtful, PassingFault, Unsuitable
+from instance_bundle.telemetry import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import ImageTypeDef
+
+_PATH = "OnDelete"
+_DRY = "DryRunOperation"
+"""EC2's code if a dry run would have succeeded."""
+_KEPT = {"success", "skipped"}
+"""The return codes of snapshots with which nothing is to be done (EC2 API Reference,
+DeleteSnapshotReturnCode)."""
+
+
+def require_removable(image_id: str, snapshot_ids: Sequence[str]) -> None:
+    """Check what can be checked before anything is removed.
+
+    Raises:
+        Unsuitable: the AMI is protected, or one of its snapshots is locked.
+        Denied: the role may not deregister the AMI.
+        PassingFault: no answer.
+    """
+    for image in _image(image_id):
+        protection = image.get("DeregistrationProtection", "disabled")
+        if protection.startswith("enabled"):
+            raise Unsuitable(
+                _PATH,
+                f"the AMI {image_id} is protected from deregistration ({protection}), and nothing "
+                "was removed. Disable the protection and delete again, or retain the resource.",
+            )
+        _dry_run(lambda: images.deregister_dry(image_id))
+    locked = sorted({*_locked(snapshot_ids)} - {*_used(snapshot_ids, image_id)})
+    if locked:
+        raise Unsuitable(
+            _PATH,
+            f"the snapshots {', '.join(locked)} are locked, and nothing was removed. Unlock them "
+            "and delete again, or retain the resource.",
+        )
+
+
+def remove(image_id: str, snapshot_ids: Sequence[str]) -> None:
+    """Deregister an AMI, then delete its snapshots. It can be repeated.
+
+    Snapshots that another AMI uses are kept, and those that have lost the application's tag, with
+    which the role may not delete them; the log names them.
+
+    Raises:
+        PassingFault: some of it may have been done, or EC2 still lists it.
+        Denied: EC2 refuses.
+    """
+    outcomes = images.deregister(image_id, with_snapshots=True)
+    left = [each for each in snapshot_ids if outcomes.get(each) not in _KEPT]
+    kept = {each for each in snapshot_ids if outcomes.get(each) == "skipped"}
+    used = _used(left, image_id) if left else set()
+    for each in left:
+        if each in used or not _delete(each):
+            kept.add(each)
+    if kept:
+        logger.warning("Snapshots are kept", image_id=image_id, snapshots=sorted(kept))
+    _require_unlisted(image_id, [each for each in snapshot_ids if each not in kept])
+
+
+def _delete(snapshot_id: str) -> bool:
+    """Delete a snapshot, unless it has lost the tag with which the role may; whether it did."""
+    try:
+        images.delete_snapshot(snapshot_id)
+    except Denied as denied:
+        if denied.code not in PERMISSION_CODES or images.has_request_tag(snapshot_id):
+            raise
+        logger.warning("The snapshot has lost its tag", snapshot_id=snapshot_id, why=str(denied))
+        return False
+    return True
+
+
+def _require_unlisted(image_id: str, snapshot_ids: Sequence[str]) -> None:
+    listed = [*(image["ImageId"] for image in _image(image_id))]
+    if snapshot_ids:
+        listed += images.snapshots([{"Name": "snapshot-id", "Values": list(snapshot_ids)}])
+    if listed:
+        raise PassingFault(f"EC2 still lists {', '.join(listed)}")
+
+
+def _image(image_id: str) -> "list[ImageTypeDef]":
+    return images.describe([{"Name": "image-id", "Values": [image_id]}])
+
+
+def _used(snapshot_ids: Sequence[str], image_id: str) -> set[str]:
+    """Those of the snapshots that other AMIs use."""
+    if not snapshot_ids:
+        return set()
+    users = images.describe(
+        [{"Name": "block-device-mapping.snapshot-id", "Values": list(snapshot_ids)}]
+    )
+    others = [image for image in users if image["ImageId"] != image_id]
+    return {each for image in others for each in images.snapshots_in(image)} & {*snapshot_ids}
+
+
+def _locked(snapshot_ids: Sequence[str]) -> list[str]:
+    """Those of the snapshots that are locked; none if EC2 does not say."""
+    if not snapshot_ids:
+        return []
+    try:
+        with aws.calling("ec2:DescribeLockedSnapshots"):
+            found = aws.ec2().describe_locked_snapshots(SnapshotIds=list(snapshot_ids))["Snapshots"]
+    except Doubtful as doubtful:
+        logger.warning("Locks are not known", why=str(doubtful))
+        return []
+    return [each["SnapshotId"] for each in found if each["LockState"] != "expired"]
+
+
+def _dry_run(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except Denied as denied:
+        if denied.code != _DRY:
+            raise
