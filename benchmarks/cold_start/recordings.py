@@ -88,9 +88,10 @@ def record(
         say(f"recording {len(creates)} Creates, and batches of {', '.join(map(str, sizes))} polls")
         with recorder.invoking(deployment) as invoke:
             create, *_ = [invoke(event) for event in creates[:-1]]
-            polls = {}
-            for generation, size in enumerate(sizes, start=1):
-                _empty_queue(clients)
+        polls = {}
+        for generation, size in enumerate(sizes, start=1):
+            # A batch would gather what was sent before: so each has a queue of its own.
+            with recorder.invoking(_with_queue(deployment, clients, endpoint, size)) as invoke:
                 polls[size] = invoke(_polls(creates[:size], generation))
         with recorder.invoking(replace(deployment, handler=STOCK, code=stock)) as invoke:
             stock_create = invoke(creates[-1])
@@ -162,11 +163,13 @@ def _create(number: int, instance_id: str, endpoint: Endpoint) -> dict[str, Any]
     return event
 
 
-def _empty_queue(clients: Clients) -> None:
-    """Take away what was sent so far: a batch would gather it. A purge is allowed once a minute."""
-    sqs = clients.client("sqs")
-    sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName=world.POLL_QUEUE)["QueueUrl"])
-    sqs.create_queue(QueueName=world.POLL_QUEUE)
+def _with_queue(
+    deployment: Deployment, clients: Clients, endpoint: Endpoint, size: int
+) -> Deployment:
+    queue = f"{world.POLL_QUEUE}-{size}"
+    clients.client("sqs").create_queue(QueueName=queue)
+    url = f"{endpoint.url}/123456789012/{queue}"
+    return replace(deployment, variables={**deployment.variables, "POLL_QUEUE_URL": url})
 
 
 def _polls(creates: Sequence[Mapping[str, Any]], generation: int) -> dict[str, Any]:

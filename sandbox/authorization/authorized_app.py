@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.api_calls import call_name, error_answer, read_body, region_of
 from sandbox.authorization import call as calls
-from sandbox.authorization import delete_objects, lock_headers, s3
+from sandbox.authorization import delete_objects, deregister_image, lock_headers, s3
 from sandbox.authorization.authorization import Authorization, Caller
 from sandbox.authorization.call import Call
 from sandbox.faulty_app import CALLER, Wsgi
@@ -40,7 +40,11 @@ class AuthorizedApp:
         if name == "s3:DeleteObjects":
             refusals = self._authorization.refusals(caller, call)
             return delete_objects.without(refusals, self._app, environ)(environ, start_response)
-        refusal = self._authorization.refusal(caller, call)
+        if name == "ec2:DeregisterImage":
+            refusals = self._authorization.refusals(caller, call)
+            refusal = deregister_image.refusal(refusals, environ)
+        else:
+            refusal = self._authorization.refusal(caller, call)
         if refusal is None:
             return self._carried_out(caller, call)(environ, start_response)
         answer = error_answer(environ, name, refusal)

@@ -41,6 +41,14 @@ def snapshot(call: Call) -> Iterator[Target]:
     yield from _there(call, call.parameters.get("SnapshotId", ""))
 
 
+def snapshots_deleted_with_image(call: Call) -> Iterator[Target]:
+    """The image's snapshots, where they are to be deleted as it is deregistered."""
+    if call.parameters.get("DeleteAssociatedSnapshots") == "true":
+        of_image = _backend(call).amis.get(call.parameters.get("ImageId", ""))
+        for snapshot_id in snapshot_ids(of_image) if of_image else ():
+            yield from _there(call, snapshot_id)
+
+
 def snapshots_of_image(call: Call) -> Iterator[Target]:
     """The snapshots that the image is made of, as Amazon EBS asks for them: by fewer condition keys
     than EC2."""

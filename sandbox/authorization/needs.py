@@ -63,7 +63,13 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     **_each("ec2", ec2.anything, "BundleInstance", "CancelBundleTask", "DescribeBundleTasks"),
     **_each("ec2", ec2.anything, "DescribeImages", "DescribeInstances", "DescribeSnapshots"),
     **_each("ec2", ec2.anything, "DescribeLockedSnapshots", "DescribeStoreImageTasks"),
-    **_each("ec2", ec2.image, "DeregisterImage", "ModifyImageAttribute"),
+    **_each("ec2", ec2.image, "ModifyImageAttribute"),
+    # Without permission for a snapshot, the image is deregistered and the snapshot stays (EC2 API
+    # Reference, DeleteSnapshotReturnCode).
+    "ec2:DeregisterImage": (
+        Need("ec2:DeregisterImage", ec2.image),
+        Need("ec2:DeleteSnapshot", ec2.snapshots_deleted_with_image),
+    ),
     **_each("ec2", ec2.snapshot, "DeleteSnapshot"),
     **_each("ec2", ec2.tagged, "CreateTags", "DeleteTags"),
     # Both tag the image, and its snapshots, when they are created (Service Authorization

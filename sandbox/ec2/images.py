@@ -12,7 +12,7 @@ state of things. Tags on an instance steer the next image of it:
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -169,9 +169,20 @@ class Images:
             return image
 
     def deregister(
-        self, image_id: str | None, *, delete_snapshots: bool, dry_run: bool
+        self,
+        image_id: str | None,
+        *,
+        delete_snapshots: bool,
+        dry_run: bool,
+        undeletable: Collection[str] = (),
     ) -> list[dict[str, Any]]:
         """Take an image away; one that is being made is not made any further.
+
+        Args:
+            image_id: its ID.
+            delete_snapshots: whether its snapshots are deleted.
+            dry_run: whether only the request is checked.
+            undeletable: the snapshots that the caller may not delete.
 
         Returns:
             The result for each of its snapshots, as EC2 names it; empty if they are kept.
@@ -194,8 +205,11 @@ class Images:
             if not delete_snapshots:
                 return []
             instance = self._ec2.get_instance_by_id(image.instance_id or "")
+            steers = {id_: tags_of(instance) for id_ in ids} | {
+                id_: {"sandbox:delete-snapshot": "missing-permissions"} for id_ in undeletable
+            }
             return [
-                {"SnapshotId": id_, "ReturnCode": self._delete_snapshot(id_, tags_of(instance))}
+                {"SnapshotId": id_, "ReturnCode": self._delete_snapshot(id_, steers[id_])}
                 for id_ in ids
             ]
 

@@ -26,6 +26,9 @@ Clock = Callable[[], float]
 Respond = Callable[[Any], Any]
 """A method of one of moto's responses."""
 
+UNDELETABLE = "X-Sandbox-Undeletable"
+"""The header of DeregisterImage that names the snapshots that the caller may not delete."""
+
 _MOTOS_REGISTER_IMAGE = AmisResponse.register_image
 _MOTOS_CREATE_TAGS = TagResponse.create_tags
 _MOTOS_DESCRIBE_IMAGES = AmisResponse.describe_images
@@ -144,6 +147,7 @@ def _deregister_image(response: AmisResponse, clock: Clock) -> ActionResult:
     deleted = _images(response, clock).deregister(
         response._get_param("ImageId"),
         delete_snapshots=_is_true(response, "DeleteAssociatedSnapshots"),
+        undeletable=(response.headers.get(UNDELETABLE) or "").split(","),
         dry_run=_is_true(response, "DryRun"),
     )
     return ActionResult({"Return": True, "DeleteSnapshotResults": deleted})

@@ -115,10 +115,11 @@ def _foreign_snapshot_with_our_tag(aws: Aws, template: Template) -> None:
     stack_id, instance, _, outputs = _stored(aws, template)
     ec2 = aws.clients.ec2
     volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-    foreign = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     [image] = ec2.describe_images(ImageIds=[outputs["Ref"]])["Images"]
-    ours = [tag for tag in image["Tags"] if tag["Key"] == REQUEST_TAG]
-    ec2.create_tags(Resources=[foreign], Tags=ours)
+    [ours] = [tag for tag in image["Tags"] if tag["Key"] == REQUEST_TAG]
+    foreign = ec2.create_snapshot(
+        VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": [ours]}]
+    )["SnapshotId"]
 
     deleted(aws, stack_id)
 

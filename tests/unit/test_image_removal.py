@@ -7,7 +7,7 @@ import pytest
 from instance_bundle import aws
 from instance_bundle.aws import image_removal, images
 from instance_bundle.aws.images import REQUEST_TAG
-from instance_bundle.errors import Denied, PassingFault, Refused, Unsuitable
+from instance_bundle.errors import Denied, Doubtful, PassingFault, Refused
 from tests.fixtures import Clock
 from tests.sandbox.ec2.clients import image_of
 
@@ -63,7 +63,7 @@ def test_a_protected_image_is_refused_before_anything_is_removed(
     image_id, snapshot_ids = made(instance, clock)
     aws.ec2().enable_image_deregistration_protection(ImageId=image_id)
 
-    with pytest.raises(Unsuitable, match=f"^OnDelete: the AMI {image_id} is protected .*Disable"):
+    with pytest.raises(Doubtful, match=f"^OnDelete: the AMI {image_id} is protected .*Disable"):
         image_removal.require_removable(image_id, snapshot_ids)
 
     aws.ec2().disable_image_deregistration_protection(ImageId=image_id)
@@ -77,7 +77,7 @@ def test_a_locked_snapshot_is_refused_before_anything_is_removed(
     image_id, snapshot_ids = made(instance, clock)
     aws.ec2().lock_snapshot(SnapshotId=snapshot_ids[0], LockMode="governance", LockDuration=1)
 
-    with pytest.raises(Unsuitable, match=f"{snapshot_ids[0]} are locked, and nothing was removed"):
+    with pytest.raises(Doubtful, match=f"{snapshot_ids[0]} are locked, and nothing was removed"):
         image_removal.require_removable(image_id, snapshot_ids)
 
 

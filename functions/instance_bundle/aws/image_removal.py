@@ -25,26 +25,27 @@ def require_removable(image_id: str, snapshot_ids: Sequence[str]) -> None:
     """Check what can be checked before anything is removed.
 
     Raises:
-        Unsuitable: the AMI is protected, or one of its snapshots is locked.
         Denied: the role may not deregister the AMI.
         PassingFault: no answer.
+        Doubtful: the AMI is protected, or one of its snapshots is locked; or was until a moment
+            ago.
     """
     for image in _image(image_id):
         protection = image.get("DeregistrationProtection", "disabled")
         if protection.startswith("enabled"):
-            raise Unsuitable(
-                _PATH,
-                f"the AMI {image_id} is protected from deregistration ({protection}), and nothing "
-                "was removed. Disable the protection and delete again, or retain the resource.",
+            raise _not_yet(
+                f"the AMI {image_id} is protected from deregistration ({protection})",
+                "Disable the protection",
             )
         _dry_run(lambda: images.deregister_dry(image_id))
     locked = sorted({*_locked(snapshot_ids)} - {*_used(snapshot_ids, image_id)})
     if locked:
-        raise Unsuitable(
-            _PATH,
-            f"the snapshots {', '.join(locked)} are locked, and nothing was removed. Unlock them "
-            "and delete again, or retain the resource.",
-        )
+        raise _not_yet(f"the snapshots {', '.join(locked)} are locked", "Unlock them")
+
+
+def _not_yet(why: str, first: str) -> Doubtful:
+    advice = f"{first} and delete again, or retain the resource."
+    return Doubtful(Unsuitable(_PATH, f"{why}, and nothing was removed. {advice}"))
 
 
 def remove(image_id: str, snapshot_ids: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.ec2 import api as ec2
-from tests.sandbox.authorization.conftest import SESSION, Account, code
+from tests.sandbox.authorization.conftest import SESSION, Account, code, document
 from tests.sandbox.functions.conftest import wait_for
 
 TAG = {"Null": {"aws:ResourceTag/made-by": "false"}}
@@ -315,3 +315,21 @@ def test_a_call_that_is_not_known_needs_the_action_of_its_name(account: Account)
     account.allow("ec2:DescribeVpcs")
 
     account.client("ec2").describe_vpcs()
+
+
+def test_a_snapshot_that_the_caller_may_not_delete_outlives_its_image(account: Account) -> None:
+    tagged, untagged = image_of(account, "image", "snapshot"), image_of(account, "image")
+    account.put(
+        *document("ec2:DeregisterImage")["Statement"],
+        *document("ec2:DeleteSnapshot", Condition=TAG)["Statement"],
+    )
+
+    codes = [
+        each["ReturnCode"]
+        for image_id in (tagged, untagged)
+        for each in account.client("ec2").deregister_image(
+            ImageId=known(account, image_id), DeleteAssociatedSnapshots=True
+        )["DeleteSnapshotResults"]
+    ]
+
+    assert codes == ["success", "missing-permissions"]

@@ -10,6 +10,11 @@ from sandbox.server import Server
 from tests.sandbox.s3.conftest import client, refused
 
 
+def test_what_is_asked_of_a_missing_bucket_is_not_found(s3: Any) -> None:
+    assert refused(s3.head_bucket, Bucket="missing") == (404, "404")
+    assert refused(s3.head_object, Bucket="missing", Key="web") == (404, "404")
+
+
 @pytest.fixture(scope="module")
 def far(server: Server) -> str:
     """A bucket of another Region."""
