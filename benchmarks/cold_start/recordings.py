@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.cold_start.measured import MeasuredEnvironment
 from benchmarks.cold_start.tape import Endpoint, Tape, forwarding
@@ -17,6 +18,9 @@ from sandbox.clients import Clients
 from sandbox.functions.runtime import Deployment, Runtime
 from sandbox.instances import run_like
 from sandbox.serve import Ready, running
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
 
 _EVENTS = REPOSITORY / "events"
 _TASK_SECONDS = "86400"
@@ -197,13 +201,13 @@ def _polls(creates: Sequence[Mapping[str, Any]], generation: int) -> dict[str, A
 
 
 def _crhelper_poll(clients: Clients, instance_id: str) -> dict[str, Any]:
-    """What crhelper's rule adds to an event, so that it is a poll."""
-    [task] = clients.ec2.describe_bundle_tasks(
-        Filters=[{"Name": "instance-id", "Values": [instance_id]}]
-    )["BundleTasks"]
+    """What crhelper's rule adds to an event, so that it is a poll, once EC2 lists the task."""
+    own: FilterTypeDef = {"Name": "instance-id", "Values": [instance_id]}
+    while not (tasks := clients.ec2.describe_bundle_tasks(Filters=[own])["BundleTasks"]):
+        time.sleep(0.2)
     return {
         "CrHelperPoll": True,
         "CrHelperPermission": "permission",
         "CrHelperRule": "rule",
-        "CrHelperData": {"BundleId": task["BundleId"]},
+        "CrHelperData": {"BundleId": tasks[0]["BundleId"]},
     }

@@ -1,4 +1,4 @@
-"""DeregisterImage, which deletes the snapshots that the caller may delete, and says which it may not.
+"""DeregisterImage, which deletes the snapshots that the caller may delete, and names the others.
 
 EC2 API Reference, DeleteSnapshotReturnCode, `missing-permissions`
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshotReturnCode.html).

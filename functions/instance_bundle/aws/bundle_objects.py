@@ -52,13 +52,15 @@ def has_any(location: Location) -> bool:
 
 
 def require_removable(location: Location, etag: str) -> None:
-    """Check that the manifest shows which objects are the bundle's, before anything is removed.
+    """Check that the manifest shows which objects are the bundle's, and that these can be listed,
+    before anything is removed.
 
     Raises:
         Unsuitable: it does not.
-        PassingFault: no answer.
+        PassingFault: no answer, or a refusal.
     """
-    _named(location, etag)
+    if _named(location, etag) is not None:
+        next(_listed(location), None)
 
 
 def remove(location: Location, etag: str) -> None:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from instance_bundle import aws
 from instance_bundle.aws import images
 from instance_bundle.aws.advice import PERMISSION_CODES
-from instance_bundle.errors import Denied, Doubtful, PassingFault, Unsuitable
+from instance_bundle.errors import Denied, Doubtful, PassingFault, Refused, Unsuitable
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef
 
 _PATH = "OnDelete"
-_DRY = "DryRunOperation"
-"""EC2's code if a dry run would have succeeded."""
 _KEPT = {"success", "skipped"}
 """The return codes of snapshots with which nothing is to be done (EC2 API Reference,
 DeleteSnapshotReturnCode)."""
@@ -25,7 +23,7 @@ def require_removable(image_id: str, snapshot_ids: Sequence[str]) -> None:
     """Check what can be checked before anything is removed.
 
     Raises:
-        Denied: the role may not deregister the AMI.
+        Denied: the role may not deregister the AMI, or delete a snapshot that has the tag.
         PassingFault: no answer.
         Doubtful: the AMI is protected, or one of its snapshots is locked; or was until a moment
             ago.
@@ -37,10 +35,12 @@ def require_removable(image_id: str, snapshot_ids: Sequence[str]) -> None:
                 f"the AMI {image_id} is protected from deregistration ({protection})",
                 "Disable the protection",
             )
-        _dry_run(lambda: images.deregister_dry(image_id))
-    locked = sorted({*_locked(snapshot_ids)} - {*_used(snapshot_ids, image_id)})
-    if locked:
+        _dry_run(images.deregister, image_id)
+    to_delete = sorted({*snapshot_ids} - _used(snapshot_ids, image_id))
+    if locked := _locked(to_delete):
         raise _not_yet(f"the snapshots {', '.join(locked)} are locked", "Unlock them")
+    for snapshot_id in images.with_request_tag(to_delete):
+        _dry_run(images.delete_snapshot, snapshot_id)
 
 
 def _not_yet(why: str, first: str) -> Doubtful:
@@ -75,7 +75,7 @@ def _delete(snapshot_id: str) -> bool:
     try:
         images.delete_snapshot(snapshot_id)
     except Denied as denied:
-        if denied.code not in PERMISSION_CODES or images.has_request_tag(snapshot_id):
+        if denied.code not in PERMISSION_CODES or images.with_request_tag([snapshot_id]):
             raise
         logger.warning("The snapshot has lost its tag", snapshot_id=snapshot_id, why=str(denied))
         return False
@@ -115,12 +115,13 @@ def _locked(snapshot_ids: Sequence[str]) -> list[str]:
     except Doubtful as doubtful:
         logger.warning("Locks are not known", why=str(doubtful))
         return []
-    return [each["SnapshotId"] for each in found if each["LockState"] != "expired"]
+    return sorted(each["SnapshotId"] for each in found if each["LockState"] != "expired")
 
 
-def _dry_run(call: Callable[[], object]) -> None:
+def _dry_run(call: Callable[..., object], resource_id: str) -> None:
+    """Whether the role may; all else that EC2 answers is said again when it is done."""
     try:
-        call()
-    except Denied as denied:
-        if denied.code != _DRY:
+        call(resource_id, dry_run=True)
+    except (Denied, Refused) as refused:
+        if isinstance(refused, Denied) and refused.code in PERMISSION_CODES:
             raise

@@ -91,10 +91,16 @@ def snapshots_created_for(image_id: str, request_id: str) -> list[str]:
     return snapshots([made_for(request_id), described])
 
 
-def has_request_tag(snapshot_id: str) -> bool:
-    """Whether a snapshot has the tag with which the role may delete it."""
+def with_request_tag(snapshot_ids: Sequence[str]) -> list[str]:
+    """Those of the snapshots that are there and have the tag with which the role may delete them.
+
+    Raises:
+        PassingFault: no answer, or a refusal.
+    """
+    if not snapshot_ids:
+        return []
     tagged: FilterTypeDef = {"Name": "tag-key", "Values": [REQUEST_TAG]}
-    return bool(snapshots([{"Name": "snapshot-id", "Values": [snapshot_id]}, tagged]))
+    return snapshots([{"Name": "snapshot-id", "Values": snapshot_ids}, tagged])
 
 
 def made_for(request_id: str) -> "FilterTypeDef":
@@ -218,12 +224,15 @@ def _is_listed(resource_id: str) -> bool:
     return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}]))
 
 
-def deregister(image_id: str, *, with_snapshots: bool = False) -> Mapping[str, str]:
+def deregister(
+    image_id: str, *, with_snapshots: bool = False, dry_run: bool = False
+) -> Mapping[str, str]:
     """Deregister an AMI; one that is gone is no error.
 
     Args:
         image_id: its ID.
         with_snapshots: EC2 also deletes its snapshots, but not those that another AMI uses.
+        dry_run: only ask; if EC2 would do it, it is Denied with the code `DryRunOperation`.
 
     Returns:
         The return code of each snapshot, such as `success` (EC2 API Reference,
@@ -235,29 +244,27 @@ def deregister(image_id: str, *, with_snapshots: bool = False) -> Mapping[str, s
     """
     with _gone_is_done(image_id), aws.calling("ec2:DeregisterImage"):
         answer = aws.ec2().deregister_image(
-            ImageId=image_id, DeleteAssociatedSnapshots=with_snapshots
+            ImageId=image_id, DeleteAssociatedSnapshots=with_snapshots, DryRun=dry_run
         )
         results = answer.get("DeleteSnapshotResults", [])
         return {each.get("SnapshotId", ""): each.get("ReturnCode", "") for each in results}
     return {}
 
 
-def deregister_dry(image_id: str) -> None:
-    """Ask EC2 whether it would deregister an AMI; it answers with the error `DryRunOperation`."""
-    with _gone_is_done(image_id), aws.calling("ec2:DeregisterImage"):
-        aws.ec2().deregister_image(ImageId=image_id, DryRun=True)
-
-
-def delete_snapshot(snapshot_id: str) -> None:
+def delete_snapshot(snapshot_id: str, *, dry_run: bool = False) -> None:
     """Delete a snapshot; one that is gone is no error. After its AMI was deregistered, a snapshot
     is still in use for a while (https://github.com/boto/boto/issues/3019).
+
+    Args:
+        snapshot_id: its ID.
+        dry_run: only ask; if EC2 would do it, it is Denied with the code `DryRunOperation`.
 
     Raises:
         PassingFault: it may have been done, or the snapshot is in use.
         Denied: EC2 refuses.
     """
     with _gone_is_done(snapshot_id), aws.calling("ec2:DeleteSnapshot"):
-        aws.ec2().delete_snapshot(SnapshotId=snapshot_id)
+        aws.ec2().delete_snapshot(SnapshotId=snapshot_id, DryRun=dry_run)
 
 
 @contextmanager
