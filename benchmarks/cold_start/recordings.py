@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,18 +86,18 @@ def record(
         clients = Clients(ready.endpoint)
         deployment = _deployment(clients, ready, code, endpoint)
         instances = run_like(
-            clients.ec2, ready.instance_id, {"seconds": _TASK_SECONDS}, max(sizes) + 1
+            clients.ec2, ready.instance_id, {"seconds": _TASK_SECONDS}, sum(sizes) + 1
         )
         creates = [_create(number, instance, endpoint) for number, instance in enumerate(instances)]
         recorder = _Recorder(ready.endpoint, endpoint, runtime)
         say(f"recording {len(creates)} Creates, and batches of {', '.join(map(str, sizes))} polls")
         with recorder.invoking(deployment) as invoke:
             create, *_ = [invoke(event) for event in creates[:-1]]
-        polls = {}
-        for generation, size in enumerate(sizes, start=1):
+        polls, unpolled = {}, iter(creates)
+        for size in sizes:
             # A batch would gather what was sent before: so each has a queue of its own.
             with recorder.invoking(_with_queue(deployment, clients, endpoint, size)) as invoke:
-                polls[size] = invoke(_polls(creates[:size], generation))
+                polls[size] = invoke(_polls(list(islice(unpolled, size))))
         with recorder.invoking(replace(deployment, handler=STOCK, code=stock)) as invoke:
             stock_create = invoke(creates[-1])
             stock_poll = invoke({**creates[-1], **_crhelper_poll(clients, instances[-1])})
@@ -176,14 +177,14 @@ def _with_queue(
     return replace(deployment, variables={**deployment.variables, "POLL_QUEUE_URL": url})
 
 
-def _polls(creates: Sequence[Mapping[str, Any]], generation: int) -> dict[str, Any]:
-    """`events/poll.json`, with a message for each Create."""
+def _polls(creates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`events/poll.json`, with a message for each Create: the first poll of it."""
     batch: dict[str, Any] = json.loads((_EVENTS / "poll.json").read_text())
     message = batch["Records"][0]
     bodies = [
         {
             **json.loads(message["body"]),
-            "generation": generation,
+            "generation": 1,
             "key": {
                 "stack_id": create["StackId"],
                 "logical_id": create["LogicalResourceId"],

@@ -36,17 +36,24 @@ def handler(event: object, context: object) -> None:
         service, _, operation = call.partition(":")
         client: Any = only_clients.clients[service]
         if service == "s3":
-            _head(client, operation)
+            _read(client, operation)
             continue
         name = xform_name(operation)
         getattr(client, name)(**_PARAMETERS[name])
 
 
-def _head(client: Any, path: str) -> None:
-    """HeadObject of `HEAD:/bucket/key`: what is not there is answered so."""
-    _, bucket, key = path.split("/", 2)
+def _read(client: Any, request: str) -> None:
+    """HeadBucket and ListObjectsV2 of `HEAD:/bucket` and `GET:/bucket`, HeadObject of
+    `HEAD:/bucket/key`: what is not there is answered so."""
+    method, _, path = request.partition(":")
+    bucket, _, key = path.strip("/").partition("/")
     try:
-        client.head_object(Bucket=bucket, Key=key)
+        if key:
+            client.head_object(Bucket=bucket, Key=key)
+        elif method == "GET":
+            client.list_objects_v2(Bucket=bucket)
+        else:
+            client.head_bucket(Bucket=bucket)
     except ClientError as error:
         if error.response["Error"]["Code"] != "404":
             raise
