@@ -30,7 +30,8 @@ from tests.chaos.world import World, new_id
 
 ATTRIBUTES = {
     *("BundleId", "InstanceId", "Bucket", "Prefix", "S3Uri", "ManifestLocation"),
-    *("State", "Progress", "StartTime", "UpdateTime", "ImageId"),
+    *("State", "Progress", "StartTime", "UpdateTime"),
+    *("ImageId", "ImageArn", "SnapshotIds"),
 }
 LIMIT = 4096
 URL_SECONDS = 7200
