@@ -1,15 +1,48 @@
-"""Promises about the events of work that has ended."""
+"""Promises about the events of work that has ended, and of bundles that were removed."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
+from tests.chaos.custody import Contents
 from tests.chaos.handles import Signal
 from tests.chaos.stacks import Exchange, Stack
 from tests.chaos.world import EVENTS_PUT, World
 
 Detail = Mapping[str, str]
+
+
+def removals(world: World, stack: Stack) -> Iterator[str]:
+    """Each bundle, and each AMI, that was announced as complete and is gone was announced as
+    removed; no other was."""
+    found = [each for details in _details(world, stack, removed=True).values() for each in details]
+    removed = {_what(detail) for detail in found}
+    complete = {
+        _what(detail)
+        for details in _details(world, stack).values()
+        for detail in details
+        if detail["State"] == "complete"
+    }
+    for what in removed:
+        if not _is_gone(world, what[0]):
+            yield f"{what} of {stack.name} was announced as removed, but is not"
+    if world.refuses_to_store() or any(_is_hindered(world, each) for each in stack.exchanges):
+        return
+    for what in removed - complete:
+        yield f"{what} of {stack.name} was announced as removed, but never as complete"
+    for what in complete - removed:
+        if _is_gone(world, what[0]):
+            yield f"{what} of {stack.name} is gone, but was not announced as removed"
+
+
+def _what(detail: Detail) -> tuple[str, str]:
+    return detail["BundleId"], detail["ImageId"]
+
+
+def _is_gone(world: World, bundle_id: str) -> bool:
+    left = Contents.of(world, bundle_id)
+    return left is None or not (left.objects or left.images or left.snapshots)
 
 
 def events(world: World, stack: Stack) -> Iterator[str]:
@@ -35,10 +68,11 @@ def events(world: World, stack: Stack) -> Iterator[str]:
             yield f"{exchange.event['RequestType']} of {stack.name} ended work without an event"
 
 
-def _details(world: World, stack: Stack) -> Mapping[str, list[Detail]]:
+def _details(world: World, stack: Stack, *, removed: bool = False) -> Mapping[str, list[Detail]]:
     by_request = defaultdict(list)
     for entry in world.events_put.described():
-        if entry["Detail"]["StackId"] == stack.stack_id:
+        is_removed = entry["Detail"]["State"] == "removed"
+        if entry["Detail"]["StackId"] == stack.stack_id and is_removed == removed:
             by_request[entry["Detail"]["RequestId"]].append(entry["Detail"])
     return by_request
 

@@ -136,8 +136,9 @@ class BundleInstance(methods.BundleInstance):
     def removable(self, made: Bundle) -> Bundle:
         return made
 
-    def remove(self, made: Bundle) -> None:
+    def remove(self, made: Bundle) -> bool:
         self._remove(made.location, made.etag)
+        return bool(made.etag)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         location = target.location
@@ -259,12 +260,13 @@ class StoreImage(methods.StoreImage):
     def removable(self, made: Bundle) -> Bundle:
         return made
 
-    def remove(self, made: Bundle) -> None:
+    def remove(self, made: Bundle) -> bool:
         self._remove_image(made.physical_id, made.made_by)
         found = self._etag(made.location.bucket, made.physical_id)
         if found is not None and found == (made.etag or found):
             self._cut.here()
             self._cloud.s3.delete_object(made.location.bucket, f"{made.physical_id}.bin")
+        return True
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         self._remove_image(task.id, target.request_id)

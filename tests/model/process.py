@@ -233,6 +233,8 @@ class Process:
                 yield Step(PUT, "put answer", lambda: self._env.put_answer(request, sent))
             if is_signalled and request.handle and (stored.acceptance or isinstance(answer, Done)):
                 yield Step(PUT, "put signal", lambda: self._env.put_signal(request, answer))
+            if stored.announcements:
+                yield Step(PUT, "put events", lambda: self._env.put_events(stored.announcements))
         except PassingFault:
             timeout = request.timeout(accepted=stored.acceptance is not None)
             if self._env.now <= stored.sent_at + timeout.seconds:

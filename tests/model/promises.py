@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from instance_bundle.lifecycle import effects
 from instance_bundle.methods import Bundle
-from instance_bundle.state import Failed, items
+from instance_bundle.state import Done, Failed, items
 from instance_bundle.state.records import moves_forward
 from instance_bundle.state.table import Item
 from tests.model.cloud import is_part
@@ -60,6 +60,8 @@ class Promises:
             case effects.Remove(bundle):
                 self._check_remove(bundle)
                 self._check_confirmed(bundle.physical_id, process)
+            case effects.Announce(_, announcement):
+                self._check_gone(announcement.bundle.physical_id)
             case effects.RemoveLeftovers(_, task):
                 self._check_not_managed(task.id, "removes the leftovers of")
                 self._check_confirmed(task.id, process)
@@ -91,6 +93,10 @@ class Promises:
                 on_delete = stack.on_delete[bundle.physical_id]
                 self.broken(f"{bundle.physical_id} is removed, but its OnDelete is {on_delete}")
 
+    def _check_gone(self, physical_id: str) -> None:
+        if left := self._contents_of(physical_id):
+            self.broken(f"{physical_id} is announced as removed, but {left} is left")
+
     def _check_not_managed(self, physical_id: str, what: str) -> None:
         for stack in self._world.stacks:
             if physical_id in stack.managed:
@@ -113,6 +119,7 @@ class Promises:
             self._starts(),
             self._leftovers(),
             self._retained(),
+            self._announcements(),
         ):
             self.violations += [each for each in found if each not in self.violations]
 
@@ -178,6 +185,23 @@ class Promises:
         for id_ in self._retained_ids():
             if not self._contents_of(id_):
                 yield f"{id_} should be retained, but is gone"
+
+    def _announcements(self) -> Iterator[str]:
+        """A bundle that was answered, and is gone, was announced as removed; no other was."""
+        records = [self._world.ledger.read(each.request.key) for each in self._exchanges()]
+        answered = {
+            record.task.id
+            for record in records
+            if record is not None
+            and record.task is not None
+            and isinstance(record.answer, Done)
+            and record.answer.physical_id == record.task.id
+        }
+        gone = {id_ for id_ in answered if not self._contents_of(id_)}
+        if wrong := self._world.announced - gone:
+            yield f"{wrong} was announced as removed, but was not"
+        if self._world.must_succeed and (missing := gone - self._world.announced):
+            yield f"{missing} is gone, but was not announced as removed"
 
     def _retained_ids(self) -> list[str]:
         retained: list[str] = []

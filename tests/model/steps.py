@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from instance_bundle.lifecycle.meaning import Answers
 from instance_bundle.methods import Methods
 from instance_bundle.request import Request, RequestKey
 from instance_bundle.settings import Limits
-from instance_bundle.state import Answer, Ledger, Outcome, Poll, Record
+from instance_bundle.state import Announcement, Answer, Ledger, Outcome, Poll, Record
 
 LIMITS = Limits()
 
@@ -68,6 +68,9 @@ class Environment(Protocol):
     def put_signal(self, request: Request, answer: Answer) -> None:
         """Send a signal to the request's handle."""
 
+    def put_events(self, announcements: Sequence[Announcement]) -> None:
+        """Publish the events of bundles that were removed."""
+
 
 KINDS: Mapping[type[Effect[Any]], str] = {
     effects.Now: FREE,
@@ -82,6 +85,7 @@ KINDS: Mapping[type[Effect[Any]], str] = {
     effects.PutBundle: SAVE,
     effects.AboutToRemove: SAVE,
     effects.ReleaseBundle: SAVE,
+    effects.Announce: SAVE,
     effects.LeaveTombstone: SAVE,
     effects.Ask: ASK,
     effects.Describe: READ,

@@ -51,15 +51,18 @@ class MemoryTable:
         condition: ConditionBase,
         *,
         removes: tuple[str, ...] = (),
-        adds: Mapping[str, int] | None = None,
+        adds: Mapping[str, int | set[str]] | None = None,
     ) -> Item:
         """As `Table.update`."""
         before = self._require(key, condition)
         named = [*sets, *removes, *(adds or {})]
         assert len(named) == len(set(named)), f"DynamoDB refuses an attribute named twice: {named}"
         after = Stored({**(before or key), **_storable(sets)})
-        for name, number in (adds or {}).items():
-            after[name] = after.get(name, 0) + number
+        for name, added in (adds or {}).items():
+            if isinstance(added, set):
+                after[name] = {*after.get(name, ()), *added}
+            else:
+                after[name] = after.get(name, 0) + added
         for name in removes:
             after.pop(name, None)
         self._write(before, after)

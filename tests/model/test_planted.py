@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
-from instance_bundle.lifecycle import effects, flow, history, making, next_step
+from instance_bundle.lifecycle import effects, flow, history, keeping, making, next_step, removal
 from instance_bundle.lifecycle.driving import Driving
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.meaning import Meaning
-from instance_bundle.methods import Work
+from instance_bundle.methods import Bundle, Work
 from instance_bundle.state import Record, Resource, ledger
 from instance_bundle.state.table import THERE
 from tests.model.scenarios import SCENARIOS
@@ -125,6 +125,27 @@ def _failed_update_changes_id() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _announced_last() -> Iterator[None]:
+    """A removal is announced only after the bundle's item is gone."""
+
+    def planted(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, None]:
+        steps = removal.delete_bundle(me, bundle)
+        announced: list[Effect[Any]] = []
+        result: Any = None
+        with suppress(StopIteration):
+            while True:
+                effect = steps.send(result)
+                if isinstance(effect, effects.Announce):
+                    announced.append(effect)
+                else:
+                    result = yield effect
+        yield from announced
+
+    with patch.object(keeping, "delete_bundle", planted):
+        yield
+
+
 Plant = Callable[[], Any]
 
 PLANTED: list[tuple[Plant, str, str]] = [
@@ -135,6 +156,7 @@ PLANTED: list[tuple[Plant, str, str]] = [
     (_attempt_not_stored, "create interrupted, BundleInstance", "after the Delete"),
     (_rolls_back_to_itself, "replacement rolled back, BundleInstance", "Rolled back from"),
     (_released_is_managed, "retained and added again, StoreImage", "which is retained"),
+    (_announced_last, "create, StoreImage", "was not announced as removed"),
     (_failed_update_changes_id, "replacement, StoreImage", "changed the ID"),
 ]
 

@@ -17,7 +17,7 @@ from instance_bundle.errors import InstanceBundleError
 from instance_bundle.lifecycle import effects
 from instance_bundle.methods import Methods
 from instance_bundle.request import Request, RequestKey
-from instance_bundle.state import Answer, Done, Ledger, Poll, Record
+from instance_bundle.state import Announcement, Answer, Done, Ledger, Poll, Record
 from tests.model import cloud
 from tests.model.cloud import Cloud
 from tests.model.exchanges import Exchange, Signal
@@ -114,6 +114,7 @@ class World:
         choice: the number of the last choice.
         choices: the options of the choices that are listed, by number.
         trace: what was done, a line for each step, if it is traced.
+        announced: IDs of the bundles of which an event said that they were removed.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class World:
         self.ledger._table = self.table  # type: ignore[assignment]
         self.ledger.locations._table = self.table  # type: ignore[assignment]
         self.stacks: list[Stack] = []
+        self.announced: set[str] = set()
         self._running: list[Running] = []
         self._messages: list[Message] = []
         self._events: list[Event] = []
@@ -438,6 +440,10 @@ class World:
         signal = signals.setdefault(request.request_id, Signal(0))
         signal.statuses.append("SUCCESS" if isinstance(answer, Done) else "FAILURE")
         signal.arrived_at = signal.arrived_at or self.now
+
+    def put_events(self, announcements: Sequence[Announcement]) -> None:
+        """Publish the events of bundles that were removed."""
+        self.announced |= {each.bundle.physical_id for each in announcements}
 
     def exchange(self, request_id: str) -> Exchange:
         """The exchange of a request."""

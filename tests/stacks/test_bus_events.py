@@ -30,7 +30,7 @@ NOT_PUBLISHED = "The event could not be published"
 
 
 def new_trial(aws: Aws, method: Method, **steering: str) -> Trial:
-    run = aws.instance if method is BUNDLE_INSTANCE else aws.ebs_instance
+    run = aws.ebs_instance if method is STORE_IMAGE else aws.instance
     return Trial(aws, instance=run(bundled="yes", **SOON | steering), method=method)
 
 
@@ -168,7 +168,7 @@ def _end_of_accepted_work(aws: Aws) -> None:
 
 @pytest.mark.nightly
 @EACH_METHOD
-def test_a_replacement_publishes_an_event_and_neither_an_update_in_place_nor_a_delete(
+def test_a_replacement_and_a_delete_publish_events_and_an_update_in_place_does_not(
     aws: Aws, method: Method
 ) -> None:
     trial = new_trial(aws, method)
@@ -178,8 +178,9 @@ def test_a_replacement_publishes_an_event_and_neither_an_update_in_place_nor_a_d
     assert len(details(trial)) == 1
 
     updated(trial, trial.body("two", OnDelete="Delete"))
-    first, second = details(trial)
+    first, second, removed = details(trial)
     assert {first["State"], second["State"]} == {"complete"}
+    assert (removed["State"], removed["BundleId"]) == ("removed", first["BundleId"])
     assert first["RequestId"] != second["RequestId"]
     assert (
         first["BundleId"]
@@ -188,7 +189,8 @@ def test_a_replacement_publishes_an_event_and_neither_an_update_in_place_nor_a_d
     )
 
     deleted(trial)
-    assert len(details(trial)) == 2
+    states = [detail["State"] for detail in details(trial)]
+    assert states == ["complete", "complete", "removed", "removed"]
 
 
 def _another_ami(aws: Aws) -> None:

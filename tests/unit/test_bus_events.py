@@ -15,10 +15,12 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from instance_bundle import app, aws, last_resort
 from instance_bundle.aws import refusals
 from instance_bundle.errors import PassingFault, Throttled
+from instance_bundle.methods import Bundle
+from instance_bundle.request import Location
 from instance_bundle.request.event import Request
 from instance_bundle.responses import events
 from instance_bundle.state.outcome import Done
-from instance_bundle.state.records import Record
+from instance_bundle.state.records import Announcement, Record
 from tests.fixtures import Context
 
 from .conftest import Answers
@@ -336,19 +338,6 @@ def test_a_request_that_started_nothing_publishes_no_event(
     assert published_events() == []
 
 
-@pytest.mark.parametrize("on_delete", ["Delete", "Retain"])
-def test_a_delete_publishes_no_event(
-    ec2: Ec2, answers: Answers, context: Context, published_events: Events, on_delete: str
-) -> None:
-    finished(ec2, answers, context, Image={"Name": "web"})
-    published_events()
-
-    app.handler(asking(answers, "Delete", "r2", "bun-1", OnDelete=on_delete), context)
-
-    assert answers.bodies[1]["Status"] == "SUCCESS"
-    assert published_events() == []
-
-
 def test_the_failure_handler_publishes_an_event_too(
     ec2: Ec2,
     answers: Answers,
@@ -425,7 +414,9 @@ def ended(answers: Answers) -> tuple[Request, Record, Done]:
     request = Request.parse(asking(answers, "Update", "r2", "bun-1", Image={"Name": "web"}))
     record, _ = app.ledger().receive(request, lease=30)
     names = ("InstanceId", "BundleId", "ImageId", "Bucket", "Prefix", "S3Uri", "State")
-    return request, record, Done("bun-1", {name: detail()[name] or "ami-1" for name in names})
+    done = Done("bun-1", {name: detail()[name] or "ami-1" for name in names})
+    bundle = Bundle("bun-1", "r1", Location("images", "web"), attributes=done.attributes)
+    return request, replace(record, announcements=(Announcement("complete", bundle),)), done
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)

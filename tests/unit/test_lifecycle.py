@@ -75,7 +75,8 @@ class Ec2:
         obstacle: raised by each call that starts or advances work, or updates what was made.
         hidden: raised by the call that reads a location.
         starts_all_the_same: the call that starts work raises `obstacle` after it had its effect.
-        registered: the AMIs that were registered from bundles, by what was asked for.
+        registered: the AMIs that were registered from bundles, by their names, or else by
+            what was asked for.
     """
 
     tasks: dict[str, Task] = field(default_factory=dict)
@@ -146,7 +147,7 @@ class Ec2:
         if image is None:
             return ""
         number = len(self.registered) + 1
-        return self.registered.setdefault(repr(image), f"ami-registered{number}")
+        return self.registered.setdefault(image.name or repr(image), f"ami-registered{number}")
 
     def cancel(self, task_id: str) -> bool:
         self.cancelled.append(task_id)
@@ -176,8 +177,9 @@ class Ec2:
     def removable(self, made: Bundle) -> Bundle:
         return made
 
-    def remove(self, made: Bundle) -> None:
+    def remove(self, made: Bundle) -> bool:
         self.removed.append((made.location, made.etag))
+        return True
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         self.swept.append(target.location)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from instance_bundle.lifecycle.meaning import Answers
 from instance_bundle.methods import Bundle, Task, Work
 from instance_bundle.request import Image, Location, Properties, RequestKey, Target
-from instance_bundle.state import Record, Resource, Tombstone
+from instance_bundle.state import Announcement, Record, Resource, Tombstone
 
 T = TypeVar("T")
 
@@ -123,6 +123,14 @@ class LeaveTombstone(Effect[None]):
 
     key: RequestKey
     tombstone: Tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class Announce(Effect[None]):
+    """Store an event that is to be published once the request is answered."""
+
+    key: RequestKey
+    announcement: Announcement
 
 
 # CloudFormation
@@ -248,8 +256,8 @@ class CheckRemoval(Effect[Bundle]):
 
 
 @dataclass(frozen=True, slots=True)
-class Remove(Effect[None]):
-    """Remove a finished bundle."""
+class Remove(Effect[bool]):
+    """Remove a finished bundle; the result is whether it is gone."""
 
     bundle: Bundle
 

@@ -12,7 +12,7 @@ from instance_bundle.lifecycle.next_step import answered
 from instance_bundle.lifecycle.removal import delete_bundle
 from instance_bundle.methods import Bundle
 from instance_bundle.request import Properties, on_delete
-from instance_bundle.state import Done, Tombstone
+from instance_bundle.state import Announcement, Done, Tombstone
 from instance_bundle.telemetry import logger
 
 T = TypeVar("T")
@@ -34,11 +34,21 @@ def update_in_place(d: Driving) -> StepRun:
         update = perform(effects.UpdateImage(bundle, request.old_image, image))
         image_id = yield from _repair(d, update, bundle, is_rollback=is_rollback)
         if image_id is not None:
-            attributes = {**bundle.attributes, **d.image_attributes(image_id)}
-            changed = replace(changed, attributes=attributes)
+            changed = yield from _with_image(d, changed, image_id)
     if changed != bundle:
         yield from perform(effects.PutBundle(d.me.key, changed))
     return answered(changed)
+
+
+def _with_image(d: Driving, bundle: Bundle, image_id: str) -> Generator[Effect[Any], Any, Bundle]:
+    """The bundle with its AMI as it is now; another one is announced."""
+    changed = replace(bundle, attributes={**bundle.attributes, **d.image_attributes(image_id)})
+    if image_id == bundle.attributes.get("ImageId"):
+        return changed
+    changed = replace(changed, image_ids=bundle.announced)
+    if image_id:
+        yield from perform(effects.Announce(d.me.key, Announcement("complete", changed)))
+    return changed
 
 
 def _repair(

@@ -161,6 +161,7 @@ def _of_ledger(ledger: Ledger) -> Performers:
         effects.PutBundle: lambda e: ledger.put_bundle(e.key, e.bundle),
         effects.AboutToRemove: lambda e: ledger.about_to_remove(e.key, e.bundle.physical_id),
         effects.ReleaseBundle: lambda e: ledger.release_bundle(e.key, e.bundle.physical_id),
+        effects.Announce: lambda e: ledger.announce(e.key, e.announcement),
         effects.LeaveTombstone: lambda e: ledger.leave_tombstone(e.key, e.tombstone),
     }
 

@@ -9,11 +9,11 @@ from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.meaning import Meaning, is_meant
 from instance_bundle.methods import Bundle
 from instance_bundle.request import on_delete
-from instance_bundle.state import Record, Tombstone
+from instance_bundle.state import Announcement, Record, Tombstone
 
 
 def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, None]:
-    """Remove a bundle, or retain it, and leave its tombstone.
+    """Remove a bundle and announce that, or retain it; and leave its tombstone.
 
     The claim of a retained bundle with a prefix stays: it shows which resource made the bundle.
     """
@@ -24,7 +24,8 @@ def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, Non
         if checked != bundle:
             yield from perform(effects.PutBundle(me.key, checked))
         yield from perform(effects.AboutToRemove(me.key, checked))
-        yield from perform(effects.Remove(checked))
+        if (yield from perform(effects.Remove(checked))):
+            yield from perform(effects.Announce(me.key, Announcement("removed", checked)))
     if to_remove or not bundle.attributes.get("Prefix"):
         yield from perform(effects.ReleaseLocation(bundle.location, maker))
     stone = Tombstone(bundle.physical_id, me.sent, unseen=False)

@@ -169,10 +169,11 @@ class BundleInstance:
         registration.require_removable(made)
         return made
 
-    def remove(self, made: Bundle) -> None:
+    def remove(self, made: Bundle) -> bool:
         """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
         registration.deregister_all(made)
         bundle_objects.remove(made.location, made.etag)
+        return bool(made.etag)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """Remove a bundle that was finished although cancellation was requested, with its AMIs, or

@@ -104,6 +104,7 @@ class Bundle:
         on_delete: `OnDelete` of the last Create or Update that answered it; empty where that is not
             known.
         replaces: the physical ID that the resource had before; empty where it had none.
+        image_ids: the AMIs that it was announced with before its current one; an empty ID for none.
     """
 
     physical_id: str
@@ -114,6 +115,14 @@ class Bundle:
     attributes: Mapping[str, str] = field(default_factory=dict)
     on_delete: str = ""
     replaces: str = ""
+    image_ids: tuple[str, ...] = ()
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The AMIs that it was announced with, each once; an empty ID for none."""
+        current = self.attributes.get("ImageId", "")
+        new = (current,) if current or not self.image_ids else ()
+        return tuple(dict.fromkeys((*self.image_ids, *new)))
 
     @property
     def is_dry_run(self) -> bool:
@@ -226,10 +235,13 @@ class Method(Protocol):
             raise any `Refusal`.
         """
 
-    def remove(self, made: Bundle) -> None:
+    def remove(self, made: Bundle) -> bool:
         """Remove a finished bundle, and nothing that others own. It can be repeated.
 
         May raise any `Refusal`.
+
+        Returns:
+            Whether it is gone: one that can't be distinguished from others' is kept.
         """
 
     def remove_leftovers(self, target: Target, task: Task) -> None:

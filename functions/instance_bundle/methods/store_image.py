@@ -172,7 +172,7 @@ class StoreImage:
         image_removal.require_removable(made.physical_id, snapshots)
         return replace(made, attributes={**made.attributes, SNAPSHOT_IDS: ",".join(snapshots)})
 
-    def remove(self, made: Bundle) -> None:
+    def remove(self, made: Bundle) -> bool:
         """Deregister the image, then delete its snapshots, then the object."""
         bucket, key = made.location.bucket, _key(made.physical_id)
         image_removal.remove(made.physical_id, _ids(made.attributes.get(SNAPSHOT_IDS, "")))
@@ -180,6 +180,7 @@ class StoreImage:
         # EC2 gives no other object this key: without an ETag, the object is still ours.
         if found is not None and found == (made.etag or found):
             bundle_objects.remove_object(bucket, key, found)
+        return True
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """The object, if the task got so far, the image and the snapshots."""

@@ -1,23 +1,25 @@
-"""The EventBridge event that is published when work has ended, for example to start a pipeline."""
+"""The EventBridge events about work that has ended, and bundles that were removed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from instance_bundle import aws
 from instance_bundle.aws import meaning
 from instance_bundle.errors import Denied
 from instance_bundle.request import Request
-from instance_bundle.state import Answer, Done, Failed, Record
+from instance_bundle.state import Announcement, Answer, Done, Failed, Record
 from instance_bundle.telemetry import logger
 
 SOURCE = "cfn-instance-bundle"
 DETAIL_TYPE = "Instance Bundle State Change"
 
+Detail = Mapping[str, str]
+
 
 def publish(bus: str, request: Request, record: Record, answer: Answer) -> None:
-    """Publish the event; again, if the request is resumed after that.
+    """Publish the events of a request; again, if the request is resumed after that.
 
-    If the bus refuses the event, or does not exist, that is only logged: it must not keep a stack
+    If the bus refuses an event, or does not exist, that is only logged: it must not keep a stack
     waiting.
 
     Args:
@@ -27,65 +29,74 @@ def publish(bus: str, request: Request, record: Record, answer: Answer) -> None:
         answer: the answer.
 
     Raises:
-        PassingFault: the event may or may not have been published.
+        PassingFault: an event may or may not have been published.
     """
-    if not bus or not _is_news(request, record, answer):
+    if not bus:
         return
-    try:
-        with aws.calling("events:PutEvents"):
-            response = aws.events().put_events(
-                Entries=[
-                    {
-                        "EventBusName": bus,
-                        "Source": SOURCE,
-                        "DetailType": DETAIL_TYPE,
-                        "Detail": json.dumps(_detail(request, record, answer)),
-                        "Resources": [request.stack_id],
-                    }
-                ]
-            )
-        for entry in response["Entries"]:
-            if "ErrorCode" in entry:
-                code, message = entry["ErrorCode"], entry.get("ErrorMessage", "")
-                raise meaning("events:PutEvents", code, message)
-    except Denied:
-        logger.exception("The event could not be published", bus=bus)
+    for detail in _details(request, record, answer):
+        try:
+            _put(bus, request, detail)
+        except Denied:
+            logger.exception("The event could not be published", bus=bus)
 
 
-def _is_news(request: Request, record: Record, answer: Answer) -> bool:
-    if record.target is not None:
-        return True
-    if not isinstance(answer, Done) or not answer.attributes.get("ImageId"):
-        return False  # a dry run has no AMI, even if it asks for one
-    return request.changes_image and _is_another(request)
+def _put(bus: str, request: Request, detail: Detail) -> None:
+    with aws.calling("events:PutEvents"):
+        response = aws.events().put_events(
+            Entries=[
+                {
+                    "EventBusName": bus,
+                    "Source": SOURCE,
+                    "DetailType": DETAIL_TYPE,
+                    "Detail": json.dumps(detail),
+                    "Resources": [request.stack_id],
+                }
+            ]
+        )
+    for entry in response["Entries"]:
+        if "ErrorCode" in entry:
+            code, message = entry["ErrorCode"], entry.get("ErrorMessage", "")
+            raise meaning("events:PutEvents", code, message)
 
 
-def _is_another(request: Request) -> bool:
-    """Whether an Update made another AMI; one with the same name, or of StoreImage, is changed in
-    place."""
-    if request.properties.get("Method") == "StoreImage":
-        return False
-    old, name = request.old_image, request.properties["Image"].get("Name")
-    return old is None or name is None or name != old.name
-
-
-def _detail(request: Request, record: Record, answer: Answer) -> Mapping[str, str]:
-    return {
+def _details(request: Request, record: Record, answer: Answer) -> Iterator[Detail]:
+    """The details of a request's events: of the work that it started, of another AMI that an Update
+    made, and of each bundle that it removed, with each AMI that was announced."""
+    about = {
         "StackId": request.stack_id,
         "StackName": request.stack_name,
         "LogicalResourceId": request.logical_id,
         "RequestId": request.request_id,
-        "Method": request.properties.get("Method", "BundleInstance"),
-        **(_complete(answer) if isinstance(answer, Done) else _failed(record, answer)),
     }
+    if record.target is not None:
+        method = request.properties.get("Method", "BundleInstance")
+        ended = _complete(answer) if isinstance(answer, Done) else _failed(record, answer)
+        yield {**about, "Method": method, **ended}
+    for each in record.announcements:
+        method = "StoreImage" if each.bundle.physical_id.startswith("ami-") else "BundleInstance"
+        for announced in _announced(each, answer):
+            yield {**about, "Method": method, **announced}
 
 
-def _complete(answer: Done) -> Mapping[str, str]:
-    names = ("InstanceId", "BundleId", "ImageId", "Bucket", "Prefix", "S3Uri", "State")
-    return {**{name: answer.attributes[name] for name in names}, "Reason": ""}
+def _announced(announcement: Announcement, answer: Answer) -> Iterator[Detail]:
+    attributes = announcement.bundle.attributes
+    if announcement.state == "removed":
+        for image_id in announcement.bundle.announced:
+            yield {**_of_bundle(attributes), "ImageId": image_id, "State": "removed", "Reason": ""}
+    elif isinstance(answer, Done):
+        yield _complete(answer)
 
 
-def _failed(record: Record, answer: Failed) -> Mapping[str, str]:
+def _complete(answer: Done) -> Detail:
+    return {**_of_bundle(answer.attributes), "State": "complete", "Reason": ""}
+
+
+def _of_bundle(attributes: Mapping[str, str]) -> Detail:
+    names = ("InstanceId", "BundleId", "ImageId", "Bucket", "Prefix", "S3Uri")
+    return {name: attributes[name] for name in names}
+
+
+def _failed(record: Record, answer: Failed) -> Detail:
     """What the answer has about work that failed; what it does not have is empty.
 
     A task that was found after the answer is left out, so that all copies of an event are equal.

@@ -12,6 +12,7 @@ from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.state.poll_queue import Poll
 from instance_bundle.state.records import (
+    Announcement,
     Cleanup,
     Doubt,
     Evidence,
@@ -23,6 +24,7 @@ from instance_bundle.state.records import (
 )
 
 __all__ = [
+    "Announcement",
     "Answer",
     "Cleanup",
     "Done",

@@ -21,6 +21,7 @@ from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Location, Request, RequestKey, Target
 from instance_bundle.state.outcome import Answer, Done, Failed
 from instance_bundle.state.records import (
+    Announcement,
     Cleanup,
     Doubt,
     Evidence,
@@ -130,7 +131,19 @@ def decode_bundle(text: str) -> Bundle:
         "bucket": attributes["Bucket"],
         "prefix": attributes["Prefix"],
     }
+    stored["image_ids"] = tuple(stored.get("image_ids", ()))
     return _built(Bundle, stored)
+
+
+def encode_announcement(announcement: Announcement) -> str:
+    """An announcement as text: equal for equal ones."""
+    return f"{announcement.state}|{encode_bundle(announcement.bundle)}"
+
+
+def decode_announcement(text: str) -> Announcement:
+    """The announcement, from the text that `encode_announcement` made."""
+    state, _, bundle = text.partition("|")
+    return Announcement("removed" if state == "removed" else "complete", decode_bundle(bundle))
 
 
 def tombstone(item: Item) -> Tombstone:
@@ -170,6 +183,7 @@ def record(item: Item) -> Record:
         confirmed=item.get("confirmed", ""),
         asked=item.get("asked", ""),
         asked_before=item.get("asked_before", ""),
+        announcements=tuple(map(decode_announcement, sorted(item.get("announcements", ())))),
     )
 
 

@@ -27,6 +27,7 @@ from instance_bundle.state.items import bundle_key, millis, request_key
 from instance_bundle.state.locations import Locations
 from instance_bundle.state.outcome import Answer, Done
 from instance_bundle.state.records import (
+    Announcement,
     Doubt,
     Record,
     Resource,
@@ -183,14 +184,9 @@ class Ledger:
             generation: of the next poll.
             due: epoch seconds; a poll that comes earlier is not valid.
         """
-        sets: dict[str, Any] = {
-            "generation": generation,
-            "lease_until": 0,
-            "begun": 0,
-            "due": millis(due),
-        }
+        sets: Item = {"generation": generation, "lease_until": 0, "begun": 0, "due": millis(due)}
         if task is not None:
-            sets["task"] = items.encode_task(task)
+            sets = {**sets, "task": items.encode_task(task)}
         try:
             self._table.update(
                 request_key(record.key), sets, Attr("generation").eq(record.generation)
@@ -229,6 +225,11 @@ class Ledger:
     def note_doubt(self, record: Record, doubt: Doubt) -> None:
         """Store the Reason of a call that was refused and is retried."""
         self._write(record, {"doubt": items.encode(doubt)}, THERE)
+
+    def announce(self, key: RequestKey, announcement: Announcement) -> None:
+        """Store an event that is to be published once the request is answered."""
+        added = {items.encode_announcement(announcement)}
+        self._table.update(request_key(key), {}, THERE, adds={"announcements": added})
 
     def supersede(self, record: Record) -> Record:
         """Store that a later request has superseded this one; the record as it is then."""

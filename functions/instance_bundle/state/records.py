@@ -15,6 +15,7 @@ The exception: an attempt that started nothing for sure goes back to target, and
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import Literal
 
 from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Request, RequestKey, RequestType, Target
@@ -106,6 +107,19 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """An event about a finished bundle, to be published once the request is answered.
+
+    Attributes:
+        state: `complete`, if the bundle has another AMI now, or `removed`.
+        bundle: as it is then, or was before it was removed.
+    """
+
+    state: Literal["complete", "removed"]
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A request's item.
 
@@ -140,6 +154,7 @@ class Record:
         confirmed: what the request means, as CloudFormation confirmed it; empty if not known.
         asked: the digest of the request's properties.
         asked_before: the digest of its OldResourceProperties.
+        announcements: the events about bundles that it found finished.
     """
 
     request: Request | None
@@ -169,6 +184,7 @@ class Record:
     confirmed: str = ""
     asked: str = ""
     asked_before: str = ""
+    announcements: tuple[Announcement, ...] = ()
 
     @property
     def work(self) -> Progress:

@@ -76,7 +76,7 @@ class Table:
         condition: ConditionBase,
         *,
         removes: tuple[str, ...] = (),
-        adds: Mapping[str, int] | None = None,
+        adds: Mapping[str, int | set[str]] | None = None,
     ) -> Item:
         """Change attributes of an item; returns the item as it is then.
 
@@ -85,7 +85,8 @@ class Table:
             sets: attributes with their new values.
             condition: what must hold.
             removes: attributes to remove.
-            adds: numbers to add to attributes; an absent attribute counts as 0.
+            adds: numbers to add to attributes, or members to add to sets; an absent attribute
+                counts as 0, or as an empty set.
 
         Raises:
             ConditionFailed: the condition does not hold; nothing is changed.
