@@ -12,10 +12,10 @@ from collections.abc import Mapping
 UNIT, CHAOS, STACKS = "tests/unit", "tests/chaos", "tests/stacks"
 
 COVERED_BY: Mapping[str, tuple[str, ...]] = {
-    f"{STACKS}/test_bus_events.py::test_a_replacement_publishes_an_event_and_neither_an_update_in_place_nor_a_delete": (
+    f"{STACKS}/test_bus_events.py::test_a_replacement_and_a_delete_publish_events_and_an_update_in_place_does_not": (
         f"{UNIT}/test_bus_events.py::test_a_complete_bundle_publishes_an_event_once_it_is_answered",
         f"{UNIT}/test_bus_events.py::test_an_update_that_brings_nothing_new_publishes_no_event",
-        f"{UNIT}/test_bus_events.py::test_a_delete_publishes_no_event",
+        f"{UNIT}/test_removed_events.py::test_a_removed_bundle_publishes_an_event_with_what_was_announced",
         f"{CHAOS}/test_chaos.py::test_paths_that_are_known_to_be_hard_end_right",
     ),
     f"{STACKS}/test_bus_events.py::test_an_ami_that_is_changed_in_place_publishes_no_event": (
