@@ -24,13 +24,24 @@ def live(world: World, stack: Stack) -> Iterator[str]:
         return
     image = stack.properties.get("Image", {})
     tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
-    tags[REQUEST_TAG] = made.request_id
+    tags |= own_tags(stack, made.request_id)
     if seen.description != image.get("Description", ""):
         yield f"{made.image_id} of {stack.name} has the description {seen.description!r}"
     if seen.tags != {**tags, BUCKET_TAG: _bucket(stack.properties)}:
         yield f"{made.image_id} of {stack.name} has the tags {seen.tags}"
     if seen.snapshots != dict.fromkeys(made.snapshots, tags):
         yield f"{made.image_id} of {stack.name} has the snapshots {seen.snapshots}"
+
+
+def own_tags(stack: Stack, request_id: str) -> Mapping[str, str]:
+    """The tags that show which request of a stack made an image."""
+    asked = next(each.event for each in stack.exchanges if each.event["RequestId"] == request_id)
+    return {
+        REQUEST_TAG: request_id,
+        "cfn-instance-bundle:stack-id": asked["StackId"],
+        "cfn-instance-bundle:stack-name": stack.name,
+        "cfn-instance-bundle:logical-id": asked["LogicalResourceId"],
+    }
 
 
 def foreign(world: World) -> Iterator[str]:

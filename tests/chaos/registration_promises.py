@@ -7,8 +7,13 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from instance_bundle.aws.images import REQUEST_TAG
-from tests.chaos.image_promises import always, cancel_requested, is_abandoned, is_hindered
+from tests.chaos.image_promises import (
+    always,
+    cancel_requested,
+    is_abandoned,
+    is_hindered,
+    own_tags,
+)
 from tests.chaos.images import RegisteredImage
 from tests.chaos.stacks import Stack
 from tests.chaos.world import World
@@ -33,7 +38,7 @@ def live(world: World, stack: Stack) -> Iterator[str]:
     if registered.location != at:
         yield f"{stack.image_id} of {stack.name} is of {registered.location}, not of {at}"
     tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
-    tags[REQUEST_TAG] = registered.request_id
+    tags |= own_tags(stack, registered.request_id)
     if seen.name != image.get("Name", seen.name):
         yield f"{stack.image_id} of {stack.name} has the name {seen.name}"
     if seen.description != image.get("Description", ""):

@@ -20,7 +20,7 @@ from instance_bundle.errors import InstanceBundleError, PassingFault
 from instance_bundle.methods import Bundle, Task, Work, known, utc
 from instance_bundle.methods.method import Phase, parsed
 from instance_bundle.methods.store_task import BUCKET_TAG
-from instance_bundle.request import Image, Location, Target
+from instance_bundle.request import Image, Location, RequestKey, Target
 from instance_bundle.settings import Limits
 from sandbox.ec2.bundle_tasks import BundleTask, Ec2Error, S3Storage
 from sandbox.ec2.image_rules import NewImage
@@ -112,7 +112,9 @@ class BundleInstance(methods.BundleInstance):
             self._cloud.bundle_tasks.cancel(task_id)
         return True
 
-    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
+    def update_image(
+        self, made: Bundle, key: RequestKey, old: Image | None, new: Image | None
+    ) -> str:
         return ""
 
     def hint(self, target: Target) -> str:
@@ -248,7 +250,9 @@ class StoreImage(methods.StoreImage):
             self._deregister(task_id)
         return True
 
-    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
+    def update_image(
+        self, made: Bundle, key: RequestKey, old: Image | None, new: Image | None
+    ) -> str:
         image = self._cloud.ec2.amis.get(made.physical_id)
         if image is not None:
             image.description = (new or Image()).description
@@ -298,7 +302,7 @@ class StoreImage(methods.StoreImage):
             self._cloud.images.deregister(image_id, delete_snapshots=False, dry_run=False)
 
     def _create(self, work: Work, *, dry_run: bool) -> str:
-        tags = {images_of_aws.REQUEST_TAG: work.target.request_id}
+        tags = images_of_aws.all_tags(Image(), work.key)
         new = NewImage(
             _name(work),
             (work.properties.image or Image()).description,

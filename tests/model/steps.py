@@ -164,6 +164,6 @@ def _makes_no_call(effect: Any, methods: Methods) -> bool:
             return target.method == "StoreImage"
         case effects.HasFinished(task_id):
             return task_id.startswith("ami-")
-        case effects.UpdateImage(bundle):
+        case effects.UpdateImage(_, bundle):
             return bundle.physical_id.startswith("bun-")
     return False

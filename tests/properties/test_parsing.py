@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from instance_bundle.errors import InstanceBundleError, InvalidEvent
 from instance_bundle.request import properties
 from instance_bundle.request.event import Request, RequestKey
+from instance_bundle.request.formats import FORMATS
 from instance_bundle.request.properties import (
     Image,
     Properties,
@@ -36,7 +37,7 @@ NAMES = (
     *("ServiceToken", "ServiceTimeout", "InstanceId", "Storage", "DryRun", "Method", "OnDelete"),
     *("Image", "CompletionHandle", "CompletionTimeout", "UploadCredentials"),
 )
-IMAGE_NAMES = ("Name", "Description", "Architecture", "NoReboot", "Tags")
+IMAGE_NAMES = ("Name", "Description", "Architecture", "NoReboot", "Tags", "ObjectTags")
 S3_NAMES = ("Bucket", "Prefix", "AWSAccessKeyId", "UploadPolicy", "UploadPolicySignature")
 
 
@@ -48,19 +49,27 @@ HANDLES = st.sampled_from([url for url in GOOD if WAITS in url])
 NEARLY_HANDLES = HANDLES | st.builds(
     "{}{}".format, st.sampled_from(["http://", "https://", "https://["]), TEXT
 )
-TAGS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "Key": st.from_regex(r"[A-Z][A-Za-z0-9 _.:/=+@-]{0,126}", fullmatch=True),
-            "Value": st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{0,256}", fullmatch=True),
-        }
-    ),
-    max_size=9,
+
+
+def tag_lists(characters: st.SearchStrategy[str], most: int) -> st.SearchStrategy[Any]:
+    key, value = st.text(characters, max_size=126), st.text(characters, max_size=256)
+    tag = st.fixed_dictionaries({"Key": st.builds("k{}".format, key), "Value": value})
+    return st.lists(tag, max_size=most, unique_by=lambda each: str(each["Key"]))
+
+
+TAGS = tag_lists(
+    st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"), 45
+)
+OBJECT_TAGS = tag_lists(
+    st.characters(categories=["L", "N"], include_characters=" +-=._:/@"),  # as S3 has them
+    9,
 )
 NEARLY_IMAGES = object_of(
     *IMAGE_NAMES,
     values=JSON
     | TAGS
+    | OBJECT_TAGS
+    | TAGS.map(lambda tags: tags * 2)
     | st.lists(object_of("Key", "Value"), max_size=3)
     | st.sampled_from(["web", "x86_64", "true"]),
 )
@@ -88,7 +97,7 @@ def valid(draw: st.DrawFn) -> dict[str, Any]:
     raw: dict[str, Any] = {"InstanceId": "i-1234567890abcdef0"}
     if draw(st.booleans()):
         raw |= {"Method": "StoreImage", "Storage": {"S3": {"Bucket": "images"}}}
-        asked = images(NoReboot=st.sampled_from(["true", "false"]))
+        asked = images(NoReboot=st.sampled_from(["true", "false"]), ObjectTags=OBJECT_TAGS)
     else:
         raw |= {"Storage": {"S3": {"Bucket": "images", "Prefix": "web"}}}
         asked = images(Architecture=st.sampled_from(["i386", "x86_64", "arm64"]))
@@ -143,7 +152,7 @@ def damaged(draw: st.DrawFn) -> dict[str, Any]:
 # It stops at what is wrong first, and explains nothing.
 STOPS_AT_ONCE = fastjsonschema.compile(
     json.loads(properties.SCHEMA_FILE.read_text()),
-    formats=properties.FORMATS,
+    formats=FORMATS,
     detailed_exceptions=False,
 )
 
@@ -153,7 +162,9 @@ def is_valid(raw: Any) -> bool:
         STOPS_AT_ONCE(raw)
     except fastjsonschema.JsonSchemaValueException:
         return False
-    return True
+    image = raw.get("Image", {})
+    lists = [image.get("Tags", []), image.get("ObjectTags", [])]
+    return all(len({tag["Key"] for tag in tags}) == len(tags) for tags in lists)
 
 
 @given(JSON | NEARLY_VALID | valid() | damaged())
@@ -180,7 +191,9 @@ def test_valid_properties_are_parsed(raw: dict[str, Any]) -> None:
     assert (image is None) == ("Image" not in raw)
     if image is not None:
         assert image.name == raw["Image"].get("Name")
-        assert image.tags == {tag["Key"]: tag["Value"] for tag in raw["Image"].get("Tags", [])}
+        for tags, name in ((image.tags, "Tags"), (image.object_tags, "ObjectTags")):
+            given_tags = raw["Image"].get(name, [])
+            assert [{"Key": key, "Value": value} for key, value in tags.items()] == given_tags
 
 
 def an_update(now: Any, before: Any) -> Request:

@@ -39,7 +39,9 @@ from tests.sandbox.ec2.clients import image_of, tags_of
 from .test_images import (
     DENIAL,
     FAULT,
+    KEY,
     NAME,
+    OWN_TAGS,
     TAGGED,
     THROTTLE,
     become,
@@ -56,6 +58,7 @@ from .test_images import (
 )
 
 HERE = Location("images", "web")
+NEXT = replace(KEY, request_id="r2")
 AT = "images/web.manifest.xml"
 START, LATER = 1_800_000_000.0, 1_800_003_600.0
 EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # noqa: S105  AWS's example
@@ -85,7 +88,7 @@ def work(instance: str, location: Location = HERE, **properties: Any) -> Work:
         image=None,
         dry_run=False,
     )
-    return Work(replace(asked, **properties), target(instance, location), START, LATER)
+    return Work(replace(asked, **properties), target(instance, location), KEY, START, LATER)
 
 
 def target(instance: str, location: Location = HERE) -> Target:
@@ -438,7 +441,7 @@ def test_a_bundle_is_registered_as_it_was_asked_for(
     assert (image["Name"], image["Description"]) == ("web 1", "of the web")
     assert (image["ImageLocation"], image["RootDeviceType"]) == (AT, "instance-store")
     assert (image["Architecture"], image["VirtualizationType"]) == ("i386", "hvm")
-    assert tags_of(image) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+    assert tags_of(image) == {**TAGGED.tags, **OWN_TAGS}
 
 
 def test_an_image_of_which_nothing_is_said_is_what_the_manifest_says(
@@ -448,7 +451,7 @@ def test_an_image_of_which_nothing_is_said_is_what_the_manifest_says(
 
     assert image.get("Description", "") == ""
     assert (image["Architecture"], image["VirtualizationType"]) == ("x86_64", "hvm")
-    assert tags_of(image) == {REQUEST_TAG: "r1"}
+    assert tags_of(image) == OWN_TAGS
     assert image["Name"].startswith("web/r1-")
 
 
@@ -460,7 +463,7 @@ def test_a_bundle_that_is_registered_is_not_registered_again(
     calls.clear()
 
     assert advance(method, instance, complete, image) == first
-    assert method.update_image(made(complete), image, image) == first.image_id
+    assert method.update_image(made(complete), NEXT, image, image) == first.image_id
     assert set(calls) == {"DescribeImages"}
     assert own_images() == [first.image_id]
 
@@ -586,7 +589,7 @@ def test_an_image_that_is_pending_is_waited_for(
     with pytest.raises(NothingDone, match=f"the AMI {image_id} is not available yet"):
         advance(method, instance, complete, asked)
     with pytest.raises(NothingDone):
-        method.update_image(made(complete), TAGGED, asked)
+        method.update_image(made(complete), NEXT, TAGGED, asked)
 
     become(image_id, "available")
     assert advance(method, instance, complete, asked).image_id == image_id
@@ -632,6 +635,7 @@ def test_generated_names_are_valid_and_stable_and_differ_for_each_description(
 
     assert len(names) == len(described)
     assert all(NAME.fullmatch(name) for name in names)
+    assert image_of(ids[-1])["Name"] == "web/r1-8153d4d1"  # as earlier versions made it
     again = [*described[:-1], replace(TAGGED, tags=dict(reversed([*TAGGED.tags.items()])))]
     assert [advance(method, instance, complete, image).image_id for image in again] == ids
 
@@ -731,16 +735,16 @@ def test_another_description_makes_another_image_and_the_old_one_stays(
     new = replace(TAGGED, description="another", tags={"of": "api", "team": "blue"})
     first = advance(method, instance, complete, TAGGED).image_id
 
-    second = method.update_image(made(complete), TAGGED, new)
+    second = method.update_image(made(complete), NEXT, TAGGED, new)
 
     assert own_images() == [first, second]
     assert image_of(first)["Description"] == "of the web"
-    assert tags_of(image_of(first)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+    assert tags_of(image_of(first)) == {**TAGGED.tags, **OWN_TAGS}
     image = image_of(second)
     assert (image["Description"], image["ImageLocation"]) == ("another", AT)
     assert image["VirtualizationType"] == "hvm"
-    assert tags_of(image) == {**new.tags, REQUEST_TAG: "r1"}
-    assert method.update_image(made(complete), TAGGED, new) == second
+    assert tags_of(image) == {**new.tags, **OWN_TAGS}
+    assert method.update_image(made(complete), NEXT, TAGGED, new) == second
     assert len(bundle_tasks.requests_received()) == 1
 
 
@@ -748,12 +752,12 @@ def test_another_description_makes_another_image_and_the_old_one_stays(
 def test_an_image_can_be_asked_for_later(
     method: Method, instance: str, complete: Task, old: Image | None
 ) -> None:
-    image_id = method.update_image(made(complete), old, replace(TAGGED, name="web 1"))
+    image_id = method.update_image(made(complete), NEXT, old, replace(TAGGED, name="web 1"))
 
     assert own_images() == [image_id]
     image = image_of(image_id)
     assert (image["Name"], image["Description"]) == ("web 1", "of the web")
-    assert tags_of(image) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+    assert tags_of(image) == {**TAGGED.tags, **OWN_TAGS}
 
 
 def test_an_image_that_is_asked_for_no_more_stays(
@@ -762,8 +766,8 @@ def test_an_image_that_is_asked_for_no_more_stays(
     first = advance(method, instance, complete, TAGGED).image_id
     calls.clear()
 
-    assert method.update_image(made(complete), TAGGED, None) == ""
-    assert method.update_image(made(complete), None, None) == ""
+    assert method.update_image(made(complete), NEXT, TAGGED, None) == ""
+    assert method.update_image(made(complete), NEXT, None, None) == ""
     assert calls == []
     assert own_images() == [first]
 
@@ -772,12 +776,12 @@ def test_an_image_that_is_asked_for_again_gets_what_is_described_now(
     method: Method, instance: str, complete: Task
 ) -> None:
     first = advance(method, instance, complete, replace(TAGGED, name="web 1")).image_id
-    assert method.update_image(made(complete), replace(TAGGED, name="web 1"), None) == ""
+    assert method.update_image(made(complete), NEXT, replace(TAGGED, name="web 1"), None) == ""
 
     new = Image("web 1", "another", tags={"of": "api", "stage": "test"})
-    assert method.update_image(made(complete), None, new) == first
+    assert method.update_image(made(complete), NEXT, None, new) == first
     assert image_of(first)["Description"] == "another"
-    assert tags_of(image_of(first)) == {**new.tags, REQUEST_TAG: "r1"}
+    assert tags_of(image_of(first)) == {**new.tags, **OWN_TAGS}
 
 
 def test_an_image_that_keeps_its_given_name_is_changed_in_place(
@@ -789,12 +793,12 @@ def test_an_image_that_keeps_its_given_name_is_changed_in_place(
 
     new = replace(old, description="another", tags={"of": "api", "team": "blue"})
     for _ in range(2):
-        assert method.update_image(made(complete), old, new) == first
+        assert method.update_image(made(complete), NEXT, old, new) == first
         assert image_of(first)["Description"] == "another"
-        assert tags_of(image_of(first)) == {**new.tags, "backup": "daily", REQUEST_TAG: "r1"}
-    assert method.update_image(made(complete), new, old) == first
+        assert tags_of(image_of(first)) == {**new.tags, "backup": "daily", **OWN_TAGS}
+    assert method.update_image(made(complete), NEXT, new, old) == first
     assert image_of(first)["Description"] == "of the web"
-    assert tags_of(image_of(first)) == {**old.tags, "backup": "daily", REQUEST_TAG: "r1"}
+    assert tags_of(image_of(first)) == {**old.tags, "backup": "daily", **OWN_TAGS}
     assert own_images() == [first]
 
 
@@ -809,11 +813,11 @@ def test_the_architecture_of_an_image_is_not_changed_in_place(
     new = replace(old, architecture=architecture)
 
     if fits:
-        assert method.update_image(made(complete), old, new) == first
+        assert method.update_image(made(complete), NEXT, old, new) == first
     else:
         with pytest.raises(NotRegistered, match=f"already in use by AMI {first}"):
-            method.update_image(made(complete), old, new)
-        other = method.update_image(made(complete), old, replace(new, name="web 2"))
+            method.update_image(made(complete), NEXT, old, new)
+        other = method.update_image(made(complete), NEXT, old, replace(new, name="web 2"))
         assert image_of(other)["Architecture"] == architecture
     assert image_of(first)["Architecture"] == "x86_64"
 
@@ -833,12 +837,12 @@ def test_a_rollback_finds_the_image_of_before_as_it_was(
 ) -> None:
     first = advance(method, instance, complete, old).image_id
     before = image_of(first)
-    second = method.update_image(made(complete), old, new)
+    second = method.update_image(made(complete), NEXT, old, new)
     assert second != first
 
-    assert method.update_image(made(complete), new, old) == first
+    assert method.update_image(made(complete), NEXT, new, old) == first
     assert image_of(first) == before
-    assert method.update_image(made(complete), old, new) == second
+    assert method.update_image(made(complete), NEXT, old, new) == second
     assert own_images() == [first, second]
 
 
@@ -850,12 +854,12 @@ def test_an_image_that_an_earlier_update_registered_gets_what_is_described_now(
     mistaken = Image("web 2", "a mistake", tags={"of": "mistake", "stage": "test"})
     new = replace(TAGGED, name="web 2")
     first = advance(method, instance, complete, old).image_id
-    second = method.update_image(made(complete), old, mistaken)
-    assert method.update_image(made(complete), mistaken, old) == first
+    second = method.update_image(made(complete), NEXT, old, mistaken)
+    assert method.update_image(made(complete), NEXT, mistaken, old) == first
 
-    assert method.update_image(made(complete), old, new) == second
+    assert method.update_image(made(complete), NEXT, old, new) == second
     assert image_of(second)["Description"] == "of the web"
-    assert tags_of(image_of(second)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+    assert tags_of(image_of(second)) == {**TAGGED.tags, **OWN_TAGS}
 
 
 def test_an_image_that_was_deregistered_is_registered_again(
@@ -864,7 +868,7 @@ def test_an_image_that_was_deregistered_is_registered_again(
     first = advance(method, instance, complete, TAGGED).image_id
     aws.ec2().deregister_image(ImageId=first)
 
-    again = method.update_image(made(complete), TAGGED, TAGGED)
+    again = method.update_image(made(complete), NEXT, TAGGED, TAGGED)
     assert own_images() == [again]
     assert again != first
 
@@ -879,7 +883,7 @@ def test_an_amendment_that_is_refused_says_where_the_bundle_is_kept(
         failing("RegisterImage", DENIAL),
         pytest.raises(Refused, match=f"{complete.id} is complete"),
     ):
-        method.update_image(made(complete), Image(), replace(TAGGED, name=name))
+        method.update_image(made(complete), NEXT, Image(), replace(TAGGED, name=name))
     assert own_images() == [first]
 
 
@@ -892,11 +896,11 @@ def test_an_amendment_in_place_that_a_fault_cut_short_is_done_by_repeating_it(
     first = advance(method, instance, complete, old).image_id
     for fault, meaning in faults(operation):
         with failing(operation, fault), pytest.raises(meaning):
-            method.update_image(made(complete), old, new)
+            method.update_image(made(complete), NEXT, old, new)
 
-    assert method.update_image(made(complete), old, new) == first
+    assert method.update_image(made(complete), NEXT, old, new) == first
     assert image_of(first)["Description"] == "another"
-    assert tags_of(image_of(first)) == {"team": "blue", REQUEST_TAG: "r1"}
+    assert tags_of(image_of(first)) == {"team": "blue", **OWN_TAGS}
 
 
 # Removing

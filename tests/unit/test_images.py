@@ -26,6 +26,7 @@ from instance_bundle.errors import (
     Refused,
     Throttled,
 )
+from instance_bundle.request import RequestKey
 from instance_bundle.request.properties import Image, Location
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
@@ -33,6 +34,13 @@ from tests.sandbox.ec2.clients import image_of, snapshots_of, tags_of
 
 NOWHERE = "ami-0123456789abcdef0"
 TAGGED = Image(description="of the web", tags={"of": "web", "stage": "test"})
+KEY = RequestKey("arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d", "Bundle", "r1")
+OWN_TAGS = {
+    REQUEST_TAG: "r1",
+    "cfn-instance-bundle:stack-id": KEY.stack_id,
+    "cfn-instance-bundle:stack-name": "web",
+    "cfn-instance-bundle:logical-id": "Bundle",
+}
 NAME = re.compile(r"[A-Za-z0-9()\[\] ./'@_-]{3,128}")
 """A name that an AMI can have (EC2 API Reference, CreateImage)."""
 

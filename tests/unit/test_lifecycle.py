@@ -137,7 +137,9 @@ class Ec2:
             return seen
         return replace(seen, image_id=self._registered(work.properties.image))
 
-    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
+    def update_image(
+        self, made: Bundle, key: RequestKey, old: Image | None, new: Image | None
+    ) -> str:
         self.updated.append((made, old, new))
         if self.obstacle is not None:
             raise self.obstacle

@@ -178,13 +178,18 @@ def with_tags(*tags: Any) -> dict[str, Any]:
         ({"Description": "d" * 256}, "Image.Description"),
         ({"Description": "two\nlines"}, "Image.Description"),
         ({"Tags": {"Key": "a"}}, "Image.Tags"),
-        (with_tags(*({"Key": str(n), "Value": ""} for n in range(10))), "Image.Tags"),
+        (with_tags(*({"Key": str(n), "Value": ""} for n in range(46))), "Image.Tags"),
         (with_tags("a=b"), "Image.Tags[0]"),
         (with_tags({"Key": "a"}), "Image.Tags[0].Value"),
         (with_tags({"Key": "a", "Value": "b", "Colour": "red"}), "Image.Tags[0].Colour"),
         (with_tags({"Key": "a", "Value": "b"}, {"Key": "", "Value": "b"}), "Image.Tags[1].Key"),
         (with_tags({"Key": "k" * 128, "Value": "b"}), "Image.Tags[0].Key"),
         (with_tags({"Key": "aws:a", "Value": "b"}), "Image.Tags[0].Key"),
+        (with_tags({"Key": "AWS:a", "Value": "b"}), "Image.Tags[0].Key"),
+        (with_tags({"Key": "a\n", "Value": "b"}), "Image.Tags[0].Key"),
+        (with_tags({"Key": "a\ud800", "Value": "b"}), "Image.Tags[0].Key"),
+        (with_tags({"Key": "a", "Value": "b\x00"}), "Image.Tags[0].Value"),
+        (with_tags({"Key": "a", "Value": "b"}, {"Key": "a", "Value": "c"}), "Image.Tags[1].Key"),
         (with_tags({"Key": "cfn-instance-bundle:a", "Value": "b"}), "Image.Tags[0].Key"),
         (with_tags({"Key": "a", "Value": "v" * 257}), "Image.Tags[0].Value"),
     ],
@@ -193,6 +198,61 @@ def test_an_image_that_ec2_refuses_is_refused_with_either_method(
     make: Callable[[Any], Any], image: Any, path: str
 ) -> None:
     assert set(problems(make(image))) == {path}
+
+
+@pytest.mark.parametrize("make", [storing, lambda image: properties(Image=image)])
+def test_tags_are_in_ec2s_alphabet(make: Callable[[Any], Any]) -> None:
+    values = ["web (prod)", "a, b", "https://x/?a=1&b=2", "हिन्दी", "🚀", "<&>\"'", "😀" * 256]
+    wanted = {f"{value} {number}"[:127]: value for number, value in enumerate(values)}
+    wanted |= {"key": "", "Key": "another", "awsome": "aws:x", "🚀" * 127: "v"}
+    wanted |= {str(number): "" for number in range(45 - len(wanted))}
+    tags = [{"Key": key, "Value": value} for key, value in wanted.items()]
+
+    assert len(tags) == 45
+    assert parsed(make({"Tags": tags})).image == Image(tags=wanted)
+
+
+def test_tags_of_the_object_are_in_s3s_alphabet() -> None:
+    wanted = {"k" * 128: "v" * 256, "Übung é": "a/b:c=d+e-f@g_h.i", "key": ""}
+    wanted |= {str(number): "" for number in range(6)}
+    tags = [{"Key": key, "Value": value} for key, value in wanted.items()]
+
+    assert parsed(storing({"ObjectTags": tags})).image == Image(object_tags=wanted)
+
+
+@pytest.mark.parametrize(
+    ("tags", "path"),
+    [
+        ({"Key": "a"}, "Image.ObjectTags"),
+        ([{"Key": str(n), "Value": ""} for n in range(10)], "Image.ObjectTags"),
+        (["a=b"], "Image.ObjectTags[0]"),
+        ([{"Key": "a"}], "Image.ObjectTags[0].Value"),
+        ([{"Key": "web (prod)", "Value": "b"}], "Image.ObjectTags[0].Key"),
+        ([{"Key": "k" * 129, "Value": "b"}], "Image.ObjectTags[0].Key"),
+        ([{"Key": "aWs:a", "Value": "b"}], "Image.ObjectTags[0].Key"),
+        ([{"Key": "cfn-instance-bundle:a", "Value": "b"}], "Image.ObjectTags[0].Key"),
+        ([{"Key": "a", "Value": "https://x/?a=1&b=2"}], "Image.ObjectTags[0].Value"),
+        ([{"Key": "a", "Value": "v" * 257}], "Image.ObjectTags[0].Value"),
+        ([{"Key": "a", "Value": "b"}] * 2, "Image.ObjectTags[1].Key"),
+    ],
+)
+def test_tags_of_the_object_that_s3_refuses_are_refused(tags: Any, path: str) -> None:
+    assert set(problems(storing({"ObjectTags": tags}))) == {path}
+
+
+def test_a_bundle_has_no_tags_of_objects() -> None:
+    found = problems(properties(Image={"ObjectTags": [{"Key": "a", "Value": "b"}]}))
+
+    assert "it is for StoreImage only" in found["Image.ObjectTags"]
+
+
+def test_each_key_that_is_given_again_is_named() -> None:
+    tags = [{"Key": key, "Value": ""} for key in ("a", "b", "a", "A", "b", "a")]
+
+    found = problems(storing({"Tags": tags}))
+
+    assert set(found) == {f"Image.Tags[{index}].Key" for index in (2, 4, 5)}
+    assert found["Image.Tags[4].Key"] == '"b" is the key of an earlier tag; give each key once'
 
 
 @pytest.mark.parametrize("given", ["1", 1, "43200", 43200, "007200", "9999", "39999", "43199"])

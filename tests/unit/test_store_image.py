@@ -35,8 +35,10 @@ from tests.sandbox.ec2.clients import image_of, snapshots_of, state_of, tag, tag
 from .test_images import (
     DENIAL,
     FAULT,
+    KEY,
     NAME,
     NOWHERE,
+    OWN_TAGS,
     TAGGED,
     THROTTLE,
     become,
@@ -94,7 +96,7 @@ def work(instance: str, image: Image | None = None, **where: str) -> Work:
         image=image or Image(),
         dry_run=False,
     )
-    return Work(properties, aim, START, LATER)
+    return Work(properties, aim, replace(KEY, request_id=aim.request_id), START, LATER)
 
 
 def seen(method: StoreImage, task: Task) -> Task:
@@ -152,7 +154,7 @@ def all_tags(image_id: str) -> list[dict[str, str]]:
 
 def made_tags(tags: Mapping[str, str], request: str = "r1") -> list[dict[str, str]]:
     """The tags of an image that was made for the bucket `images`, and of its two snapshots."""
-    of_all = {**tags, REQUEST_TAG: request}
+    of_all = {**tags, **OWN_TAGS, REQUEST_TAG: request}
     return [{**of_all, BUCKET_TAG: "images"}, of_all, of_all]
 
 
@@ -623,12 +625,24 @@ def test_an_image_that_is_gone_can_not_be_stored(
         advance(method, asked, ready)
 
 
-def test_the_object_has_the_tags_too(method: StoreImage, instance: str, clock: Clock) -> None:
-    nine = Image(tags={f"t{number}": str(number) for number in range(9)})
-    made = make(method, work(instance, nine), clock)
+def test_the_object_has_tags_of_its_own(method: StoreImage, instance: str, clock: Clock) -> None:
+    nine = {f"t{number}": str(number) for number in range(9)}
+    asked = work(instance, replace(TAGGED, object_tags=nine))
+    made = make(method, asked, clock)
 
     tags = aws.s3().get_object_tagging(Bucket="images", Key=f"{made.physical_id}.bin")["TagSet"]
-    assert tags_of({"Tags": tags}) == {**nine.tags, REQUEST_TAG: "r1"}
+    assert tags_of({"Tags": tags}) == {**nine, REQUEST_TAG: "r1"}
+    assert all_tags(made.physical_id) == made_tags(TAGGED.tags)
+
+
+def test_an_image_has_45_tags_in_ec2s_alphabet(method: StoreImage, instance: str) -> None:
+    tags = {"web (prod)": "a, b", "https://x/?a=1&b=2": "हिन्दी 🚀", "<>": "\"&'"}
+    tags |= {str(number): "v" * 256 for number in range(42)}
+
+    task = method.start(work(instance, Image(tags=tags)))
+
+    assert len(tags) == 45
+    assert all_tags(task.id) == made_tags(tags)
 
 
 def test_what_was_made_is_found_where_the_outputs_say(
@@ -778,7 +792,7 @@ def test_an_image_that_was_restored_has_the_tags_and_stays(
     ours = [{"Key": REQUEST_TAG, "Value": "r1"}]
     aws.ec2().create_tags(Resources=[restored.id, *theirs], Tags=ours)  # type: ignore[arg-type]
 
-    method.update_image(made, Image(), TAGGED)
+    method.update_image(made, KEY, Image(), TAGGED)
     assert all_tags(restored.id) == made_tags({})
     remove(method, made)
 
@@ -864,7 +878,7 @@ def test_the_description_is_changed(
     calls.clear()
 
     assert (
-        method.update_image(made, TAGGED, replace(TAGGED, description=description))
+        method.update_image(made, KEY, TAGGED, replace(TAGGED, description=description))
         == made.physical_id
     )
 
@@ -883,11 +897,11 @@ def test_tags_are_added_changed_and_removed_and_others_stay(
 
     new = replace(TAGGED, tags={"of": "api", "team": "blue"})
     for _ in range(2):
-        method.update_image(made, TAGGED, new)
+        method.update_image(made, KEY, TAGGED, new)
         assert all_tags(made.physical_id) == made_tags({"of": "api", "team": "blue", **stay})
-    method.update_image(made, new, replace(TAGGED, tags={}))
+    method.update_image(made, KEY, new, replace(TAGGED, tags={}))
     assert all_tags(made.physical_id) == made_tags(stay)
-    method.update_image(made, replace(TAGGED, tags={}), TAGGED)
+    method.update_image(made, KEY, replace(TAGGED, tags={}), TAGGED)
     assert all_tags(made.physical_id) == made_tags({**TAGGED.tags, **stay})
     assert all_tags(other.id) == made_tags(TAGGED.tags, "r2")
 
@@ -895,9 +909,10 @@ def test_tags_are_added_changed_and_removed_and_others_stay(
 def test_nothing_is_updated_where_nothing_changed(method: StoreImage, calls: list[str]) -> None:
     made = Bundle(NOWHERE, "r1", Location("images", "web"), "tag")
 
-    assert method.update_image(made, TAGGED, replace(TAGGED, tags=dict(TAGGED.tags))) == NOWHERE
-    assert method.update_image(made, None, Image()) == NOWHERE
-    assert method.update_image(made, None, None) == NOWHERE
+    same = replace(TAGGED, tags=dict(TAGGED.tags), object_tags={"of": "web"})
+    assert method.update_image(made, KEY, TAGGED, same) == NOWHERE
+    assert method.update_image(made, KEY, None, Image()) == NOWHERE
+    assert method.update_image(made, KEY, None, None) == NOWHERE
     assert calls == []
 
 
@@ -906,10 +921,10 @@ def test_an_image_of_which_nothing_is_said_any_more_keeps_nothing_of_what_was_sa
 ) -> None:
     made = make(method, work(instance, TAGGED), clock)
 
-    assert method.update_image(made, TAGGED, None) == made.physical_id
+    assert method.update_image(made, KEY, TAGGED, None) == made.physical_id
     assert image_of(made.physical_id).get("Description", "") == ""
     assert all_tags(made.physical_id) == made_tags({})
-    assert method.update_image(made, None, TAGGED) == made.physical_id
+    assert method.update_image(made, KEY, None, TAGGED) == made.physical_id
     assert image_of(made.physical_id)["Description"] == "of the web"
     assert all_tags(made.physical_id) == made_tags(TAGGED.tags)
 
@@ -977,7 +992,7 @@ MADE_STEPS: dict[str, tuple[list[str], Callable[[StoreImage, Bundle], object]]] 
     ),
     "update": (
         ["ModifyImageAttribute", "DescribeImages", "CreateTags", "DeleteTags"],
-        lambda method, made: method.update_image(made, TAGGED, CHANGED),
+        lambda method, made: method.update_image(made, KEY, TAGGED, CHANGED),
     ),
 }
 

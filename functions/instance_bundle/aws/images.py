@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from instance_bundle import aws
 from instance_bundle.aws.advice import PERMISSION_CODES
 from instance_bundle.errors import Denied, Gone, NameTaken, NothingDone, PassingFault, Refused
-from instance_bundle.request import Image, Location
+from instance_bundle.request import Image, Location, RequestKey
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -279,9 +279,15 @@ def _gone_is_done(resource_id: str) -> Iterator[None]:
             raise
 
 
-def all_tags(image: Image, request_id: str) -> Mapping[str, str]:
-    """The tags that the stack asks for, and the request's."""
-    return {**image.tags, REQUEST_TAG: request_id}
+def all_tags(image: Image, key: RequestKey) -> Mapping[str, str]:
+    """The tags that the stack asks for, and those that show what made it, years later."""
+    return {
+        **image.tags,
+        REQUEST_TAG: key.request_id,
+        "cfn-instance-bundle:stack-id": key.stack_id,
+        "cfn-instance-bundle:stack-name": key.stack_name,
+        "cfn-instance-bundle:logical-id": key.logical_id,
+    }
 
 
 def tags(plain: Mapping[str, str]) -> "list[TagTypeDef]":

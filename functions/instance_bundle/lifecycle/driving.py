@@ -69,7 +69,7 @@ class Driving:
         me, request = self.me, self.request()
         location = Location(properties.bucket, properties.prefix or request.made_prefix)
         target = Target(properties.method, request.request_id, properties.instance_id, location)
-        return Work(properties, target, me.first_receipt, until(me, request))
+        return Work(properties, target, me.key, me.first_receipt, until(me, request))
 
     def attributes(self, work: Work, task: Task) -> dict[str, str]:
         outputs = self.methods.named(work.target.method).outputs(work.target.location, task)

@@ -213,6 +213,7 @@ class Cancel(Effect[bool]):
 class UpdateImage(Effect[str]):
     """Update a bundle's AMI to the one that is described now; the result is its ID."""
 
+    key: RequestKey
     bundle: Bundle
     old: Image | None
     new: Image | None

@@ -267,9 +267,3 @@ def _outlives(other: Record, record: Record) -> bool:
         and other.acceptance is not None
         and other.acceptance.physical_id != record.physical_id
     )
-
-
-def stack_name(stack_id: str) -> str:
-    """The name in a stack's ARN; if the ID is not an ARN, the whole ID."""
-    _, _, name = stack_id.partition(":stack/")
-    return name.partition("/")[0] or stack_id

@@ -31,7 +31,7 @@ def update_in_place(d: Driving) -> StepRun:
     changed = replace(bundle, on_delete=on_delete(request.properties))
     image = Properties.parse(request.properties).image
     if not bundle.is_dry_run and image != request.old_image:
-        update = perform(effects.UpdateImage(bundle, request.old_image, image))
+        update = perform(effects.UpdateImage(d.me.key, bundle, request.old_image, image))
         image_id = yield from _repair(d, update, bundle, is_rollback=is_rollback)
         if image_id is not None:
             changed = yield from _with_image(d, changed, image_id)

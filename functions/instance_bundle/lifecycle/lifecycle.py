@@ -182,7 +182,7 @@ def _of_methods(methods: Methods) -> Performers:
         effects.Advance: lambda e: of(e.work.target).advance(e.work, e.last, e.seen),
         effects.Cancel: lambda e: methods.of(e.task_id).cancel(e.task_id),
         effects.UpdateImage: lambda e: methods.of(e.bundle.physical_id).update_image(
-            e.bundle, e.old, e.new
+            e.bundle, e.key, e.old, e.new
         ),
         effects.IsTaken: lambda e: of(e.target).is_taken(e.target.location),
         effects.Hint: lambda e: of(e.target).hint(e.target),

@@ -83,7 +83,7 @@ def _occupy(d: Driving, target: Target) -> Generator[Effect[Any], Any, Refusal |
             if not taken:
                 holder = yield from perform(effects.Claim(location, key, instead_of=holder))
     if holder is not None:
-        whose = f"{holder.logical_id} of the stack {history.stack_name(holder.stack_id)}"
+        whose = f"{holder.logical_id} of the stack {holder.stack_name}"
         return LocationTaken(location.s3_uri, f"the resource {whose} has a bundle")
     if taken is None and (yield from perform(effects.IsTaken(target))):
         yield from perform(effects.ReleaseLocation(location, key))

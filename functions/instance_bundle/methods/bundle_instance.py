@@ -18,7 +18,7 @@ from instance_bundle.errors import (
 )
 from instance_bundle.methods import registration
 from instance_bundle.methods.method import Bundle, Outputs, Phase, Task, Work, utc
-from instance_bundle.request import Image, Location, Target, UploadPolicy, upload_policy
+from instance_bundle.request import Image, Location, RequestKey, Target, UploadPolicy, upload_policy
 from instance_bundle.settings import Limits
 from instance_bundle.telemetry import logger
 
@@ -127,11 +127,13 @@ class BundleInstance:
         if image is None or seen.phase != "complete":
             return seen
         made = Bundle(seen.id, work.target.request_id, work.target.location)
-        return replace(seen, image_id=registration.registered(made, image, image))
+        return replace(seen, image_id=registration.registered(made, work.key, image, image))
 
-    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
+    def update_image(
+        self, made: Bundle, key: RequestKey, old: Image | None, new: Image | None
+    ) -> str:
         """Register another AMI from the bundle; an AMI with the same name is changed instead."""
-        return registration.registered(made, old or Image(), new) if new is not None else ""
+        return registration.registered(made, key, old or Image(), new) if new is not None else ""
 
     def is_taken(self, location: Location) -> bool:
         """Whether there is a manifest or a part."""

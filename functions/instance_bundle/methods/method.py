@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from instance_bundle.errors import InstanceBundleError, Refusal
-from instance_bundle.request import Image, Location, Properties, Target
+from instance_bundle.request import Image, Location, Properties, RequestKey, Target
 
 Phase = Literal["running", "complete", "failed"]
 
@@ -137,12 +137,14 @@ class Work:
     Attributes:
         properties: what the stack asks for.
         target: distinguishes this work from other work.
+        key: of the request.
         since: epoch seconds; work that started before is another request's.
         until: epoch seconds; the work times out then.
     """
 
     properties: Properties
     target: Target
+    key: RequestKey
     since: float
     until: float
 
@@ -197,10 +199,18 @@ class Method(Protocol):
     def after_cancel(self, task: Task) -> str:
         """What becomes of a running task whose cancellation is requested, for a Reason."""
 
-    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
+    def update_image(
+        self, made: Bundle, key: RequestKey, old: Image | None, new: Image | None
+    ) -> str:
         """Change or register the AMI of a finished bundle, with no new bundle.
 
         It can be repeated. May raise any `Refusal`.
+
+        Args:
+            made: the bundle.
+            key: of a request about the bundle's resource.
+            old: as the stack described the AMI before.
+            new: as the stack describes the AMI now.
 
         Returns:
             The AMI's ID; empty where none is asked for.

@@ -19,14 +19,14 @@ from instance_bundle.errors import (
     Refused,
 )
 from instance_bundle.methods.method import Bundle
-from instance_bundle.request import Image, Location
+from instance_bundle.request import Image, Location, RequestKey
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import ImageTypeDef, RegisterImageRequestTypeDef
 
 
-def registered(made: Bundle, old: Image, new: Image) -> str:
+def registered(made: Bundle, key: RequestKey, old: Image, new: Image) -> str:
     """The AMI of a bundle as it is described now; it is registered if it does not exist.
 
     All AMIs of a bundle have the ID of the request that made it; their names distinguish them.
@@ -36,7 +36,7 @@ def registered(made: Bundle, old: Image, new: Image) -> str:
         PassingFault: not known, or not available yet.
     """
     name = new.name or _made_name(made, new)
-    image = _existing(made, new, name) or _seen(_register(made, new, name))
+    image = _existing(made, new, name) or _seen(_register(made, key, new, name))
     if image["State"] == "pending":
         raise NothingDone(f"the AMI {image['ImageId']} is not available yet")
     if image["State"] != "available":
@@ -93,8 +93,8 @@ def _seen(image_id: str) -> "ImageTypeDef":
     return found[0]
 
 
-def _register(made: Bundle, image: Image, name: str) -> str:
-    tags = images.tags(images.all_tags(image, made.made_by))
+def _register(made: Bundle, key: RequestKey, image: Image, name: str) -> str:
+    tags = images.tags(images.all_tags(image, replace(key, request_id=made.made_by)))
     given: RegisterImageRequestTypeDef = {
         "Name": name,
         "ImageLocation": manifest_location(made.location),
@@ -124,8 +124,10 @@ def _register(made: Bundle, image: Image, name: str) -> str:
 
 def _made_name(made: Bundle, image: Image) -> str:
     """A name that is unique among the AMIs of a bundle, and the same on every retry."""
-    described = json.dumps(asdict(image), sort_keys=True)
-    distinction = hashlib.sha256(described.encode()).hexdigest()[:8]
+    described = asdict(image)
+    del described["object_tags"]  # for the names that earlier versions made; always empty here
+    text = json.dumps(described, sort_keys=True)
+    distinction = hashlib.sha256(text.encode()).hexdigest()[:8]
     return images.made_name(made.location, made.made_by, f"-{distinction}")
 
 

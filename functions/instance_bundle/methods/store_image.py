@@ -25,7 +25,7 @@ from instance_bundle.errors import (
 )
 from instance_bundle.methods import store_task
 from instance_bundle.methods.method import Bundle, Outputs, Task, Work, known, parsed, utc
-from instance_bundle.request import Image, Location, Target
+from instance_bundle.request import Image, Location, RequestKey, Target
 from instance_bundle.settings import Limits
 from instance_bundle.telemetry import logger
 
@@ -89,7 +89,7 @@ class StoreImage:
         if last.state == "storing":
             # The task that was started is too new to be listed.
             return last
-        tags = images.all_tags(_image(work), work.target.request_id)
+        tags = {**_image(work).object_tags, images.REQUEST_TAG: work.target.request_id}
         try:
             with aws.calling("ec2:CreateStoreImageTask"):
                 aws.ec2_once().create_store_image_task(
@@ -125,7 +125,13 @@ class StoreImage:
         """An image that is available is stored."""
         return seen.state == "available"
 
-    def update_image(self, made: Bundle, old: Image | None, new: Image | None) -> str:
+    def update_image(
+        self,
+        made: Bundle,
+        key: RequestKey,  # noqa: ARG002
+        old: Image | None,
+        new: Image | None,
+    ) -> str:
         """Set the description, and the tags of the image and its snapshots."""
         before, after = old or Image(), new or Image()
         if (before.description, before.tags) != (after.description, after.tags):
@@ -206,8 +212,8 @@ class StoreImage:
             raise NothingDone(str(fault)) from fault
 
     def _create_image(self, work: Work, *, dry_run: bool) -> str:
-        image, request_id = _image(work), work.target.request_id
-        tags = images.all_tags(image, request_id)
+        image = _image(work)
+        tags = images.all_tags(image, work.key)
         bucket = {store_task.BUCKET_TAG: work.target.location.bucket}
         with aws.calling("ec2:CreateImage"):
             response = aws.ec2_once().create_image(

@@ -47,6 +47,12 @@ class RequestKey:
         """The resource's part of the key."""
         return f"{self.stack_id}|{self.logical_id}"
 
+    @property
+    def stack_name(self) -> str:
+        """The name in the stack's ARN; if the ID is not an ARN, the whole ID."""
+        _, _, name = self.stack_id.partition(":stack/")
+        return name.partition("/")[0] or self.stack_id
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -216,9 +222,8 @@ class Request:
 
     @property
     def stack_name(self) -> str:
-        """The name in the stack's ARN; if the ID is not an ARN, the whole ID."""
-        _, _, name = self.stack_id.partition(":stack/")
-        return name.partition("/")[0] or self.stack_id
+        """The stack's name."""
+        return self.key.stack_name
 
     @property
     def logical_id(self) -> str:

@@ -1,10 +1,10 @@
 """The properties of `Custom::InstanceBundle`: read, checked, and converted to a frozen value.
 
-`properties.schema.json` is the only definition of what is allowed. It is read here at run time, the
-property reference in the README repeats it, and template authors can lint against it.
+`properties.schema.json` defines what is allowed, except that a tag's key is given once, which JSON
+Schema can't say. It is read here at run time, the property reference in the README repeats it, and
+template authors can lint against it.
 """
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from instance_bundle.errors import Problem
 from instance_bundle.request import upload_policy
+from instance_bundle.request.formats import FORMATS
 from instance_bundle.request.upload_policy import UploadPolicy
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ DEFAULT_COMPLETION_TIMEOUT = 43200
 """Seconds, where `CompletionTimeout` is absent: as long as a wait condition can wait
 (AWS::CloudFormation::WaitCondition reference)."""
 
-# The prefix is in three attributes, and an answer has at most 4,096 bytes in all.
-_LONGEST_PREFIX = 900
-_BUCKET_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]")
-_RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-")
-_RESERVED_BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _POLICY_MEMBERS = ("AWSAccessKeyId", "UploadPolicy", "UploadPolicySignature")
 
 
@@ -99,6 +95,7 @@ class Image:
         architecture: as given, or None for the manifest's.
         no_reboot: the instance keeps running while the image is made.
         tags: of the image and its snapshots.
+        object_tags: of the object that the image is stored as.
     """
 
     name: str | None = None
@@ -106,6 +103,7 @@ class Image:
     architecture: Architecture | None = None
     no_reboot: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    object_tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, given: Any) -> "Image | None":
@@ -118,6 +116,7 @@ class Image:
             architecture=given.get("Architecture"),
             no_reboot=given.get("NoReboot") in (True, "true"),
             tags={tag["Key"]: tag["Value"] for tag in given.get("Tags", [])},
+            object_tags={tag["Key"]: tag["Value"] for tag in given.get("ObjectTags", [])},
         )
 
 
@@ -227,12 +226,29 @@ def _checked(text: str) -> tuple[Problem, ...]:
     # Imported here, since Deletes and polls check nothing.
     import fastjsonschema
 
+    raw = json.loads(text)
+    problems = set(_repeated_keys(raw))
     try:
-        _validator()(json.loads(text))
+        _validator()(raw)
     except fastjsonschema.JsonSchemaValuesException as found:
-        problems = {problem for error in found.errors for problem in _explain(error)}
-        return tuple(sorted(problems, key=lambda problem: problem.path))
-    return ()
+        problems |= {problem for error in found.errors for problem in _explain(error)}
+    return tuple(sorted(problems, key=lambda problem: (problem.path, problem.message)))
+
+
+def _repeated_keys(raw: Any) -> Iterator[Problem]:
+    """The keys of tags that are given twice, in properties of any shape; upper and lower case are
+    two keys (EC2 API Reference, Tag)."""
+    image = raw.get("Image") if isinstance(raw, Mapping) else None
+    for name in ("Tags", "ObjectTags"):
+        tags = image.get(name) if isinstance(image, Mapping) else None
+        keys = [
+            tag.get("Key") if isinstance(tag, Mapping) else None
+            for tag in (tags if isinstance(tags, list) else [])
+        ]
+        for index, key in enumerate(keys):
+            if isinstance(key, str) and key in keys[:index]:
+                why = f"{_shown(key)} is the key of an earlier tag; give each key once"
+                yield Problem(f"Image.{name}[{index}].Key", why)
 
 
 def _explain(error: "JsonSchemaValueException") -> Iterator[Problem]:
@@ -288,59 +304,3 @@ def _validator() -> Any:
         formats=FORMATS,
         fast_fail=False,
     )
-
-
-def _is_bucket_name(value: str) -> bool:
-    """S3 User Guide, General purpose bucket naming rules."""
-    return (
-        _BUCKET_NAME.fullmatch(value) is not None
-        and ".." not in value
-        and not value.startswith(_RESERVED_BUCKET_PREFIXES)
-        and not value.endswith(_RESERVED_BUCKET_SUFFIXES)
-        and not _is_ip_address(value)
-    )
-
-
-def _is_ip_address(value: str) -> bool:
-    try:
-        ipaddress.IPv4Address(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_key_prefix(value: str) -> bool:
-    """S3 User Guide, Naming Amazon S3 objects."""
-    try:
-        escaped = json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return (
-        0 < len(escaped) - len('""') <= _LONGEST_PREFIX
-        and re.search(r"[\x00-\x1f\x7f]", value) is None
-        and not _climbs_out(value)
-    )
-
-
-def _climbs_out(key: str) -> bool:
-    depth = 0
-    for segment in key.split("/")[:-1]:
-        depth += {"..": -1, "": 0, ".": 0}.get(segment, 1)
-        if depth < 0:
-            return True
-    return False
-
-
-def _is_upload_policy(value: str) -> bool:
-    try:
-        return isinstance(json.loads(upload_policy.read_document(value)), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-FORMATS = {
-    "s3-bucket-name": _is_bucket_name,
-    "s3-key-prefix": _is_key_prefix,
-    "upload-policy": _is_upload_policy,
-}
-"""The formats that the schema names, in addition to its patterns."""
