@@ -1,5 +1,6 @@
 """Whole stacks of `Method: StoreImage`: an image, its snapshots, and the object of it."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -94,6 +95,7 @@ def test_an_image_is_made_stored_changed_and_removed(aws: Aws, template: Templat
         partial(_every_attribute_and_all_tags, aws, template),
         partial(_made_name, aws, template),
         partial(_dry_run, aws, template),
+        partial(_bucket_from_before_2018, aws, template),
         partial(_removal_of_all_and_nothing_else, aws, template),
         partial(_removal_and_anothers_object, aws, template),
         partial(_description_and_tags, aws, template),
@@ -198,6 +200,22 @@ def _dry_run(aws: Aws, template: Template) -> None:
     assert outputs["BundleId"].startswith("dryrun-")
     assert outputs["ImageId"] == ""
     assert There.of(aws, instance) == NOTHING
+
+
+def _bucket_from_before_2018(aws: Aws, template: Template) -> None:
+    bucket = f"My_Images_{uuid.uuid4().hex}_{'A' * 200}"
+    created_then: Any = {"Tags": [{"Key": "sandbox:created", "Value": "2018-02-28"}]}
+    aws.clients.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=created_then)
+    body = stored(template, aws.ebs_instance(**SOON), OnDelete="Delete")
+    body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Bucket"] = bucket
+
+    stack_id, outputs = created(aws, body)
+
+    key = f"{outputs['Ref']}.bin"
+    assert outputs["S3Uri"] == f"s3://{bucket}/{key}"
+    assert aws.clients.s3.head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
+    deleted(aws, stack_id)
+    assert aws.clients.s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
 # Deletion

@@ -68,6 +68,33 @@ def test_what_may_be_made_is_a_value(raw: dict[str, Any]) -> None:
     assert admit(request(raw), WIDE, ENDS).instance_id == raw["InstanceId"]
 
 
+OLD_NAMES = ["My_Images", "-images", "images-", "im..ages", "i" * 64, "I" * 255]
+
+
+@pytest.mark.parametrize("bucket", OLD_NAMES)
+def test_a_bucket_of_us_east_1_may_have_an_old_name(bucket: str) -> None:
+    assert admit(request(properties({"Bucket": bucket})), WIDE, ENDS).bucket == bucket
+
+
+@pytest.mark.parametrize("bucket", OLD_NAMES)
+def test_a_bucket_of_another_region_has_no_old_name(bucket: str) -> None:
+    asked = request(properties({"Bucket": bucket}))
+    elsewhere = asked.key.stack_id.replace("us-east-1", "eu-west-1")
+
+    with pytest.raises(InvalidProperties, match=r"Storage\.S3\.Bucket: .*is in eu-west-1"):
+        admit(replace(asked, key=replace(asked.key, stack_id=elsewhere)), WIDE, ENDS)
+
+
+@pytest.mark.parametrize(("prefix", "fits"), [("p" * 708, True), ("p" * 709, False)])
+def test_a_long_bucket_name_leaves_less_for_the_prefix(prefix: str, *, fits: bool) -> None:
+    raw = properties({"Bucket": "b" * 255, "Prefix": prefix})
+
+    if fits:
+        assert admit(request(raw), WIDE, ENDS).prefix == prefix
+    else:
+        assert problems(raw).keys() == {"Storage.S3.Prefix"}
+
+
 @pytest.mark.parametrize(("key", "fits"), [("web/Bundle/r1", True), ("web/2026", False)])
 def test_a_policy_must_fit_the_prefix_that_is_made_where_none_is_given(
     key: str, *, fits: bool

@@ -695,14 +695,15 @@ def test_an_update_that_names_another_bundle_makes_it(
     assert ec2.started == [Location("images", "web"), Location("images", "elsewhere")]
 
 
+@pytest.mark.parametrize(
+    ("bucket", "prefix"), [("b" * 63, '"' * 450), ("B" * 255, "p" * 708), ("B" * 255, '"' * 354)]
+)
 def test_the_longest_names_that_are_allowed_still_make_an_answer_that_cloudformation_takes(
-    life: Lifecycle, ledger: Ledger, ec2: Ec2
+    life: Lifecycle, ledger: Ledger, ec2: Ec2, bucket: str, prefix: str
 ) -> None:
-    asked = request(Storage={"S3": {"Bucket": "b" * 63, "Prefix": '"' * 450}})
+    asked = request(Storage={"S3": {"Bucket": bucket, "Prefix": prefix}})
     key = RequestKey(
-        stack_id=(
-            f"arn:aws-us-gov:cloudformation:us-gov-west-1:123456789012:stack/{'s' * 128}/{'0' * 36}"
-        ),
+        stack_id=f"arn:aws:cloudformation:us-east-1:123456789012:stack/{'s' * 128}/{'0' * 36}",
         logical_id="L" * 255,
         request_id="0" * 36,
     )

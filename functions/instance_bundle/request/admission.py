@@ -6,7 +6,8 @@ from typing import Any
 from instance_bundle import budget
 from instance_bundle.errors import InvalidProperties, Problem
 from instance_bundle.request import properties, upload_policy
-from instance_bundle.request.event import Request
+from instance_bundle.request.event import Request, length
+from instance_bundle.request.formats import LONGEST_BUCKET, LONGEST_PREFIX, is_old_bucket_name
 from instance_bundle.request.properties import Properties, removes_on_delete
 from instance_bundle.request.receipt import Home
 from instance_bundle.request.response_url import may_be_answered, place
@@ -52,6 +53,8 @@ def admit(request: Request, limits: Limits, work_ends_by: float) -> Properties:
     bucket, policy, secret = given(_BUCKET), given(_POLICY), given(_CREDENTIALS)
     prefix = given(_PREFIX) or request.made_prefix
     problems += _not_allowed(raw, bucket, secret, limits)
+    if bucket and is_old_bucket_name(bucket):
+        problems += _old_name_problems(request, bucket, given(_PREFIX))
     if given(_HANDLE):
         problems += _handle_problems(request, limits)
     if request.repeats_handle:
@@ -144,6 +147,21 @@ def _images_not_allowed(raw: Any, limits: Limits) -> Iterator[Problem]:
     if _IMAGE in raw:
         yield Problem(
             _IMAGE, "can't be given, since the application's parameter AllowImages is false"
+        )
+
+
+def _old_name_problems(request: Request, bucket: str, prefix: str | None) -> Iterator[Problem]:
+    home = Home.of_stack(request.stack_id)
+    if home and home.region != "us-east-1":
+        yield Problem(
+            _BUCKET,
+            "does not follow S3's bucket naming rules; only a bucket of us-east-1 from before "
+            f"March 2018 can have such a name, and the stack is in {home.region}",
+        )
+    room = LONGEST_BUCKET + LONGEST_PREFIX - len(bucket)
+    if prefix and length(prefix) > room:
+        yield Problem(
+            _PREFIX, f"is too long for a bucket with so long a name; give {room} bytes at most"
         )
 
 

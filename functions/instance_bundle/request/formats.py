@@ -9,16 +9,25 @@ from instance_bundle.request import upload_policy
 LONGEST_PREFIX = 900
 """Bytes: the prefix is in three attributes, and an answer has at most 4,096 bytes in all."""
 
+LONGEST_BUCKET = 63
+"""Characters of the name of a bucket that is not from before March 1, 2018."""
+
 _BUCKET_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61})[a-z0-9]")
+_OLD_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{3,255}")
 _RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-")
 _RESERVED_BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
 
+def is_old_bucket_name(value: str) -> bool:
+    """Whether a bucket can have a name only if it was created in us-east-1 before March 1, 2018 (S3
+    User Guide, General purpose bucket naming rules)."""
+    return _BUCKET_NAME.fullmatch(value) is None or ".." in value
+
+
 def _is_bucket_name(value: str) -> bool:
-    """S3 User Guide, General purpose bucket naming rules."""
+    """S3 User Guide, General purpose bucket naming rules; also those of before March 1, 2018."""
     return (
-        _BUCKET_NAME.fullmatch(value) is not None
-        and ".." not in value
+        _OLD_BUCKET_NAME.fullmatch(value) is not None
         and not value.startswith(_RESERVED_BUCKET_PREFIXES)
         and not value.endswith(_RESERVED_BUCKET_SUFFIXES)
         and not _is_ip_address(value)
