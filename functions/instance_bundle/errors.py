@@ -157,15 +157,15 @@ class Unsuitable(Refusal):
 class NotSuited(Refusal):
     """The method can't make an image of this type of instance; nothing was done."""
 
-    def __init__(self, instance_id: str, method: str, fitting: str | None) -> None:
+    def __init__(self, instance_id: str, method: str, fitting: str | None, otherwise: str) -> None:
         advice = (
             f"Use `Method: {fitting}` for this instance."
             if fitting
-            else "No method supports it: run the AMI tools on the instance to make its image."
+            else f"No method supports it. {otherwise}"
         )
         kinds = {
             "BundleInstance": "Windows instances with an instance-store root volume",
-            "StoreImage": "instances with an EBS root volume",
+            "StoreImage": "HVM instances with an EBS root volume",
         }
         super().__init__(
             f"InstanceId: {method} does not support {instance_id}, only {kinds[method]}. {advice}"

@@ -70,6 +70,8 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("ec2:DeregisterImage", ec2.image),
         Need("ec2:DeleteSnapshot", ec2.snapshots_deleted_with_image),
     ),
+    **_each("ec2", ec2.anything, "DescribeVolumes"),
+    **_each("ec2", ec2.anything, "ListImagesInRecycleBin", "ListSnapshotsInRecycleBin"),
     **_each("ec2", ec2.snapshot, "DeleteSnapshot"),
     **_each("ec2", ec2.tagged, "CreateTags", "DeleteTags"),
     # Both tag the image, and its snapshots, when they are created (Service Authorization
@@ -98,7 +100,8 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
             *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
         ),
         # "If the snapshots that make up the AMI are encrypted, [...] your IAM principal must have
-        # permission to use the KMS key": they are decrypted. Which actions, no page says.
+        # permission to use the KMS key": they are decrypted. Who reads them needs "the AWS KMS
+        # decrypt action" (Amazon EBS User Guide, Frequently asked questions for EBS direct APIs).
         Need("kms:Decrypt", ec2.keys_of_image),
         Need("s3:ListBucket", s3.bucket_of_stored_image),
         *_all(

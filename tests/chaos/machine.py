@@ -32,6 +32,7 @@ CALLS = (
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT),
     *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
     *("cloudformation:DescribeStackEvents", "s3:HeadBucket", "ec2:DescribeLockedSnapshots"),
+    *("ec2:DescribeVolumes", "ec2:ListImagesInRecycleBin", "ec2:ListSnapshotsInRecycleBin"),
 )
 
 BUNDLES = {

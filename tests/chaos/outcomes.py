@@ -36,7 +36,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         *("dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem", "sqs:SendMessage"),
         *("ec2:BundleInstance", "ec2:DescribeBundleTasks", "ec2:DescribeImages"),
         *("ec2:DescribeInstances", "ec2:RegisterImage", "events:PutEvents"),
-        *("s3:HeadObject", "secretsmanager:GetSecretValue"),
+        *("s3:HeadBucket", "s3:HeadObject", "secretsmanager:GetSecretValue"),
     ),
     "BundleInstance: delete": (
         *("dynamodb:DeleteItem", "ec2:DeregisterImage"),
@@ -45,11 +45,15 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "BundleInstance: delete while created": ("ec2:CancelBundleTask",),
     "StoreImage: create": (
         *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:DescribeStoreImageTasks"),
+        "ec2:DescribeVolumes",
     ),
     "StoreImage: update in place": (
         *("ec2:CreateTags", "ec2:DeleteTags", "ec2:DescribeSnapshots", "ec2:ModifyImageAttribute"),
     ),
-    "StoreImage: delete": ("ec2:DeleteSnapshot",),
+    "StoreImage: delete": (
+        *("ec2:DeleteSnapshot", "ec2:DescribeLockedSnapshots"),
+        *("ec2:ListImagesInRecycleBin", "ec2:ListSnapshotsInRecycleBin"),
+    ),
     "several at once": (*("sqs:DeleteMessageBatch", "sqs:ReceiveMessage", "sqs:SendMessageBatch"),),
 }
 """The phase in which each call is struck."""

@@ -39,10 +39,12 @@ from .trials import BUNDLE_AND_REGISTER, BUNDLE_INSTANCE, STORE_IMAGE, Steps, Tr
 
 KEY_OF_LEDGER_AND_QUEUES = "arn:aws:kms:us-east-1:123456789012:key/of-ledger-and-queues"
 KEY_OF_SECRETS = "arn:aws:kms:us-east-1:123456789012:key/of-secrets"
+KEY_OF_VOLUMES = "arn:aws:kms:us-east-1:123456789012:key/of-volumes"
 
 FULL = {
     "KmsKeyArn": KEY_OF_LEDGER_AND_QUEUES,
     "UploadSecretsKmsKeyArn": KEY_OF_SECRETS,
+    "ImageKmsKeyArns": KEY_OF_VOLUMES,
     "AllowedInstanceTag": "bundle=yes",
     "AllowedBuckets": "instance-bundles,prod-*",
     "AllowObjectDeletion": "true",
@@ -129,8 +131,12 @@ def not_denied(aws: Aws) -> list[str]:
         for function in aws.clients.functions.list_functions()["Functions"]
         if not function["FunctionName"].endswith("-last-resort")
     }
-    found = [each for each in written_for(aws, role) if each["Effect"] == "Deny"]
-    assert [(each["Sid"], each["Action"]) for each in found] == [("NoOtherBuckets", "s3:*")]
+    denied = [each for each in written_for(aws, role) if each["Effect"] == "Deny"]
+    assert {(each["Sid"], each["Action"]) for each in denied} == {
+        ("NoOtherAccounts", "s3:*"),
+        ("NoOtherBuckets", "s3:*"),
+    }
+    found = [each for each in denied if each["Sid"] == "NoOtherBuckets"]
     return [arn for each in found for arn in each["NotResource"]]
 
 
@@ -212,12 +218,12 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "UsePollQueue": {"PollQueue"},
             "InvokeFailureHandler": {"function:LastResortFunction"},
             "Log": {"log-group:InstanceBundleLogGroup:*"},
-            "DescribeImages": {"*"},
             "CreateImages": {"instance/*", "image/*", "snapshot/*"},
             "RegisterBundles": {"image/*"},
             "TagWhatIsMade": {"image/*", "snapshot/*"},
             "UseImages": {"image/*", "snapshot/*"},
             "StoreObjects": {"*/ami-*.bin"},
+            "DecryptSnapshots": {"key/of-volumes"},
             "ReadSecrets": {"secret:*"},
             "DecryptSecrets": {"key/of-secrets"},
             "DescribeStacks": {"stack/*"},
@@ -351,6 +357,18 @@ def tagged_trial(aws: Aws, **steering: str) -> Trial:
 def tagged_image_trial(aws: Aws, outcome: str = "complete") -> Trial:
     """The same with `Method: StoreImage`."""
     return tagged(Trial(aws, instance=STORE_IMAGE.instance(aws, outcome), method=STORE_IMAGE))
+
+
+def encrypt(trial: Trial) -> Trial:
+    """Attach a volume of the customer's key."""
+    ec2, instance = trial.aws.clients.ec2, trial.instance
+    [found] = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+    zone = found["Placement"]["AvailabilityZone"]
+    volume = ec2.create_volume(
+        AvailabilityZone=zone, Size=1, Encrypted=True, KmsKeyId=KEY_OF_VOLUMES
+    )["VolumeId"]
+    ec2.attach_volume(InstanceId=instance, VolumeId=volume, Device="/dev/sdf")
+    return trial
 
 
 def tagged(trial: Trial) -> Trial:
@@ -537,7 +555,7 @@ def _update_and_delete(trial: Trial, updated: list[str]) -> Steps:
 
 def _images(aws: Aws) -> tuple[list[Steps], Ends]:
     """Steps that go through all outcomes of images, and how they have ended."""
-    stored, midway = tagged_image_trial(aws), tagged_image_trial(aws, "hang")
+    stored, midway = encrypt(tagged_image_trial(aws)), tagged_image_trial(aws, "hang")
     kept = tagged_image_trial(aws)
     on_ebs = replace(tagged_image_trial(aws), method=BUNDLE_INSTANCE)
     on_instance_store = replace(tagged_trial(aws), method=STORE_IMAGE)

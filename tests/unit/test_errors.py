@@ -37,6 +37,21 @@ def test_a_refusal_of_another_call_names_the_action_that_was_denied() -> None:
     assert "StoreImage" not in reason
 
 
+def test_a_key_that_the_role_may_not_use_is_given_by_a_parameter() -> None:
+    words = "You are not authorized to perform: kms:Decrypt on resource: arn:aws:kms:…:key/1"
+
+    reason = str(refusals.denied("ec2:CreateStoreImageTask", "UnauthorizedOperation", words))
+
+    assert "in the application's parameter ImageKmsKeyArns, and let the role" in reason
+    assert "Allow ec2:CreateStoreImageTask" not in reason
+
+
+def test_an_instance_store_is_not_sent_to_the_method_that_does_not_take_it() -> None:
+    reason = str(refusals.denied("ec2:BundleInstance", "Unsupported", "No longer supported."))
+
+    assert "StoreImage` works on AWS today, for HVM instances with an EBS root volume." in reason
+
+
 def test_what_only_a_program_can_read_of_ec2s_refusal_is_left_out() -> None:
     words = "You may not do this. Encoded authorization failure message: " + "4Wa0" * 200
 

@@ -1,5 +1,6 @@
 """An AMI and its snapshots are removed in an order that can fail safely."""
 
+import time
 from typing import Any
 
 import pytest
@@ -8,10 +9,12 @@ from instance_bundle import aws
 from instance_bundle.aws import image_removal, images
 from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.errors import Denied, Doubtful, PassingFault, Refused
+from sandbox.ec2 import recycle_bin
+from sandbox.ec2.recycle_bin import IMAGE, SNAPSHOT, Rule
 from tests.fixtures import Clock
 from tests.sandbox.ec2.clients import image_of
 
-from .test_images import DENIAL, failing, instance, own_images
+from .test_images import DENIAL, FAULT, THROTTLE, failing, instance, own_images
 
 __all__ = ["instance"]
 
@@ -162,3 +165,59 @@ def test_it_is_not_removed_while_ec2_lists_it(
     with pytest.raises(PassingFault, match=f"EC2 still lists {image_id}") as raised:
         image_removal.remove(image_id, snapshot_ids)
     assert not isinstance(raised.value, Refused)
+
+
+NAMED = "Kept by the Recycle Bin until the time given, and billed"
+BIN_CALLS = ("ListImagesInRecycleBin", "ListSnapshotsInRecycleBin")
+
+
+def keep(resource_type: str, days: int) -> None:
+    """A retention rule."""
+    recycle_bin.of("123456789012", "us-east-1").rules.append(Rule(resource_type, days))
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    """What was said to be kept."""
+    return [vars(each)["kept"] for each in caplog.records if each.getMessage() == NAMED]
+
+
+def test_what_the_recycle_bin_keeps_is_named_with_the_time_at_which_it_leaves(
+    instance: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(IMAGE, days=1)
+    keep(SNAPSHOT, days=2)
+    image_id, [first] = made(instance, clock)
+
+    removed(image_id, [first])
+
+    left_at = [time.strftime("%FT%TZ", time.gmtime(clock.now + 86400 * days)) for days in (1, 2)]
+    assert warned(caplog) == [{image_id: left_at[0], first: left_at[1]}]
+
+
+def test_of_what_the_recycle_bin_keeps_only_that_is_named(
+    instance: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    image_id, [first] = made(instance, clock)
+    removed(image_id, [first])
+    assert warned(caplog) == []
+    assert "The Recycle Bin is not known" not in caplog.text
+
+    keep(SNAPSHOT, days=2)
+    second_id, [second] = made(instance, clock)
+    image_removal.remove(second_id, [first, second])
+    assert [[*each] for each in warned(caplog)] == [[second]]
+    assert "The Recycle Bin is not known" not in caplog.text
+
+
+@pytest.mark.parametrize("call", BIN_CALLS)
+@pytest.mark.parametrize("fault", [DENIAL, FAULT, THROTTLE])
+def test_a_recycle_bin_that_can_not_be_read_holds_nothing(
+    instance: str, clock: Clock, caplog: pytest.LogCaptureFixture, call: str, fault: Exception
+) -> None:
+    image_id, snapshot_ids = made(instance, clock)
+
+    with failing(call, fault):
+        removed(image_id, snapshot_ids)
+
+    assert (own_images(), left(snapshot_ids)) == ([], [])
+    assert "The Recycle Bin is not known" in caplog.text

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from moto import mock_aws
 
 from instance_bundle import aws
 from instance_bundle.aws import instance
-from instance_bundle.errors import Doubtful, NotAllowed, NotSuited, Unsuitable
+from instance_bundle.errors import Doubtful, NotAllowed, NotSuited, PassingFault, Unsuitable
 from instance_bundle.request.properties import MethodName
 from instance_bundle.settings import Tag
 from sandbox.ec2 import api as ec2
 from sandbox.ec2.visibility import DELAY
 from tests.fixtures import Clock
+
+from .test_images import DENIAL, FAULT, failing, noting_calls
 
 Launch = Callable[[str], str]
 
@@ -26,6 +29,7 @@ def launch(clock: Clock) -> Iterator[Launch]:
         "Linux on EBS": lambda: run(ec2.LINUX_EBS_IMAGE),
         "Windows on instance store": lambda: ec2.run_windows_instance_store(aws.ec2()),
         "Linux on instance store": lambda: run(image_of_a_bundle(clock)),
+        "paravirtual on EBS": lambda: run(paravirtual_image(clock)),
     }
     with ec2.install(clock), mock_aws():
         yield lambda kind: kinds[kind]()
@@ -50,6 +54,26 @@ def image_of_a_bundle(clock: Clock) -> str:
     return registered["ImageId"]
 
 
+def paravirtual_image(clock: Clock) -> str:
+    """An image of a snapshot, registered with no virtualization type."""
+    volume = aws.ec2().create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    snapshot = aws.ec2().create_snapshot(VolumeId=volume)["SnapshotId"]
+    clock.now += 100
+    mapping: Any = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}]
+    registered = aws.ec2().register_image(
+        Name="old", RootDeviceName="/dev/xvda", BlockDeviceMappings=mapping
+    )
+    clock.now += 2 * DELAY
+    return registered["ImageId"]
+
+
+def attach(instance_id: str, **given: Any) -> str:
+    """Attach another volume; its ID."""
+    volume = aws.ec2().create_volume(AvailabilityZone="us-east-1a", **given)["VolumeId"]
+    aws.ec2().attach_volume(InstanceId=instance_id, VolumeId=volume, Device="/dev/sdf")
+    return volume
+
+
 def tag(clock: Clock, instance_id: str, key: str, value: str) -> None:
     """Tag an instance, so that it can be seen."""
     aws.ec2().create_tags(Resources=[instance_id], Tags=[{"Key": key, "Value": value}])
@@ -63,6 +87,7 @@ def tag(clock: Clock, instance_id: str, key: str, value: str) -> None:
         ("Linux on EBS", True, False, "StoreImage"),
         ("Windows on instance store", False, True, "BundleInstance"),
         ("Linux on instance store", False, False, None),
+        ("paravirtual on EBS", True, False, None),
     ],
 )
 def test_an_instance_is_seen_with_the_method_that_suits_it(
@@ -87,10 +112,12 @@ def test_an_instance_is_seen_with_the_method_that_suits_it(
     ("kind", "method", "advice"),
     [
         ("Windows on instance store", "StoreImage", "Use `Method: BundleInstance`"),
-        ("Linux on instance store", "StoreImage", "No method supports it"),
+        ("Linux on instance store", "StoreImage", "No method supports it. Run the AMI tools"),
         ("Windows on EBS", "BundleInstance", "Use `Method: StoreImage`"),
         ("Linux on EBS", "BundleInstance", "Use `Method: StoreImage`"),
         ("Linux on instance store", "BundleInstance", "No method supports it"),
+        ("paravirtual on EBS", "StoreImage", "only HVM .*No method supports it. EC2 stores no"),
+        ("paravirtual on EBS", "BundleInstance", "No method supports it. EC2 stores no"),
     ],
 )
 def test_an_unsuitable_instance_is_refused_with_the_method_that_supports_it(
@@ -165,3 +192,58 @@ def test_an_instance_that_is_starting_may_run_soon(
 
     with pytest.raises(Doubtful, match="is pending, and StoreImage accepts running or stopped"):
         instance.require_suitable(instance_id, "StoreImage", None)
+
+
+def test_volumes_that_are_too_large_together_are_refused(launch: Launch, clock: Clock) -> None:
+    """8 GB are those of the root volume."""
+    instance_id = launch("Linux on EBS")
+    fits = attach(instance_id, Size=4992)
+    clock.now += DELAY
+    instance.require_suitable(instance_id, "StoreImage", None)
+
+    aws.ec2().detach_volume(VolumeId=fits, InstanceId=instance_id)
+    attach(instance_id, Size=4993)
+    clock.now += DELAY
+    with pytest.raises(Unsuitable, match=f"^InstanceId: the volumes of {instance_id} have 5001 GB"):
+        instance.require_suitable(instance_id, "StoreImage", None)
+
+
+def test_volumes_that_may_not_be_described_refuse_nothing(
+    launch: Launch, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    instance_id = launch("Linux on EBS")
+    attach(instance_id, Size=4993)
+    clock.now += DELAY
+
+    with failing("DescribeVolumes", DENIAL):
+        instance.require_suitable(instance_id, "StoreImage", None)
+    assert "The volumes are not known" in caplog.text
+
+    with failing("DescribeVolumes", FAULT), pytest.raises(PassingFault):
+        instance.require_suitable(instance_id, "StoreImage", None)
+
+
+def test_volumes_are_of_no_concern_to_a_bundle(launch: Launch) -> None:
+    with noting_calls() as made:
+        instance.require_suitable(launch("Windows on instance store"), "BundleInstance", None)
+    assert "DescribeVolumes" not in made
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/of-the-customer"
+
+
+def test_product_codes_and_keys_refuse_nothing_and_are_named_in_a_failure(
+    launch: Launch, clock: Clock
+) -> None:
+    instance_id = launch("Linux on EBS")
+    assert instance.doubts(instance_id) == ""
+    attach(instance_id, Size=1, Encrypted=True, KmsKeyId=KEY)
+    tag(clock, instance_id, "sandbox:product-code", "bz4vuply68xrif53movwbkpnl")
+
+    instance.require_suitable(instance_id, "StoreImage", None)
+    doubts = instance.doubts(instance_id)
+
+    assert f"{instance_id} has the product codes bz4vuply68xrif53movwbkpnl" in doubts
+    assert f"volumes of {instance_id} are encrypted by {KEY}. Unless that" in doubts
+    with failing("DescribeVolumes", DENIAL):
+        assert instance.doubts(instance_id) == ""

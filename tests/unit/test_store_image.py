@@ -22,6 +22,7 @@ from instance_bundle.errors import (
     NotSuited,
     PassingFault,
     Refused,
+    Unsuitable,
 )
 from instance_bundle.methods.method import Bundle, Task, Work, known
 from instance_bundle.methods.store_image import StoreImage
@@ -276,9 +277,23 @@ def test_our_own_image_is_taken_up_whatever_is_known_of_its_storing(
 def test_a_dry_run_starts_nothing(method: StoreImage, instance: str, calls: list[str]) -> None:
     method.dry_run(work(instance))
 
-    assert calls == ["DescribeInstances", "DescribeImages", "CreateImage"]
+    assert calls == ["DescribeInstances", "DescribeVolumes", "DescribeImages", "CreateImage"]
     assert own_images() == []
     assert state_of(instance) == "running"
+
+
+@pytest.mark.parametrize("attempt", [StoreImage.start, StoreImage.dry_run])
+def test_an_instance_whose_image_can_not_be_stored_is_refused_before_anything_is_made(
+    method: StoreImage, instance: str, calls: list[str], attempt: Callable[..., Any]
+) -> None:
+    large = aws.ec2().create_volume(AvailabilityZone="us-east-1a", Size=5000)["VolumeId"]
+    aws.ec2().attach_volume(InstanceId=instance, VolumeId=large, Device="/dev/sdg")
+    calls.clear()
+
+    with pytest.raises(Unsuitable, match="5009 GB together, and EC2 stores an AMI of 5000 GB"):
+        attempt(method, work(instance))
+
+    assert calls == ["DescribeInstances", "DescribeVolumes"]
 
 
 def test_a_dry_run_that_ec2_refuses_is_refused(method: StoreImage, instance: str) -> None:

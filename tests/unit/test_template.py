@@ -182,7 +182,7 @@ def test_a_resource_is_a_star_only_where_ec2_knows_no_other() -> None:
         if "*" in listed(statement["Resource"])
     }
 
-    assert {*stars} == {"Bundle", "DescribeImages"}
+    assert {*stars} == {"Bundle"}
     assert [a for found in stars.values() for a in found if resource_types(a)] == []
 
 
@@ -210,7 +210,9 @@ OF_FEATURES = {
         *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:CreateTags", "ec2:DeleteSnapshot"),
         *("ec2:DeleteTags", "ec2:DeregisterImage", "ec2:DescribeLockedSnapshots"),
         "ec2:DescribeSnapshots",
-        *("ec2:DescribeStoreImageTasks", "ec2:DescribeTags", "ec2:ModifyImageAttribute"),
+        *("ec2:DescribeStoreImageTasks", "ec2:DescribeTags", "ec2:DescribeVolumes"),
+        *("ec2:ListImagesInRecycleBin", "ec2:ListSnapshotsInRecycleBin"),
+        "ec2:ModifyImageAttribute",
         *("ec2:RegisterImage", "s3:AbortMultipartUpload", "s3:DeleteObject"),
         *("s3:PutObject", "s3:PutObjectTagging"),
     },
@@ -221,6 +223,7 @@ OF_FEATURES = {
     },
     "HasEventBus": {"events:PutEvents"},
     # Those of what is not allowed by permissions.
+    "HasImageKmsKeys": set(),  # kms:Decrypt, if images are made
     "HasAllowedBuckets": set(),
     "HasPermissionsBoundary": set(),
     "HasExport": set(),
@@ -232,6 +235,15 @@ OF_FEATURES = {
 @pytest.mark.parametrize("condition", sorted(CONDITIONS))
 def test_a_feature_that_is_off_has_no_permission(condition: str) -> None:
     assert actions({condition}) - actions(()) == OF_FEATURES[condition]
+
+
+def test_the_keys_of_volumes_are_used_only_where_images_are_made_and_through_ec2() -> None:
+    found = dict(allowed({"MakesImages", "HasImageKmsKeys"}))["DecryptSnapshots"]
+
+    assert found["Action"] == "kms:Decrypt"
+    assert found["Resource"] == {"Fn::Split": [",", {"Ref": "ImageKmsKeyArns"}]}
+    via = {"Fn::Sub": "ec2.${AWS::Region}.${AWS::URLSuffix}"}
+    assert found["Condition"] == {"StringEquals": {"kms:ViaService": via}}
 
 
 def test_with_no_feature_nothing_is_written_to_s3_and_no_image_is_made() -> None:
@@ -326,10 +338,12 @@ def test_a_bus_is_one_of_the_account_by_its_name(name: str, *, good: bool) -> No
 
 def test_the_bundles_objects_and_buckets_are_only_those_that_are_allowed() -> None:
     of_s3 = {sid: found for sid, found in statements() if "s3:" in str(found["Action"])}
-    [denied] = [found for found in of_s3.values() if found["Effect"] == "Deny"]
+    denied = of_s3["NoOtherBuckets"]
 
-    assert of_s3.keys() == {*("UseBundles", "ListBuckets", "NoOtherBuckets", "StoreObjects")}
-    assert denied["Action"] == "s3:*"
+    assert of_s3.keys() == {
+        *("UseBundles", "ListBuckets", "NoOtherAccounts", "NoOtherBuckets", "StoreObjects")
+    }
+    assert (denied["Effect"], denied["Action"]) == ("Deny", "s3:*")
     assert joined(denied["NotResource"], "images,prod-*") == [
         *("arn:*:s3:::images", "arn:*:s3:::prod-*", "arn:*:s3:::images/*", "arn:*:s3:::prod-*/*")
     ]
@@ -376,6 +390,30 @@ def test_the_upload_secrets_are_arns(value: str, *, good: bool) -> None:
     assert parameter["Type"] == "String"
 
 
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("", True),
+        ("arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        (",".join(["arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1234"] * 2), True),
+        ("arn:aws:kms:us-east-1:123456789012:alias/images", False),
+        *((value, False) for value in (",", " ", "arn:aws:kms:us-east-1:123456789012:key/*", "1")),
+    ],
+)
+def test_the_keys_of_volumes_are_arns_of_keys(value: str, *, good: bool) -> None:
+    parameter = TEMPLATE["Parameters"]["ImageKmsKeyArns"]
+
+    assert (re.fullmatch(parameter["AllowedPattern"], value) is not None) is good
+
+
+def test_no_bucket_of_another_account_is_open_to_the_function() -> None:
+    [found] = [each for sid, each in statements(()) if sid == "NoOtherAccounts"]
+
+    assert (found["Effect"], found["Action"], found["Resource"]) == ("Deny", "s3:*", "*")
+    account = {"s3:ResourceAccount": {"Ref": "AWS::AccountId"}}
+    assert found["Condition"] == {"StringNotEquals": account}
+
+
 POLICY_CHARACTERS = 10_240
 """Of all inline policies of a role together, with no white space (IAM User Guide, IAM and AWS STS
 quotas)."""
@@ -393,6 +431,7 @@ def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets() -> None:
         "KmsKeyArn": "k" * 82,
         "UploadSecretsKmsKeyArn": "k" * 82,
         "UploadSecretArns": "s" * 90,
+        "ImageKmsKeyArns": "k" * 82,
     }
 
     def written(node: Any) -> Any:
@@ -403,8 +442,8 @@ def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets() -> None:
                 return re.sub(r"\$\{([^}]+)\}", lambda found: values[found[1]], text)
             case {"Fn::GetAtt": _}:
                 return "a" * 100
-            case {"Fn::Split": [",", {"Ref": "UploadSecretArns"}]}:
-                return [values["UploadSecretArns"]]
+            case {"Fn::Split": [",", {"Ref": "UploadSecretArns" | "ImageKmsKeyArns" as name}]}:
+                return [values[name]]
             case {"Fn::Split": _}:
                 return joined(node, buckets)
             case dict():

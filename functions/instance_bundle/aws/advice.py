@@ -4,7 +4,7 @@ from instance_bundle.aws.calls import action_of
 from instance_bundle.settings import identity
 
 USE_STORE_IMAGE = (
-    "Use `Method: StoreImage`, which supports EBS-backed and Linux instances and works on AWS today"
+    "`Method: StoreImage` works on AWS today, for HVM instances with an EBS root volume"
 )
 
 _ADVICE = {
@@ -44,6 +44,9 @@ _OF_IMAGES = {
     "ec2:DeregisterImage",
     "ec2:DescribeSnapshots",
     "ec2:DescribeStoreImageTasks",
+    "ec2:DescribeVolumes",
+    "ec2:ListImagesInRecycleBin",
+    "ec2:ListSnapshotsInRecycleBin",
     "ec2:ModifyImageAttribute",
     "ec2:RegisterImage",
 }
@@ -80,6 +83,11 @@ def on(call: str, code: str, message: str) -> str:
         return (
             "UploadCredentials: check that the secret exists, and that the application's "
             "parameters UploadSecretArns and UploadSecretsKmsKeyArn name it and its key."
+        )
+    if call in _OF_IMAGES and "kms:" in message.lower():
+        return (
+            "Name the KMS key in the application's parameter ImageKmsKeyArns, and let "
+            f"{identity()} use it in the key's policy."
         )
     if code in PERMISSION_CODES:
         advice = f"Allow {action_of(call)} in {identity()}, and in its boundaries and SCPs."

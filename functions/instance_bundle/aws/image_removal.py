@@ -1,13 +1,22 @@
 """Removes an AMI and its snapshots: what can be checked is checked first, and what others use or
-own is kept."""
+own is kept. What the Recycle Bin keeps is named in the log."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
 from instance_bundle.aws import images
 from instance_bundle.aws.advice import PERMISSION_CODES
-from instance_bundle.errors import Denied, Doubtful, PassingFault, Refused, Unsuitable
+from instance_bundle.aws.chunks import in_chunks
+from instance_bundle.errors import (
+    Denied,
+    Doubtful,
+    InstanceBundleError,
+    PassingFault,
+    Refused,
+    Unsuitable,
+)
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -17,6 +26,10 @@ _PATH = "OnDelete"
 _KEPT = {"success", "skipped"}
 """The return codes of snapshots with which nothing is to be done (EC2 API Reference,
 DeleteSnapshotReturnCode)."""
+_NOT_THERE = {"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidSnapshot.NotFound"}
+"""EC2's codes for what is not in the Recycle Bin."""
+_LISTED_AT_ONCE = 20
+"""IDs of AMIs that one ListImagesInRecycleBin takes (EC2 API Reference)."""
 
 
 def require_removable(image_id: str, snapshot_ids: Sequence[str]) -> None:
@@ -67,7 +80,47 @@ def remove(image_id: str, snapshot_ids: Sequence[str]) -> None:
             kept.add(each)
     if kept:
         logger.warning("Snapshots are kept", image_id=image_id, snapshots=sorted(kept))
-    _require_unlisted(image_id, [each for each in snapshot_ids if each not in kept])
+    gone = [each for each in snapshot_ids if each not in kept]
+    _require_unlisted(image_id, gone)
+    _log_what_is_kept(image_id, gone)
+
+
+def _log_what_is_kept(image_id: str, snapshot_ids: Sequence[str]) -> None:
+    """Name what a retention rule keeps, and until when: it can be restored, and is billed (EC2 API
+    Reference, DeregisterImage). If EC2 does not say, the removal is complete nevertheless."""
+    found = {
+        **in_chunks([image_id], _LISTED_AT_ONCE, _images_in_bin),
+        **in_chunks(snapshot_ids, _LISTED_AT_ONCE, _snapshots_in_bin),
+    }
+    kept = {
+        key: f"{each.astimezone(UTC):%FT%TZ}"
+        for key, each in found.items()
+        if isinstance(each, datetime)
+    }
+    if kept:
+        logger.warning("Kept by the Recycle Bin until the time given, and billed", kept=kept)
+    unknown = [each for each in found.values() if _is_unknown(each)]
+    if unknown:
+        logger.warning("The Recycle Bin is not known", image_id=image_id, why=str(unknown[0]))
+
+
+def _is_unknown(found: datetime | InstanceBundleError) -> bool:
+    refusal = found.refusal if isinstance(found, Doubtful) else None
+    is_missing = isinstance(refusal, Denied) and refusal.code in _NOT_THERE
+    return isinstance(found, InstanceBundleError) and not is_missing
+
+
+def _images_in_bin(image_ids: Sequence[str]) -> Mapping[str, datetime]:
+    """When each AMI leaves the Recycle Bin; the call is refused if one is not in it."""
+    with aws.calling("ec2:ListImagesInRecycleBin"):
+        found = aws.ec2().list_images_in_recycle_bin(ImageIds=image_ids)["Images"]
+    return {each["ImageId"]: each["RecycleBinExitTime"] for each in found}
+
+
+def _snapshots_in_bin(snapshot_ids: Sequence[str]) -> Mapping[str, datetime]:
+    with aws.calling("ec2:ListSnapshotsInRecycleBin"):
+        found = aws.ec2().list_snapshots_in_recycle_bin(SnapshotIds=snapshot_ids)["Snapshots"]
+    return {each["SnapshotId"]: each["RecycleBinExitTime"] for each in found}
 
 
 def _delete(snapshot_id: str) -> bool:

@@ -147,8 +147,9 @@ class StoreImage:
         return False
 
     def hint(self, target: Target) -> str:
-        """Whether the bucket exists, if S3 does not say."""
-        return bucket.denial(target.location.bucket)
+        """Whether the bucket exists, if S3 does not say; product codes and keys of the instance."""
+        found = [bucket.denial(target.location.bucket), instance.doubts(target.instance_id)]
+        return " ".join(each for each in found if each)
 
     def lost(self, task: Task, now: float) -> Refusal | None:
         """An image that EC2 has shown before is gone; one that it has not may be too new."""
