@@ -296,6 +296,19 @@ def test_an_instance_whose_image_can_not_be_stored_is_refused_before_anything_is
     assert calls == ["DescribeInstances", "DescribeVolumes"]
 
 
+def test_a_product_code_that_is_refused_ends_the_work_and_is_named(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    tag(instance, product_code="bz4vuply68xrif53movwbkpnl")
+    asked = work(instance)
+    task = available(method, asked, clock)
+
+    with pytest.raises(Denied, match="OperationNotPermitted"):
+        advance(method, asked, task)
+
+    assert "product codes bz4vuply68xrif53movwbkpnl" in method.hint(asked.target)
+
+
 def test_a_dry_run_that_ec2_refuses_is_refused(method: StoreImage, instance: str) -> None:
     method.start(work(instance, Image(name="web"), request="r2"))
     with pytest.raises(NameTaken):

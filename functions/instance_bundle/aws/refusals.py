@@ -110,11 +110,11 @@ _GONE = {
     "NoSuchKey",
 }
 _IN_USE = {"InvalidSnapshot.InUse"}
-# A call that is refused because of its own parameters stays refused.
+# A call that is refused because of its own parameters, or of what it is about, stays refused.
 _UNCHANGEABLE = (
     r"^(InvalidAMIName|InvalidBlockDeviceMapping|InvalidInput|InvalidManifest|InvalidParameter|"
-    r"InvalidTag|MalformedQueryString|MissingParameter|TagLimitExceeded|UnknownParameter|"
-    r"Unsupported|ValidationError)"
+    r"InvalidTag|MalformedQueryString|MissingParameter|OperationNotPermitted|TagLimitExceeded|"
+    r"UnknownParameter|Unsupported|ValidationError)"
 )
 
 
