@@ -34,7 +34,7 @@ EVERYTHING, NOTHING = "everything", "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """How it stands after a request.
+    """The state after a request.
 
     Attributes:
         status: of the stack.
@@ -118,8 +118,8 @@ def table(found: list[Ending]) -> Table:
     for each in found:
         rows.setdefault((each.phase, each.call), {})[each.refused] = each
     for (phase, call), row in sorted(rows.items()):
-        told = [str(left) for name in REFUSALS for left in (row[name].first, row[name].second)]
-        shown.add_row(phase, call, *told)
+        cells = [str(left) for name in REFUSALS for left in (row[name].first, row[name].second)]
+        shown.add_row(phase, call, *cells)
     return shown
 
 

@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.ec2 import api as ec2
-from tests.sandbox.authorization.conftest import SESSION, Account, code, document
+from tests.sandbox.authorization.conftest import SESSION, Account, code
+from tests.sandbox.cloudformation.parts import document
 from tests.sandbox.functions.conftest import wait_for
 
 TAG = {"Null": {"aws:ResourceTag/made-by": "false"}}
