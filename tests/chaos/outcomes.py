@@ -48,10 +48,10 @@ PLACES: Mapping[str, tuple[str, ...]] = {
         "ec2:DescribeVolumes",
     ),
     "StoreImage: update in place": (
-        *("ec2:CreateTags", "ec2:DeleteTags", "ec2:DescribeSnapshots", "ec2:ModifyImageAttribute"),
+        *("ec2:CreateTags", "ec2:DeleteTags", "ec2:ModifyImageAttribute"),
     ),
     "StoreImage: delete": (
-        *("ec2:DeleteSnapshot", "ec2:DescribeLockedSnapshots"),
+        *("ec2:DeleteSnapshot", "ec2:DescribeLockedSnapshots", "ec2:DescribeSnapshots"),
         *("ec2:ListImagesInRecycleBin", "ec2:ListSnapshotsInRecycleBin"),
     ),
     "several at once": (*("sqs:DeleteMessageBatch", "sqs:ReceiveMessage", "sqs:SendMessageBatch"),),
