@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.cold_start.measured import MeasuredEnvironment
 from benchmarks.cold_start.tape import Endpoint, Tape, forwarding
+from instance_bundle.state import poll_queue
 from sandbox import world
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
@@ -95,9 +96,11 @@ def record(
             create, *_ = [invoke(event) for event in creates[:-1]]
         polls, unpolled = {}, iter(creates)
         for size in sizes:
-            # A batch would gather what was sent before: so each has a queue of its own.
-            with recorder.invoking(_with_queue(deployment, clients, endpoint, size)) as invoke:
-                polls[size] = invoke(_polls(list(islice(unpolled, size))))
+            # A batch gathers what is in the queue: so each has a queue of its own.
+            bodies = _polls(islice(unpolled, size))
+            queue = _queue(f"{world.POLL_QUEUE}-{size}", bodies[poll_queue.AT_ONCE :], clients)
+            with recorder.invoking(_polling(deployment, endpoint, queue)) as invoke:
+                polls[size] = invoke(_batch(bodies[: poll_queue.AT_ONCE]))
         with recorder.invoking(replace(deployment, handler=STOCK, code=stock)) as invoke:
             stock_create = invoke(creates[-1])
             stock_poll = invoke({**creates[-1], **_crhelper_poll(clients, instances[-1])})
@@ -168,34 +171,45 @@ def _create(number: int, instance_id: str, endpoint: Endpoint) -> dict[str, Any]
     return event
 
 
-def _with_queue(
-    deployment: Deployment, clients: Clients, endpoint: Endpoint, size: int
-) -> Deployment:
-    queue = f"{world.POLL_QUEUE}-{size}"
-    clients.client("sqs").create_queue(QueueName=queue)
+def _queue(name: str, bodies: Sequence[str], clients: Clients) -> str:
+    """A queue with these messages; its name."""
+    sqs = clients.client("sqs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    for body in bodies:
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    return name
+
+
+def _polling(deployment: Deployment, endpoint: Endpoint, queue: str) -> Deployment:
     url = f"{endpoint.url}/123456789012/{queue}"
     return replace(deployment, variables={**deployment.variables, "POLL_QUEUE_URL": url})
 
 
-def _polls(creates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`events/poll.json`, with a message for each Create: the first poll of it."""
-    batch: dict[str, Any] = json.loads((_EVENTS / "poll.json").read_text())
-    message = batch["Records"][0]
-    bodies = [
-        {
-            **json.loads(message["body"]),
-            "generation": 1,
-            "key": {
-                "stack_id": create["StackId"],
-                "logical_id": create["LogicalResourceId"],
-                "request_id": create["RequestId"],
-            },
-        }
+def _polls(creates: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The first poll of each Create, as a message's body."""
+    message = json.loads((_EVENTS / "poll.json").read_text())["Records"][0]
+    poll = {**json.loads(message["body"]), "generation": 1}
+    return [
+        json.dumps(
+            {
+                **poll,
+                "key": {
+                    "stack_id": create["StackId"],
+                    "logical_id": create["LogicalResourceId"],
+                    "request_id": create["RequestId"],
+                },
+            }
+        )
         for create in creates
     ]
+
+
+def _batch(bodies: Sequence[str]) -> dict[str, Any]:
+    """`events/poll.json`, with these messages."""
+    message = json.loads((_EVENTS / "poll.json").read_text())["Records"][0]
     return {
         "Records": [
-            {**message, "messageId": f"message-{number}", "body": json.dumps(body)}
+            {**message, "messageId": f"message-{number}", "body": body}
             for number, body in enumerate(bodies)
         ]
     }

@@ -6,7 +6,8 @@ instance steer its next task:
 * `sandbox:seconds`: how long it takes, 10 if absent;
 * `sandbox:outcome`: `complete` (if absent), `failed`, or `hang`, which ends only by its cancel;
 * `sandbox:error`: `Code: message` of a task that fails;
-* `sandbox:bundle-id`: its ID, unless a task has it already.
+* `sandbox:bundle-id`: its ID, unless a task has it already;
+* `sandbox:parts`: how many parts it writes, 3 if absent.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ from moto.utilities.utils import get_partition
 
 from sandbox.ec2 import SERVICE
 from sandbox.ec2.access_keys import secret_of
+from sandbox.ec2.steering import number
 from sandbox.ec2.upload_policies import SignedPolicy, Upload, UploadRefused, verify
 from sandbox.events.object_events import requested_by
 
@@ -42,7 +44,6 @@ CANCEL_SECONDS = 1.0
 FILTER_VALUES = 200
 """Values that one filter takes (EC2 API Reference, Filter)."""
 
-_PARTS = 3
 _PART_BYTES = 1024
 _DEFAULT_ERROR = ("Server.InternalError", "An internal error has occurred")
 
@@ -137,6 +138,7 @@ class BundleTask:
     seconds: float
     outcome: str
     error: tuple[str, str]
+    parts: int
     view: View
     cancelled: float | None = None
     written: list[str] = field(default_factory=list)
@@ -346,7 +348,7 @@ class BundleTasks:
 
     def _write(self, task: BundleTask, *, whole: bool) -> None:
         """Write the parts, and when the bundle is whole the manifest, which comes last."""
-        parts = [_part(task, number) for number in range(_PARTS)]
+        parts = [_part(task, number) for number in range(task.parts)]
         for number, part in enumerate(parts):
             self._put(task, f"{task.storage.prefix}.part.{number}", part)
         if whole:
@@ -467,6 +469,7 @@ def _new_task(
         seconds=_seconds(tags.get("sandbox:seconds", "10")),
         outcome=_outcome(tags.get("sandbox:outcome", "complete")),
         error=(code, message) if code else _DEFAULT_ERROR,
+        parts=int(number(tags, "sandbox:parts", "3")),
         view=View("pending", None, now),
     )
 

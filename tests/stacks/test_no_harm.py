@@ -18,6 +18,7 @@ def test_what_can_not_be_removed_stays_whole_until_it_can(aws: Aws, template: Te
         partial(_protected_image, aws, template),
         partial(_locked_snapshot, aws, template),
         partial(_prefix_with_a_leading_slash, aws, template),
+        partial(_manifest_of_over_a_mebibyte, aws, template),
         partial(_manifest_that_names_others, aws, template),
     )
 
@@ -37,6 +38,20 @@ def test_what_others_have_changed_is_answered_truly_and_soon(aws: Aws, template:
         partial(_deregistered_then_described_again, aws, template),
         partial(_archived_by_its_owner, aws, template),
     )
+
+
+def test_the_reason_at_the_deadline_says_what_goes_on_and_how_to_see_its_end(
+    aws: Aws, template: Template
+) -> None:
+    instance = aws.ebs_instance(image_seconds="1", store_outcome="hang")
+    stack_id = aws.create_stack(stored(template, instance, ServiceTimeout="30"))
+    [image] = wait_for(lambda: aws.images(instance) or None, "the image")
+    command = f"aws ec2 describe-store-image-tasks --image-ids {image['ImageId']}"
+
+    assert aws.at_rest(stack_id)["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+    reason = aws.failure(stack_id)
+    assert f"EC2 can't cancel the storing of an image, and `{command}`" in reason
+    assert "cancel was requested" not in reason
 
 
 def _delete_failed(aws: Aws, stack_id: str) -> str:
@@ -96,6 +111,21 @@ def _prefix_with_a_leading_slash(aws: Aws, template: Template) -> None:
     deleted(aws, stack_id)
 
     assert aws.keys(prefix) == []
+
+
+def _manifest_of_over_a_mebibyte(aws: Aws, template: Template) -> None:
+    """A bundle of 11 GB, in parts of 10 MB, whose names are as long as can be."""
+    folder = f"long/{uuid.uuid4().hex}"
+    prefix = f"{folder}/{'p' * (900 - len(folder) - 1)}"
+    instance = aws.instance(seconds="1", parts="1127")
+    stack_id, _ = created(aws, template(instance, prefix, OnDelete="Delete"))
+    s3, bucket = aws.clients.s3, aws.ready["bucket"]
+    manifest = s3.head_object(Bucket=bucket, Key=f"{prefix}.manifest.xml")
+    assert manifest["ContentLength"] > 1024 * 1024
+
+    deleted(aws, stack_id)
+
+    assert s3.list_objects_v2(Bucket=bucket, Prefix=folder)["KeyCount"] == 0
 
 
 def _manifest_that_names_others(aws: Aws, template: Template) -> None:
