@@ -29,9 +29,8 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.ec2 import SERVICE
+from sandbox.ec2 import SERVICE, steering
 from sandbox.ec2.access_keys import secret_of
-from sandbox.ec2.steering import number
 from sandbox.ec2.upload_policies import SignedPolicy, Upload, UploadRefused, verify
 from sandbox.events.object_events import requested_by
 
@@ -469,7 +468,7 @@ def _new_task(
         seconds=_seconds(tags.get("sandbox:seconds", "10")),
         outcome=_outcome(tags.get("sandbox:outcome", "complete")),
         error=(code, message) if code else _DEFAULT_ERROR,
-        parts=int(number(tags, "sandbox:parts", "3")),
+        parts=int(steering.number(tags, "sandbox:parts", "3")),
         view=View("pending", None, now),
     )
 
