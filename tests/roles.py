@@ -20,7 +20,7 @@ class _Names:
         self._values, self._attributes = values, attributes
 
     def ref(self, name: str) -> Any:
-        return self._values[name]
+        return self._values.get(name, name)
 
     def attribute(self, logical_id: str, name: str) -> str:
         return self._attributes.get(logical_id, f"arn:of:{logical_id}:{name}")
@@ -51,7 +51,12 @@ def statements(
     resolver = declared.resolver(_Names(declared.values, arns))
     found: dict[str, list[dict[str, Any]]] = {}
     for function, role in ROLES.items():
-        policies = resolver.resolve(declared.resources[role].properties["Policies"])
+        properties = declared.resources[role].properties
+        named = resolver.resolve(properties.get("ManagedPolicyArns", []))
+        policies = [
+            *resolver.resolve(properties["Policies"]),
+            *(resolver.resolve(declared.resources[name].properties) for name in named),
+        ]
         found[function] = [
             statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]
         ]

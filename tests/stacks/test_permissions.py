@@ -116,12 +116,22 @@ def statements(aws: Aws) -> dict[str, list[Statement]]:
 def written_for(aws: Aws, role_arn: str) -> list[Statement]:
     """The statements of a role's policies, as IAM has them."""
     iam, role = aws.clients.client("iam"), role_arn.rpartition("/")[2]
-    assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []
-    policies = [
+    inline = [
         iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
         for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
     ]
-    return [each for policy in policies for each in policy["Statement"]]
+    attached = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+    named = [_default_version(aws, policy["PolicyArn"]) for policy in attached]
+    return [each for policy in (*inline, *named) for each in policy["Statement"]]
+
+
+def _default_version(aws: Aws, arn: str) -> dict[str, Any]:
+    iam = aws.clients.client("iam")
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document: dict[str, Any] = iam.get_policy_version(PolicyArn=arn, VersionId=version)[
+        "PolicyVersion"
+    ]["Document"]
+    return document
 
 
 def not_denied(aws: Aws) -> list[str]:

@@ -47,9 +47,12 @@ def resolved(node: Any, hold: Collection[str]) -> Any:
 
 
 def statements(hold: Collection[str] = CONDITIONS) -> Iterator[tuple[str, dict[str, Any]]]:
+    named = of_type("AWS::IAM::ManagedPolicy")
     for role in of_type("AWS::IAM::Role").values():
-        for policy in resolved(role["Policies"], hold):
-            for statement in policy["PolicyDocument"]["Statement"]:
+        arns = resolved(role.get("ManagedPolicyArns", []), hold)
+        policies = [*resolved(role["Policies"], hold), *(named[arn["Ref"]] for arn in arns)]
+        for policy in policies:
+            for statement in resolved(policy["PolicyDocument"]["Statement"], hold):
                 yield statement["Sid"], statement
 
 
@@ -166,9 +169,9 @@ def test_lambda_finds_the_permissions_to_read_a_queue_when_it_asks_for_them() ->
 
 def test_a_role_has_no_policy_that_is_made_after_it_or_deleted_before_it() -> None:
     """What names the role is made after it, and deleted before it."""
-    assert {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}.isdisjoint(
-        resource["Type"] for resource in RESOURCES.values()
-    )
+    types = {resource["Type"] for resource in RESOURCES.values()}
+    assert {"AWS::IAM::Policy", "AWS::IAM::RolePolicy"}.isdisjoint(types)
+    assert [each for each in of_type("AWS::IAM::ManagedPolicy").values() if "Roles" in each] == []
 
 
 def test_no_statement_allows_more_actions_than_it_names() -> None:
@@ -419,6 +422,9 @@ POLICY_CHARACTERS = 10_240
 quotas)."""
 
 
+MANAGED_POLICY_CHARACTERS = 6_144
+
+
 def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets() -> None:
     buckets = ",".join(["b" * 40] * 50)
     values = {
@@ -452,12 +458,15 @@ def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets() -> None:
                 return [written(value) for value in node]
         return node
 
+    def length(policy: dict[str, Any]) -> int:
+        document = written(resolved(policy["PolicyDocument"], CONDITIONS))
+        return len(re.sub(r"\s", "", json.dumps(document)))
+
     for role in of_type("AWS::IAM::Role").values():
-        documents = [
-            json.dumps(written(policy["PolicyDocument"]), separators=(",", ":"))
-            for policy in resolved(role["Policies"], CONDITIONS)
-        ]
-        assert sum(len(re.sub(r"\s", "", each)) for each in documents) <= POLICY_CHARACTERS
+        inline = resolved(role["Policies"], CONDITIONS)
+        assert sum(map(length, inline)) <= POLICY_CHARACTERS
+    for policy in of_type("AWS::IAM::ManagedPolicy").values():
+        assert length(policy) <= MANAGED_POLICY_CHARACTERS
 
 
 def joined(node: Any, buckets: str) -> Any:
