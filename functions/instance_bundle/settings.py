@@ -35,6 +35,7 @@ class Limits:
         upload_secrets: patterns of the ARNs of secrets that may sign upload policies; with none,
             `UploadCredentials` is off.
         deletes_objects: the function may remove bundles' objects.
+        deletes_versions: where a bucket has versions, it may remove those of bundles.
         makes_images: the function may make AMIs, and store them.
         response_origin: `scheme://host:port` that answers and signals may go to, in addition to
             CloudFormation's buckets; the template never sets it, a sandbox does.
@@ -44,6 +45,7 @@ class Limits:
     instance_tag: Tag | None = None
     upload_secrets: tuple[str, ...] = ()
     deletes_objects: bool = True
+    deletes_versions: bool = False
     makes_images: bool = True
     response_origin: str | None = None
 
@@ -130,6 +132,7 @@ def settings() -> Settings:
             instance_tag=Tag.parse(os.environ.get("ALLOWED_INSTANCE_TAG", "")),
             upload_secrets=_list("UPLOAD_SECRET_ARNS"),
             deletes_objects=os.environ.get("ALLOW_OBJECT_DELETION", "true") == "true",
+            deletes_versions=os.environ.get("ALLOW_VERSION_DELETION") == "true",
             makes_images=os.environ.get("ALLOW_IMAGES", "true") == "true",
             response_origin=os.environ.get("SANDBOX_RESPONSE_ORIGIN"),
         ),

@@ -57,6 +57,12 @@ _READ_OBJECT = (
     Need("s3:ListBucket", s3.bucket_of_missing_object),
 )
 
+
+def _of_lock(call: str) -> dict[str, tuple[Need, ...]]:
+    """The page says nothing of a missing key; it is as in GetObject."""
+    return {call: (Need(call, s3.object_), Need("s3:ListBucket", s3.bucket_of_missing_object))}
+
+
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     # EC2 writes the bundle with the upload policy, on behalf of its signer, so the caller needs no
     # permissions for Amazon S3 (EC2 API Reference, BundleInstance and S3Storage).
@@ -113,9 +119,12 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     # Amazon S3 API Reference, HeadObject and GetObject, Permissions.
     "s3:HeadObject": _READ_OBJECT,
     "s3:GetObject": _READ_OBJECT,
+    **_of_lock("s3:GetObjectRetention"),
     # Amazon S3 API Reference, ListObjectsV2, Permissions.
     "s3:HeadBucket": (Need("s3:ListBucket", s3.bucket),),
     "s3:ListObjectsV2": (Need("s3:ListBucket", s3.bucket),),
+    # Amazon S3 User Guide, Required permissions for Amazon S3 API operations.
+    "s3:ListObjectVersions": (Need("s3:ListBucketVersions", s3.bucket),),
     # With ETags it needs both (Amazon S3 User Guide, How to perform conditional deletes); with
     # versions, and to bypass their retention, others (Amazon S3 API Reference, DeleteObjects).
     "s3:DeleteObjects": (
@@ -173,11 +182,7 @@ OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("s3:GetObject", s3.object_as_seen),
         Need("s3:BypassGovernanceRetention", s3.object_despite_retention),
     ),
-    # Their pages say nothing of a missing key; it is as in GetObject.
-    **{
-        name: (Need(name, s3.object_), Need("s3:ListBucket", s3.bucket_of_missing_object))
-        for name in ("s3:GetObjectRetention", "s3:GetObjectLegalHold")
-    },
+    **_of_lock("s3:GetObjectLegalHold"),
 }
 """The same, of calls that the application does not make."""
 
@@ -199,7 +204,6 @@ _S3_ACTIONS = {
     "ListBuckets": "ListAllMyBuckets",
     "ListMultipartUploads": "ListBucketMultipartUploads",
     "ListObjects": "ListBucket",
-    "ListObjectVersions": "ListBucketVersions",
     "ListParts": "ListMultipartUploadParts",
     "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
     "UploadPart": "PutObject",

@@ -25,8 +25,11 @@ OPTIONAL = {
 """Without these, a batch is smaller, its messages are delivered again, or an answer is not sent
 again; a check that is denied decides nothing."""
 
-ELSEWHERE = {call for call in CALLS if call.startswith("cloudformation:")}
-"""These are tried in tests/unit/test_confirmation.py."""
+ELSEWHERE = {
+    *(call for call in CALLS if call.startswith("cloudformation:")),
+    *("s3:GetObjectRetention", "s3:ListObjectVersions"),
+}
+"""These are tried in tests/unit/test_confirmation.py and test_versions.py."""
 
 
 @pytest.fixture(scope="module")

@@ -128,7 +128,7 @@ class Calls:
         self._denied_until.clear()
 
     def _refusal(self, step: Step) -> InstanceBundleError:
-        if isinstance(step.effect, effects.Etag):
+        if isinstance(step.effect, effects.Finished):
             self.without_etag.add(step.effect.task.id)
         return _refused(step)
 

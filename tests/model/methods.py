@@ -17,7 +17,7 @@ from instance_bundle import methods
 from instance_bundle.aws import images as images_of_aws
 from instance_bundle.aws.refusals import meaning
 from instance_bundle.errors import InstanceBundleError, PassingFault
-from instance_bundle.methods import Bundle, Task, Work, known, utc
+from instance_bundle.methods import Bundle, Task, Work, Written, known, utc
 from instance_bundle.methods.method import Phase, parsed
 from instance_bundle.methods.store_task import BUCKET_TAG
 from instance_bundle.request import Image, Location, RequestKey, Target
@@ -129,11 +129,11 @@ class BundleInstance(methods.BundleInstance):
     def has_finished(self, location: Location) -> bool:
         return (location.bucket, location.manifest_key) in self._cloud.s3.objects
 
-    def finished(self, location: Location, task: Task) -> str | None:
+    def finished(self, location: Location, task: Task) -> Written | None:
         manifest = self._cloud.s3.objects.get((location.bucket, location.manifest_key))
         if manifest is None or manifest.at > parsed(task.updated) + _SKEW:
             return None
-        return manifest.etag
+        return Written(manifest.etag)
 
     def removable(self, made: Bundle) -> Bundle:
         return made
@@ -144,9 +144,9 @@ class BundleInstance(methods.BundleInstance):
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         location = target.location
-        etag = self.finished(location, task) if task.phase == "complete" else None
-        if etag is not None:
-            self._remove(location, etag)
+        written = self.finished(location, task) if task.phase == "complete" else None
+        if written is not None:
+            self._remove(location, written.etag)
         elif not self.has_finished(location):
             self._remove_parts(location, parsed(task.started), self._cloud.clock())
 
@@ -258,8 +258,9 @@ class StoreImage(methods.StoreImage):
             image.description = (new or Image()).description
         return made.physical_id
 
-    def finished(self, location: Location, task: Task) -> str | None:
-        return self._etag(location.bucket, task.id)
+    def finished(self, location: Location, task: Task) -> Written | None:
+        etag = self._etag(location.bucket, task.id)
+        return Written(etag) if etag else None
 
     def removable(self, made: Bundle) -> Bundle:
         return made

@@ -93,7 +93,7 @@ KINDS: Mapping[type[Effect[Any]], str] = {
     effects.IsTaken: READ,
     effects.Hint: FREE,
     effects.HasFinished: READ,
-    effects.Etag: READ,
+    effects.Finished: READ,
     effects.DryRun: START,
     effects.Start: START,
     effects.Advance: GO_ON,

@@ -54,7 +54,7 @@ def test_the_reason_at_the_deadline_says_what_goes_on_and_how_to_see_its_end(
     assert "cancel was requested" not in reason
 
 
-def _delete_failed(aws: Aws, stack_id: str) -> str:
+def delete_failed(aws: Aws, stack_id: str) -> str:
     aws.clients.cloudformation.delete_stack(StackName=stack_id)
     assert aws.at_rest(stack_id)["StackStatus"] == "DELETE_FAILED", aws.events(stack_id)
     return [
@@ -64,7 +64,7 @@ def _delete_failed(aws: Aws, stack_id: str) -> str:
     ][-1]
 
 
-def _logged(aws: Aws, *texts: str) -> bool:
+def logged(aws: Aws, *texts: str) -> bool:
     lines = aws.clients.client("logs").filter_log_events(logGroupName=aws.ready["log_group"])
     return any(all(text in line["message"] for text in texts) for line in lines["events"])
 
@@ -80,7 +80,7 @@ def _protected_image(aws: Aws, template: Template) -> None:
     stack_id, instance, there, outputs = _stored(aws, template)
     aws.clients.ec2.enable_image_deregistration_protection(ImageId=outputs["Ref"])
 
-    reason = _delete_failed(aws, stack_id)
+    reason = delete_failed(aws, stack_id)
 
     assert f"the AMI {outputs['Ref']} is protected from deregistration" in reason
     assert There.of(aws, instance) == there
@@ -94,7 +94,7 @@ def _locked_snapshot(aws: Aws, template: Template) -> None:
     snapshot = outputs["SnapshotIds"]
     aws.clients.ec2.lock_snapshot(SnapshotId=snapshot, LockMode="governance", LockDuration=1)
 
-    reason = _delete_failed(aws, stack_id)
+    reason = delete_failed(aws, stack_id)
 
     assert f"the snapshots {snapshot} are locked" in reason
     assert There.of(aws, instance) == there
@@ -138,7 +138,7 @@ def _manifest_that_names_others(aws: Aws, template: Template) -> None:
     deleted(aws, stack_id)
 
     assert f"{prefix}.manifest.xml" in aws.keys(prefix)
-    assert _logged(aws, "The objects there are not this bundle's", prefix)
+    assert logged(aws, "The objects there are not this bundle's", prefix)
 
 
 def _foreign_snapshot_with_our_tag(aws: Aws, template: Template) -> None:
@@ -169,7 +169,7 @@ def _snapshot_that_another_image_uses(aws: Aws, template: Template) -> None:
     deleted(aws, stack_id)
 
     assert There.of(aws, instance) == There(snapshots=frozenset({snapshot}))
-    assert _logged(aws, "Snapshots are kept", snapshot)
+    assert logged(aws, "Snapshots are kept", snapshot)
 
 
 def _snapshot_without_our_tag(aws: Aws, template: Template) -> None:
@@ -181,7 +181,7 @@ def _snapshot_without_our_tag(aws: Aws, template: Template) -> None:
     deleted(aws, stack_id)
 
     assert There.of(aws, instance) == There(snapshots=frozenset({snapshot}))
-    assert _logged(aws, "Snapshots are kept", snapshot)
+    assert logged(aws, "Snapshots are kept", snapshot)
 
 
 def _part_that_another_tool_uploads(aws: Aws, template: Template) -> None:

@@ -12,6 +12,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ FULL = {
     "AllowedInstanceTag": "bundle=yes",
     "AllowedBuckets": "instance-bundles,prod-*",
     "AllowObjectDeletion": "true",
+    "AllowVersionDeletion": "true",
     "AllowImages": "true",
     "VerifyRequests": "true",
 }
@@ -310,7 +312,7 @@ def test_only_images_and_snapshots_that_were_made_so_are_open_to_the_function(fu
     assert demanded == dict.fromkeys(makes) | dict.fromkeys(others, tagged)
 
 
-OF_BUCKETS = {"s3:ListBucket"}
+OF_BUCKETS = {"s3:ListBucket", "s3:ListBucketVersions"}
 MANIFEST, PART, OTHER = "web/windows.manifest.xml", "web/windows.part.0", "web/windows"
 STORED = "ami-0123456789abcdef0.bin"
 KEYS = (MANIFEST, PART, STORED, OTHER)
@@ -322,7 +324,10 @@ def test_only_objects_of_its_own_kinds_in_allowed_buckets_are_open_to_the_functi
 ) -> None:
     allowed, open_to_it = statements(full)["InstanceBundleFunction"], not_denied(full)
 
-    removes = {"s3:DeleteObject", "s3:GetObject"}
+    removes = {
+        *("s3:DeleteObject", "s3:GetObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion"),
+        *("s3:GetObjectLegalHold", "s3:GetObjectRetention"),
+    }
     stores = {"s3:AbortMultipartUpload", "s3:PutObject", "s3:PutObjectTagging"}
     assert allowed_on_objects(allowed, open_to_it, bucket) == {
         MANIFEST: removes,
@@ -566,7 +571,7 @@ def _update_and_delete(trial: Trial, updated: list[str]) -> Steps:
 def _images(aws: Aws) -> tuple[list[Steps], Ends]:
     """Steps that go through all outcomes of images, and how they have ended."""
     stored, midway = encrypt(tagged_image_trial(aws)), tagged_image_trial(aws, "hang")
-    kept = tagged_image_trial(aws)
+    kept, locked_image = tagged_image_trial(aws), tagged_image_trial(aws)
     on_ebs = replace(tagged_image_trial(aws), method=BUNDLE_INSTANCE)
     on_instance_store = replace(tagged_trial(aws), method=STORE_IMAGE)
     updated: list[str] = []
@@ -575,18 +580,44 @@ def _images(aws: Aws) -> tuple[list[Steps], Ends]:
         _update_and_delete(stored, updated),
         _delete_midway(midway, midway.body("one")),
         _keep(kept, kept.body("one")),
+        _lock_and_delete(locked_image),
         _create(on_ebs, on_ebs.body("one")),
         _create(on_instance_store, on_instance_store.body("one")),
     ], lambda: {
         "image updated": updated,
         "image removed": stored.problems("DELETE_COMPLETE", 1, []),
         "image kept": kept.problems("CREATE_COMPLETE", 1, ["one"]),
+        "image locked": locked_image.problems("DELETE_COMPLETE", 1, []),
         "image deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
         "instance with an EBS root": _not_refused(on_ebs, "Use `Method: StoreImage`"),
         "instance with an instance-store root": _not_refused(
             on_instance_store, "Use `Method: BundleInstance`"
         ),
     }
+
+
+def _lock_and_delete(trial: Trial) -> Steps:
+    """The stack is deleted while Object Lock protects its objects, and again once it does not."""
+    bucket, body = f"prod-{trial.name}", trial.body("one", OnDelete="Delete")
+    body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Bucket"] = bucket
+    trial.aws.clients.s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    yield from _create(trial, body)
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    _set_locks(trial.aws, bucket, {"Mode": "GOVERNANCE", "RetainUntilDate": tomorrow}, "ON")
+    trial.delete()
+    yield trial.rests()
+    assert trial.aws.stack(trial.stack_id)["StackStatus"] == "DELETE_FAILED"
+    _set_locks(trial.aws, bucket, {}, "OFF")
+    trial.delete()
+    yield trial.rests()
+
+
+def _set_locks(aws: Aws, bucket: str, retention: Any, hold: Any) -> None:
+    s3 = aws.clients.s3
+    for each in s3.list_object_versions(Bucket=bucket)["Versions"]:
+        place: Any = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
+        s3.put_object_retention(**place, Retention=retention, BypassGovernanceRetention=True)
+        s3.put_object_legal_hold(**place, LegalHold={"Status": hold})
 
 
 def _not_refused(trial: Trial, advice: str) -> list[str]:
@@ -609,6 +640,7 @@ def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
     at_the_polls = tagged_trial(aws)
     in_the_ledger = tagged_trial(aws)
     at_all = tagged_trial(aws)
+    locked_bundle = tagged_trial(aws)
     updated: list[str] = []
 
     def create(trial: Trial, **properties: Any) -> Steps:
@@ -620,11 +652,13 @@ def _bundles(aws: Aws) -> tuple[list[Steps], Ends]:
     return [
         *(_update_and_delete(removed, updated), _delete_midway(midway, midway.body("one"))),
         *(_create(failing, failing.waiting_body("one")), create(twice)),
+        _lock_and_delete(locked_bundle),
         *(create(dry_run, DryRun=True), create(in_the_ledger), create(at_all)),
         _create_with_crashing_polls(at_the_polls, at_the_polls.body("one", OnDelete="Delete")),
     ], lambda: {
         "updated": updated,
         "removed": removed.problems("DELETE_COMPLETE", 1, []),
+        "locked": locked_bundle.problems("DELETE_COMPLETE", 1, []),
         "deleted midway": midway.problems("DELETE_COMPLETE", 1, []),
         "fails": failing.problems("ROLLBACK_COMPLETE", 1, []),
         "delivered twice": twice.problems("CREATE_COMPLETE", 1, ["one"]),

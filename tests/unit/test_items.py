@@ -1,6 +1,7 @@
 """Items of earlier versions are read; what later versions add is ignored."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -129,6 +130,8 @@ def test_a_bundle_of_an_earlier_version_is_read_and_earlier_versions_read_todays
         {"Bucket": "images", "Prefix": "web"},
     )
     assert json.loads(items.encode_bundle(bundle)).items() >= OLD_BUNDLE.items()
+    versioned = replace(bundle, version="3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY")
+    assert items.decode_bundle(items.encode_bundle(versioned)) == versioned
 
 
 def test_a_dry_run_of_an_earlier_version_has_no_location() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from instance_bundle.aws import refusals
+from instance_bundle.aws.objects import Written
 from instance_bundle.errors import (
     Doubtful,
     ImageGone,
@@ -173,8 +174,8 @@ class Ec2:
         manifest = f"{location.bucket}/{location.manifest_key}"
         return Outputs(location.prefix, location.s3_uri, manifest)
 
-    def finished(self, location: Location, task: Task) -> str | None:
-        return f"what {task.id} finished" if location in self.stored else None
+    def finished(self, location: Location, task: Task) -> Written | None:
+        return Written(f"what {task.id} finished") if location in self.stored else None
 
     def removable(self, made: Bundle) -> Bundle:
         return made

@@ -11,6 +11,7 @@ VARIABLES = {
     "ALLOWED_BUCKETS": "",
     "ALLOWED_INSTANCE_TAG": "",
     "ALLOW_OBJECT_DELETION": "true",
+    "ALLOW_VERSION_DELETION": "false",
     "ALLOW_IMAGES": "true",
     "UPLOAD_SECRET_ARNS": "",
     "VERIFY_REQUESTS": "true",
@@ -35,6 +36,7 @@ def test_what_the_template_says_by_default_is_no_limit(monkeypatch: pytest.Monke
         ({"ALLOWED_BUCKETS": "images, prod-*"}, Limits(buckets=("images", "prod-*"))),
         ({"ALLOWED_INSTANCE_TAG": "bundle=yes"}, Limits(instance_tag=Tag("bundle", "yes"))),
         ({"ALLOW_OBJECT_DELETION": "false"}, Limits(deletes_objects=False)),
+        ({"ALLOW_VERSION_DELETION": "true"}, Limits(deletes_versions=True)),
         ({"ALLOW_IMAGES": "false"}, Limits(makes_images=False)),
         ({"UPLOAD_SECRET_ARNS": "arn:1,arn:2"}, Limits(upload_secrets=("arn:1", "arn:2"))),
         (

@@ -126,9 +126,9 @@ def make(method: StoreImage, asked: Work, clock: Clock) -> Bundle:
     advance(method, asked, available(method, asked, clock))
     clock.now += 2
     task = next(iter(found(method, asked)))
-    etag = method.finished(asked.target.location, task)
-    assert etag is not None
-    return Bundle(task.id, asked.target.request_id, asked.target.location, etag)
+    written = method.finished(asked.target.location, task)
+    assert written is not None
+    return Bundle(task.id, asked.target.request_id, asked.target.location, written.etag)
 
 
 def found(method: StoreImage, asked: Work) -> list[Task]:

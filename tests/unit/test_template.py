@@ -208,6 +208,10 @@ OF_FEATURES = {
     "HasUploadSecretsKmsKey": {"kms:Decrypt"},  # of secrets alone
     "HasKmsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
     "DeletesObjects": {"s3:DeleteObject"},
+    "DeletesVersions": {
+        *("s3:DeleteObjectVersion", "s3:GetObjectLegalHold", "s3:GetObjectRetention"),
+        *("s3:GetObjectVersion", "s3:ListBucketVersions"),
+    },
     "MakesImages": {
         *("ebs:GetSnapshotBlock", "ebs:ListChangedBlocks", "ebs:ListSnapshotBlocks"),
         *("ec2:CreateImage", "ec2:CreateStoreImageTask", "ec2:CreateTags", "ec2:DeleteSnapshot"),
@@ -275,6 +279,7 @@ def test_images_and_snapshots_that_are_there_are_those_of_requests() -> None:
         "RegisterBundles": None,
         "TagWhatIsMade": {"StringEquals": {"ec2:CreateAction": ["CreateImage", "RegisterImage"]}},
         "UseImages": was_made,
+        "UseSnapshots": was_made,
     }
 
 

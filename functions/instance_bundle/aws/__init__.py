@@ -16,6 +16,8 @@ from instance_bundle.aws import (
     image_removal,
     images,
     instance,
+    object_locks,
+    objects,
     stacks,
 )
 from instance_bundle.aws.chunks import in_chunks
@@ -31,10 +33,12 @@ from instance_bundle.aws.clients import (
     secretsmanager,
     sqs,
 )
+from instance_bundle.aws.objects import Written
 from instance_bundle.aws.refusals import meaning
 
 __all__ = [
     "FILTER_VALUES",
+    "Written",
     "access_key",
     "bucket",
     "bundle_objects",
@@ -49,6 +53,8 @@ __all__ = [
     "in_chunks",
     "instance",
     "meaning",
+    "object_locks",
+    "objects",
     "s3",
     "secretsmanager",
     "sqs",

@@ -1,38 +1,53 @@
-"""Reads a bundle's objects in Amazon S3, and removes those that are certainly its own."""
+"""Reads a bundle's objects in Amazon S3, and removes those that are certainly its own.
 
-from collections.abc import Collection, Iterator, Sequence
+What is removed is named by the version of its manifest: with one, the versions that were written
+are removed, whatever is on top of them. Without one, the objects are deleted, and in a bucket with
+versions a delete marker is put on top of each.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, islice, takewhile
+from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from instance_bundle import aws
-from instance_bundle.aws.refusals import meaning
-from instance_bundle.errors import Doubtful, Gone, UnreadableManifest, Unsuitable
+from instance_bundle.aws import object_locks, objects
+from instance_bundle.aws.objects import Written
+from instance_bundle.errors import Doubtful, UnreadableManifest, Unsuitable
 from instance_bundle.request import Location
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import (
-        HeadObjectOutputTypeDef,
-        ObjectIdentifierTypeDef,
-        ObjectTypeDef,
-    )
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 # EC2's clock and S3's may differ by this much.
 _CLOCK_SKEW = timedelta(seconds=5)
 
-# What S3 answers if an object no longer has the given ETag.
-_NOT_AS_SEEN = {"NoSuchKey", "PreconditionFailed"}
 
-_KEYS_A_CALL = 1000
-"""Keys that one DeleteObjects call takes (Amazon S3 API Reference)."""
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """A manifest: the keys of the parts that it names, when it was written, and its version ID."""
+
+    parts: frozenset[str]
+    written: datetime
+    version: str
 
 
-def manifest_etag(location: Location) -> str | None:
-    """The ETag of the manifest, which EC2 writes last; None where there is none."""
-    return etag_of(location.bucket, location.manifest_key)
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An object or a version, as it was listed."""
+
+    key: str
+    written: datetime
+    identifier: "ObjectIdentifierTypeDef"
+
+
+def has_manifest(location: Location) -> bool:
+    """Whether there is a manifest, which EC2 writes last."""
+    return objects.head(location.bucket, location.manifest_key) is not None
 
 
 def has_any(location: Location) -> bool:
@@ -42,64 +57,82 @@ def has_any(location: Location) -> bool:
     Raises:
         PassingFault: no answer.
     """
-    if manifest_etag(location) is not None:
+    if has_manifest(location):
         return True
     try:
-        return any(location.is_part(each["Key"]) for each in _listed(location))
+        return any(location.is_part(each.key) for each in _listed(location, versions=False))
     except Doubtful as doubtful:
         logger.warning("There may be parts", at=location.s3_uri, why=str(doubtful))
         return False
 
 
-def require_removable(location: Location, etag: str) -> None:
-    """Check that the manifest shows which objects are the bundle's, and that these can be listed,
-    before anything is removed.
+def require_removable(location: Location, written: Written, since: str) -> None:
+    """Check that the manifest shows which objects are the bundle's, that these can be listed, and
+    that Object Lock protects none of their versions, before anything is removed.
+
+    Args:
+        location: where the bundle is; the caller holds its claim.
+        written: its manifest, as it was written.
+        since: when its task started, ISO 8601; older versions are not the bundle's.
 
     Raises:
-        Unsuitable: it does not.
+        Unsuitable: it does not, or one is protected.
         PassingFault: no answer, or a refusal.
     """
-    if _named(location, etag) is not None:
-        next(_listed(location), None)
+    manifest = _named(location, written)
+    if manifest is None:
+        return
+    own = [objects.identifier(location.manifest_key, written)]
+    own += _parts(location, written, manifest, since)
+    if written.version:
+        object_locks.require_unlocked(location.bucket, own)
 
 
-def remove(location: Location, etag: str) -> None:
-    """Remove the parts that the manifest names, then the manifest.
+def remove(location: Location, written: Written, since: str) -> list[str]:
+    """Remove the parts that the manifest names, then the manifest; arguments as for
+    `require_removable`.
 
     Objects that another bundle has written there since are kept: all of them if the manifest has
     another ETag, and each part that is newer than the manifest.
+
+    Returns:
+        What Object Lock protects; if it is a part, the manifest is kept, too.
 
     Raises:
         Unsuitable: the manifest does not show which objects are the bundle's.
         PassingFault: some of it may have been done.
     """
-    found = _named(location, etag)
-    if found is None:
+    manifest = _named(location, written)
+    if manifest is None:
         logger.warning("The objects there are not this bundle's: kept", at=location.s3_uri)
-        return
-    named, written = found
-    parts = (part for part in _listed(location) if part["Key"] in named)
-    _delete(location.bucket, (part for part in parts if part["LastModified"] <= written))
-    remove_object(location.bucket, location.manifest_key, etag)
+        return []
+    parts = objects.delete(location.bucket, _parts(location, written, manifest, since))
+    if parts.locked:
+        return parts.locked
+    own = objects.identifier(location.manifest_key, written)
+    last = objects.delete(location.bucket, [own])
+    markers = [*parts.markers, *last.markers]
+    objects.log_hidden(location.bucket, location.prefix, markers, manifest.version)
+    return last.locked
 
 
-def finished(location: Location, ended: str) -> str | None:
-    """The ETag of the bundle that a task has finished; None where it does not exist.
+def finished(location: Location, ended: str) -> Written | None:
+    """The manifest of the bundle that a task has finished; None where it does not exist.
 
     Args:
         location: where the task wrote; the caller holds its claim.
         ended: when the task ended, ISO 8601; a newer manifest belongs to another bundle.
     """
-    found = _head(location.bucket, location.manifest_key)
+    found = objects.head(location.bucket, location.manifest_key)
     if found is None:
         return None
     if found["LastModified"] > datetime.fromisoformat(ended) + _CLOCK_SKEW:
         logger.warning("The manifest is newer than the task's end", at=location.s3_uri)
         return None
-    return found["ETag"]
+    return Written(found["ETag"], found.get("VersionId", ""))
 
 
-def remove_leftovers(location: Location, since: str) -> None:
+def remove_leftovers(location: Location, since: str, *, versions: bool) -> list[str]:
     """Remove the parts that a task left without a manifest.
 
     EC2 numbers them from 0. A part after a gap is another tool's, and is kept.
@@ -107,56 +140,68 @@ def remove_leftovers(location: Location, since: str) -> None:
     Args:
         location: where the task wrote; the caller holds its claim.
         since: when the task started, ISO 8601; older objects are not from this task.
+        versions: remove their versions.
+
+    Returns:
+        What Object Lock protects.
     """
-    if manifest_etag(location) is not None:
-        return
+    if has_manifest(location):
+        return []
     started = datetime.fromisoformat(since)
-    parts = {
-        part["Key"]: part
-        for part in _listed(location)
-        if location.is_part(part["Key"]) and part["LastModified"] >= started
-    }
+    parts = [
+        each
+        for each in _listed(location, versions=versions)
+        if location.is_part(each.key) and each.written >= started
+    ]
+    keys = {each.key for each in parts}
     in_order = (f"{location.part_prefix}{number}" for number in count())
-    own = list(takewhile(parts.__contains__, in_order))
-    _delete(location.bucket, [parts[key] for key in own])
-    kept = sorted({*parts} - {*own})
-    if kept:
+    own = {*takewhile(keys.__contains__, in_order)}
+    deleted = objects.delete(location.bucket, (p.identifier for p in parts if p.key in own))
+    objects.log_hidden(location.bucket, location.prefix, deleted.markers)
+    if kept := sorted(keys - own):
         logger.warning("Parts after a gap are kept: they may be another's", keys=kept[:10])
+    return deleted.locked
 
 
-def etag_of(bucket: str, key: str) -> str | None:
-    """The ETag of an object; None where there is no object."""
-    found = _head(bucket, key)
-    return found["ETag"] if found else None
+def _parts(
+    location: Location, written: Written, manifest: _Manifest, since: str
+) -> "Iterator[ObjectIdentifierTypeDef]":
+    """The parts that the manifest names, and that are not newer than it; versions neither older
+    than the task."""
+    versions = bool(written.version)
+    started = datetime.fromisoformat(since) if versions else None
+    for each in _listed(location, versions=versions):
+        if each.key not in manifest.parts or each.written > manifest.written:
+            continue
+        if started is None or each.written >= started:
+            yield each.identifier
 
 
-def remove_object(bucket: str, key: str, etag: str) -> None:
-    """Remove an object, if it has this ETag."""
-    _delete(bucket, [{"Key": key, "ETag": etag}])
+def _listed(location: Location, *, versions: bool) -> Iterator[_Listed]:
+    """What begins as the keys of parts do: the objects, or all their versions."""
+    bucket, prefix = location.bucket, location.part_prefix
+    if versions:
+        for version in objects.listed_versions(bucket, prefix):
+            written = Written(version["ETag"], version["VersionId"])
+            identifier = objects.identifier(version["Key"], written)
+            yield _Listed(version["Key"], version["LastModified"], identifier)
+    else:
+        for each in objects.listed(bucket, prefix):
+            identifier = objects.identifier(each["Key"], Written(each["ETag"]))
+            yield _Listed(each["Key"], each["LastModified"], identifier)
 
 
-def _head(bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
-    with aws.calling("s3:HeadObject"):
-        try:
-            return aws.s3().head_object(Bucket=bucket, Key=key)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return None
-            raise
-
-
-def _named(location: Location, etag: str) -> tuple[frozenset[str], datetime] | None:
-    """The keys of the parts that the manifest names, and when it was written; None if there is no
-    manifest with this ETag."""
-    found = _manifest(location, etag) if etag else None
+def _named(location: Location, written: Written) -> _Manifest | None:
+    """The manifest, if there is one with this ETag, and that version."""
+    found = _manifest(location, written) if written.etag else None
     if found is None:
         return None
     # Imported here, since most requests have no manifest to read.
     from instance_bundle.aws import manifest
 
-    text, written = found
+    text, at, version = found
     try:
-        return manifest.part_keys(text, location), written
+        return _Manifest(manifest.part_keys(text, location), at, version)
     except UnreadableManifest as error:
         raise Unsuitable(
             "OnDelete",
@@ -165,52 +210,23 @@ def _named(location: Location, etag: str) -> tuple[frozenset[str], datetime] | N
         ) from error
 
 
-def _manifest(location: Location, etag: str) -> tuple[bytes, datetime] | None:
-    """The manifest if it has this ETag, up to the largest useful size, and when it was written."""
+def _manifest(location: Location, written: Written) -> tuple[bytes, datetime, str] | None:
+    """The manifest, up to the largest useful size, when it was written, and its version ID."""
     from instance_bundle.aws import manifest
 
     with aws.calling("s3:GetObject"):
         try:
-            found = aws.s3().get_object(Bucket=location.bucket, Key=location.manifest_key)
+            found = aws.s3().get_object(
+                Bucket=location.bucket,
+                Key=location.manifest_key,
+                **objects.in_version(written.version),
+            )
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in objects.NOT_FOUND:
                 return None
             raise
         with found["Body"] as body:
-            if found["ETag"] != etag:
+            if found["ETag"] != written.etag:
                 return None
-            return body.read(manifest.LARGEST + 1), found["LastModified"]
-
-
-def _listed(location: Location) -> "Iterator[ObjectTypeDef]":
-    pages = aws.s3().get_paginator("list_objects_v2")
-    with aws.calling("s3:ListObjectsV2"):
-        try:
-            for page in pages.paginate(Bucket=location.bucket, Prefix=location.part_prefix):
-                yield from page.get("Contents", [])
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchBucket":
-                raise
-
-
-def _delete(bucket: str, objects: "Iterator[ObjectTypeDef] | Sequence[ObjectTypeDef]") -> None:
-    left = iter(objects)
-    while chunk := list(islice(left, _KEYS_A_CALL)):
-        _delete_chunk(bucket, [{"Key": item["Key"], "ETag": item["ETag"]} for item in chunk])
-
-
-def _delete_chunk(bucket: str, objects: "Collection[ObjectIdentifierTypeDef]") -> None:
-    """Remove objects as they were listed; one that has changed in the meantime is kept."""
-    try:
-        with aws.calling("s3:DeleteObjects"):
-            answer = aws.s3().delete_objects(
-                Bucket=bucket, Delete={"Objects": list(objects), "Quiet": True}
-            )
-    except Gone as gone:
-        logger.info("The bucket is gone", bucket=bucket, why=gone.code)
-        return
-    for error in answer.get("Errors", []):
-        code, key = error.get("Code", ""), error.get("Key", "")
-        if code not in _NOT_AS_SEEN:
-            raise meaning("s3:DeleteObjects", code, f"{error.get('Message', '')} ({key})")
-        logger.info("An object has changed and stays, or is gone", key=key)
+            text = body.read(manifest.LARGEST + 1)
+            return text, found["LastModified"], found.get("VersionId", "")

@@ -10,7 +10,7 @@ from instance_bundle.lifecycle.driving import Driving
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.next_step import Do, Seen, Wait, next_step_for_earlier
 from instance_bundle.lifecycle.removal import removes
-from instance_bundle.methods import Bundle, Task
+from instance_bundle.methods import Bundle, Task, Written
 from instance_bundle.request import Location, Target
 from instance_bundle.state import Cleanup, Record, Resource, Tombstone
 from instance_bundle.telemetry import logger
@@ -100,12 +100,13 @@ def _clear(
     task = seen or last
     if seen is not None and seen.phase == "complete" and other.cleanup == Cleanup.NONE:
         if removes(me, other):
-            # An interrupted removal may have left some objects, and no object with the ETag.
-            etag = (yield from perform(effects.Etag(location, seen))) or ""
+            # An interrupted removal may have left some objects, but not the one that is read here.
+            written = (yield from perform(effects.Finished(location, seen))) or Written("")
             snapshots = seen.snapshot_ids or (last.snapshot_ids if last is not None else "")
             unanswered = Bundle(
-                *(seen.id, other.key.request_id, location, etag),
-                attributes={"SnapshotIds": snapshots},
+                *(seen.id, other.key.request_id, location, written.etag),
+                attributes={"SnapshotIds": snapshots, "StartTime": seen.started},
+                version=written.version,
             )
             checked = yield from perform(effects.CheckRemoval(unanswered))
             yield from perform(effects.Remove(checked))

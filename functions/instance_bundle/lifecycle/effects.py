@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from instance_bundle.lifecycle.meaning import Answers
-from instance_bundle.methods import Bundle, Task, Work
+from instance_bundle.methods import Bundle, Task, Work, Written
 from instance_bundle.request import Image, Location, Properties, RequestKey, Target
 from instance_bundle.state import Announcement, Record, Resource, Tombstone
 
@@ -242,8 +242,8 @@ class HasFinished(Effect[bool]):
 
 
 @dataclass(frozen=True, slots=True)
-class Etag(Effect[str | None]):
-    """The ETag of the object that identifies a finished bundle."""
+class Finished(Effect[Written | None]):
+    """The object that identifies a finished bundle, as it was written."""
 
     location: Location
     task: Task

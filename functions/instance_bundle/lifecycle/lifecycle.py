@@ -187,7 +187,7 @@ def _of_methods(methods: Methods) -> Performers:
         effects.IsTaken: lambda e: of(e.target).is_taken(e.target.location),
         effects.Hint: lambda e: of(e.target).hint(e.target),
         effects.HasFinished: lambda e: methods.of(e.task_id).has_finished(e.location),
-        effects.Etag: lambda e: methods.of(e.task.id).finished(e.location, e.task),
+        effects.Finished: lambda e: methods.of(e.task.id).finished(e.location, e.task),
         effects.CheckRemoval: lambda e: methods.of(e.bundle.physical_id).removable(e.bundle),
         effects.Remove: lambda e: methods.of(e.bundle.physical_id).remove(e.bundle),
         effects.RemoveLeftovers: lambda e: of(e.target).remove_leftovers(e.target, e.task),

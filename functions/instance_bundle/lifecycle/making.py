@@ -26,7 +26,7 @@ from instance_bundle.lifecycle.next_step import (
     may_show_yet,
     timeout_of,
 )
-from instance_bundle.methods import Bundle, Task, Work, utc
+from instance_bundle.methods import Bundle, Task, Work, Written, utc
 from instance_bundle.request import Location, Properties, Target, on_delete
 from instance_bundle.state import Cleanup, Done, Failed, Pending, Record
 from instance_bundle.telemetry import logger
@@ -205,12 +205,13 @@ def _cancelled(d: Driving, task: Task) -> Generator[Effect[Any], Any, str]:
 
 def _finish(d: Driving, work: Work, task: Task) -> StepRun:
     properties, location = work.properties, work.target.location
-    etag = "" if properties.dry_run else (yield from _etag(d, location, task))
+    written = Written("") if properties.dry_run else (yield from _written(d, location, task))
     bundle = Bundle(
         physical_id=task.id,
         made_by=d.me.key.request_id,
         location=location,
-        etag=etag,
+        etag=written.etag,
+        version=written.version,
         identity=properties.identity,
         attributes=d.attributes(work, task),
         on_delete=on_delete(d.request().properties),
@@ -220,17 +221,17 @@ def _finish(d: Driving, work: Work, task: Task) -> StepRun:
     return answered(bundle)
 
 
-def _etag(d: Driving, location: Location, task: Task) -> Generator[Effect[Any], Any, str]:
-    """The finished bundle's ETag; empty if it can't be read, which must not fail the bundle."""
+def _written(d: Driving, location: Location, task: Task) -> Generator[Effect[Any], Any, Written]:
+    """The finished bundle's object; empty if it can't be read, which must not fail the bundle."""
     try:
-        return (yield from perform(effects.Etag(location, task))) or ""
+        return (yield from perform(effects.Finished(location, task))) or Written("")
     except PassingFault as fault:
         if d.now < d.me.deadline:
             if not isinstance(fault, Doubtful):
                 raise
             d.believed(fault)
         logger.warning("OnDelete can't remove this bundle", why=str(fault))
-        return ""
+        return Written("")
 
 
 def _is_making(other: Record) -> bool:

@@ -8,6 +8,7 @@ Example:
     task = methods.named("StoreImage").start(work)
 """
 
+from instance_bundle.aws import Written
 from instance_bundle.methods.bundle_instance import BundleInstance
 from instance_bundle.methods.method import Bundle, Method, Task, Work, known, utc
 from instance_bundle.methods.registry import Methods
@@ -21,6 +22,7 @@ __all__ = [
     "StoreImage",
     "Task",
     "Work",
+    "Written",
     "known",
     "utc",
 ]

@@ -5,7 +5,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.aws import access_key, bucket, bundle_objects, images, in_chunks, instance
+from instance_bundle.aws import (
+    Written,
+    access_key,
+    bucket,
+    bundle_objects,
+    images,
+    in_chunks,
+    instance,
+    object_locks,
+    objects,
+)
 from instance_bundle.errors import (
     Denied,
     Gone,
@@ -31,6 +41,9 @@ if TYPE_CHECKING:
 
 # EC2's clock and ours may differ by this many seconds.
 _CLOCK_SKEW = 5
+
+START_TIME = "StartTime"
+"""The attribute with the start of a task."""
 
 _POLICY_OUTLASTS = 12 * 3600
 """Seconds for which an upload policy is valid after the deadline: EC2 may be late, and recommends
@@ -149,7 +162,7 @@ class BundleInstance:
 
     def has_finished(self, location: Location) -> bool:
         """Whether there is a manifest: EC2 lists a task for a limited time only."""
-        return bundle_objects.manifest_etag(location) is not None
+        return bundle_objects.has_manifest(location)
 
     def outputs(self, location: Location, task: Task) -> Outputs:  # noqa: ARG002
         """The keys begin with the prefix, and the manifest is what an AMI is registered from."""
@@ -159,27 +172,33 @@ class BundleInstance:
             manifest_location=registration.manifest_location(location),
         )
 
-    def finished(self, location: Location, task: Task) -> str | None:
-        """The ETag of the manifest, if that is not newer than the task's end."""
+    def finished(self, location: Location, task: Task) -> Written | None:
+        """The manifest, if that is not newer than the task's end."""
         return bundle_objects.finished(location, task.updated)
 
     def removable(self, made: Bundle) -> Bundle:
-        """Check the manifest, and the protection of the AMIs."""
+        """Check the manifest, Object Lock, and the protection of the AMIs."""
+        location = made.location
         if not self._limits.deletes_objects:
-            raise NotDeletable(made.location.s3_uri)
-        bundle_objects.require_removable(made.location, made.etag)
+            raise NotDeletable(location.s3_uri)
+        if self._limits.deletes_versions and made.etag and not made.version:
+            found = objects.find(location.bucket, location.manifest_key, made.written)
+            made = replace(made, version=found.version if found else "")
+        bundle_objects.require_removable(*self._removal(made))
         registration.require_removable(made)
         return made
 
     def remove(self, made: Bundle) -> bool:
         """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
         registration.deregister_all(made)
-        bundle_objects.remove(made.location, made.etag)
+        locked = bundle_objects.remove(*self._removal(made))
+        object_locks.require_none(locked, "what it does not protect was removed")
         return bool(made.etag)
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """Remove a bundle that was finished although cancellation was requested, with its AMIs, or
-        parts without a manifest that are newer than the task's start."""
+        parts without a manifest that are newer than the task's start. What Object Lock protects is
+        kept, and the log names it: work that failed must not fail a rollback."""
         location, limits = target.location, self._limits
         if task.phase == "complete" and (limits.makes_images or limits.deletes_objects):
             registration.deregister_all(Bundle(task.id, target.request_id, location))
@@ -187,11 +206,21 @@ class BundleInstance:
             at = location.s3_uri
             logger.warning("Objects of a bundle may be left", at=at, task_id=task.id)
             return
-        etag = self.finished(location, task) if task.phase == "complete" else None
-        if etag is not None:
-            bundle_objects.remove(location, etag)
+        written = self.finished(location, task) if task.phase == "complete" else None
+        if written is not None:
+            written = written.removed_as(versions=limits.deletes_versions)
+            locked = bundle_objects.remove(location, written, task.started)
         else:
-            bundle_objects.remove_leftovers(location, task.started)
+            versions = limits.deletes_versions
+            locked = bundle_objects.remove_leftovers(location, task.started, versions=versions)
+        object_locks.log_kept(locked)
+
+    def _removal(self, made: Bundle) -> tuple[Location, Written, str]:
+        """Where a bundle is, its manifest, and when its task started: without that, it is not known
+        which versions are the bundle's."""
+        since = made.attributes.get(START_TIME, "")
+        versions = self._limits.deletes_versions and bool(since)
+        return made.location, made.written.removed_as(versions=versions), since
 
     def _prepare(self, work: Work) -> "StorageTypeDef":
         """Check that the instance may be bundled; returns the storage to bundle it to."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
+from instance_bundle.aws import Written
 from instance_bundle.errors import InstanceBundleError, Refusal
 from instance_bundle.request import Image, Location, Properties, RequestKey, Target
 
@@ -105,6 +106,8 @@ class Bundle:
             known.
         replaces: the physical ID that the resource had before; empty where it had none.
         image_ids: the AMIs that it was announced with before its current one; an empty ID for none.
+        version: the version ID of the object with the ETag; empty if it had none, or an earlier
+            version of the application stored the bundle.
     """
 
     physical_id: str
@@ -123,6 +126,13 @@ class Bundle:
         current = self.attributes.get("ImageId", "")
         new = (current,) if current or not self.image_ids else ()
         return tuple(dict.fromkeys((*self.image_ids, *new)))
+
+    version: str = ""
+
+    @property
+    def written(self) -> Written:
+        """What distinguishes the object at its location."""
+        return Written(self.etag, self.version)
 
     @property
     def is_dry_run(self) -> bool:
@@ -233,9 +243,9 @@ class Method(Protocol):
     def outputs(self, location: Location, task: Task) -> Outputs:
         """Where the result of a task is."""
 
-    def finished(self, location: Location, task: Task) -> str | None:
-        """The ETag of what a task has finished, which distinguishes it from what is written there
-        later; None if something else has been written there already."""
+    def finished(self, location: Location, task: Task) -> Written | None:
+        """What distinguishes what a task has finished from what is written there later; None if
+        something else has been written there already."""
 
     def removable(self, made: Bundle) -> Bundle:
         """Check that a finished bundle can be removed, before anything of it is.

@@ -8,10 +8,17 @@ a bucket once.
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.aws import bucket, bundle_objects, image_removal, images, instance
+from instance_bundle.aws import (
+    Written,
+    bucket,
+    image_removal,
+    images,
+    instance,
+    object_locks,
+    objects,
+)
 from instance_bundle.errors import (
     Denied,
     Gone,
@@ -28,9 +35,6 @@ from instance_bundle.methods.method import Bundle, Outputs, Task, Work, known, p
 from instance_bundle.request import Image, Location, RequestKey, Target
 from instance_bundle.settings import Limits
 from instance_bundle.telemetry import logger
-
-if TYPE_CHECKING:
-    pass
 
 SNAPSHOT_IDS = "SnapshotIds"
 """The attribute with the IDs of an image's snapshots, joined by commas."""
@@ -167,36 +171,44 @@ class StoreImage:
         at = f"{location.bucket}/{task.image_id and _key(task.image_id)}"
         return Outputs(prefix="", s3_uri=f"s3://{at}", manifest_location=at)
 
-    def finished(self, location: Location, task: Task) -> str | None:
-        """The ETag of the object."""
-        return bundle_objects.etag_of(location.bucket, _key(task.id))
+    def finished(self, location: Location, task: Task) -> Written | None:
+        """The object."""
+        return objects.read(location.bucket, _key(task.id))
 
     def removable(self, made: Bundle) -> Bundle:
-        """Check protection, locks and permissions; find the snapshots while the image is there."""
-        if not self._limits.deletes_objects:
-            raise NotDeletable(f"s3://{made.location.bucket}/{_key(made.physical_id)}")
+        """Check protection, locks and permissions; find the snapshots while the image is there, and
+        the object's version."""
+        bucket, key, limits = made.location.bucket, _key(made.physical_id), self._limits
+        if not limits.deletes_objects:
+            raise NotDeletable(f"s3://{bucket}/{key}")
         snapshots = _snapshots_of(made)
         image_removal.require_removable(made.physical_id, snapshots)
+        if not limits.deletes_versions:
+            objects.read(bucket, key)  # a refusal is to come before anything is removed
+        elif (found := objects.find(bucket, key, made.written)) is not None and found.version:
+            object_locks.require_unlocked(bucket, [objects.identifier(key, found)])
+            made = replace(made, etag=found.etag, version=found.version)
         return replace(made, attributes={**made.attributes, SNAPSHOT_IDS: ",".join(snapshots)})
 
     def remove(self, made: Bundle) -> bool:
-        """Deregister the image, then delete its snapshots, then the object."""
-        bucket, key = made.location.bucket, _key(made.physical_id)
+        """Deregister the image, then delete its snapshots, then the object. EC2 gives no other
+        object its key: without an ETag, the object is still ours."""
         image_removal.remove(made.physical_id, _ids(made.attributes.get(SNAPSHOT_IDS, "")))
-        found = bundle_objects.etag_of(bucket, key)
-        # EC2 gives no other object this key: without an ETag, the object is still ours.
-        if found is not None and found == (made.etag or found):
-            bundle_objects.remove_object(bucket, key, found)
+        written = made.written.removed_as(versions=self._limits.deletes_versions)
+        locked = objects.remove(made.location.bucket, _key(made.physical_id), written)
+        object_locks.require_none(locked, "the AMI and its snapshots were removed")
         return True
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
-        """The object, if the task got so far, the image and the snapshots."""
-        bucket, key = target.location.bucket, _key(task.id)
+        """The object, if the task got so far, the image and the snapshots. An object that Object
+        Lock protects is kept, and the log names it: work that failed must not fail a rollback."""
+        bucket, key, limits = target.location.bucket, _key(task.id), self._limits
         snapshots = images.snapshots_of(task.id, target.request_id, _ids(task.snapshot_ids))
         image_removal.remove(task.id, snapshots)
-        found = bundle_objects.etag_of(bucket, key)
-        if found is not None and self._limits.deletes_objects:
-            bundle_objects.remove_object(bucket, key, found)
+        found = objects.read(bucket, key)
+        if found is not None and limits.deletes_objects:
+            written = found.removed_as(versions=limits.deletes_versions)
+            object_locks.log_kept(objects.remove(bucket, key, written))
         elif found is not None:
             logger.warning("A stored image is left", at=f"s3://{bucket}/{key}", task_id=task.id)
 
