@@ -1,5 +1,6 @@
 """Which versions go with a bundle, in buckets with versions and with Object Lock."""
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from instance_bundle.methods import Bundle, BundleInstance, StoreImage, Task
 from instance_bundle.request import Location, Target
 from instance_bundle.settings import Limits
 from sandbox import conditional_deletes, object_locks, object_versions
+from sandbox.ec2 import api as ec2
 
 from .test_manifest import identity
 
@@ -34,6 +36,7 @@ def clock(cloud: None) -> Iterator[time_machine.Traveller]:
     with ExitStack() as patches:
         for each in (object_locks, object_versions, conditional_deletes):
             patches.enter_context(each.enforced())
+        patches.enter_context(ec2.install(time.time, delay=0))
         traveller = patches.enter_context(time_machine.travel(NOW + 1, tick=False))
         aws.s3().create_bucket(Bucket="images")
         set_versioning("Enabled")

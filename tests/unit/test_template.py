@@ -426,52 +426,56 @@ POLICY_CHARACTERS = 10_240
 """Of all inline policies of a role together, with no white space (IAM User Guide, IAM and AWS STS
 quotas)."""
 
-
 MANAGED_POLICY_CHARACTERS = 6_144
+"""Of a managed policy, so counted (IAM User Guide, the same page)."""
 
 
 def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets() -> None:
-    buckets = ",".join(["b" * 40] * 50)
-    values = {
-        "AWS::Partition": "aws",
-        "AWS::Region": "ap-southeast-2",
-        "AWS::AccountId": "123456789012",
-        "AWS::URLSuffix": "amazonaws.com",
-        "EventBusName": "e" * 20,
-        "FunctionName": TEMPLATE["Parameters"]["FunctionName"]["Default"],
-        "KmsKeyArn": "k" * 82,
-        "UploadSecretsKmsKeyArn": "k" * 82,
-        "UploadSecretArns": "s" * 90,
-        "ImageKmsKeyArns": "k" * 82,
-    }
-
-    def written(node: Any) -> Any:
-        match node:
-            case {"Ref": name}:
-                return values[name]
-            case {"Fn::Sub": text}:
-                return re.sub(r"\$\{([^}]+)\}", lambda found: values[found[1]], text)
-            case {"Fn::GetAtt": _}:
-                return "a" * 100
-            case {"Fn::Split": [",", {"Ref": "UploadSecretArns" | "ImageKmsKeyArns" as name}]}:
-                return [values[name]]
-            case {"Fn::Split": _}:
-                return joined(node, buckets)
-            case dict():
-                return {key: written(value) for key, value in node.items()}
-            case list():
-                return [written(value) for value in node]
-        return node
-
-    def length(policy: dict[str, Any]) -> int:
-        document = written(resolved(policy["PolicyDocument"], CONDITIONS))
-        return len(re.sub(r"\s", "", json.dumps(document)))
-
     for role in of_type("AWS::IAM::Role").values():
         inline = resolved(role["Policies"], CONDITIONS)
         assert sum(map(length, inline)) <= POLICY_CHARACTERS
     for policy in of_type("AWS::IAM::ManagedPolicy").values():
         assert length(policy) <= MANAGED_POLICY_CHARACTERS
+
+
+def length(policy: dict[str, Any]) -> int:
+    document = written(resolved(policy["PolicyDocument"], CONDITIONS))
+    return len(re.sub(r"\s", "", json.dumps(document)))
+
+
+LONG: dict[str, str] = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "ap-southeast-2",
+    "AWS::AccountId": "123456789012",
+    "AWS::URLSuffix": "amazonaws.com",
+    "EventBusName": "e" * 20,
+    "FunctionName": TEMPLATE["Parameters"]["FunctionName"]["Default"],
+    "KmsKeyArn": "k" * 82,
+    "UploadSecretsKmsKeyArn": "k" * 82,
+    "UploadSecretArns": "s" * 90,
+    "ImageKmsKeyArns": "k" * 82,
+}
+"""Long values of the template's names."""
+
+
+def written(node: Any) -> Any:
+    """What CloudFormation makes of a piece of the template, with long values."""
+    match node:
+        case {"Ref": name}:
+            return LONG[name]
+        case {"Fn::Sub": text}:
+            return re.sub(r"\$\{([^}]+)\}", lambda found: LONG[found[1]], text)
+        case {"Fn::GetAtt": _}:
+            return "a" * 100
+        case {"Fn::Split": [",", {"Ref": "UploadSecretArns" | "ImageKmsKeyArns" as name}]}:
+            return [LONG[name]]
+        case {"Fn::Split": _}:
+            return joined(node, ",".join(["b" * 40] * 50))
+        case dict():
+            return {key: written(value) for key, value in node.items()}
+        case list():
+            return [written(value) for value in node]
+    return node
 
 
 def joined(node: Any, buckets: str) -> Any:
