@@ -188,6 +188,19 @@ def test_where_versioning_is_suspended_a_deletion_keeps_no_version(
     assert {version for ids in listed().values() for version in ids} == {"null"}
 
 
+@pytest.mark.parametrize("make", [lambda: finish("web.part.0"), store])
+def test_a_delete_marker_that_has_taken_the_place_of_the_version_stays(make: Any) -> None:
+    set_versioning("Suspended")
+    made = make()
+    for key in [*listed()]:
+        aws.s3().delete_object(Bucket="images", Key=key)
+    there = listed()
+
+    delete(made)
+
+    assert listed() == there
+
+
 def test_an_interrupted_removal_is_continued(
     clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
