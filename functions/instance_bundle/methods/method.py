@@ -119,6 +119,7 @@ class Bundle:
     on_delete: str = ""
     replaces: str = ""
     image_ids: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def announced(self) -> tuple[str, ...]:
@@ -126,8 +127,6 @@ class Bundle:
         current = self.attributes.get("ImageId", "")
         new = (current,) if current or not self.image_ids else ()
         return tuple(dict.fromkeys((*self.image_ids, *new)))
-
-    version: str = ""
 
     @property
     def written(self) -> Written:
