@@ -1,8 +1,10 @@
 """AWS on one machine: moto, and what moto lacks. Never shipped."""
 
+import copy
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 from botocore.loaders import JSONFileLoader
 
@@ -16,4 +18,12 @@ os.environ.setdefault("MOTO_AMIS_PATH", str(PUBLIC_IMAGES))
 # Each session of boto3 reads the models of AWS's APIs for itself, half a second for EC2's, and moto
 # makes three sessions while it is imported.
 _read_once = functools.cache(JSONFileLoader().load_file)
-JSONFileLoader.load_file = staticmethod(_read_once)  # type: ignore[method-assign]
+
+
+def _load(file_path: str) -> Any:
+    """A model; of S3's a copy: botocore changes the one of a client, and moto routes by its own."""
+    found = _read_once(file_path)
+    return copy.deepcopy(found) if f"{os.sep}s3{os.sep}" in file_path else found
+
+
+JSONFileLoader.load_file = staticmethod(_load)  # type: ignore[method-assign,assignment]

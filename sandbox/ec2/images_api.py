@@ -207,7 +207,10 @@ def _unless_locked(delete_snapshot: Respond, clock: Clock) -> Respond:
 
 
 def _create_tags(response: TagResponse) -> ActionResult:
-    """moto's, which has no rules for keys and values."""
+    """moto's, which has no rules for keys and values, and tags images that are gone."""
+    for resource_id in response._get_param("Resources", []):
+        if resource_id.startswith("ami-"):
+            image_of(response.ec2_backend, resource_id)
     # The words: https://github.com/cloud-custodian/cloud-custodian/issues/5975
     check_tags(response._get_param("Tags", []), "Value ( {} ) for parameter key is invalid. ")
     return _MOTOS_CREATE_TAGS(response)

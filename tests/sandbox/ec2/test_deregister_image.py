@@ -39,6 +39,15 @@ def test_associated_snapshots_are_deleted_on_request(moved: Clock, image: str) -
     )
 
 
+def test_an_image_that_is_gone_can_not_be_tagged(moved: Clock, image: str) -> None:
+    EC2.deregister_image(ImageId=image)
+    moved.now += 6
+
+    code = code_of(EC2.create_tags, Resources=[image], Tags=[{"Key": "a", "Value": "b"}])
+
+    assert code == "InvalidAMIID.Unavailable"
+
+
 def test_a_snapshot_of_an_image_is_in_use(image: str) -> None:
     [snapshot] = snapshots_of(image_of(image))
     code = code_of(EC2.delete_snapshot, SnapshotId=snapshot["SnapshotId"])

@@ -199,3 +199,9 @@ def test_objects_that_are_as_they_were_seen_are_deleted_and_others_stay(
 
     assert delete(s3, bucket, *asked) == [("web", "PreconditionFailed"), ("gone", "NoSuchKey")]
     assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["web"]
+
+
+def test_a_bucket_that_does_not_exist_is_not_found_whatever_is_asked_for(s3: Any) -> None:
+    for call in (s3.get_object, s3.delete_object, s3.get_object_tagging):
+        assert refused(call, Bucket="nowhere", Key="web") == (404, "NoSuchBucket")
+    assert refused(s3.head_object, Bucket="nowhere", Key="web")[0] == 404
