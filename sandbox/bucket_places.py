@@ -39,8 +39,6 @@ def _at_home(respond: Callable[..., Any]) -> Callable[..., Any]:
     def answer(response: S3Response, request: Any, full_url: str) -> Any:
         name = response.parse_bucket_name_from_url(request, full_url)
         bucket = _bucket(name) if name else None
-        if name and bucket is None and request.method == "HEAD":
-            return 404, {}, ""  # moto fails, if the request is for an object
         if bucket is None or _is_for_anybody(request, full_url, name):
             return respond(response, request, full_url)
         expected = request.headers.get("x-amz-expected-bucket-owner", bucket.account_id)

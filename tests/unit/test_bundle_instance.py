@@ -25,6 +25,7 @@ from instance_bundle.errors import (
     PassingFault,
     Refused,
     Throttled,
+    Unsuitable,
 )
 from instance_bundle.methods.bundle_instance import BundleInstance
 from instance_bundle.methods.method import Bundle, Method, Task, Work, known
@@ -541,7 +542,7 @@ def test_a_bundle_whose_manifest_is_gone_is_not_registered(
 ) -> None:
     aws.s3().delete_object(Bucket="images", Key="web.manifest.xml")
 
-    with pytest.raises(NotRegistered, match="InvalidManifest: HTTP 404"):
+    with pytest.raises(Unsuitable, match=r"somebody has removed its manifest at s3://images/web\."):
         advance(method, instance, complete, Image())
 
 

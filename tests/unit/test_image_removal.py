@@ -102,6 +102,19 @@ def test_a_role_that_may_not_deregister_removes_nothing(instance: str, clock: Cl
     assert own_images() == [image_id]
 
 
+def test_an_image_that_lost_its_tag_is_not_removed_and_the_reason_says_that(
+    instance: str, clock: Clock
+) -> None:
+    image_id, snapshot_ids = made(instance, clock)
+    aws.ec2().delete_tags(Resources=[image_id], Tags=[{"Key": REQUEST_TAG}])
+    clock.now += 2
+
+    with failing("DeregisterImage", DENIAL), pytest.raises(Unsuitable, match="without the tag"):
+        image_removal.require_removable(image_id, snapshot_ids)
+
+    assert own_images() == [image_id]
+
+
 def test_a_snapshot_that_another_image_uses_is_kept(
     instance: str, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

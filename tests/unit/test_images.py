@@ -25,6 +25,7 @@ from instance_bundle.errors import (
     PassingFault,
     Refused,
     Throttled,
+    Unsuitable,
 )
 from instance_bundle.request import RequestKey
 from instance_bundle.request.properties import Image, Location
@@ -414,6 +415,47 @@ def test_what_is_gone_is_left_out_of_an_update(clock: Clock, instance: str) -> N
         images.update([other, "snap-0123456789abcdef0"], Image(), TAGGED)
 
     assert tags_of(image_of(image_id)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
+
+
+def test_an_update_that_may_not_be_made_is_refused_for_the_tag_that_is_lost(
+    clock: Clock, instance: str
+) -> None:
+    image_id = create_for("r1", instance)
+    clock.now += 2
+    with failing("CreateTags", DENIAL), pytest.raises(Refused, match="UnauthorizedOperation"):
+        images.update([image_id], Image(), TAGGED)
+
+    aws.ec2().delete_tags(Resources=[image_id], Tags=[{"Key": REQUEST_TAG}])
+    clock.now += 2
+
+    with failing("CreateTags", DENIAL), pytest.raises(Unsuitable, match="without the tag"):
+        images.update([image_id], Image(), TAGGED)
+
+
+def test_an_image_that_is_disabled_is_not_updated_and_the_reason_says_that(
+    clock: Clock, instance: str
+) -> None:
+    image_id = create_for("r1", instance)
+    clock.now += 2
+    aws.ec2().disable_image(ImageId=image_id)
+    clock.now += 2
+
+    unavailable = error("InvalidAMIID.Unavailable", 400)
+    with (
+        failing("ModifyImageAttribute", unavailable),
+        pytest.raises(Unsuitable, match=f"{image_id} is disabled"),
+    ):
+        images.update([image_id], Image(), CHANGED)
+
+
+def test_a_denial_to_update_what_is_gone_means_that_it_is_gone(clock: Clock, instance: str) -> None:
+    """The role may touch what has our tag, which nothing has that is gone."""
+    image_id = create_for("r1", instance)
+    images.deregister(image_id)
+    clock.now += 2
+
+    with failing("CreateTags", DENIAL), pytest.raises(Gone):
+        images.update([image_id, "snap-0123456789abcdef0"], Image(), TAGGED)
 
 
 def test_an_id_that_is_none_is_no_image_that_is_gone(instance: str) -> None:

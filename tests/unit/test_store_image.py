@@ -642,6 +642,52 @@ def test_a_bucket_that_is_not_there_is_a_refusal(
         advance(method, asked, ready)
 
 
+def test_an_image_that_others_disable_or_untag_while_it_is_stored_is_stored(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    storing = advance(method, asked, available(method, asked, clock))
+    aws.ec2().disable_image(ImageId=storing.id)
+    aws.ec2().delete_tags(Resources=[storing.id], Tags=[{"Key": BUCKET_TAG}, {"Key": REQUEST_TAG}])
+    clock.now += 1
+    assert seen(method, storing).state == "storing"
+
+    clock.now += 1
+    assert seen(method, storing).phase == "complete"
+
+
+def test_an_image_that_others_disabled_before_it_was_stored_is_a_failure(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    ready = available(method, asked, clock)
+    aws.ec2().disable_image(ImageId=ready.id)
+    clock.now += 10
+
+    failed = seen(method, ready)
+
+    assert (failed.phase, failed.error_code) == ("failed", "disabled")
+    assert "somebody has disabled it" in failed.error_message
+
+
+def test_an_image_that_lost_its_tag_and_may_not_be_stored_is_refused_for_that(
+    method: StoreImage, instance: str, clock: Clock
+) -> None:
+    asked = work(instance)
+    ready = available(method, asked, clock)
+    with failing("CreateStoreImageTask", DENIAL), pytest.raises(Refused):
+        advance(method, asked, ready)
+
+    aws.ec2().delete_tags(Resources=[ready.id], Tags=[{"Key": REQUEST_TAG}])
+    clock.now += 10
+
+    with (
+        failing("CreateStoreImageTask", DENIAL),
+        pytest.raises(Unsuitable, match=f"{ready.id} is without the tag {REQUEST_TAG}"),
+    ):
+        advance(method, asked, ready)
+
+
 def test_an_image_that_is_gone_can_not_be_stored(
     method: StoreImage, instance: str, clock: Clock
 ) -> None:

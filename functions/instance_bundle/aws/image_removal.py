@@ -128,7 +128,7 @@ def _delete(snapshot_id: str) -> bool:
     try:
         images.delete_snapshot(snapshot_id)
     except Denied as denied:
-        if denied.code not in PERMISSION_CODES or images.with_request_tag([snapshot_id]):
+        if denied.code not in PERMISSION_CODES or images.has_request_tag(snapshot_id):
             raise
         logger.warning("The snapshot has lost its tag", snapshot_id=snapshot_id, why=str(denied))
         return False

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from instance_bundle import aws
 from instance_bundle.aws.advice import PERMISSION_CODES
-from instance_bundle.errors import Denied, Gone, NameTaken, NothingDone, PassingFault, Refused
+from instance_bundle.errors import (
+    Denied,
+    Gone,
+    NameTaken,
+    NothingDone,
+    PassingFault,
+    Refused,
+    Unsuitable,
+)
 from instance_bundle.request import Image, Location, RequestKey
 from instance_bundle.telemetry import logger
 
@@ -101,6 +109,30 @@ def with_request_tag(snapshot_ids: Sequence[str]) -> list[str]:
         return []
     tagged: FilterTypeDef = {"Name": "tag-key", "Values": [REQUEST_TAG]}
     return snapshots([{"Name": "snapshot-id", "Values": snapshot_ids}, tagged])
+
+
+def require_tags(ids: Sequence[str], denied: Denied) -> None:
+    """Check, after a refusal, that AMIs and snapshots have the tag by which the role may use them;
+    those that are gone are left out.
+
+    Raises:
+        Unsuitable: some have lost it, so that a retry can't succeed.
+    """
+    if denied.code not in PERMISSION_CODES:
+        return
+    lost = [each for each in ids if _is_listed(each) and not has_request_tag(each)]
+    if lost:
+        raise Unsuitable(
+            "Image",
+            f"{', '.join(lost)} is without the tag {REQUEST_TAG}, by which the role may use it: "
+            f"somebody has removed the tag, and {denied.call} was refused. Add the tag again, then "
+            "repeat the operation.",
+        ) from denied
+
+
+def has_request_tag(resource_id: str) -> bool:
+    """Whether an AMI or a snapshot has the tag by which the role may change it."""
+    return _is_listed(resource_id, [{"Name": "tag-key", "Values": [REQUEST_TAG]}])
 
 
 def made_for(request_id: str) -> "FilterTypeDef":
@@ -205,23 +237,50 @@ def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None
             return
         for each in ids:
             _change([each], change)
+    except Refused as refused:
+        _after_refusal(ids, change, refused)
+
+
+def _after_refusal(
+    ids: Sequence[str], change: Callable[[Sequence[str]], None], refused: Refused
+) -> None:
+    """Leave out what is gone: it has no tags either, so EC2 may refuse it as not permitted."""
+    denied = refused.refusal
+    if not isinstance(denied, Denied) or denied.code not in PERMISSION_CODES:
+        raise refused
+    require_tags(ids, denied)
+    if all(map(_is_listed, ids)):
+        raise refused
+    if len(ids) > 1:
+        for each in ids:
+            _change([each], change)
+    elif ids[0].startswith("ami-"):
+        raise Gone(denied.call, denied.code, denied.message) from refused
 
 
 def _require_gone(resource_id: str, gone: Gone) -> None:
     """Check that what EC2 does not find is gone, and not only too new to be visible everywhere.
 
     Raises:
+        Unsuitable: it is an AMI that is disabled.
         Refused: EC2 still lists it.
     """
+    disabled: FilterTypeDef = {"Name": "state", "Values": ["disabled"]}
+    if resource_id.startswith("ami-") and _is_listed(resource_id, [disabled]):
+        raise Unsuitable(
+            "Image",
+            f"the AMI {resource_id} is disabled: {gone.call} was refused. Enable it, then repeat "
+            "the operation.",
+        ) from gone
     if _is_listed(resource_id):
         raise Refused(gone) from gone
     logger.info("It is gone already", resource_id=resource_id, call=gone.call)
 
 
-def _is_listed(resource_id: str) -> bool:
+def _is_listed(resource_id: str, filters: "Sequence[FilterTypeDef]" = ()) -> bool:
     if resource_id.startswith("ami-"):
-        return bool(describe([{"Name": "image-id", "Values": [resource_id]}]))
-    return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}]))
+        return bool(describe([{"Name": "image-id", "Values": [resource_id]}, *filters]))
+    return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}, *filters]))
 
 
 def deregister(
@@ -276,6 +335,8 @@ def _gone_is_done(resource_id: str) -> Iterator[None]:
     except Denied as denied:
         # The role may only change what has the tag, and what is gone has no tags.
         if denied.code not in PERMISSION_CODES or _is_listed(resource_id):
+            if resource_id.startswith("ami-"):
+                require_tags([resource_id], denied)
             raise
 
 

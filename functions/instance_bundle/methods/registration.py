@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.aws import image_removal, images
+from instance_bundle.aws import bundle_objects, image_removal, images
 from instance_bundle.errors import (
     Denied,
     Gone,
@@ -17,6 +17,7 @@ from instance_bundle.errors import (
     NotRegistered,
     PassingFault,
     Refused,
+    Unsuitable,
 )
 from instance_bundle.methods.method import Bundle
 from instance_bundle.request import Image, Location, RequestKey
@@ -113,6 +114,8 @@ def _register(made: Bundle, key: RequestKey, image: Image, name: str) -> str:
         own = denied.code == images.NAME_TAKEN and images.own_of_taken_name(name, made.made_by)
         if own and own["ImageLocation"] == given["ImageLocation"] and _is(own, image, name):
             return own["ImageId"]
+        if denied.code.startswith("InvalidManifest"):
+            _require_manifest(made)
         raise NotRegistered(made.physical_id, made.location.s3_uri, str(denied)) from denied
     except Refused as refused:
         raise Refused(
@@ -120,6 +123,15 @@ def _register(made: Bundle, key: RequestKey, image: Image, name: str) -> str:
         ) from refused
     logger.info("Registered", image_id=image_id, task_id=made.physical_id)
     return image_id
+
+
+def _require_manifest(made: Bundle) -> None:
+    if bundle_objects.manifest_etag(made.location) is None:
+        raise Unsuitable(
+            "Image",
+            f"no AMI can be registered from the bundle {made.physical_id}: somebody has removed "
+            f"its manifest at {made.location.s3_uri}. Change Prefix to make another one.",
+        )
 
 
 def _made_name(made: Bundle, image: Image) -> str:

@@ -101,9 +101,12 @@ class StoreImage:
                     Bucket=work.target.location.bucket,
                     S3ObjectTags=[{"Key": key, "Value": value} for key, value in tags.items()],
                 )
-        except (Denied, Refused):
+        except (Denied, Refused) as refused:
             now = known(self.describe([seen.id]).get(seen.id, seen))
             if now is None or now.state == "available":
+                refusal = refused.refusal if isinstance(refused, Refused) else refused
+                if isinstance(refusal, Denied):
+                    images.require_tags([seen.id, *_ids(seen.snapshot_ids)], refusal)
                 raise
             return now
         logger.info("Storing", task_id=seen.id, bucket=work.target.location.bucket)
@@ -144,7 +147,7 @@ class StoreImage:
                 images.update([made.physical_id, *snapshots], before, after)
             except Gone as gone:
                 raise ImageGone(made.physical_id, "Change Image.Name") from gone
-        return made.physical_id
+        return made.attributes.get("ImageId", made.physical_id)
 
     def is_taken(self, location: Location) -> bool:  # noqa: ARG002
         """Never: each object is named for its image."""

@@ -47,14 +47,15 @@ def _images(image_ids: Sequence[str]) -> "Mapping[str, ImageTypeDef]":
 def tasks_of(
     seen: "Mapping[str, ImageTypeDef | InstanceBundleError]",
 ) -> Mapping[str, Task | InstanceBundleError]:
-    """The task of each image that was described."""
+    """The task of each image that was described; one that others have disabled is stored on."""
     unknown = {key: error for key, error in seen.items() if isinstance(error, InstanceBundleError)}
     by_id = {
         key: image for key, image in seen.items() if not isinstance(image, InstanceBundleError)
     }
-    available = [key for key, image in by_id.items() if image["State"] == "available"]
-    buckets = {key: images.tags_of(by_id[key]).get(BUCKET_TAG, "") for key in available}
-    stored = in_chunks(available, _IMAGE_IDS, lambda ids: _store_tasks(ids, buckets))
+    made = [key for key, image in by_id.items() if image["State"] in ("available", "disabled")]
+    tags = {key: images.tags_of(by_id[key]) for key in made}
+    buckets = {key: tags[key][BUCKET_TAG] for key in made if BUCKET_TAG in tags[key]}
+    stored = in_chunks(made, _IMAGE_IDS, lambda ids: _store_tasks(ids, buckets))
     return unknown | {key: _of_both(image, stored.get(key)) for key, image in by_id.items()}
 
 
@@ -109,8 +110,11 @@ def task_of(image: "ImageTypeDef", stored: "StoreImageTaskResultTypeDef | None")
                 return task
             case "available":
                 return with_state(task, "running", "available", "50%")
-        why = image.get("StateReason", {})
-        return _failed(task, why.get("Code", state), why.get("Message", ""))
+            case "disabled":
+                why = "somebody has disabled it before it was stored. Redeploy to make another one."
+                return _failed(task, state, why)
+        reason = image.get("StateReason", {})
+        return _failed(task, reason.get("Code", state), reason.get("Message", ""))
     return _stored(task, stored)
 
 
