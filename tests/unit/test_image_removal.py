@@ -8,7 +8,7 @@ import pytest
 from instance_bundle import aws
 from instance_bundle.aws import image_removal, images
 from instance_bundle.aws.images import REQUEST_TAG
-from instance_bundle.errors import Denied, Doubtful, PassingFault, Refused
+from instance_bundle.errors import Denied, Doubtful, PassingFault, Refused, Unsuitable
 from sandbox.ec2 import recycle_bin
 from sandbox.ec2.recycle_bin import IMAGE, SNAPSHOT, Rule
 from tests.fixtures import Clock

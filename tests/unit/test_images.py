@@ -15,7 +15,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 
 from instance_bundle import aws
-from instance_bundle.aws import images
+from instance_bundle.aws import image_changes, images
 from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.errors import (
     Denied,
@@ -323,7 +323,7 @@ def test_only_what_the_stack_describes_is_changed(clock: Clock, instance: str) -
     other = create_for("r1", instance, "api", **TAGGED.tags)
 
     for _ in range(2):
-        images.update([image_id], TAGGED, CHANGED)
+        image_changes.update([image_id], TAGGED, CHANGED)
         assert image_of(image_id)["Description"] == "another"
         assert tags_of(image_of(image_id)) == {
             **CHANGED.tags,
@@ -351,7 +351,7 @@ def test_no_more_calls_are_made_than_there_are_changes(
     clock.now += 2
     calls.clear()
 
-    images.update([image_id], TAGGED, new)
+    image_changes.update([image_id], TAGGED, new)
     assert calls == made
 
 
@@ -363,10 +363,10 @@ def test_an_update_that_a_fault_interrupted_is_completed_by_repeating_it(
     clock.now += 2
     for fault, meant in faults(operation):
         with failing(operation, fault), pytest.raises(meant) as raised:
-            images.update([image_id], TAGGED, CHANGED)
+            image_changes.update([image_id], TAGGED, CHANGED)
         assert type(raised.value) is meant
 
-    images.update([image_id], TAGGED, CHANGED)
+    image_changes.update([image_id], TAGGED, CHANGED)
     assert image_of(image_id)["Description"] == "another"
     assert tags_of(image_of(image_id)) == {**CHANGED.tags, REQUEST_TAG: "r1"}
 
@@ -400,7 +400,7 @@ def test_what_ec2_lists_and_does_not_find_is_too_young_and_not_gone(instance: st
 
     for operation in ("ModifyImageAttribute", "CreateTags", "DeleteTags"):
         with failing(operation, unavailable), pytest.raises(Refused, match="Unavailable"):
-            images.update([image_id], TAGGED, CHANGED)
+            image_changes.update([image_id], TAGGED, CHANGED)
     with failing("DeregisterImage", unavailable), pytest.raises(Refused, match="Unavailable"):
         images.deregister(image_id)
 
@@ -410,9 +410,9 @@ def test_what_is_gone_is_left_out_of_an_update(clock: Clock, instance: str) -> N
     clock.now += 2
     images.deregister(other)
 
-    images.update([image_id, "snap-0123456789abcdef0"], Image(), TAGGED)
+    image_changes.update([image_id, "snap-0123456789abcdef0"], Image(), TAGGED)
     with pytest.raises(Gone):
-        images.update([other, "snap-0123456789abcdef0"], Image(), TAGGED)
+        image_changes.update([other, "snap-0123456789abcdef0"], Image(), TAGGED)
 
     assert tags_of(image_of(image_id)) == {**TAGGED.tags, REQUEST_TAG: "r1"}
 
@@ -423,13 +423,13 @@ def test_an_update_that_may_not_be_made_is_refused_for_the_tag_that_is_lost(
     image_id = create_for("r1", instance)
     clock.now += 2
     with failing("CreateTags", DENIAL), pytest.raises(Refused, match="UnauthorizedOperation"):
-        images.update([image_id], Image(), TAGGED)
+        image_changes.update([image_id], Image(), TAGGED)
 
     aws.ec2().delete_tags(Resources=[image_id], Tags=[{"Key": REQUEST_TAG}])
     clock.now += 2
 
     with failing("CreateTags", DENIAL), pytest.raises(Unsuitable, match="without the tag"):
-        images.update([image_id], Image(), TAGGED)
+        image_changes.update([image_id], Image(), TAGGED)
 
 
 def test_an_image_that_is_disabled_is_not_updated_and_the_reason_says_that(
@@ -445,7 +445,7 @@ def test_an_image_that_is_disabled_is_not_updated_and_the_reason_says_that(
         failing("ModifyImageAttribute", unavailable),
         pytest.raises(Unsuitable, match=f"{image_id} is disabled"),
     ):
-        images.update([image_id], Image(), CHANGED)
+        image_changes.update([image_id], Image(), CHANGED)
 
 
 def test_a_denial_to_update_what_is_gone_means_that_it_is_gone(clock: Clock, instance: str) -> None:
@@ -455,7 +455,7 @@ def test_a_denial_to_update_what_is_gone_means_that_it_is_gone(clock: Clock, ins
     clock.now += 2
 
     with failing("CreateTags", DENIAL), pytest.raises(Gone):
-        images.update([image_id, "snap-0123456789abcdef0"], Image(), TAGGED)
+        image_changes.update([image_id, "snap-0123456789abcdef0"], Image(), TAGGED)
 
 
 def test_an_id_that_is_none_is_no_image_that_is_gone(instance: str) -> None:

@@ -1,11 +1,11 @@
-"""Finds AMIs by the request that they were made for, changes them in place, and deregisters them.
+"""Finds AMIs by the request that they were made for, and deregisters them.
 
 EC2 has no client token for creating or registering an AMI, so each has a request's ID as a tag from
 its creation on.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -120,7 +120,7 @@ def require_tags(ids: Sequence[str], denied: Denied) -> None:
     """
     if denied.code not in PERMISSION_CODES:
         return
-    lost = [each for each in ids if _is_listed(each) and not has_request_tag(each)]
+    lost = [each for each in ids if is_listed(each) and not has_request_tag(each)]
     if lost:
         raise Unsuitable(
             "Image",
@@ -132,7 +132,7 @@ def require_tags(ids: Sequence[str], denied: Denied) -> None:
 
 def has_request_tag(resource_id: str) -> bool:
     """Whether an AMI or a snapshot has the tag by which the role may change it."""
-    return _is_listed(resource_id, [{"Name": "tag-key", "Values": [REQUEST_TAG]}])
+    return is_listed(resource_id, [{"Name": "tag-key", "Values": [REQUEST_TAG]}])
 
 
 def made_for(request_id: str) -> "FilterTypeDef":
@@ -186,79 +186,7 @@ def made_name(location: Location, request_id: str, distinction: str = "") -> str
     return re.sub(r"[^A-Za-z0-9()\[\] ./'@_-]", "-", text + distinction)[-_LONGEST_NAME:]
 
 
-def update(ids: Sequence[str], old: Image, new: Image) -> None:
-    """Set the description of an AMI, and the tags of the AMI and its snapshots; snapshots that are
-    gone are left out.
-
-    Args:
-        ids: the AMI's ID, and those of its snapshots.
-        old: as the stack described it before; tags that it did not name are left alone.
-        new: as the stack describes it now.
-
-    Raises:
-        Gone: the AMI is gone.
-        PassingFault: some of it may have been done; it can be repeated.
-    """
-    if new.description != old.description:
-        _change(ids[:1], lambda image: _describe(image[0], new.description))
-    if new.tags == old.tags:
-        return
-    if new.tags:
-        _change(ids, lambda some: _tag(some, new.tags))
-    removed = [key for key in old.tags if key not in new.tags]
-    if removed:
-        _change(ids, lambda some: _untag(some, removed))
-
-
-def _describe(image_id: str, description: str) -> None:
-    with aws.calling("ec2:ModifyImageAttribute"):
-        aws.ec2().modify_image_attribute(ImageId=image_id, Description={"Value": description})
-
-
-def _tag(ids: Sequence[str], plain: Mapping[str, str]) -> None:
-    with aws.calling("ec2:CreateTags"):
-        aws.ec2().create_tags(Resources=ids, Tags=tags(plain))
-
-
-def _untag(ids: Sequence[str], keys: Sequence[str]) -> None:
-    with aws.calling("ec2:DeleteTags"):
-        aws.ec2().delete_tags(Resources=ids, Tags=[{"Key": key} for key in keys])
-
-
-def _change(ids: Sequence[str], change: Callable[[Sequence[str]], None]) -> None:
-    """Change AMIs and snapshots together; if one is gone, change each one separately."""
-    try:
-        change(ids)
-    except Gone as gone:
-        if len(ids) == 1:
-            _require_gone(ids[0], gone)
-            if ids[0].startswith("ami-"):
-                raise
-            return
-        for each in ids:
-            _change([each], change)
-    except Refused as refused:
-        _after_refusal(ids, change, refused)
-
-
-def _after_refusal(
-    ids: Sequence[str], change: Callable[[Sequence[str]], None], refused: Refused
-) -> None:
-    """Leave out what is gone: it has no tags either, so EC2 may refuse it as not permitted."""
-    denied = refused.refusal
-    if not isinstance(denied, Denied) or denied.code not in PERMISSION_CODES:
-        raise refused
-    require_tags(ids, denied)
-    if all(map(_is_listed, ids)):
-        raise refused
-    if len(ids) > 1:
-        for each in ids:
-            _change([each], change)
-    elif ids[0].startswith("ami-"):
-        raise Gone(denied.call, denied.code, denied.message) from refused
-
-
-def _require_gone(resource_id: str, gone: Gone) -> None:
+def require_gone(resource_id: str, gone: Gone) -> None:
     """Check that what EC2 does not find is gone, and not only too new to be visible everywhere.
 
     Raises:
@@ -266,18 +194,19 @@ def _require_gone(resource_id: str, gone: Gone) -> None:
         Refused: EC2 still lists it.
     """
     disabled: FilterTypeDef = {"Name": "state", "Values": ["disabled"]}
-    if resource_id.startswith("ami-") and _is_listed(resource_id, [disabled]):
+    if resource_id.startswith("ami-") and is_listed(resource_id, [disabled]):
         raise Unsuitable(
             "Image",
             f"the AMI {resource_id} is disabled: {gone.call} was refused. Enable it, then repeat "
             "the operation.",
         ) from gone
-    if _is_listed(resource_id):
+    if is_listed(resource_id):
         raise Refused(gone) from gone
     logger.info("It is gone already", resource_id=resource_id, call=gone.call)
 
 
-def _is_listed(resource_id: str, filters: "Sequence[FilterTypeDef]" = ()) -> bool:
+def is_listed(resource_id: str, filters: "Sequence[FilterTypeDef]" = ()) -> bool:
+    """Whether EC2 lists an AMI, or a snapshot, that also matches the filters."""
     if resource_id.startswith("ami-"):
         return bool(describe([{"Name": "image-id", "Values": [resource_id]}, *filters]))
     return bool(snapshots([{"Name": "snapshot-id", "Values": [resource_id]}, *filters]))
@@ -331,10 +260,10 @@ def _gone_is_done(resource_id: str) -> Iterator[None]:
     try:
         yield
     except Gone as gone:
-        _require_gone(resource_id, gone)
+        require_gone(resource_id, gone)
     except Denied as denied:
         # The role may only change what has the tag, and what is gone has no tags.
-        if denied.code not in PERMISSION_CODES or _is_listed(resource_id):
+        if denied.code not in PERMISSION_CODES or is_listed(resource_id):
             if resource_id.startswith("ami-"):
                 require_tags([resource_id], denied)
             raise

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from instance_bundle import aws
-from instance_bundle.aws import bundle_objects, image_removal, images
+from instance_bundle.aws import bundle_objects, image_changes, image_removal, images
 from instance_bundle.errors import (
     Denied,
     Gone,
@@ -46,7 +46,7 @@ def registered(made: Bundle, key: RequestKey, old: Image, new: Image) -> str:
         raise NotRegistered(made.physical_id, made.location.s3_uri, state)
     if new != old:
         try:
-            images.update([image["ImageId"]], _as_it_may_be(image, old, new), new)
+            image_changes.update([image["ImageId"]], _as_it_may_be(image, old, new), new)
         except Gone as gone:  # since it was described: another one is registered
             raise NothingDone(str(gone)) from gone
     return image["ImageId"]
@@ -126,7 +126,7 @@ def _register(made: Bundle, key: RequestKey, image: Image, name: str) -> str:
 
 
 def _require_manifest(made: Bundle) -> None:
-    if bundle_objects.manifest_etag(made.location) is None:
+    if not bundle_objects.has_manifest(made.location):
         raise Unsuitable(
             "Image",
             f"no AMI can be registered from the bundle {made.physical_id}: somebody has removed "

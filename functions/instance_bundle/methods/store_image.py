@@ -13,6 +13,7 @@ from instance_bundle import aws
 from instance_bundle.aws import (
     Written,
     bucket,
+    image_changes,
     image_removal,
     images,
     instance,
@@ -144,7 +145,7 @@ class StoreImage:
         if (before.description, before.tags) != (after.description, after.tags):
             snapshots = _snapshots_of(made)
             try:
-                images.update([made.physical_id, *snapshots], before, after)
+                image_changes.update([made.physical_id, *snapshots], before, after)
             except Gone as gone:
                 raise ImageGone(made.physical_id, "Change Image.Name") from gone
         return made.attributes.get("ImageId", made.physical_id)
