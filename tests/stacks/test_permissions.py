@@ -233,7 +233,8 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "CreateImages": {"instance/*", "image/*", "snapshot/*"},
             "RegisterBundles": {"image/*"},
             "TagWhatIsMade": {"image/*", "snapshot/*"},
-            "UseImages": {"image/*", "snapshot/*"},
+            "UseImages": {"image/*"},
+            "UseSnapshots": {"snapshot/*"},
             "StoreObjects": {"*/ami-*.bin"},
             "DecryptSnapshots": {"key/of-volumes"},
             "ReadSecrets": {"secret:*"},
@@ -307,7 +308,7 @@ def test_only_images_and_snapshots_that_were_made_so_are_open_to_the_function(fu
     }
 
     makes = {"CreateImages", "RegisterBundles", "TagWhatIsMade"}
-    others = {"UseImages"}
+    others = {"UseImages", "UseSnapshots"}
     tagged = {f"{OF_TAG}{REQUEST_TAG}": "false"}
     assert demanded == dict.fromkeys(makes) | dict.fromkeys(others, tagged)
 

@@ -91,7 +91,7 @@ def _every_attribute(aws: Aws, template: Template) -> None:
 def _three_wrong_properties(aws: Aws, template: Template) -> None:
     """They are one Reason that names them all."""
     body = template("my-instance", Colour="red")
-    body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Bucket"] = "My_Images"
+    body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Bucket"] = "my images"
 
     stack_id = aws.create_stack(body)
 
@@ -119,8 +119,8 @@ def _task_that_fails(aws: Aws, template: Template) -> None:
 UNFIT = {
     "ebs": ("BundleInstance does not support", "Use `Method: StoreImage`"),
     "missing": ("ec2:DescribeInstances was refused. InvalidInstanceID.NotFound: ", "the ID"),
-    "stopped": ("ec2:BundleInstance was refused. IncorrectInstanceState: ", "be running"),
-    "busy": ("ec2:BundleInstance was refused. BundlingInProgress: ", "at a time"),
+    "terminated": (" is terminated, and BundleInstance accepts running instances.",),
+    "busy": (" is stopped, and BundleInstance accepts running", "While another bundle task"),
 }
 
 
@@ -143,6 +143,9 @@ def _unfit(aws: Aws, kind: str) -> str:
     if kind == "busy":
         aws.clients.ec2.bundle_instance(
             InstanceId=instance, Storage={"S3": {"Bucket": aws.ready["bucket"], "Prefix": "busy"}}
+        )
+        aws.clients.ec2.get_waiter("instance_stopped").wait(
+            InstanceIds=[instance], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
         )
     else:
         aws.clients.ec2.terminate_instances(InstanceIds=[instance])

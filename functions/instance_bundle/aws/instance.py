@@ -165,7 +165,8 @@ def _require_state(instance: Instance, method: MethodName) -> None:
     if instance.state in _STATES[method]:
         return
     accepted = " or ".join(_STATES[method])
-    refusal = Unsuitable(
-        _PATH, f"{instance.id} is {instance.state}, and {method} accepts {accepted} instances."
-    )
+    why = f"{instance.id} is {instance.state}, and {method} accepts {accepted} instances."
+    if instance.is_windows and not instance.is_ebs_backed and instance.state not in _ENDED:
+        why += " While another bundle task bundles it, it is stopped: wait until that has ended."
+    refusal = Unsuitable(_PATH, why)
     raise refusal if instance.state in _ENDED else Doubtful(refusal)
