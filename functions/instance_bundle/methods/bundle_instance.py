@@ -191,9 +191,12 @@ class BundleInstance:
     def remove(self, made: Bundle) -> bool:
         """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
         registration.deregister_all(made)
-        locked = bundle_objects.remove(*self._removal(made))
+        location, written, since = self._removal(made)
+        locked = bundle_objects.remove(location, written, since)
         object_locks.require_none(locked, "what it does not protect was removed")
-        return bool(made.etag)
+        # If others have written a manifest over it, they have the parts too, which are kept.
+        is_known = bool(written.etag) and not bundle_objects.has_manifest(location)
+        return bool(written.version) or is_known
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """Remove a bundle that was finished although cancellation was requested, with its AMIs, or
