@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from tests.chaos.custody import Contents
 from tests.chaos.handles import Signal
@@ -13,9 +13,15 @@ from tests.chaos.world import EVENTS_PUT, World
 Detail = Mapping[str, str]
 
 
-def removals(world: World, stack: Stack) -> Iterator[str]:
+def removals(world: World, stack: Stack, foreign: Set[str]) -> Iterator[str]:
     """Each bundle, and each AMI, that was announced as complete and is gone was announced as
-    removed; no other was."""
+    removed; no other was.
+
+    Args:
+        world: where the stack is.
+        stack: the stack.
+        foreign: keys of objects that others have written.
+    """
     found = [each for details in _details(world, stack, removed=True).values() for each in details]
     removed = {_what(detail) for detail in found}
     complete = {
@@ -25,14 +31,14 @@ def removals(world: World, stack: Stack) -> Iterator[str]:
         if detail["State"] == "complete"
     }
     for what in removed:
-        if not _is_gone(world, what[0]):
+        if not _is_gone(world, what[0], foreign):
             yield f"{what} of {stack.name} was announced as removed, but is not"
     if world.refuses_to_store() or any(_is_hindered(world, each) for each in stack.exchanges):
         return
     for what in removed - complete:
         yield f"{what} of {stack.name} was announced as removed, but never as complete"
     for what in complete - removed:
-        if _is_gone(world, what[0]):
+        if _is_gone(world, what[0], foreign):
             yield f"{what} of {stack.name} is gone, but was not announced as removed"
 
 
@@ -40,9 +46,12 @@ def _what(detail: Detail) -> tuple[str, str]:
     return detail["BundleId"], detail["ImageId"]
 
 
-def _is_gone(world: World, bundle_id: str) -> bool:
+def _is_gone(world: World, bundle_id: str, foreign: Set[str]) -> bool:
     left = Contents.of(world, bundle_id)
-    return left is None or not (left.objects or left.images or left.snapshots)
+    if left is None:
+        return True
+    objects = {key for _, key in left.objects} - foreign
+    return not (objects or left.images or left.snapshots)
 
 
 def events(world: World, stack: Stack) -> Iterator[str]:
