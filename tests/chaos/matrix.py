@@ -189,7 +189,6 @@ REFUSED: Mapping[str, Collection[str]] = {
     "StoreImage: update in place": {
         "ec2:CreateTags",
         "ec2:DeleteTags",
-        "ec2:DescribeSnapshots",
         "ec2:ModifyImageAttribute",
     },
     "StoreImage: delete": {

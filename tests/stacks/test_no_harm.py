@@ -28,7 +28,8 @@ def test_what_is_not_ours_stays(aws: Aws, template: Template) -> None:
         partial(_foreign_snapshot_with_our_tag, aws, template),
         partial(_snapshot_that_another_image_uses, aws, template),
         partial(_snapshot_without_our_tag, aws, template),
-        partial(_part_that_another_tool_uploads, aws, template),
+        partial(_part_that_another_tool_uploads, aws, template, "Delete"),
+        partial(_part_that_another_tool_uploads, aws, template, "Retain"),
     )
 
 
@@ -184,10 +185,10 @@ def _snapshot_without_our_tag(aws: Aws, template: Template) -> None:
     assert logged(aws, "Snapshots are kept", snapshot)
 
 
-def _part_that_another_tool_uploads(aws: Aws, template: Template) -> None:
+def _part_that_another_tool_uploads(aws: Aws, template: Template, on_delete: str) -> None:
     prefix = f"shared/{uuid.uuid4().hex}"
     instance = aws.instance(outcome="hang")
-    stack_id = aws.create_stack(template(instance, prefix, OnDelete="Delete"))
+    stack_id = aws.create_stack(template(instance, prefix, OnDelete=on_delete))
     wait_for(lambda: aws.tasks(instance) or None, "the task")
     part = f"{prefix}.part.17"
     aws.clients.s3.put_object(Bucket=aws.ready["bucket"], Key=part, Body=b"another tool's")

@@ -5,7 +5,7 @@ are removed, whatever is on top of them. Without one, the objects are deleted, a
 versions a delete marker is put on top of each.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count, takewhile
@@ -29,11 +29,26 @@ _CLOCK_SKEW = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """A manifest: the keys of the parts that it names, when it was written, and its version ID."""
+    """A manifest: the keys of the parts that it names, when it was written, and its version ID.
+    One that others have written over a bundle's names none of the bundle's parts."""
 
     parts: frozenset[str]
     written: datetime
     version: str
+    is_own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What a removal has done.
+
+    Attributes:
+        locked: what Object Lock protects; if it is a part, the manifest is kept, too.
+        is_gone: the bundle is no longer there; else others have written over it, and all is kept.
+    """
+
+    locked: Sequence[str] = ()
+    is_gone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +95,7 @@ def require_removable(location: Location, written: Written, since: str) -> None:
         PassingFault: no answer, or a refusal.
     """
     manifest = _named(location, written)
-    if manifest is None:
+    if manifest is None or not manifest.is_own:
         return
     own = [objects.identifier(location.manifest_key, written)]
     own += _parts(location, written, manifest, since)
@@ -88,32 +103,32 @@ def require_removable(location: Location, written: Written, since: str) -> None:
         object_locks.require_unlocked(location.bucket, own)
 
 
-def remove(location: Location, written: Written, since: str) -> list[str]:
+def remove(location: Location, written: Written, since: str) -> Removal:
     """Remove the parts that the manifest names, then the manifest; arguments as for
     `require_removable`.
 
     Objects that another bundle has written there since are kept: all of them if the manifest has
     another ETag, and each part that is newer than the manifest.
 
-    Returns:
-        What Object Lock protects; if it is a part, the manifest is kept, too.
-
     Raises:
         Unsuitable: the manifest does not show which objects are the bundle's.
         PassingFault: some of it may have been done.
     """
     manifest = _named(location, written)
-    if manifest is None:
+    if manifest is None and written.etag:
+        logger.info("There is no manifest any more", at=location.s3_uri)
+        return Removal()
+    if manifest is None or not manifest.is_own:
         logger.warning("The objects there are not this bundle's: kept", at=location.s3_uri)
-        return []
+        return Removal(is_gone=False)
     parts = objects.delete(location.bucket, _parts(location, written, manifest, since))
     if parts.locked:
-        return parts.locked
+        return Removal(parts.locked)
     own = objects.identifier(location.manifest_key, written)
     last = objects.delete(location.bucket, [own])
     markers = [*parts.markers, *last.markers]
     objects.log_hidden(location.bucket, location.prefix, markers, manifest.version)
-    return last.locked
+    return Removal(last.locked)
 
 
 def finished(location: Location, ended: str) -> Written | None:
@@ -192,14 +207,16 @@ def _listed(location: Location, *, versions: bool) -> Iterator[_Listed]:
 
 
 def _named(location: Location, written: Written) -> _Manifest | None:
-    """The manifest, if there is one with this ETag, and that version."""
+    """The manifest, of that version; None if there is none, or it is not known which is meant."""
     found = _manifest(location, written) if written.etag else None
     if found is None:
         return None
     # Imported here, since most requests have no manifest to read.
     from instance_bundle.aws import manifest
 
-    text, at, version = found
+    etag, text, at, version = found
+    if etag != written.etag:
+        return _Manifest(frozenset(), at, version, is_own=False)
     try:
         return _Manifest(manifest.part_keys(text, location), at, version)
     except UnreadableManifest as error:
@@ -210,8 +227,9 @@ def _named(location: Location, written: Written) -> _Manifest | None:
         ) from error
 
 
-def _manifest(location: Location, written: Written) -> tuple[bytes, datetime, str] | None:
-    """The manifest, up to the largest useful size, when it was written, and its version ID."""
+def _manifest(location: Location, written: Written) -> tuple[str, bytes, datetime, str] | None:
+    """The ETag of the manifest, its text (up to the largest useful size; none if it has another
+    ETag), when it was written, and its version ID."""
     from instance_bundle.aws import manifest
 
     with aws.calling("s3:GetObject"):
@@ -226,7 +244,5 @@ def _manifest(location: Location, written: Written) -> tuple[bytes, datetime, st
                 return None
             raise
         with found["Body"] as body:
-            if found["ETag"] != written.etag:
-                return None
-            text = body.read(manifest.LARGEST + 1)
-            return text, found["LastModified"], found.get("VersionId", "")
+            text = body.read(manifest.LARGEST + 1) if found["ETag"] == written.etag else b""
+            return found["ETag"], text, found["LastModified"], found.get("VersionId", "")

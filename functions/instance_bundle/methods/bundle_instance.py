@@ -191,12 +191,9 @@ class BundleInstance:
     def remove(self, made: Bundle) -> bool:
         """Deregister the AMIs, then remove the parts that the manifest names, then the manifest."""
         registration.deregister_all(made)
-        location, written, since = self._removal(made)
-        locked = bundle_objects.remove(location, written, since)
-        object_locks.require_none(locked, "what it does not protect was removed")
-        # If others have written a manifest over it, they have the parts too, which are kept.
-        is_known = bool(written.etag) and not bundle_objects.has_manifest(location)
-        return bool(written.version) or is_known
+        removal = bundle_objects.remove(*self._removal(made))
+        object_locks.require_none(removal.locked, "what it does not protect was removed")
+        return removal.is_gone
 
     def remove_leftovers(self, target: Target, task: Task) -> None:
         """Remove a bundle that was finished although cancellation was requested, with its AMIs, or
@@ -212,7 +209,7 @@ class BundleInstance:
         written = self.finished(location, task) if task.phase == "complete" else None
         if written is not None:
             written = written.removed_as(versions=limits.deletes_versions)
-            locked = bundle_objects.remove(location, written, task.started)
+            locked = bundle_objects.remove(location, written, task.started).locked
         else:
             versions = limits.deletes_versions
             locked = bundle_objects.remove_leftovers(location, task.started, versions=versions)
