@@ -19,8 +19,9 @@ from .test_store_image import SOON, stored
 
 Template = Callable[..., dict[str, Any]]
 
-SECONDS = 60
-"""Within which a change is answered after it can be known."""
+SECONDS = 300
+"""Within which a change is answered after it can be known, on a machine that is busy with other
+tests: far from the deadline, after an hour."""
 
 
 _SEEN_AFTER = 12
