@@ -19,9 +19,8 @@ from .test_store_image import SOON, stored
 
 Template = Callable[..., dict[str, Any]]
 
-SECONDS = 300
-"""Within which a change is answered after it can be known, on a machine that is busy with other
-tests: far from the deadline, after an hour."""
+SECONDS = 60
+"""Within which a change is answered after it can be known."""
 
 
 _SEEN_AFTER = 12
