@@ -39,7 +39,7 @@ from instance_bundle.request import (
 from instance_bundle.responses import delivery, response
 from instance_bundle.settings import settings
 from instance_bundle.state import Failed, Ledger, Poll, Record, poll_queue
-from instance_bundle.telemetry import about, count, logger, metrics
+from instance_bundle.telemetry import about, count, logger, measure, metrics
 
 CRASHES = 3
 """Invocations that began with a request and did not end, after which it is answered FAILED: as many
@@ -105,7 +105,9 @@ def _deal_with(body: Any, function_arn: str) -> None:
         if isinstance(event, Mapping) and "requestPayload" in event:
             _answer_event(event, function_arn)
         else:
-            _deal_with_poll(Poll.parse(body))
+            poll = Poll.parse(body)
+            with about(poll.key):
+                _deal_with_poll(poll)
     except (InvalidEvent, ValueError, RecursionError) as error:
         logger.error("A dead letter is about no request", error=str(error))
     except Stale:
@@ -121,20 +123,18 @@ def _deal_with_poll(poll: Poll) -> None:
     except Refused as refused:
         _answer_unstored(found, refused)
         return
-    with about(record.key):
-        if record.answer is None and record.begun < CRASHES and time.time() < record.deadline:
-            _resume(record)
-        elif record.begun < CRASHES:
-            _answer(record.request, record, "its polls did not run in time")
-        else:
-            _answer(record.request, record, "its polls kept failing")
+    if record.answer is None and record.begun < CRASHES and time.time() < record.deadline:
+        _resume(record)
+    elif record.begun < CRASHES:
+        _answer(record.request, record, "its polls did not run in time")
+    else:
+        _answer(record.request, record, "its polls kept failing")
 
 
 def _answer_unstored(record: Record, refused: Refused) -> None:
     """Answer a request that can be read from the ledger, but not written."""
     if record.request is not None and record.answer is None:
-        with about(record.key):
-            _answer(record.request, None, conceal(str(refused), record.request))
+        _answer(record.request, None, conceal(str(refused), record.request))
 
 
 def _answer_event(event: Any, function_arn: str) -> None:
@@ -239,7 +239,10 @@ def _answer(request: Request | None, record: Record | None, cause: str) -> None:
         text = response.body(request.key, failed)
         response.deliver(request.response_url, text, settings().limits.response_origin)
     else:
+        is_first = record.answer is None
         record, answer = ledger().store_answer(record, failed)
+        if is_first:
+            measure("TimeToAnswer", time.time() - record.first_receipt)
         if answer == failed:
             delivery.deliver(request, record, answer, settings())
         else:

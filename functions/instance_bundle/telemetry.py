@@ -1,4 +1,4 @@
-"""The one logger and the one set of metrics."""
+"""The one logger, the one set of metrics, and which request is being handled."""
 
 import logging
 import warnings
@@ -42,15 +42,21 @@ warnings.filterwarnings("ignore", "No application metrics to publish")
 
 
 def about(key: "DataclassInstance") -> AbstractContextManager[None]:
-    """Put the fields of a request's key on each log line that is written inside."""
+    """Put the fields of a request's key on each log line that is written inside, and its ID into
+    the user agent of each call of AWS that is made inside."""
     return logger.append_context_keys(**asdict(key))
 
 
+def request_id() -> str:
+    """The ID of the request that is being handled; empty while none is, or several are."""
+    return str(logger.get_current_keys().get("request_id", ""))
+
+
 def count(name: str) -> None:
-    """Add one to a metric: `Started`, `Completed`, `Failed` or `DeadLettersAnswered`."""
+    """Add one to a metric, such as `Started`."""
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
 
 
-def duration(seconds: float) -> None:
-    """Record how long a bundle took, in seconds from the receipt of its request to its end."""
-    metrics.add_metric(name="Duration", unit=MetricUnit.Seconds, value=seconds)
+def measure(name: str, seconds: float) -> None:
+    """Add a value to a metric in seconds, such as `Duration`."""
+    metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)

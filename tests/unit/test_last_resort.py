@@ -110,7 +110,7 @@ def test_lambda_itself_hands_over_an_event_that_kept_crashing_the_function(
 
 
 def test_an_event_that_can_not_be_answered_yet_comes_again(
-    answers: Answers, context: Context
+    answers: Answers, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers.statuses += [503] * 3
 
@@ -120,6 +120,7 @@ def test_an_event_that_can_not_be_answered_yet_comes_again(
 
     assert [body["Status"] for body in answers.bodies] == ["FAILED"] * 4
     assert all(body == answers.bodies[0] for body in answers.bodies)
+    assert capsys.readouterr().out.count('"TimeToAnswer":[0.0]') == 1
 
 
 def test_an_event_is_passed_between_failure_handler_and_function_until_it_is_answered(
@@ -570,14 +571,14 @@ def test_a_stored_result_is_signalled_instead_of_a_failure(
     body = accepted(answers, ledger, is_sent=True)
     key = Request.parse(event(answers)).key
     done = Done("bun-1", {**ACCEPTED.attributes, "ImageId": "ami-1"})
-    ledger.put_bundle(
+    ledger.bundles.put(
         key, Bundle("bun-1", key.request_id, Location("images", "web"), attributes=done.attributes)
     )
     record = ledger.read(key)
     assert record is not None
     ledger.store_answer(record, done)
     if is_deleted:
-        ledger.leave_tombstone(key, Tombstone("bun-1", "", unseen=False))
+        ledger.bundles.leave_tombstone(key, Tombstone("bun-1", "", unseen=False))
 
     last_resort.handler(dead_letter(body), context)
 

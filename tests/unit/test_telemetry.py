@@ -1,11 +1,15 @@
 """What is logged, and what is not, whatever the levels are."""
 
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from instance_bundle import telemetry
+
+ROOT = Path(__file__).parents[2]
 
 
 class Received(logging.Handler):
@@ -52,3 +56,17 @@ def test_libraries_log_from_their_minimum_level_on_however_low_they_are_set(
             logger.setLevel(level)
 
     assert received.levels == levels
+
+
+def test_the_readme_lists_the_metrics_that_are_emitted() -> None:
+    sources = [file.read_text() for file in (ROOT / "functions").rglob("*.py")]
+    emitted = {
+        name for text in sources for name in re.findall(r'\b(?:count|measure)\("(\w+)"', text)
+    }
+    clients = (ROOT / "functions/instance_bundle/aws/clients.py").read_text()
+    services = re.findall(r'boto3\.client\("(\w+)"', clients)
+    section = (ROOT / "README.md").read_text().partition("## Logs and metrics")[2]
+    rows = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
+
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(listed) == sorted(emitted | {f"Throttled{name.title()}" for name in services})

@@ -4,7 +4,8 @@ A call is not attempted if the invocation has no time for it (`budget`), and an 
 an error (`readable`).
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,8 +18,9 @@ from botocore.parsers import ResponseParserError
 
 from instance_bundle import budget
 from instance_bundle.aws.readable import require_readable
-from instance_bundle.aws.refusals import meaning
+from instance_bundle.aws.refusals import is_throttling, meaning
 from instance_bundle.errors import PassingFault
+from instance_bundle.telemetry import count, request_id
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
@@ -51,6 +53,9 @@ _UNANSWERED = (
 
 FILTER_VALUES = 200
 """Values that one filter of an EC2 Describe call takes (EC2 API Reference, Filter)."""
+
+_NOT_IN_USER_AGENT = re.compile(r"[^A-Za-z0-9!$%&'*+.^_`|~,-]")
+"""As botocore's `useragent.sanitize_user_agent_string_component`, which is private."""
 
 
 # Calls to these save the progress of a request, or publish its end.
@@ -112,9 +117,25 @@ def _within_limits(client: Client) -> Client:
     def stay_in_time(request: "AWSRequest", operation_name: str, **_: Any) -> None:
         budget.require_attempt(request.context, need, f"{service}:{operation_name}")
 
+    def count_throttled(parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+        if is_throttling((parsed_response or {}).get("Error", {}).get("Code", "")):
+            count(f"Throttled{service.title()}")
+
     client.meta.events.register("request-created", stay_in_time)
+    client.meta.events.register("request-created", _name_request)
+    client.meta.events.register("response-received", count_throttled)
     client.meta.events.register("before-parse", require_readable)
     return client
+
+
+def _name_request(request: "AWSRequest", **_: Any) -> None:
+    """Put the ID of the request that is being handled into the user agent, which is not signed:
+    CloudTrail shows it (AWS CloudTrail User Guide, CloudTrail record contents)."""
+    if request_id():
+        named = f"md/instance-bundle#{_NOT_IN_USER_AGENT.sub('-', request_id())}"
+        agent = request.headers.get_all("User-Agent", [""])[-1]  # Powertools adds a second header
+        del request.headers["User-Agent"]
+        request.headers["User-Agent"] = f"{agent} {named}"
 
 
 @contextmanager

@@ -135,9 +135,10 @@ def _final(denied: Denied) -> Denied:
 
 
 _ANY: Collection[str] = ()
+_THROTTLING = Row((), _THROTTLED, _throttled, pattern="Throttl")
 
 TABLE = (
-    Row((), _THROTTLED, _throttled, pattern="Throttl"),
+    _THROTTLING,
     Row((), _PASSING, _passing),
     Row([Purpose.START, Purpose.GO_ON, Purpose.REPAIR, Purpose.REMOVE], _LATER, Refused),
     Row([Purpose.START], _NO_INSTANCE, Doubtful),
@@ -170,6 +171,11 @@ def meaning(call: str, code: str, message: str, status: int = 0) -> InstanceBund
     row = next(row for row in TABLE if row.fits(CALLS[call].purpose, code))
     found = row.means(refused)
     return _passing(refused) if status >= 500 and not isinstance(found, Throttled) else found
+
+
+def is_throttling(code: str) -> bool:
+    """Whether an error code means that AWS throttled the call."""
+    return _THROTTLING.fits(Purpose.READ, code)
 
 
 def denied(call: str, code: str, message: str) -> Denied:

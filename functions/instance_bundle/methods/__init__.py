@@ -10,7 +10,7 @@ Example:
 
 from instance_bundle.aws import Written
 from instance_bundle.methods.bundle_instance import BundleInstance
-from instance_bundle.methods.method import Bundle, Method, Task, Work, known, utc
+from instance_bundle.methods.method import Bundle, Method, Task, Work, known, parsed, utc
 from instance_bundle.methods.registry import Methods
 from instance_bundle.methods.store_image import StoreImage
 
@@ -24,5 +24,6 @@ __all__ = [
     "Work",
     "Written",
     "known",
+    "parsed",
     "utc",
 ]

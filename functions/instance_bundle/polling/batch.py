@@ -16,7 +16,7 @@ from instance_bundle import budget
 from instance_bundle.errors import Busy, InstanceBundleError, PassingFault, Refused, Stale
 from instance_bundle.lifecycle import Described
 from instance_bundle.methods import Methods, Task, known
-from instance_bundle.polling import messages
+from instance_bundle.polling import messages, progress
 from instance_bundle.polling.messages import Message
 from instance_bundle.responses import NextPoll
 from instance_bundle.state import Ledger, Poll, Record, poll_queue
@@ -114,12 +114,15 @@ class Batch:
             )
         except PassingFault as fault:
             self._wait_out(fault, Poll(record.key, record.generation))
+        else:
+            progress.report(next_poll)
 
     def _take(self, body: str) -> Record | InstanceBundleError:
         """Take the lease of the request that a message is about, or return why that failed."""
         try:
             poll = Poll.parse(body)
-            return self._ledger.take(poll.key, poll.generation, budget.lease())
+            with about(poll.key):
+                return self._ledger.take(poll.key, poll.generation, budget.lease())
         except InstanceBundleError as obstacle:
             return obstacle
 

@@ -124,6 +124,8 @@ class BundleResource(CfnResource):
             The next poll if the request continues; None if it has been answered.
         """
         assert self._record is not None  # noqa: S101  the poll has its lease
+        if self._record.begun > 1:
+            logger.warning("An earlier poll saved no progress", begun=self._record.begun)
         if self._clock() >= self._record.deadline:
             # If this process crashes, its message comes again too late: so send the next one first.
             self._poll_later(self._record, self._record.generation + 1, budget.NEXT_POLL)

@@ -12,7 +12,7 @@ from instance_bundle.request import Request, conceal
 from instance_bundle.responses import delivery, response
 from instance_bundle.settings import Settings
 from instance_bundle.state import Answer, Done, Failed, Ledger, Record, Response
-from instance_bundle.telemetry import count, duration, logger
+from instance_bundle.telemetry import count, logger, measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,13 @@ class Responder:
         return self.clock() > record.sent_at + timeout.seconds
 
     def _measure(self, record: Record, answer: Answer) -> None:
+        seconds = self.clock() - record.first_receipt
+        measure("TimeToAnswer", seconds)
         if isinstance(answer, Failed):
             count("Failed")
         elif self.request.request_type != "Delete":
             count("Completed")
-            duration(self.clock() - record.first_receipt)
+            measure("Duration", seconds)
 
 
 def _log(answer: Answer) -> None:
