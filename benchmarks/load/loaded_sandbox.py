@@ -57,7 +57,7 @@ class LoadSandbox:
         [polls] = [
             mapping
             for mapping in functions.list_event_source_mappings()["EventSourceMappings"]
-            if mapping["FunctionArn"] == self.ready["service_token"]
+            if "-PollQueue-" in mapping["EventSourceArn"]
         ]
         functions.update_event_source_mapping(
             UUID=polls["UUID"], ScalingConfig={"MaximumConcurrency": concurrency}

@@ -1,4 +1,4 @@
-"""The Lambda handler: CloudFormation's requests, and their polls."""
+"""The Lambda handler: CloudFormation's requests, their polls, and events of EC2's and S3's."""
 
 import time
 from collections.abc import Mapping
@@ -47,9 +47,11 @@ def lifecycle() -> Lifecycle:
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 @metrics.log_metrics
 def handler(event: Any, context: LambdaContext) -> Mapping[str, Any] | None:
-    """Handle a request, or a batch of polls."""
+    """Handle a request, a batch of polls, or a batch of events of EC2's and S3's."""
     with budget.invocation(context.get_remaining_time_in_millis):
-        if _is_batch_of_polls(event):
+        if _is_batch(event):
+            if event["Records"][0].get("eventSourceARN") == settings().event_queue_arn:
+                return _process_events(event)
             return _process_polls(event, context)
         _answer_request(event, context)
         return None
@@ -113,8 +115,8 @@ def _admitted_update(request: Request) -> Properties:
     return admit_update(request, settings().limits, lambda: lifecycle().is_rollback(request.key))
 
 
-def _is_batch_of_polls(event: Any) -> bool:
-    """Whether an event is from the event source mapping of the poll queue."""
+def _is_batch(event: Any) -> bool:
+    """Whether an event is from the event source mapping of a queue."""
     records = event.get("Records") if isinstance(event, dict) else None
     return (
         isinstance(records, list)
@@ -139,3 +141,9 @@ def _process_polls(event: Event, context: LambdaContext) -> Mapping[str, Any]:
 
     batch = Batch(resume, ledger(), methods(), settings().poll_queue_url, context)
     return batch.process(event)
+
+
+def _process_events(event: Event) -> Mapping[str, Any]:
+    from instance_bundle.polling import aws_events
+
+    return aws_events.process(event, ledger(), settings().poll_queue_url)

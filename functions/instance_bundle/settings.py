@@ -71,6 +71,8 @@ class Settings:
         verify_requests: requests are those of stacks in the function's account and Region, and
             CloudFormation is asked to confirm one before a step that does harm; off only for events
             that are made by hand.
+        event_queue_arn: ARN of the SQS queue that carries events of EC2's and S3's; empty in the
+            failure handler.
     """
 
     ledger_table: str
@@ -78,6 +80,7 @@ class Settings:
     limits: Limits
     event_bus: str
     verify_requests: bool = True
+    event_queue_arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ def settings() -> Settings:
         ),
         event_bus=os.environ.get("EVENT_BUS", ""),
         verify_requests=os.environ.get("VERIFY_REQUESTS", "true") != "false",
+        event_queue_arn=os.environ.get("EVENT_QUEUE_ARN", ""),
     )
 
 

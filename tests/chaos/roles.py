@@ -24,6 +24,7 @@ from tests.roles import ACCOUNT, REGION, ROLES, statements
 RESOURCES = {
     "LedgerTable": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/ledger",
     "PollQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:polls",
+    "EventQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
     "DeadLetterQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters",
 }
 """The ARNs that the template's resources have in the world."""

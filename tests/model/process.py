@@ -225,7 +225,7 @@ class Process:
             is_signalled = yield Step(
                 LOAD,
                 "has bundle",
-                lambda: self._env.ledger.has_bundle(request.key, done.physical_id),
+                lambda: self._env.ledger.bundles.has(request.key, done.physical_id),
             )
         try:
             if not stored.acceptance_sent:

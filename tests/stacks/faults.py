@@ -42,7 +42,7 @@ def set_batch_size(aws: Aws, size: int) -> None:
     [mapping] = [
         mapping
         for mapping in functions.list_event_source_mappings()["EventSourceMappings"]
-        if mapping["FunctionArn"] == aws.ready["service_token"]
+        if "-PollQueue-" in mapping["EventSourceArn"]
     ]
     functions.update_event_source_mapping(
         UUID=mapping["UUID"], BatchSize=size, ScalingConfig={"MaximumConcurrency": 3}
@@ -50,15 +50,15 @@ def set_batch_size(aws: Aws, size: int) -> None:
 
 
 def queue_urls(aws: Aws) -> list[str]:
-    """The queue of the polls, and that of the dead letters."""
+    """The queues of the polls, of events of EC2's and S3's, and of the dead letters."""
     sqs = aws.clients.client("sqs")
     urls: list[str] = sqs.list_queues(QueueNamePrefix=f"{STACK_NAME}-")["QueueUrls"]
-    assert len(urls) == 2, urls
+    assert len(urls) == 3, urls
     return urls
 
 
 def wait_for_empty_queues(aws: Aws) -> None:
-    """Wait until no poll and no dead letter is on its way or at work."""
+    """Wait until no poll, no event and no dead letter is on its way or at work."""
     sqs = aws.clients.client("sqs")
     kinds = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "Delayed", "NotVisible")]
 

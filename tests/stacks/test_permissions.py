@@ -228,6 +228,7 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "ListBuckets": {"*"},
             "UseLedger": {"table/LedgerTable"},
             "UsePollQueue": {"PollQueue"},
+            "ReceiveEvents": {"EventQueue"},
             "InvokeFailureHandler": {"function:LastResortFunction"},
             "Log": {"log-group:InstanceBundleLogGroup:*"},
             "CreateImages": {"instance/*", "image/*", "snapshot/*"},

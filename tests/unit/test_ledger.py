@@ -153,17 +153,17 @@ def test_a_location_has_one_claim(ledger: Ledger) -> None:
 def test_a_resources_bundles_are_its_own_until_a_tombstone_replaces_them(ledger: Ledger) -> None:
     key = request().key
     bundle = Bundle("bun-1", "r1", HERE, "tag", "identity", {"BundleId": "bun-1"})
-    ledger.put_bundle(key, bundle)
+    ledger.bundles.put(key, bundle)
 
     assert ledger.resource(replace(key, request_id="r9")).bundles == (bundle,)
     assert ledger.resource(replace(key, logical_id="Other")).bundles == ()
-    ledger.leave_tombstone(key, Tombstone("bun-1", "", unseen=False))
+    ledger.bundles.leave_tombstone(key, Tombstone("bun-1", "", unseen=False))
     assert ledger.resource(key).bundles == ()
 
 
 def test_requests_expire_and_bundles_do_not(ledger: Ledger, clock: Clock) -> None:
     record, _ = ledger.receive(request(), lease=30)
-    ledger.put_bundle(record.key, Bundle("bun-1", "r1", HERE))
+    ledger.bundles.put(record.key, Bundle("bun-1", "r1", HERE))
 
     items = aws.dynamodb().scan(TableName="ledger")["Items"]
     expiries = {item["item"]["S"]: item.get("expires") for item in items}
@@ -295,4 +295,7 @@ def test_a_poll_that_comes_before_its_time_changes_nothing(ledger: Ledger, clock
             ledger.take(record.key, generation, lease=30)
     assert ledger.read(record.key) == waiting
     clock.now += 15
-    assert ledger.take(record.key, 1, lease=30).generation == 1
+    taken = ledger.take(record.key, 1, lease=30)
+    assert taken.generation == 1
+    ledger.save_progress(taken, None, 1)
+    assert ledger.take(record.key, 1, lease=30).due == taken.due > 0

@@ -342,7 +342,7 @@ def test_a_claim_counts_as_long_as_the_bundle_is_there_that_it_protects(
     life: Lifecycle, ledger: Ledger, ec2: Ec2, is_there: bool
 ) -> None:
     """The bundle was retained and its stack deleted: no Delete was sent."""
-    ledger.put_bundle(of_another_resource().key, Bundle("bun-0", "r1", Location("images", "web")))
+    ledger.bundles.put(of_another_resource().key, Bundle("bun-0", "r1", Location("images", "web")))
     ec2.stored |= {Location("images", "web")} if is_there else set()
 
     outcome = life.drive(opened(ledger, request()))
@@ -992,7 +992,7 @@ def test_a_bundle_whose_location_is_anothers_now_is_not_touched(
 ) -> None:
     here = Location("images", "web")
     ec2.stored.add(here)
-    ledger.put_bundle(
+    ledger.bundles.put(
         request().key,
         Bundle("bun-1", "r0", here, "etag", "identity"),
     )
@@ -1536,7 +1536,7 @@ def test_an_update_waits_for_its_ami_too(life: Lifecycle, ledger: Ledger, ec2: E
 
 def test_a_bundle_without_an_etag_is_deleted_too(life: Lifecycle, ledger: Ledger, ec2: Ec2) -> None:
     here = Location("images", "web")
-    ledger.put_bundle(request().key, Bundle("bun-1", "r1", here, identity="identity"))
+    ledger.bundles.put(request().key, Bundle("bun-1", "r1", here, identity="identity"))
 
     life.drive(opened(ledger, request("Delete", "r2", "bun-1", OnDelete="Delete")))
 

@@ -9,7 +9,7 @@ import time_machine
 
 from instance_bundle import app
 from instance_bundle.errors import PassingFault, Throttled
-from instance_bundle.state.ledger import Ledger
+from instance_bundle.state.bundles import Bundles
 from tests.fixtures import Context
 
 from . import test_bus_events
@@ -151,7 +151,7 @@ def test_a_removal_that_was_cut_off_is_announced_by_the_poll_that_completes_it(
         raise PassingFault("The process ends.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Ledger, "leave_tombstone", stop)
+        patched.setattr(Bundles, "leave_tombstone", stop)
         app.handler(asking(answers, "Delete", "r2", "bun-1", OnDelete="Delete"), context)
     assert ec2.removed != []
     assert published_events() == []

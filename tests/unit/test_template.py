@@ -15,6 +15,8 @@ from samtranslator.yaml_helper import yaml_parse
 from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.responses import events
 from sandbox.cloudformation.transform import transform
+from sandbox.events.patterns import compiled
+from sandbox.policies import Request, admits, judged
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -160,7 +162,7 @@ def test_lambda_finds_the_permissions_to_read_a_queue_when_it_asks_for_them() ->
     mappings = made("AWS::Lambda::EventSourceMapping")
     actions = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
-    assert mappings.keys() == {"PollSource", "DeadLetterSource"}
+    assert mappings.keys() == {"PollSource", "EventSource", "DeadLetterSource"}
     for mapping in mappings.values():
         role = role_of(mapping["FunctionName"]["Ref"])
         for action in actions:
@@ -493,16 +495,119 @@ def joined(node: Any, buckets: str) -> Any:
 
 
 def test_the_queues_refuse_plain_http_and_all_but_the_functions() -> None:
-    [policy] = of_type("AWS::SQS::QueuePolicy").values()
-    plain, others = policy["PolicyDocument"]["Statement"]
+    policies = of_type("AWS::SQS::QueuePolicy")
+    plain, others = policies["QueuePolicy"]["PolicyDocument"]["Statement"]
 
-    assert [queue["Ref"] for queue in policy["Queues"]] == [*of_type("AWS::SQS::Queue")]
+    queues = [queue["Ref"] for policy in policies.values() for queue in policy["Queues"]]
+    assert sorted(queues) == sorted(of_type("AWS::SQS::Queue"))
     assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert (plain["Effect"], plain["Principal"], plain["Action"]) == ("Deny", "*", "sqs:*")
     assert (others["Effect"], others["Principal"]) == ("Deny", "*")
     assert others["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] == [
         {"Fn::GetAtt": [role, "Arn"]} for role in of_type("AWS::IAM::Role")
     ]
+
+
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:events"
+RULES = {
+    name: f"arn:aws:events:us-east-1:123456789012:rule/{name}"
+    for name in ("ImageEventRule", "ObjectEventRule")
+}
+ROLES = {
+    name: f"arn:aws:iam::123456789012:role/{name}"
+    for name in ("InstanceBundleRole", "LastResortRole")
+}
+
+
+def test_only_its_two_rules_send_to_the_event_queue() -> None:
+    policy, secure = event_queue_policy(), {"aws:SecureTransport": "true"}
+
+    def lets_in(service: str, source: str, **context: str) -> bool:
+        seen = {"aws:SourceArn": source, "aws:PrincipalIsAWSService": "true", **secure, **context}
+        return admits(policy, service, Request("sqs:SendMessage", QUEUE, seen))
+
+    assert all(lets_in("events.amazonaws.com", rule) for rule in RULES.values())
+    assert not lets_in("events.amazonaws.com", f"{RULES['ImageEventRule']}2")
+    assert not lets_in("sns.amazonaws.com", RULES["ImageEventRule"])
+    assert not lets_in(
+        "events.amazonaws.com", RULES["ImageEventRule"], **{"aws:SecureTransport": "false"}
+    )
+
+
+@pytest.mark.parametrize("action", ["DeleteMessage", "ReceiveMessage", "SendMessage", "PurgeQueue"])
+def test_the_event_queue_refuses_all_principals_but_the_functions_role(action: str) -> None:
+    """Whatever their own policies allow."""
+    allowing = json.dumps({"Statement": {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}})
+    documents = [event_queue_policy(), allowing]
+
+    def verdict(principal: str) -> str:
+        seen = {"aws:PrincipalArn": principal, "aws:PrincipalIsAWSService": "false"}
+        return judged(documents, Request(f"sqs:{action}", QUEUE, seen))
+
+    assert verdict(ROLES["InstanceBundleRole"]) == "allowed"
+    assert verdict(ROLES["LastResortRole"]) == "denied"
+    assert verdict("arn:aws:iam::123456789012:user/somebody") == "denied"
+
+
+def event_queue_policy() -> str:
+    """The policy of the event queue as CloudFormation makes it."""
+    arns = {"EventQueue": QUEUE, **RULES, **ROLES}
+    document = of_type("AWS::SQS::QueuePolicy")["EventQueuePolicy"]["PolicyDocument"]
+    text = json.dumps(document)
+    for name, arn in arns.items():
+        text = text.replace(json.dumps({"Fn::GetAtt": [name, "Arn"]}), json.dumps(arn))
+    return text
+
+
+def test_events_have_a_source_of_their_own_that_takes_few_of_the_functions_processes() -> None:
+    mappings = made("AWS::Lambda::EventSourceMapping")
+    polls, events_ = mappings["PollSource"], mappings["EventSource"]
+
+    assert events_["FunctionName"] == polls["FunctionName"]
+    assert events_["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert events_["ScalingConfig"]["MaximumConcurrency"] == 2  # the least that Lambda takes
+    variables = TRANSFORMED["InstanceBundleFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["EVENT_QUEUE_ARN"] == events_["EventSourceArn"]
+
+
+def test_an_event_that_cannot_be_handled_expires_and_is_no_dead_letter() -> None:
+    queue = of_type("AWS::SQS::Queue")["EventQueue"]
+
+    assert queue["MessageRetentionPeriod"] > 2 * queue["VisibilityTimeout"]
+    assert "RedrivePolicy" not in queue
+
+
+EVENTS: list[tuple[str, str, dict[str, Any], bool]] = [
+    *(
+        ("aws.ec2", "EC2 AMI State Change", {"ImageId": "ami-1", "State": state}, True)
+        for state in ("available", "failed", "deregistered", "disabled")
+    ),
+    ("aws.ec2", "EC2 AMI State Change", {"ImageId": "ami-1", "State": "pending"}, False),
+    ("aws.ec2", "EC2 Instance State-change Notification", {"state": "stopped"}, False),
+    *(
+        ("aws.s3", kind, {"bucket": {"name": "images"}, "object": {"key": key}}, taken)
+        for kind, key, taken in (
+            ("Object Created", "a/b.manifest.xml", True),
+            ("Object Created", "ami-0123456789abcdef0.bin", True),
+            ("Object Created", "a/b.part.0", False),
+            ("Object Created", "a/ami-0123456789abcdef0.bin", False),
+            ("Object Created", "ami-0123456789abcdef0.binary", False),
+            ("Object Deleted", "a/b.manifest.xml", False),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "kind", "detail", "taken"), EVENTS)
+def test_the_rules_send_the_events_of_images_and_of_their_objects(
+    source: str, kind: str, detail: dict[str, Any], *, taken: bool
+) -> None:
+    event = {"source": source, "detail-type": kind, "detail": detail}
+    patterns = [json.dumps(rule["EventPattern"]) for rule in of_type("AWS::Events::Rule").values()]
+
+    assert [compiled(pattern)(event) for pattern in patterns].count(True) == taken
+    # EventBridge User Guide, Quotas.
+    assert max(map(len, patterns)) <= 2048
 
 
 def test_ledger_and_queues_are_encrypted_by_a_key_that_can_be_given() -> None:

@@ -1,10 +1,14 @@
 """When to poll a task again."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
 from instance_bundle import budget
 from instance_bundle.methods import Task
+
+_HINTED = 7
+"""Seconds after an event of AWS's in which Describe may not show yet what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +53,21 @@ def _fraction(progress: str) -> float:
 
 
 INTERVAL = Interval(latest=15, share=0.5, grid=5)
-next_poll = INTERVAL.seconds
+IF_EXPECTED = Interval(latest=30, share=0.5, grid=5)
+"""Where AWS is expected to send an event: polls find what its event is late or lost for."""
+
+
+def next_poll(
+    task: Task, now: float, since_hint: float = math.inf, *, expected: bool = False
+) -> int:
+    """Seconds until the next poll. After an event: 1, 2, 4, then as usual.
+
+    Args:
+        task: as it was described last.
+        now: epoch seconds.
+        since_hint: seconds since the last event about the task.
+        expected: whether AWS is expected to send an event when the task's stage ends.
+    """
+    if since_hint < _HINTED:
+        return max(0, int(since_hint)) + 1
+    return (IF_EXPECTED if expected else INTERVAL).seconds(task, now)

@@ -145,6 +145,7 @@ class Performer:
 
 
 def _of_ledger(ledger: Ledger) -> Performers:
+    bundles = ledger.bundles
     marks = {
         "superseded": ledger.supersede,
         "cancel_requested": ledger.cancel_requested,
@@ -158,11 +159,11 @@ def _of_ledger(ledger: Ledger) -> Performers:
         effects.Mark: lambda e: marks[e.mark](e.record),
         effects.Claim: lambda e: ledger.locations.claim(e.location, e.key, e.instead_of),
         effects.ReleaseLocation: lambda e: ledger.locations.release(e.location, e.key),
-        effects.PutBundle: lambda e: ledger.put_bundle(e.key, e.bundle),
-        effects.AboutToRemove: lambda e: ledger.about_to_remove(e.key, e.bundle.physical_id),
-        effects.ReleaseBundle: lambda e: ledger.release_bundle(e.key, e.bundle.physical_id),
+        effects.PutBundle: lambda e: bundles.put(e.key, e.bundle),
+        effects.AboutToRemove: lambda e: bundles.about_to_remove(e.key, e.bundle.physical_id),
+        effects.ReleaseBundle: lambda e: bundles.release(e.key, e.bundle.physical_id),
         effects.Announce: lambda e: ledger.announce(e.key, e.announcement),
-        effects.LeaveTombstone: lambda e: ledger.leave_tombstone(e.key, e.tombstone),
+        effects.LeaveTombstone: lambda e: bundles.leave_tombstone(e.key, e.tombstone),
     }
 
 

@@ -1,5 +1,6 @@
 """Steps that make a bundle, from the claim of its location to the answer."""
 
+import math
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
@@ -146,7 +147,9 @@ def go_on(d: Driving, seen: Task) -> StepRun:
         return (yield from _failed(d, refusal))
     if task.phase == "complete":
         return (yield from _finish(d, work, task))
-    return _under_way(d, work, task, interval.next_poll(task, d.now))
+    # If the next stage has started, that is what the event was about.
+    since_hint = math.inf if goes_on else d.now - me.hinted_at
+    return _under_way(d, work, task, interval.next_poll(task, d.now, since_hint))
 
 
 def _under_way(d: Driving, work: Work, task: Task, seconds: int) -> Pending:

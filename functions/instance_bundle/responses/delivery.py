@@ -69,7 +69,7 @@ def repeat(
     Raises:
         PassingFault: it did not arrive at one of them.
     """
-    if isinstance(answer, Failed) or ledger.has_bundle(request.key, answer.physical_id):
+    if isinstance(answer, Failed) or ledger.bundles.has(request.key, answer.physical_id):
         deliver(request, record, answer, settings)
         return
     answer_cloudformation(request, record, answer, settings)

@@ -5,6 +5,7 @@
 | `<stack ID>|<logical ID>` | `request|<request ID>` | a request, its progress and its answer    |
 | `<stack ID>|<logical ID>` | `bundle|<physical ID>` | a finished bundle, or its tombstone       |
 | `location|<S3 URI>`       | `claim`                | the request that writes, or wrote, there  |
+| `image|<AMI ID>`          | `maker`                | the request that makes, or made, the AMI  |
 
 Attributes that this version does not know are ignored: a later version wrote them, which is being
 deployed, or was rolled back.
@@ -57,8 +58,13 @@ def claim_key(location: Location) -> dict[str, str]:
     return {"resource": f"location|{location.s3_uri}", "item": "claim"}
 
 
+def image_key(image_id: str) -> dict[str, str]:
+    """The key of the item that says which request makes an AMI."""
+    return {"resource": f"image|{image_id}", "item": "maker"}
+
+
 def owner(key: RequestKey) -> str:
-    """The request that has a claim, as text for the claim's item."""
+    """The request that has a claim or makes an AMI, as text for that item."""
     return f"{key.resource}|{key.request_id}"
 
 
@@ -168,6 +174,7 @@ def record(item: Item) -> Record:
         lease_until=float(item["lease_until"]) / 1000,
         begun=int(item.get("begun", 0)),
         due=float(item.get("due", 0)) / 1000,
+        hinted_at=float(item.get("hinted_at", 0)) / 1000,
         version=int(item.get("version", 0)),
         target=_of(item, "target", Target),
         attempted_at=float(item["attempted_at"]) / 1000 if item.get("attempted_at") else None,

@@ -13,17 +13,18 @@ as its work may need cleaning up. Everything else expires.
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
 from instance_bundle import budget
 from instance_bundle.errors import Busy, ConditionFailed, Stale
-from instance_bundle.methods import Bundle, Task
+from instance_bundle.methods import Task
 from instance_bundle.request import Request, RequestKey
 from instance_bundle.state import items
-from instance_bundle.state.items import bundle_key, millis, request_key
+from instance_bundle.state.bundles import Bundles
+from instance_bundle.state.hints import Hints
+from instance_bundle.state.items import millis, request_key
 from instance_bundle.state.locations import Locations
 from instance_bundle.state.outcome import Answer, Done
 from instance_bundle.state.records import (
@@ -31,7 +32,6 @@ from instance_bundle.state.records import (
     Doubt,
     Record,
     Resource,
-    Tombstone,
     dated,
     moves_forward,
 )
@@ -50,12 +50,16 @@ class Ledger:
 
     Attributes:
         locations: which request writes, or wrote, where.
+        bundles: which bundles resources own, or owned.
+        hints: which request an event of AWS's is about.
     """
 
     def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
         self._table = Table(table)
         self._clock = clock
         self.locations = Locations(self._table, clock)
+        self.bundles = Bundles(self._table, self.locations, clock)
+        self.hints = Hints(self._table, clock)
 
     # Requests
 
@@ -94,8 +98,7 @@ class Ledger:
 
     def read(self, key: RequestKey) -> Record | None:
         """A request's record, if there is one."""
-        requests = self.resource(key).requests
-        return next((record for record in requests if record.key == key), None)
+        return next((each for each in self.resource(key).requests if each.key == key), None)
 
     def take(self, key: RequestKey, generation: int, lease: float) -> Record:
         """Take the lease of a request for a poll message, and count the invocation.
@@ -158,7 +161,9 @@ class Ledger:
 
     def merge_task(self, record: Record, task: Task) -> Record:
         """Store the task that a call started, whatever else was written meanwhile."""
-        return self._write(record, {"task": items.encode_task(task)}, THERE)
+        merged = self._write(record, {"task": items.encode_task(task)}, THERE)
+        self.hints.expect(task, merged)
+        return merged
 
     def _write(self, record: Record, changed: Item, condition: ConditionBase) -> Record:
         """Set attributes; one whose value is None is removed. Work to clean up does not expire."""
@@ -172,7 +177,7 @@ class Ledger:
         return items.record(self._table.update(key, sets, condition, removes=gone, adds=adds))
 
     def save_progress(
-        self, record: Record, task: Task | None, generation: int, due: float = 0
+        self, record: Record, task: Task | None, generation: int, due: float | None = None
     ) -> None:
         """Store the task and the generation of the next poll, and release the lease.
 
@@ -182,15 +187,16 @@ class Ledger:
             record: as it was taken.
             task: as it was described, if it was.
             generation: of the next poll.
-            due: epoch seconds; a poll that comes earlier is not valid.
+            due: epoch seconds; a poll that comes earlier is not valid. None: it stays as it is.
         """
-        sets: Item = {"generation": generation, "lease_until": 0, "begun": 0, "due": millis(due)}
+        sets: Item = {"generation": generation, "lease_until": 0, "begun": 0}
+        if due is not None:
+            sets = {**sets, "due": millis(due)}
         if task is not None:
             sets = {**sets, "task": items.encode_task(task)}
+        unchanged = Attr("generation").eq(record.generation)
         try:
-            self._table.update(
-                request_key(record.key), sets, Attr("generation").eq(record.generation)
-            )
+            self._table.update(request_key(record.key), sets, unchanged)
         except ConditionFailed:
             return
 
@@ -295,44 +301,6 @@ class Ledger:
             bundles=tuple(bundle for bundle, released in bundles if not released),
             released=tuple(bundle for bundle, released in bundles if released),
             tombstones=tuple(items.tombstone(item) for item in others if "bundle" not in item),
-        )
-
-    def put_bundle(self, key: RequestKey, bundle: Bundle) -> None:
-        """Store a finished bundle; it stays until its Delete, and so does its claim."""
-        if not bundle.is_dry_run:
-            self.locations.keep(bundle.location, replace(key, request_id=bundle.made_by))
-        self._table.put(
-            {
-                **bundle_key(key, bundle.physical_id),
-                "format": items.FORMAT,
-                "bundle": items.encode_bundle(bundle),
-            }
-        )
-
-    def has_bundle(self, key: RequestKey, physical_id: str) -> bool:
-        """Whether a bundle is stored, and its removal has not begun."""
-        sought = bundle_key(key, physical_id)["item"]
-        found = [item for item in self._table.query(key.resource) if item["item"] == sought]
-        return any("bundle" in item and "leaving" not in item for item in found)
-
-    def about_to_remove(self, key: RequestKey, physical_id: str) -> None:
-        """Store that the removal of a bundle begins, which may take a while."""
-        self._table.update(bundle_key(key, physical_id), {"leaving": True}, THERE)
-
-    def release_bundle(self, key: RequestKey, physical_id: str) -> None:
-        """Store that CloudFormation retained a bundle, and no longer manages it."""
-        self._table.update(bundle_key(key, physical_id), {"released": True}, THERE)
-
-    def leave_tombstone(self, key: RequestKey, tombstone: Tombstone) -> None:
-        """Store a tombstone; it replaces the bundle's item, if there is one."""
-        self._table.put(
-            {
-                **bundle_key(key, tombstone.physical_id),
-                "format": items.FORMAT,
-                "sent": tombstone.sent,
-                "unseen": tombstone.unseen,
-                "expires": int(self._clock() + items.KEPT),
-            }
         )
 
 

@@ -136,6 +136,7 @@ class Record:
         generation: the number of the valid poll message.
         lease_until: epoch seconds; until then a process may be driving the request.
         due: epoch seconds; a poll that comes earlier is not valid.
+        hinted_at: epoch seconds of the last event of AWS's that made a poll due; 0 if none did.
         begun: how many invocations began with the request and did not end, since its progress was
             last saved.
         version: how often the record was written.
@@ -169,6 +170,7 @@ class Record:
     lease_until: float
     begun: int
     due: float = 0
+    hinted_at: float = 0
     version: int = 0
     target: Target | None = None
     attempted_at: float | None = None
