@@ -7,6 +7,7 @@ InstanceBundleError
 ├── UnreadableManifest    not a bundle's manifest: logged, and nothing is removed
 ├── PassingFault          a transient error: connection lost, timeout, server error; retried
 │   └── NothingDone           had no effect for sure, such as a failed read before a write
+│       ├── ImagePending          an AMI was registered, and is not available yet
 │       ├── Throttled             AWS throttled the call
 │       └── Refused               AWS refused a call, and may accept it later
 │           └── Doubtful              final only if it is repeated while no work runs
@@ -72,6 +73,18 @@ class PassingFault(InstanceBundleError):
 
 class NothingDone(PassingFault):
     """It failed before anything could have an effect."""
+
+
+class ImagePending(NothingDone):
+    """An AMI is not available yet.
+
+    Attributes:
+        image_id: its ID.
+    """
+
+    def __init__(self, image_id: str) -> None:
+        self.image_id = image_id
+        super().__init__(f"the AMI {image_id} is not available yet")
 
 
 class Throttled(NothingDone):

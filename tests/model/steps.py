@@ -78,6 +78,7 @@ KINDS: Mapping[type[Effect[Any]], str] = {
     effects.Load: LOAD,
     effects.Read: LOAD,
     effects.Save: SAVE,
+    effects.ExpectImage: SAVE,
     effects.MergeTask: SAVE,
     effects.Mark: SAVE,
     effects.Claim: SAVE,

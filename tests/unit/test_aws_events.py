@@ -1,7 +1,7 @@
 """Events of EC2's and S3's make the next poll come at once, and nothing else."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,7 +12,14 @@ from botocore.client import BaseClient
 from moto.sqs.models import sqs_backends
 
 from instance_bundle import app
-from instance_bundle.errors import Busy, InvalidEvent, PassingFault, Stale
+from instance_bundle.errors import (
+    Busy,
+    ImagePending,
+    InstanceBundleError,
+    InvalidEvent,
+    PassingFault,
+    Stale,
+)
 from instance_bundle.lifecycle import Lifecycle, interval
 from instance_bundle.methods.method import Task, Work
 from instance_bundle.polling import aws_events
@@ -23,12 +30,21 @@ from instance_bundle.settings import Limits, settings
 from instance_bundle.state import Poll
 from instance_bundle.state import ledger as state_ledger
 from instance_bundle.state.ledger import Ledger
-from instance_bundle.state.outcome import Failed, Pending
+from instance_bundle.state.outcome import Done, Failed, Pending
 from instance_bundle.state.records import Record
 from tests.fixtures import Clock, Context
 
 from .conftest import Answers
-from .test_lifecycle import RUNNING, Ec2, methods, opened, request, stored_record
+from .test_lifecycle import (
+    RUNNING,
+    Ec2,
+    methods,
+    opened,
+    request,
+    stored_record,
+    update_image,
+    with_image,
+)
 from .test_resource import complete, deliver, ec2, event, polls
 
 __all__ = ["ec2"]
@@ -215,18 +231,17 @@ def test_a_duplicate_makes_no_second_poll(ledger: Ledger, waiting: Record) -> No
     assert len(sent()) == 1
 
 
-def test_events_of_the_same_object_make_no_more_polls_than_a_second_has(
+def test_events_of_the_same_object_make_one_poll_a_second(
     ledger: Ledger, waiting: Record, clock: Clock
 ) -> None:
     for generation in range(1, 6):
         process(ledger, *[object_event()] * 20)
         assert sent() == [(Poll(waiting.key, generation), 0)]
         taken = ledger.take(waiting.key, generation, lease=30)
-        ledger.save_progress(taken, None, generation + 1, due=clock.now + 1)
+        assert not ledger.save_progress(taken, None, generation + 1, due=clock.now + 15)
         process(ledger, *[object_event()] * 20)
         assert sent() == []
-        taken = ledger.take(waiting.key, generation + 1, lease=30)
-        ledger.save_progress(taken, None, generation + 1, due=clock.now + 2)
+        clock.now += 1
 
 
 @pytest.mark.parametrize(
@@ -269,7 +284,7 @@ def test_an_event_about_what_is_answered_is_dropped(ledger: Ledger, waiting: Rec
     assert sent() == []
 
 
-def test_an_event_about_a_request_that_is_being_driven_is_dropped(
+def test_an_event_about_a_request_that_is_being_driven_is_left_to_its_process(
     ledger: Ledger, waiting: Record, clock: Clock
 ) -> None:
     clock.now += 15
@@ -280,7 +295,73 @@ def test_an_event_about_a_request_that_is_being_driven_is_dropped(
     assert sent() == []
     with pytest.raises(Busy):
         ledger.take(waiting.key, 1, lease=30)
-    assert stored_record(ledger, waiting) == taken
+    assert ledger.save_progress(taken, None, 2, due=clock.now + 15)
+    assert ledger.hints.make_due(Poll(waiting.key, 2)) is not None
+    assert ledger.take(waiting.key, 2, lease=30).hinted_at == clock.now
+
+
+# Where events are expected
+
+
+def another(ledger: Ledger, bucket: str = "images") -> Record:
+    """A request that is made after the others, and whose task has just been started."""
+    record = opened(ledger, request(request_id="r9", Storage={"S3": {"Bucket": bucket}}))
+    target = Target("BundleInstance", "r9", "i-1234567890abcdef0", Location(bucket, "later"))
+    record, _ = ledger.save(record, replace(record, target=target))
+    return ledger.merge_task(record, RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("body", "bucket", "seconds", "expected"),
+    [
+        (object_event(), "images", 0, True),
+        (object_event(f"{IMAGE}.bin"), "images", 86_399, True),
+        (object_event(), "images", 86_401, False),
+        (object_event(), "others", 0, False),
+        (object_event("web2.manifest.xml"), "images", 0, False),
+        (image_event(), "images", 0, False),
+    ],
+)
+def test_a_bucket_that_sent_an_event_lately_is_expected_to_send_others(
+    ledger: Ledger,
+    waiting: Record,
+    clock: Clock,
+    body: str,
+    bucket: str,
+    seconds: float,
+    expected: bool,
+) -> None:
+    process(ledger, body)
+    clock.now += seconds
+
+    merged = another(ledger, bucket)
+
+    assert merged.event_expected is expected
+    assert stored_record(ledger, merged) == merged
+
+
+@pytest.mark.parametrize("call", ["query", "update"])
+def test_where_the_ledger_does_not_say_what_to_expect_work_is_polled_as_usual(
+    ledger: Ledger, waiting: Record, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise PassingFault("dynamodb: no answer")
+
+    process(ledger, object_event())
+    hints = type(ledger.hints)
+    original = hints.expect_object
+
+    def failing(self: Any, maker: Record) -> Record:
+        with monkeypatch.context() as patched:
+            patched.setattr(self._table, call, fail)
+            return original(self, maker)
+
+    monkeypatch.setattr(hints, "expect_object", failing)
+
+    merged = another(ledger)
+
+    assert merged.task is not None
+    assert not merged.event_expected
 
 
 def test_what_cannot_be_read_is_dropped_with_a_line_and_the_rest_is_handled(
@@ -335,6 +416,66 @@ def test_after_an_event_the_polls_are_1_2_and_4_seconds_apart_then_as_usual(
     assert interval.next_poll(task, 1_800_014_400.0, since) == seconds
 
 
+@pytest.mark.parametrize(
+    ("task", "sends", "seconds"),
+    [
+        (replace(RUNNING, id=IMAGE, image_id=IMAGE, state="pending", progress=""), False, 30),
+        (replace(RUNNING, id=IMAGE, image_id=IMAGE, state="storing", progress=""), False, 15),
+        (replace(RUNNING, state="pending", progress=""), False, 15),
+        (replace(RUNNING, progress=""), True, 30),
+    ],
+    ids=["AMI", "stored image", "bundle", "bundle in a bucket that sends events"],
+)
+def test_where_an_event_is_expected_polls_are_half_as_many(
+    ledger: Ledger,
+    clock: Clock,
+    task: Task,
+    sends: bool,
+    seconds: int,
+) -> None:
+    clock.now = 1_800_014_400.0
+    life = Lifecycle(ledger, methods(Storing()), Limits(), asks=False, clock=clock)
+    record = opened(ledger, request())
+    life.drive(record)
+    started = replace(stored_record(ledger, record), task=task, event_expected=sends)
+
+    outcome = life.drive(started, lambda: task)
+
+    assert isinstance(outcome, Pending)
+    assert outcome.seconds == seconds
+
+
+@pytest.mark.parametrize("kind", ["registered with its bundle", "registered by an Update"])
+def test_a_registered_ami_is_polled_when_ec2_announces_it(
+    ledger: Ledger, clock: Clock, kind: str
+) -> None:
+    ec2 = Ec2()
+    life = Lifecycle(ledger, methods(ec2), Limits(), asks=False, clock=clock)
+    if kind == "registered by an Update":
+        with_image(life, ledger, ec2)
+        record = update_image(ledger, "r2", {"Name": "web"}, {"Name": "other"})
+    else:
+        first = opened(ledger, request(Image={"Name": "web"}))
+        life.drive(first)
+        complete(ec2)
+        record = stored_record(ledger, first)
+    ec2.obstacle = ImagePending(IMAGE)
+    with pytest.raises(ImagePending):
+        life.drive(record, lambda: ec2.tasks["bun-1"])
+    ledger.save_progress(stored_record(ledger, record), None, record.generation, clock.now + 10)
+
+    assert process(ledger, image_event()) == []
+
+    [(poll, delay)] = sent()
+    assert (poll.key, delay) == (record.key, 0)
+    taken = ledger.take(record.key, poll.generation, lease=30)
+    outcome = life.drive(taken, lambda: ec2.tasks["bun-1"])
+    assert isinstance(outcome, Pending)
+    assert outcome.seconds == 1
+    ec2.obstacle = None
+    assert isinstance(life.drive(taken, lambda: ec2.tasks["bun-1"]), Done)
+
+
 class Storing(Ec2):
     """An AMI that is stored once it is available."""
 
@@ -354,7 +495,7 @@ def test_the_next_stage_is_polled_as_usual_once_the_event_has_started_it(
     life.drive(record)
     started = stored_record(ledger, record)
     ledger.save_progress(started, None, 1, due=clock.now + 15)
-    assert ledger.hints.make_due(record.key) == Poll(record.key, 1)
+    assert ledger.hints.receive(record.key, "") == Poll(record.key, 1)
     taken = ledger.take(record.key, 1, lease=30)
 
     outcome = life.drive(taken, lambda: taken.task and replace(taken.task, state=state))
@@ -421,6 +562,30 @@ def test_where_describe_does_not_agree_yet_the_polls_are_1_2_and_4_seconds_apart
 
     [(_, delay)] = sent()
     assert delay == 1
+    assert answers.bodies == []
+
+
+def test_an_event_that_comes_while_the_request_is_polled_makes_another_poll_come_at_once(
+    ec2: Ec2, answers: Answers, context: Context, strict: Callable[[], None]
+) -> None:
+    app.handler(event(answers), context)
+    deliver(polls(), context)
+    strict()
+    waits = polls()
+    describe = ec2.describe
+
+    def described(task_ids: Collection[str]) -> Mapping[str, Task | InstanceBundleError]:
+        seen = describe(task_ids)
+        deliver(batch(object_event()), context)
+        return seen
+
+    with time_machine.travel(1_800_000_011, tick=False), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ec2, "describe", described)
+        deliver(waits, context)
+        delays = sorted(delay for _, delay in sent())
+
+    assert delays[0] == 0
+    assert len(delays) == 2
     assert answers.bodies == []
 
 

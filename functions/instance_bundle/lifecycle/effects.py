@@ -54,6 +54,14 @@ class Save(Effect[tuple[Record, bool]]):
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectImage(Effect[None]):
+    """Store that a request waits for an AMI, for EC2's event about it."""
+
+    record: Record
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class MergeTask(Effect[Record]):
     """Store the task that a call started, whatever other processes wrote meanwhile."""
 

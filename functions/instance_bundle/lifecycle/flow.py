@@ -6,8 +6,8 @@ It makes no call. It yields effects, and is sent their results.
 from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
-from instance_bundle.errors import Doubtful, Refused
-from instance_bundle.lifecycle import effects, finding, keeping, making
+from instance_bundle.errors import Doubtful, ImagePending, Refused
+from instance_bundle.lifecycle import effects, finding, interval, keeping, making
 from instance_bundle.lifecycle.driving import Driving, StepRun
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.next_step import Do, Reply, Wait, failed, next_step
@@ -59,9 +59,16 @@ def drive(me: Record, methods: Methods) -> Generator[Effect[Any], Any, Outcome]:
 
 
 def _carry_out(d: Driving, what: str, task: Task | None) -> StepRun:
-    """Perform a step. While no work runs, a repeated refusal is final."""
+    """Perform a step. While no work runs, a repeated refusal is final. An AMI that EC2 has
+    announced is described again soon."""
     try:
         return (yield from _STEPS_OF_TASKS[what](d, task) if task else _STEPS[what](d))
+    except ImagePending as pending:
+        yield from perform(effects.ExpectImage(d.me, pending.image_id))
+        soon = interval.after_event(d.now - d.me.hinted_at)
+        if soon is None or d.now >= d.me.deadline:
+            raise
+        return d.pending(soon)
     except Doubtful as doubt:
         if d.me.work > Progress.TARGET or d.me.request_type == "Update":
             raise Refused(doubt.refusal) from doubt

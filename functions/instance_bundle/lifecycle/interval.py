@@ -7,7 +7,7 @@ from datetime import datetime
 from instance_bundle import budget
 from instance_bundle.methods import Task
 
-_HINTED = 7
+_DISAGREES = 7
 """Seconds after an event of AWS's in which Describe may not show yet what it is about."""
 
 
@@ -68,6 +68,11 @@ def next_poll(
         since_hint: seconds since the last event about the task.
         expected: whether AWS is expected to send an event when the task's stage ends.
     """
-    if since_hint < _HINTED:
-        return max(0, int(since_hint)) + 1
-    return (IF_EXPECTED if expected else INTERVAL).seconds(task, now)
+    usual = IF_EXPECTED if expected else INTERVAL
+    return after_event(since_hint) or usual.seconds(task, now)
+
+
+def after_event(since: float) -> int | None:
+    """Seconds until the next poll, so many seconds after an event that Describe does not show yet;
+    None if so long after it that the event no longer matters."""
+    return max(0, int(since)) + 1 if since < _DISAGREES else None

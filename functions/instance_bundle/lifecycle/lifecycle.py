@@ -155,6 +155,7 @@ def _of_ledger(ledger: Ledger) -> Performers:
         effects.Load: lambda e: ledger.resource(e.key),
         effects.Read: lambda e: ledger.read(e.key),
         effects.Save: lambda e: ledger.save(e.before, e.after),
+        effects.ExpectImage: lambda e: ledger.hints.expect_image(e.image_id, e.record),
         effects.MergeTask: lambda e: ledger.merge_task(e.record, e.task),
         effects.Mark: lambda e: marks[e.mark](e.record),
         effects.Claim: lambda e: ledger.locations.claim(e.location, e.key, e.instead_of),

@@ -149,7 +149,9 @@ def go_on(d: Driving, seen: Task) -> StepRun:
         return (yield from _finish(d, work, task))
     # If the next stage has started, that is what the event was about.
     since_hint = math.inf if goes_on else d.now - me.hinted_at
-    return _under_way(d, work, task, interval.next_poll(task, d.now, since_hint))
+    expected = task.is_announced or me.event_expected
+    seconds = interval.next_poll(task, d.now, since_hint, expected=expected)
+    return _under_way(d, work, task, seconds)
 
 
 def _under_way(d: Driving, work: Work, task: Task, seconds: int) -> Pending:

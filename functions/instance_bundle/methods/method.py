@@ -51,6 +51,11 @@ class Task:
     image_id: str = ""
     snapshot_ids: str = ""
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether EC2 sends an event when the present stage ends: an AMI becomes available."""
+        return bool(self.image_id) and self.state == "pending"
+
     def completed(self, now: float) -> "Task":
         """The task as complete, for a finished task that EC2 no longer lists.
 

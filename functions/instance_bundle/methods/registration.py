@@ -13,6 +13,7 @@ from instance_bundle.aws import bundle_objects, image_changes, image_removal, im
 from instance_bundle.errors import (
     Denied,
     Gone,
+    ImagePending,
     NothingDone,
     NotRegistered,
     PassingFault,
@@ -39,7 +40,7 @@ def registered(made: Bundle, key: RequestKey, old: Image, new: Image) -> str:
     name = new.name or _made_name(made, new)
     image = _existing(made, new, name) or _seen(_register(made, key, new, name))
     if image["State"] == "pending":
-        raise NothingDone(f"the AMI {image['ImageId']} is not available yet")
+        raise ImagePending(image["ImageId"])
     if image["State"] != "available":
         why = image.get("StateReason", {}).get("Message", "")
         state = f"{image['ImageId']} is {image['State']}. {why}"

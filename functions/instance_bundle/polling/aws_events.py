@@ -31,11 +31,11 @@ class ImageEvent:
 
     Attributes:
         image_id: the AMI.
-        bucket: where it is stored; None if the event is about its state.
+        bucket: where it is stored; empty if the event is about its state.
     """
 
     image_id: str
-    bucket: str | None = None
+    bucket: str = ""
 
 
 def process(event: Mapping[str, Any], ledger: Ledger, queue_url: str) -> Mapping[str, Any]:
@@ -73,9 +73,9 @@ def _poll(body: str, ledger: Ledger) -> Poll | None:
     match parse(body):
         case ImageEvent(image_id, bucket):
             key = ledger.hints.maker(image_id, bucket)
-        case location:
+        case Location(bucket) as location:
             key = ledger.hints.claimant(location)
-    return ledger.hints.make_due(key) if key is not None else None
+    return ledger.hints.receive(key, bucket) if key is not None else None
 
 
 def parse(body: str) -> ImageEvent | Location:

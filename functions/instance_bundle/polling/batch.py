@@ -109,13 +109,19 @@ class Batch:
         try:
             if unsent is not None:
                 raise unsent
-            self._ledger.save_progress(
-                record, next_poll.task, next_poll.poll.generation, next_poll.due
-            )
+            poll, due = next_poll.poll, next_poll.due
+            if self._ledger.save_progress(record, next_poll.task, poll.generation, due):
+                self._poll_at_once(poll)
         except PassingFault as fault:
             self._wait_out(fault, Poll(record.key, record.generation))
         else:
             progress.report(next_poll)
+
+    def _poll_at_once(self, poll: Poll) -> None:
+        """For an event that came while the request was driven: what it is about may not have been
+        seen."""
+        if self._ledger.hints.make_due(poll) is not None:
+            poll_queue.send(self._queue_url, poll, 0)
 
     def _take(self, body: str) -> Record | InstanceBundleError:
         """Take the lease of the request that a message is about, or return why that failed."""

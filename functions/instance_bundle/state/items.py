@@ -6,6 +6,7 @@
 | `<stack ID>|<logical ID>` | `bundle|<physical ID>` | a finished bundle, or its tombstone       |
 | `location|<S3 URI>`       | `claim`                | the request that writes, or wrote, there  |
 | `image|<AMI ID>`          | `maker`                | the request that makes, or made, the AMI  |
+| `bucket|<name>`           | `sender`               | that the bucket sent an event lately      |
 
 Attributes that this version does not know are ignored: a later version wrote them, which is being
 deployed, or was rolled back.
@@ -61,6 +62,11 @@ def claim_key(location: Location) -> dict[str, str]:
 def image_key(image_id: str) -> dict[str, str]:
     """The key of the item that says which request makes an AMI."""
     return {"resource": f"image|{image_id}", "item": "maker"}
+
+
+def sender_key(bucket: str) -> dict[str, str]:
+    """The key of the item that says that a bucket sent an event lately."""
+    return {"resource": f"bucket|{bucket}", "item": "sender"}
 
 
 def owner(key: RequestKey) -> str:
@@ -175,6 +181,7 @@ def record(item: Item) -> Record:
         begun=int(item.get("begun", 0)),
         due=float(item.get("due", 0)) / 1000,
         hinted_at=float(item.get("hinted_at", 0)) / 1000,
+        event_expected=bool(item.get("event_expected")),
         version=int(item.get("version", 0)),
         target=_of(item, "target", Target),
         attempted_at=float(item["attempted_at"]) / 1000 if item.get("attempted_at") else None,

@@ -162,8 +162,9 @@ class Ledger:
     def merge_task(self, record: Record, task: Task) -> Record:
         """Store the task that a call started, whatever else was written meanwhile."""
         merged = self._write(record, {"task": items.encode_task(task)}, THERE)
-        self.hints.expect(task, merged)
-        return merged
+        if task.image_id:
+            self.hints.expect_image(task.image_id, merged)
+        return self.hints.expect_object(merged)
 
     def _write(self, record: Record, changed: Item, condition: ConditionBase) -> Record:
         """Set attributes; one whose value is None is removed. Work to clean up does not expire."""
@@ -178,7 +179,7 @@ class Ledger:
 
     def save_progress(
         self, record: Record, task: Task | None, generation: int, due: float | None = None
-    ) -> None:
+    ) -> bool:
         """Store the task and the generation of the next poll, and release the lease.
 
         If another process has advanced the request since, nothing is changed.
@@ -188,6 +189,9 @@ class Ledger:
             task: as it was described, if it was.
             generation: of the next poll.
             due: epoch seconds; a poll that comes earlier is not valid. None: it stays as it is.
+
+        Returns:
+            Whether an event about the request has come since it was taken.
         """
         sets: Item = {"generation": generation, "lease_until": 0, "begun": 0}
         if due is not None:
@@ -196,9 +200,10 @@ class Ledger:
             sets = {**sets, "task": items.encode_task(task)}
         unchanged = Attr("generation").eq(record.generation)
         try:
-            self._table.update(request_key(record.key), sets, unchanged)
+            saved = items.record(self._table.update(request_key(record.key), sets, unchanged))
         except ConditionFailed:
-            return
+            return False
+        return saved.hinted_at > record.hinted_at
 
     def store_acceptance(self, record: Record, acceptance: Done) -> Done:
         """Store the acceptance before it is sent; from now on, CompletionTimeout bounds the work.

@@ -136,7 +136,8 @@ class Record:
         generation: the number of the valid poll message.
         lease_until: epoch seconds; until then a process may be driving the request.
         due: epoch seconds; a poll that comes earlier is not valid.
-        hinted_at: epoch seconds of the last event of AWS's that made a poll due; 0 if none did.
+        hinted_at: epoch seconds of the last event of AWS's about the work; 0 if there was none.
+        event_expected: the bucket sent an event shortly before the work was started.
         begun: how many invocations began with the request and did not end, since its progress was
             last saved.
         version: how often the record was written.
@@ -171,6 +172,7 @@ class Record:
     begun: int
     due: float = 0
     hinted_at: float = 0
+    event_expected: bool = False
     version: int = 0
     target: Target | None = None
     attempted_at: float | None = None
