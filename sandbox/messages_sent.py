@@ -13,11 +13,11 @@ from moto.sqs.models import Message, Queue
 
 
 class MessagesSent:
-    """The queue and body of each message, from any sender. Safe to use from several threads."""
+    """Each message, from any sender. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._messages: list[tuple[str, str]] = []
+        self._messages: list[dict[str, Any]] = []
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -30,17 +30,21 @@ class MessagesSent:
 
         @functools.wraps(add_message)
         def add_and_record(queue: Queue, message: Message) -> None:
-            self._add(str(queue.name), message.body)
+            self._add(queue, message)
             add_message(queue, message)
 
         with patch.object(Queue, "add_message", add_and_record):
             yield
 
     def described(self) -> list[dict[str, Any]]:
-        """Each message as JSON can hold it, `queue` (its name) and `body`, oldest first."""
+        """Each message as JSON can hold it, oldest first: `queue` (its name), `body`, `sent` (epoch
+        seconds) and `delay` (seconds for which it could not be received)."""
         with self._lock:
-            return [{"queue": queue, "body": body} for queue, body in self._messages]
+            return [dict(message) for message in self._messages]
 
-    def _add(self, queue: str, body: str) -> None:
+    def _add(self, queue: Queue, message: Message) -> None:
+        sent = message.sent_timestamp or 0.0
+        delay = max(0, message.delayed_until - sent) / 1000
+        described = {"queue": str(queue.name), "body": message.body}
         with self._lock:
-            self._messages.append((queue, body))
+            self._messages.append({**described, "sent": sent / 1000, "delay": round(delay)})

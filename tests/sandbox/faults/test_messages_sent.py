@@ -1,5 +1,6 @@
 """The messages that came into queues, as the server lists them."""
 
+import time
 import uuid
 from typing import Any
 
@@ -9,13 +10,17 @@ from tests.sandbox.faults.conftest import Function, Sandbox, once_allowed
 from tests.sandbox.functions.conftest import wait_for
 
 
-def messages(sandbox: Sandbox, queue: str) -> list[str]:
-    """The bodies of the messages that came into a queue."""
+def listed(sandbox: Sandbox, queue: str) -> list[dict[str, Any]]:
+    """The messages that came into a queue."""
     answer = urllib3.request("GET", f"{sandbox.endpoint}/sandbox/messages")
     assert answer.status == 200
-    listed: list[dict[str, Any]] = answer.json()
-    assert all({*message} == {"queue", "body"} for message in listed)
-    return [message["body"] for message in listed if message["queue"] == queue]
+    found: list[dict[str, Any]] = answer.json()
+    return [message for message in found if message["queue"] == queue]
+
+
+def messages(sandbox: Sandbox, queue: str) -> list[str]:
+    """The bodies of the messages that came into a queue."""
+    return [message["body"] for message in listed(sandbox, queue)]
 
 
 def queue(sandbox: Sandbox, **attributes: str) -> tuple[str, str, str]:
@@ -28,6 +33,7 @@ def queue(sandbox: Sandbox, **attributes: str) -> tuple[str, str, str]:
 
 def test_messages_stay_on_record_after_their_deletion(sandbox: Sandbox) -> None:
     sqs, (name, url, _) = sandbox.client("sqs"), queue(sandbox)
+    before = time.time() - 1  # SQS counts milliseconds
 
     sqs.send_message(QueueUrl=url, MessageBody='{"one": "<&>"}')
     entries = [{"Id": body, "MessageBody": body} for body in ("two", "three")]
@@ -36,6 +42,9 @@ def test_messages_stay_on_record_after_their_deletion(sandbox: Sandbox) -> None:
     sqs.purge_queue(QueueUrl=url)
 
     assert messages(sandbox, name) == ['{"one": "<&>"}', "two", "three", "four"]
+    assert [message["delay"] for message in listed(sandbox, name)] == [0, 0, 0, 900]
+    sent = [message["sent"] for message in listed(sandbox, name)]
+    assert before <= sent[0] <= sent[-1] <= time.time()
 
 
 def test_a_message_that_is_moved_to_a_dead_letter_queue_comes_into_that_too(
