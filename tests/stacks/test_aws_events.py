@@ -3,35 +3,32 @@ lost, late, delivered twice, or about something else."""
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import pytest
-
-from .faults import clear_faults, queue_urls, set_fault, wait_for_empty_queues
+from .faults import queue_urls, set_fault, wait_for_empty_queues
 from .support import Aws, created, deleted, json_of, side_by_side, wait_for
+from .test_store_image import stored
 
 Template = Callable[..., dict[str, Any]]
 
 POLLING = "Polling: AWS has sent an event"
 LONG = ("12", "13", "14")
 """Seconds that work takes. An event that comes after a poll has found the end makes no other."""
-KINDS = ("EC2 AMI State Change", "Object Created")
+OBJECT = "Object Created"
 OTHERS = 1000
 """Events of other images."""
 
 
-@pytest.fixture
-def announced(alone: Aws) -> Iterator[str]:
-    """A bucket that sends events, in a sandbox that has no other stacks."""
+def announcing(aws: Aws) -> str:
+    """A new bucket that sends events."""
     bucket = f"announced-{uuid.uuid4().hex[:12]}"
-    alone.clients.s3.create_bucket(Bucket=bucket)
-    send_events(alone, bucket)
-    yield bucket
-    clear_faults(alone)
-    wait_for_empty_queues(alone)
+    aws.clients.s3.create_bucket(Bucket=bucket)
+    send_events(aws, bucket)
+    return bucket
 
 
 def send_events(aws: Aws, bucket: str) -> None:
@@ -44,22 +41,53 @@ def send_events(aws: Aws, bucket: str) -> None:
     )
 
 
-def both(aws: Aws, template: Template, bucket: str, seconds: str) -> dict[str, str]:
-    """The ID of a stack of each method, made at once; each stage takes so many seconds."""
-    made: dict[str, str] = {}
+@dataclass
+class Pair:
+    """A stack of each method, made at once; each stage of the work takes so many seconds.
 
-    def stack(method: str, instance: str) -> None:
-        s3 = {"Bucket": bucket, "Prefix": f"{method}/{seconds}"}
-        if method == "StoreImage":
-            del s3["Prefix"]
-        body = template(instance, Method=method, Storage={"S3": s3})
-        made[method] = created(aws, body)[0]
+    Attributes:
+        bucket: where both write; it sends events.
+        at_work: called with the AMI's ID while it is pending.
+    """
 
-    side_by_side(
-        lambda: stack("BundleInstance", aws.instance(seconds=seconds)),
-        lambda: stack("StoreImage", aws.ebs_instance(image_seconds=seconds, store_seconds=seconds)),
-    )
-    return made
+    aws: Aws
+    template: Template
+    bucket: str
+    seconds: str
+    at_work: Callable[[str], None] = lambda _: None
+    stack_ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        return f"web/{self.seconds}"
+
+    def create(self) -> None:
+        side_by_side(self._bundle, self._stored_image)
+
+    def _bundle(self) -> None:
+        instance = self.aws.instance(seconds=self.seconds)
+        self._made("BundleInstance", self.template(instance), {"Prefix": self.prefix})
+
+    def _stored_image(self) -> None:
+        instance = self.aws.ebs_instance(image_seconds=self.seconds, store_seconds=self.seconds)
+        side_by_side(
+            lambda: self._made("StoreImage", stored(self.template, instance), {}),
+            lambda: self.at_work(
+                wait_for(lambda: self.aws.images(instance) or None, "an AMI")[0]["ImageId"]
+            ),
+        )
+
+    def _made(self, method: str, body: dict[str, Any], s3: dict[str, str]) -> None:
+        """Create a stack that writes to the bucket."""
+        properties = body["Resources"]["Bundle"]["Properties"]
+        properties["Storage"] = {"S3": {"Bucket": self.bucket, **s3}}
+        self.stack_ids[method] = created(self.aws, body)[0]
+
+    def was_answered_once(self) -> None:
+        for stack_id in self.stack_ids.values():
+            assert self.aws.stack(stack_id)["StackStatus"] == "CREATE_COMPLETE"
+            assert len(self.aws.responses(stack_id)) == 1
+            deleted(self.aws, stack_id)
 
 
 def polled_for_events(aws: Aws) -> set[str]:
@@ -92,78 +120,92 @@ def calls_made(aws: Aws) -> dict[str, int]:
     }
 
 
-def test_events_make_polls_come_at_once(alone: Aws, announced: str, template: Template) -> None:
-    made: list[dict[str, str]] = []
+def test_events_make_polls_come_at_once(aws: Aws, template: Template) -> None:
+    bucket = announcing(aws)
+    pairs = [Pair(aws, template, bucket, seconds) for seconds in LONG]
 
-    def pair(seconds: str) -> None:
-        made.append(both(alone, template, announced, seconds))
+    side_by_side(*(pair.create for pair in pairs))
 
-    side_by_side(*(partial(pair, each) for each in LONG))
-
-    hinted = polled_for_events(alone)
+    hinted = polled_for_events(aws)
     for method in ("BundleInstance", "StoreImage"):
-        assert any(stacks[method] in hinted for stacks in made), method
+        assert any(pair.stack_ids[method] in hinted for pair in pairs), method
 
 
-@pytest.mark.parametrize("fate", ["lost", "late", "twice"])
 def test_whatever_becomes_of_the_events_each_stack_is_answered_once(
-    alone: Aws, announced: str, template: Template, fate: str
+    aws: Aws, template: Template
 ) -> None:
-    faults: dict[str, tuple[str, dict[str, float]]] = {
-        "lost": ("cut", {}),
-        "late": ("delay", {"seconds": 40}),
-        "twice": ("twice", {}),
-    }
-    fault, more = faults[fate]
-    for kind in KINDS:
-        set_fault(alone, "bus:Delivery", fault, kind, times=OTHERS, **more)
+    side_by_side(*(partial(meet, aws, template, fate) for fate in ("lost", "late", "twice")))
 
-    stack_ids = both(alone, template, announced, "4").values()
+
+def meet(aws: Aws, template: Template, fate: str) -> None:
+    """Have all events of a pair's meet the same fate."""
+    fault = {"lost": "cut", "late": "delay", "twice": "twice"}[fate]
+    more = {"seconds": 30} if fate == "late" else {}
+
+    def strike(about: str) -> None:
+        set_fault(aws, "bus:Delivery", fault, about, times=100, **more)
+
+    pair = Pair(aws, template, announcing(aws), "4", at_work=strike)
+    strike(pair.bucket)
+
+    pair.create()
 
     if fate == "lost":
-        assert received(alone, announced) == 0
-        assert polled_for_events(alone).isdisjoint(stack_ids)
+        assert received(aws, pair.bucket) == 0
+        assert polled_for_events(aws).isdisjoint(pair.stack_ids.values())
     else:
-        of_each = 2 if fate == "twice" else 1
-        sent = partial(received, alone, announced)
-        wait_for(lambda: sent() >= 2 * of_each or None, "the buckets' events")
-    wait_for_empty_queues(alone)
-    for stack_id in stack_ids:
-        assert alone.stack(stack_id)["StackStatus"] == "CREATE_COMPLETE"
-        assert len(alone.responses(stack_id)) == 1
-        deleted(alone, stack_id)
+        sent = 4 if fate == "twice" else 2  # of the manifest and the stored image
+        wait_for(lambda: received(aws, pair.bucket) >= sent or None, "the bucket's events")
+        wait_for(lambda: not waiting_events(aws) or None, "the events to be handled")
+    pair.was_answered_once()
 
 
-def test_forged_events_are_polls_at_most(alone: Aws, announced: str, template: Template) -> None:
+def test_forged_events_are_polls_at_most(aws: Aws, template: Template) -> None:
     """EventBridge takes none; who sends to the queue itself makes polls come, no more."""
-    forged = [
-        *("", "no event", "[]", '{"source": "aws.s3"}'),
-        object_event("others", "BundleInstance/8.manifest.xml"),
-        object_event(announced, "BundleInstance/8.manifest.xml"),
-    ]
-    entry = {"Source": "aws.s3", "DetailType": KINDS[1], "Detail": json.loads(forged[-1])["detail"]}
-    [refused] = alone.clients.client("events").put_events(
-        Entries=[{**entry, "Detail": json.dumps(entry["Detail"])}]
-    )["Entries"]
+    forged: list[str] = []
+
+    def forge(_image_id: str) -> None:
+        wait_for(lambda: bundles_at_work(aws, pair.bucket) or None, "a bundle task")
+        for body in forged * 3:
+            aws.clients.client("sqs").send_message(QueueUrl=event_queue(aws), MessageBody=body)
+
+    pair = Pair(aws, template, announcing(aws), "8", at_work=forge)
+    ours = object_event(pair.bucket, f"{pair.prefix}.manifest.xml")
+    others = object_event("others", f"{pair.prefix}.manifest.xml")
+    forged += ["no event", "[]", '{"source": "aws.s3"}', others, ours]
+    entry = {"Source": "aws.s3", "DetailType": OBJECT, "Detail": json.dumps(detail(ours))}
+    [refused] = aws.clients.client("events").put_events(Entries=[entry])["Entries"]
     assert refused["ErrorCode"] == "NotAuthorizedForSourceException"
 
-    with ThreadPoolExecutor(1) as others:
-        made = others.submit(both, alone, template, announced, "8")
-        wait_for(lambda: bundles_at_work(alone, announced) or None, "a bundle task")
-        [queue] = [url for url in queue_urls(alone) if "-EventQueue-" in url]
-        for body in forged * 3:
-            alone.clients.client("sqs").send_message(QueueUrl=queue, MessageBody=body or " ")
-        stack_ids = made.result()
+    pair.create()
 
-    assert stack_ids["BundleInstance"] in polled_for_events(alone)
-    for stack_id in stack_ids.values():
-        assert len(alone.responses(stack_id)) == 1
-        assert alone.outputs(alone.stack(stack_id))["S3Uri"].startswith(f"s3://{announced}/")
+    assert pair.stack_ids["BundleInstance"] in polled_for_events(aws)
+    pair.was_answered_once()
 
 
 def object_event(bucket: str, key: str) -> str:
-    detail = {"bucket": {"name": bucket}, "object": {"key": key}}
-    return json.dumps({"source": "aws.s3", "detail-type": KINDS[1], "detail": detail})
+    about = {"bucket": {"name": bucket}, "object": {"key": key}}
+    return json.dumps({"source": "aws.s3", "detail-type": OBJECT, "detail": about})
+
+
+def detail(event: str) -> Any:
+    return json.loads(event)["detail"]
+
+
+def event_queue(aws: Aws) -> str:
+    """The URL of the queue."""
+    [url] = [url for url in queue_urls(aws) if "-EventQueue-" in url]
+    return url
+
+
+def waiting_events(aws: Aws) -> int:
+    """Events that are on their way or at work."""
+    kinds = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible")]
+    counts = aws.clients.client("sqs").get_queue_attributes(
+        QueueUrl=event_queue(aws),
+        AttributeNames=kinds,
+    )["Attributes"]
+    return sum(map(int, counts.values()))
 
 
 def bundles_at_work(aws: Aws, bucket: str) -> int:
@@ -175,22 +217,20 @@ def bundles_at_work(aws: Aws, bucket: str) -> int:
 
 
 def test_events_of_others_cost_one_read_each_and_keep_no_stack_waiting(
-    alone: Aws, announced: str, template: Template
+    alone: Aws, template: Template
 ) -> None:
+    bucket, many = announcing(alone), OTHERS // 2
     wait_for_empty_queues(alone)
     before = calls_made(alone)
-    write_images(alone, announced, OTHERS // 2)
+    write_images(alone, bucket, many)
     wait_for_empty_queues(alone)
 
     after = calls_made(alone)
     made = {call: count - before.get(call, 0) for call, count in after.items()}
-    assert {call: count for call, count in made.items() if count} == {"dynamodb:Query": OTHERS // 2}
-    with ThreadPoolExecutor(1) as others:
-        flood = others.submit(write_images, alone, announced, OTHERS // 2)
-        both(alone, template, announced, "6")
-        flood.result()
-    wait_for_empty_queues(alone)
-    assert received(alone, announced) >= OTHERS + 2
+    assert {call: count for call, count in made.items() if count} == {"dynamodb:Query": many}
+    pair = Pair(alone, template, bucket, "6")
+    side_by_side(pair.create, partial(write_images, alone, bucket, many))
+    assert received(alone, bucket) >= OTHERS + 2
 
 
 def write_images(aws: Aws, bucket: str, count: int) -> None:
