@@ -72,6 +72,7 @@ OTHERS = (
     "delete",
     "delete-invented-id",
     "env",
+    "object-created",
     "poll",
     "update-in-place",
     "update-with-replacement",
@@ -147,6 +148,9 @@ def test_each_event_is_invoked_here() -> None:
 def test_a_bundle_lives_from_create_to_delete(local: Local) -> None:
     local.silence_of("create", f"{BUNDLE_ID} is started")
     wait_until_complete(local, 1)
+    before = polls_sent(local)
+    local.silence_of("object-created", "its poll is sent at once")
+    assert polls_sent(local) == before + 1
     created = local.answer_to("poll")
     assert (created["Status"], created["PhysicalResourceId"]) == ("SUCCESS", BUNDLE_ID)
     assert created["Data"]["S3Uri"] == "s3://instance-bundles/web/windows"
@@ -247,6 +251,13 @@ def summary(answer: Mapping[str, str]) -> str:
     """An answer that arrived at its ResponseURL, in short."""
     text = answer.get("Reason", answer["PhysicalResourceId"])
     return f"{answer['Status']} {shorten(text, 60, placeholder=' …')}"
+
+
+def polls_sent(local: Local) -> int:
+    """How many polls of the bundle have come into the queue."""
+    messages = json_of(f"{local.aws.clients.endpoint}/sandbox/messages")
+    request_id = event("create")["RequestId"]
+    return sum(each["queue"] == "local-polls" and request_id in each["body"] for each in messages)
 
 
 def wait_until_complete(local: Local, count: int) -> None:
