@@ -589,6 +589,39 @@ def test_an_event_that_comes_while_the_request_is_polled_makes_another_poll_come
     assert answers.bodies == []
 
 
+def test_a_batch_of_events_counts_its_events_in_one_line(
+    ec2: Ec2,
+    answers: Answers,
+    context: Context,
+    strict: Callable[[], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app.handler(event(answers), context)
+    deliver(polls(), context)
+    capsys.readouterr()
+
+    deliver(batch(*[image_event("ami-0fedcba9876543210")] * 10), context)
+    of_others = capsys.readouterr().out
+    deliver(batch(object_event(), "no event", object_event()), context)
+    of_ours = capsys.readouterr().out
+
+    assert counted(of_others) == [{"EventsReceived": 10}]
+    assert of_others.count("\n") == 1
+    assert counted(of_ours) == [{"EventsReceived": 3, "EventsUsed": 1}]
+
+
+def counted(output: str) -> list[dict[str, float]]:
+    """The sums of the metrics in each line in the embedded metric format."""
+    lines = [json.loads(line) for line in output.splitlines() if '"_aws"' in line]
+    return [
+        {
+            metric["Name"]: sum(line[metric["Name"]])
+            for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+        }
+        for line in lines
+    ]
+
+
 def test_a_batch_of_another_queue_is_polls(
     ec2: Ec2, answers: Answers, context: Context, strict: Callable[[], None]
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from instance_bundle.errors import InstanceBundleError, InvalidEvent
 from instance_bundle.request import Location
 from instance_bundle.state import Ledger, Poll, poll_queue
-from instance_bundle.telemetry import about, logger
+from instance_bundle.telemetry import about, count, logger
 
 _LONGEST = 16_384
 """Characters; an event with a key of 1,024 bytes has fewer."""
@@ -49,6 +49,7 @@ def process(event: Mapping[str, Any], ledger: Ledger, queue_url: str) -> Mapping
     polls: list[Poll] = []
     failed = []
     for message in event["Records"]:
+        count("EventsReceived")
         try:
             poll = _poll(message["body"], ledger)
         except InvalidEvent as error:
@@ -64,6 +65,7 @@ def process(event: Mapping[str, Any], ledger: Ledger, queue_url: str) -> Mapping
             if poll.key in unsent:
                 logger.warning("Not polled before its time", why=str(unsent[poll.key]))
             else:
+                count("EventsUsed")
                 logger.info("Polling: AWS has sent an event")
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
