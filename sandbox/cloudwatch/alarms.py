@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase, cloudwatch_backends
 
-from sandbox.cloudwatch import alarm_actions, alarm_rules
+from sandbox.cloudwatch import alarm_actions, alarm_rules, dashboards
 from sandbox.cloudwatch.clock import MINUTE
 from sandbox.cloudwatch.points import period_of, point_of
 from sandbox.cloudwatch.queue_metrics import QueueMetrics
@@ -50,10 +50,11 @@ class Alarms:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Have a change of an alarm's state take its actions, a new alarm begin as CloudWatch's do,
-        and queues be watched."""
+        dashboards be checked, and queues be watched."""
         with (
             self._queues.watching(),
             patch.object(CloudWatchBackend, "put_metric_alarm", alarm_rules.checked()),
+            patch.object(CloudWatchBackend, "put_dashboard", dashboards.checked()),
             patch.object(Alarm, "update_state", alarm_actions.acting()),
         ):
             yield

@@ -19,6 +19,12 @@ from sandbox.policies import Context, Request, admits
 SERVICE = "events.amazonaws.com"
 
 _KEY_OF_AWS = "alias/aws/sqs"
+_CONTEXT: Context = {
+    "aws:PrincipalIsAWSService": "true",
+    "aws:PrincipalServiceName": SERVICE,
+    "aws:SecureTransport": "true",
+}
+"""Of every call of EventBridge's."""
 
 
 class NotDelivered(Exception):
@@ -55,8 +61,8 @@ def send_to_queue(
     queue: Queue | None = sqs_backends[account][region].queues.get(name)
     if queue is None:
         raise NotDelivered("NO_RESOURCE", "The specified queue does not exist.")
-    _require(queue.policy or "{}", "sqs:SendMessage", arn, rule_arn)
-    _require_key(queue, rule_arn)
+    _require(queue.policy or "{}", "sqs:SendMessage", arn, _of_rule(rule_arn))
+    _require_key(queue)
     try:
         sqs_backends[account][region].send_message(
             name,
@@ -88,17 +94,20 @@ def invoke(arn: str, text: str, rule_arn: str) -> None:
     except LambdaClientError as missing:
         raise NotDelivered("NO_RESOURCE", str(missing.message)) from None
     policy = json.dumps({"Statement": owner.policy.statements})
-    _require(policy, "lambda:InvokeFunction", arn, rule_arn)
+    _require(policy, "lambda:InvokeFunction", arn, _of_rule(rule_arn))
     try:
         function.invoke(text, {"X-Amz-Invocation-Type": "Event"}, {})
     except LambdaClientError as refusal:
         raise NotDelivered("ERROR_FROM_TARGET", str(refusal.message)) from None
 
 
-def _require_key(queue: Queue, rule_arn: str) -> None:
+def _require_key(queue: Queue) -> None:
     """A queue that a key of KMS encrypts needs the key's policy to name EventBridge, which that of
     AWS's own key does not
     (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html).
+
+    A condition on the rule never holds there: for topics AWS says so
+    (https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html), for queues nothing.
     """
     key_id: str | None = vars(queue).get("kms_master_key_id")
     if not key_id:
@@ -110,12 +119,12 @@ def _require_key(queue: Queue, rule_arn: str) -> None:
     if key is None:
         raise NotDelivered("NO_RESOURCE", f"The key {key_id} does not exist.")
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-        _require(str(key.policy), action, key.arn, rule_arn)
+        _require(str(key.policy), action, key.arn, _CONTEXT)
 
 
-def _require(policy: str, action: str, resource: str, rule_arn: str) -> None:
+def _require(policy: str, action: str, resource: str, context: Context) -> None:
     try:
-        allowed = admits(policy, SERVICE, Request(action, resource, _context(rule_arn)))
+        allowed = admits(policy, SERVICE, Request(action, resource, context))
     except ValueError as unknown:
         raise NotDelivered("NO_PERMISSIONS", str(unknown)) from None
     if not allowed:
@@ -124,12 +133,7 @@ def _require(policy: str, action: str, resource: str, rule_arn: str) -> None:
         )
 
 
-def _context(rule_arn: str) -> Context:
+def _of_rule(rule_arn: str) -> Context:
     """aws:SourceAccount was seen to be missing
     (https://github.com/awsdocs/aws-cloudformation-user-guide/pull/481)."""
-    return {
-        "aws:SourceArn": rule_arn,
-        "aws:PrincipalIsAWSService": "true",
-        "aws:PrincipalServiceName": SERVICE,
-        "aws:SecureTransport": "true",
-    }
+    return {**_CONTEXT, "aws:SourceArn": rule_arn}

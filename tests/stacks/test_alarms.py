@@ -11,6 +11,7 @@ import pytest
 
 from sandbox.functions.lineage import HEADER, LIMIT, Lineage
 
+from .events_of_buckets import send_events
 from .installations import resources
 from .support import Aws, Observers, SandboxProcess, signing_secret, wait_for
 
@@ -36,6 +37,7 @@ def test_each_alarm_fires_and_clears(aws: Aws, template: Template) -> None:
         "LastResortFailedAlarm": partial(_drop_an_event, aws),
         "LoopStoppedAlarm": partial(_stop_a_loop, aws, "InstanceBundleFunction"),
         "LastResortStoppedAlarm": partial(_stop_a_loop, aws, "LastResortFunction"),
+        "EventsRefusedAlarm": partial(_refuse_an_event, aws),
     }
     alarms = {name: alarm for name, alarm in resources(aws).items() if name.endswith("Alarm")}
     assert stories.keys() == alarms.keys()
@@ -92,6 +94,14 @@ def _break_the_failure_handler(aws: Aws) -> Callable[[], object]:
     )
     configure(Handler="instance_bundle.no_such_module.handler")
     return partial(configure, Handler="instance_bundle.last_resort.handler")
+
+
+def _refuse_an_event(aws: Aws) -> None:
+    """Have the event queue take no event, and put an object that is one."""
+    queue = resources(aws)["EventQueue"]
+    aws.clients.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": ""})
+    send_events(aws, aws.ready["bucket"])
+    aws.clients.s3.put_object(Bucket=aws.ready["bucket"], Key="refused.manifest.xml", Body=b"")
 
 
 def _stop_a_loop(aws: Aws, logical_id: str) -> Callable[[], object]:

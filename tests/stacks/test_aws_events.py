@@ -2,13 +2,13 @@
 lost, late, delivered twice, or about something else."""
 
 import json
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from .events_of_buckets import announcing
 from .faults import queue_urls, set_fault, wait_for_empty_queues
 from .support import Aws, created, deleted, json_of, side_by_side, wait_for
 from .test_store_image import stored
@@ -21,24 +21,6 @@ LONG = ("12", "13", "14")
 OBJECT = "Object Created"
 OTHERS = 1000
 """Events of other images."""
-
-
-def announcing(aws: Aws) -> str:
-    """A new bucket that sends events."""
-    bucket = f"announced-{uuid.uuid4().hex[:12]}"
-    aws.clients.s3.create_bucket(Bucket=bucket)
-    send_events(aws, bucket)
-    return bucket
-
-
-def send_events(aws: Aws, bucket: str) -> None:
-    """Switch EventBridge on for a bucket, as the README says: get, add, put."""
-    found: Any = aws.clients.s3.get_bucket_notification_configuration(Bucket=bucket)
-    found.pop("ResponseMetadata")
-    found["EventBridgeConfiguration"] = {}
-    aws.clients.s3.put_bucket_notification_configuration(
-        Bucket=bucket, NotificationConfiguration=found
-    )
 
 
 @dataclass

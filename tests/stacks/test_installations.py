@@ -49,6 +49,7 @@ def _second_installation(aws: Aws, template: Template) -> None:
             "ExportName": "second:ServiceToken",
             "AllowedBuckets": ",".join(MOST_BUCKETS),
             "AlarmTopicArn": topic,
+            "Dashboard": "true",
         },
     )
     assert aws.at_rest(stack_id)["StackStatus"] == "CREATE_COMPLETE", aws.events(stack_id)
@@ -57,6 +58,7 @@ def _second_installation(aws: Aws, template: Template) -> None:
         partial(_allowed_bucket, aws, template),
         partial(_other_bucket, aws, template),
         partial(_alarms_that_notify, aws, notifications),
+        partial(_dashboard, aws),
     )
 
 
@@ -92,7 +94,7 @@ def _alarms_that_notify(aws: Aws, notifications: str) -> None:
     """Each of them does, when it fires and when it is well again."""
     cloudwatch, sqs = aws.clients.client("cloudwatch"), aws.clients.client("sqs")
     alarms = {name for key, name in resources(aws, "second").items() if key.endswith("Alarm")}
-    assert len(alarms) == 5
+    assert len(alarms) == 6
     for state in ("ALARM", "OK"):
         for name in alarms:
             cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
@@ -109,6 +111,23 @@ def _alarms_that_notify(aws: Aws, notifications: str) -> None:
         return {(name, state) for name in alarms for state in ("ALARM", "OK")} <= received or None
 
     wait_for(are_all_received, "a notification of each alarm")
+
+
+def _dashboard(aws: Aws) -> None:
+    """What it shows is of this installation, and there."""
+    made = resources(aws, "second")
+    cloudwatch = aws.clients.client("cloudwatch")
+    found = cloudwatch.get_dashboard(DashboardName=f"second-{aws.ready['region']}")
+    widgets = [widget["properties"] for widget in json.loads(found["DashboardBody"])["widgets"]]
+
+    assert "${" not in found["DashboardBody"]
+    shown = {part for each in widgets for metric in each.get("metrics", []) for part in metric[3:4]}
+    there = {name.rpartition("/")[2] for name in made.values()} | {"instance-bundle", "."}
+    assert shown <= there
+    arns = [arn for each in widgets for arn in each.get("alarms", [])]
+    alarms = cloudwatch.describe_alarms(AlarmNames=[arn.rpartition(":")[2] for arn in arns])
+    assert sorted(alarm["AlarmArn"] for alarm in alarms["MetricAlarms"]) == sorted(arns)
+    assert {each["region"] for each in widgets if "metrics" in each} == {aws.ready["region"]}
 
 
 def _topic(aws: Aws) -> tuple[str, str]:

@@ -25,7 +25,9 @@ from sandbox import artifact
 from sandbox.clients import CREDENTIALS
 
 from .canaries import Canaries
+from .events_of_buckets import send_events
 from .faults import clear_faults, hurry, ledger_items, set_fault, wait_for_empty_queues
+from .installations import resources
 from .support import Aws, Observers, SandboxProcess, json_of
 from .trials import Steps, Trial, carry_out
 
@@ -49,6 +51,9 @@ LOUD = Path(__file__).with_name("loud.py")
 SAID = "Every logger is at DEBUG"
 """What it logs at DEBUG."""
 
+SERVICE = {"Name": "service", "Value": "instance-bundle"}
+"""The one dimension of the metrics."""
+
 OFTEN = 100_000
 
 
@@ -58,7 +63,7 @@ OFTEN = 100_000
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     directory = tmp_path_factory.mktemp("loud-sandbox")
-    sandbox = SandboxProcess.start(directory)
+    sandbox = SandboxProcess.start(directory, {"Dashboard": "true"})
     record = directory / "events"
     record.mkdir()
     aws = Aws(
@@ -67,6 +72,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     )
     try:
         hurry(aws)
+        send_events(aws, aws.ready["bucket"])
         _turn_up(aws)
         yield aws
     finally:
@@ -666,7 +672,11 @@ def _events_handed(aws: Aws) -> Iterator[dict[str, Any]]:
 
 def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
     report = f"{aws.clients.endpoint}/sandbox"
-    bodies = [message["body"] for message in json_of(f"{report}/messages")]
+    made = resources(aws)
+    event_queue = made["EventQueue"].rpartition("/")[2]
+    messages = json_of(f"{report}/messages")
+    of_events = [message["body"] for message in messages if message["queue"] == event_queue]
+    others = [message["body"] for message in messages if message["queue"] != event_queue]
     events = [event for stack in stacks for event in aws.events(stack)]
     # CloudFormation shows a template's properties, and a handle's URL as the handle's physical ID,
     # to everyone who may see the stack's events.
@@ -676,11 +686,18 @@ def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
         for is_handle in [event["ResourceType"] == "AWS::CloudFormation::WaitConditionHandle"]
     ]
     described = [aws.stack(stack) for stack in stacks]
-    metrics = aws.clients.client("cloudwatch").list_metrics()["Metrics"]
+    cloudwatch = aws.clients.client("cloudwatch")
+    metrics = [
+        metric
+        for page in cloudwatch.get_paginator("list_metrics").paginate()
+        for metric in page["Metrics"]
+    ]
+    dashboard = cloudwatch.get_dashboard(DashboardName=made["MetricsDashboard"])
     return {
         **_logs(aws),
         "the sandbox's own log": _without_what_to_paste(Path(aws.ready["log"]).read_text()),
-        "the messages": "\n".join(bodies),
+        "the messages": "\n".join(others),
+        "the event queue's messages": "\n".join(of_events),
         "the stacks' events": json.dumps(shown, default=str),
         "the stacks": json.dumps(described, default=str),
         "the answers": json.dumps(json_of(f"{report}/responses")),
@@ -688,6 +705,7 @@ def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
         "the bus's events": json.dumps(json_of(f"{report}/events")),
         "the ledger": json.dumps(ledger_items(aws)),
         "the metrics": json.dumps(metrics),
+        "the dashboard": dashboard["DashboardBody"],
     }
 
 
@@ -740,6 +758,24 @@ def test_messages_hold_a_requests_key_and_generation(run: Run) -> None:
         assert {*body} == {"format", "generation", "key"}
         assert {*body["key"]} == {"stack_id", "logical_id", "request_id"}
         assert isinstance(body["generation"], int)
+
+
+def test_messages_of_the_event_queue_are_events_of_objects(run: Run) -> None:
+    events = [json.loads(line) for line in run.written["the event queue's messages"].splitlines()]
+
+    assert events
+    assert {(event["source"], event["detail-type"]) for event in events} == {
+        ("aws.s3", "Object Created")
+    }
+
+
+def test_the_metrics_and_the_dashboard_name_what_is_counted(run: Run) -> None:
+    metrics = json.loads(run.written["the metrics"])
+    ours = [metric for metric in metrics if metric["Namespace"] == "InstanceBundle"]
+
+    assert {"EventsReceived", "Failed", "TimeToAnswer"} <= {metric["MetricName"] for metric in ours}
+    assert all(metric["Dimensions"] == [SERVICE] for metric in ours)
+    assert "EventsReceived" in run.written["the dashboard"]
 
 
 def test_both_functions_logged_at_debug(run: Run) -> None:

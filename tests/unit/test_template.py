@@ -237,6 +237,7 @@ OF_FEATURES = {
     "HasPermissionsBoundary": set(),
     "HasExport": set(),
     "HasAlarmTopic": set(),
+    "HasDashboard": set(),
 }
 """What each condition of the template allows in addition to what is always allowed."""
 
@@ -620,6 +621,15 @@ def test_ledger_and_queues_are_encrypted_by_a_key_that_can_be_given() -> None:
         assert resolved(queue, CONDITIONS)["KmsMasterKeyId"] == key
         assert "SqsManagedSseEnabled" not in resolved(queue, CONDITIONS)
         assert resolved(queue, ())["SqsManagedSseEnabled"] is True
+
+
+def test_the_key_of_the_queues_needs_a_statement_that_its_parameter_names() -> None:
+    description = TEMPLATE["Parameters"]["KmsKeyArn"]["Description"]
+
+    for word in ("events.amazonaws.com", "kms:Decrypt", "kms:GenerateDataKey"):
+        assert word in description
+    # CloudFormation User Guide, Parameters: a description has 4,000 characters at most.
+    assert max(len(each["Description"]) for each in TEMPLATE["Parameters"].values()) <= 4000
 
 
 def test_an_event_that_crashed_goes_through_no_queue() -> None:

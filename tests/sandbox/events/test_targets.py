@@ -144,10 +144,12 @@ def test_a_queue_that_a_key_encrypts_needs_a_key_policy_that_names_events(
         key_id: str = kms.create_key(Policy=policy)["KeyMetadata"]["KeyId"]
         return key_id
 
-    closed = [
-        bridge.queue(SENDS, KmsMasterKeyId=key_id)
-        for key_id in ("alias/aws/sqs", key(root), key(root, {**uses, "Action": "kms:Decrypt"}))
-    ]
+    of_rule = {"ArnLike": {"aws:SourceArn": "arn:aws:events:us-east-1:123456789012:rule/*"}}
+    keys = (
+        *("alias/aws/sqs", key(root), key(root, {**uses, "Action": "kms:Decrypt"})),
+        key(root, {**uses, "Condition": of_rule}),
+    )
+    closed = [bridge.queue(SENDS, KmsMasterKeyId=key_id) for key_id in keys]
     rules = [bridge.rule({"source": [source]}, {"Arn": queue.arn}) for queue in closed]
     opened = bridge.queue(SENDS, KmsMasterKeyId=key(root, uses))
     bridge.rule({"source": [source]}, {"Arn": opened.arn})
