@@ -1,4 +1,4 @@
-"""What SQS checks of a queue, and moto does not.
+"""What SQS checks of a queue, and what stays when it is changed; moto has neither.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
@@ -44,6 +44,7 @@ def enforced(clock: Callable[[], float] = time.time) -> Iterator[None]:
     with ExitStack() as patches:
         for owner, name, guarded in (
             (Queue, "_setup_dlq", _with_a_dead_letter_queue(Queue._setup_dlq)),
+            (Queue, "_set_attributes", _with_its_policy(Queue._set_attributes)),
             (SQSBackend, "create_queue", rest.creation(SQSBackend.create_queue)),
             (SQSBackend, "delete_queue", rest.deletion(SQSBackend.delete_queue)),
         ):
@@ -85,6 +86,19 @@ def _with_a_dead_letter_queue(set_up: Callable[..., None]) -> Callable[..., None
         set_up(queue, policy)
 
     return guarded
+
+
+def _with_its_policy(set_attributes: Callable[..., None]) -> Callable[..., None]:
+    """moto removes the policy of a queue whose other attributes are set."""
+
+    @functools.wraps(set_attributes)
+    def kept(queue: Queue, attributes: dict[str, Any], now: float | None = None) -> None:
+        given = (
+            {"Policy": queue.policy, **attributes} if "_policy_json" in vars(queue) else attributes
+        )
+        set_attributes(queue, given, now)
+
+    return kept
 
 
 def _check_redrive(queue: Queue, policy: Any) -> None:

@@ -59,6 +59,21 @@ def test_a_dead_letter_queue_is_of_the_same_kind_account_and_region(sqs: Any, ta
         sqs.create_queue(QueueName="polls", Attributes=redrive(target))
 
 
+def test_a_queue_keeps_its_policy_when_other_attributes_are_set(sqs: Any) -> None:
+    policy = json.dumps({"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "sqs:*"}]})
+    url = sqs.create_queue(QueueName="polls", Attributes={"Policy": policy})["QueueUrl"]
+
+    def attributes() -> dict[str, str]:
+        found: dict[str, str]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return found
+
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "7"})
+    assert (attributes()["Policy"], attributes()["VisibilityTimeout"]) == (policy, "7")
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": ""})
+    assert "Policy" not in attributes()
+
+
 def test_the_name_of_a_deleted_queue_rests_for_a_minute(sqs: Any, clock: Clock) -> None:
     url = sqs.create_queue(QueueName="polls")["QueueUrl"]
     sqs.delete_queue(QueueUrl=url)
