@@ -73,6 +73,8 @@ def process(event: Mapping[str, Any], ledger: Ledger, queue_url: str) -> Mapping
 def _poll(body: str, ledger: Ledger) -> Poll | None:
     """The poll to send for an event; None if it is about nothing that waits for one."""
     match parse(body):
+        case None:
+            return None
         case ImageEvent(image_id, bucket):
             key = ledger.hints.maker(image_id, bucket)
         case Location(bucket) as location:
@@ -80,34 +82,28 @@ def _poll(body: str, ledger: Ledger) -> Poll | None:
     return ledger.hints.receive(key, bucket) if key is not None else None
 
 
-def parse(body: str) -> ImageEvent | Location:
-    """What an event is about: an AMI, or a bundle's location.
+def parse(body: str) -> ImageEvent | Location | None:
+    """What an event is about: an AMI, a bundle's location, or something else.
 
     The forms are those of "Monitor AMI events using Amazon EventBridge" (EC2 User Guide) and
     "EventBridge event message structure" (Amazon S3 User Guide).
 
     Raises:
-        InvalidEvent: it is neither.
+        InvalidEvent: it is no event of EC2's or S3's.
     """
     if len(body) > _LONGEST:
         raise InvalidEvent(f"An event has {_LONGEST} characters at most")
     try:
         event: Mapping[str, Any] = json.loads(body)
-        found = _subject(event["source"], event["detail"])
+        detail = event["detail"]
+        match event["source"]:
+            case "aws.ec2":
+                return _of_image(detail["ImageId"])
+            case "aws.s3":
+                return _of_object(detail["bucket"]["name"], detail["object"]["key"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InvalidEvent("Not an event of EC2's or S3's") from error
-    if found is None:
-        raise InvalidEvent("Not an event about an AMI or a bundle")
-    return found
-
-
-def _subject(source: str, detail: Mapping[str, Any]) -> ImageEvent | Location | None:
-    match source:
-        case "aws.ec2":
-            return _of_image(detail["ImageId"])
-        case "aws.s3":
-            return _of_object(detail["bucket"]["name"], detail["object"]["key"])
-    return None
+    raise InvalidEvent("Not an event of EC2's or S3's")
 
 
 def _of_image(image_id: str) -> ImageEvent | None:
