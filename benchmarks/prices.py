@@ -18,6 +18,11 @@ SQS_REQUEST = 0.40 / 1e6
 """A request to a standard queue, of up to 64 KB (https://aws.amazon.com/sqs/pricing/)."""
 DYNAMODB_WRITE_UNIT = 0.625 / 1e6
 """On demand (https://aws.amazon.com/dynamodb/pricing/on-demand/)."""
+DYNAMODB_READ_UNIT = 0.125 / 1e6
+"""The same."""
+OBJECT_EVENT = 1.00 / 1e6
+"""An event of any object of a bucket with EventBridge; EC2's events cost nothing
+(https://aws.amazon.com/eventbridge/pricing/: opt-in data events, and management events)."""
 STATE_TRANSITION = 25 / 1e6
 """Of a standard workflow; a retry is one (https://aws.amazon.com/step-functions/pricing/)."""
 
@@ -31,6 +36,7 @@ def cost(usage: Usage) -> float:
         usage.invocations * LAMBDA_REQUEST
         + usage.gb_seconds * LAMBDA_GB_SECOND
         + usage.sqs_requests * SQS_REQUEST
+        + usage.read_units * DYNAMODB_READ_UNIT
         + usage.write_units * DYNAMODB_WRITE_UNIT
         + usage.transitions * STATE_TRANSITION
     )

@@ -42,6 +42,8 @@ class Bundle:
         kind: one of `KINDS`.
         steps: what the kind needs: (part of the time, part shown) in order of time; in between,
             it grows evenly, except for jumps.
+        before: seconds that the task had run at the start: this is its second stage.
+        shown_late: seconds after the end until a Describe call shows it.
     """
 
     id: str
@@ -50,6 +52,8 @@ class Bundle:
     waits: float
     kind: str
     steps: tuple[tuple[float, float], ...]
+    before: float = 0
+    shown_late: float = 0
 
     @property
     def end(self) -> float:
@@ -59,13 +63,13 @@ class Bundle:
     def seen(self, now: float) -> Task:
         """The task as a Describe call shows it."""
         age = now - self.start
-        complete = age >= self.duration
+        complete = age >= self.duration + self.shown_late
         return Task(
             id=self.id,
             phase="complete" if complete else "running",
             state="complete" if complete else self._state(age),
             progress="100%" if complete else self._progress(age),
-            started=_utc(self.start),
+            started=_utc(self.start - self.before),
             updated=_utc(now),
         )
 

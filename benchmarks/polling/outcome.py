@@ -14,6 +14,7 @@ class Usage:
         invocations: of Lambda functions.
         gb_seconds: of memory times duration, billed.
         sqs_requests: of whatever kind.
+        read_units: of DynamoDB.
         write_units: of DynamoDB.
         transitions: of Step Functions.
     """
@@ -21,6 +22,7 @@ class Usage:
     invocations: int = 0
     gb_seconds: float = 0
     sqs_requests: int = 0
+    read_units: int = 0
     write_units: int = 0
     transitions: int = 0
 

@@ -6,14 +6,16 @@ below it. What is not modelled: messages delivered twice, and environments that 
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from benchmarks.polling import assumptions
+from benchmarks.polling.simulation import Simulation
+
+Message = TypeVar("Message")
 
 RECEIVED_AT_ONCE = 10
 """Messages that one ReceiveMessage returns (Amazon SQS API Reference)."""
@@ -53,61 +55,52 @@ NO_GATHERING = Gathering(least=1_000_000, most=0, seconds=0)
 
 
 @dataclass(slots=True)
-class _Poller:
+class _Poller(Generic[Message]):
     """One that receives, fills a batch, or has a function at work on one."""
 
-    batch: list[int] = field(default_factory=list)
+    batch: list[Message] = field(default_factory=list)
     opened: float = 0
     gathers: bool = False
     closes: float = 0
     turn: int = 0
 
 
-Work = Callable[[float, Sequence[int]], float]
+Work = Callable[[float, Sequence[Message]], float]
 """Takes the time when an invocation has its messages, and the messages; returns when it ends."""
 
 
-class Queue:
+class Queue(Generic[Message]):
     """The queue, its pollers, and the function that they invoke."""
 
     def __init__(
         self,
+        simulation: Simulation,
         mapping: Mapping,
         gathering: Gathering,
-        work: Work,
+        work: Work[Message],
         seed: int,
     ) -> None:
+        self._simulation = simulation
+        self._at = simulation.at
         self._mapping = mapping
         self._gathering = gathering
         self._work = work
         self._chance = random.Random(seed)  # noqa: S311  a simulation's
-        self._agenda: list[tuple[float, int, Callable[[float], None]]] = []
-        self._numbers = itertools.count()
-        self._visible: deque[int] = deque()
-        self._waiting: list[_Poller] = []
+        self._visible: deque[Message] = deque()
+        self._waiting: list[_Poller[Message]] = []
         self._pollers = 0
         self._scales = False
-        self._warm = 0
         self.invocations = 0
         self.receives = 0
         self.busy_seconds = 0.0
         for _ in range(min(assumptions.FIRST_POLLERS, mapping.concurrency)):
             self._add_poller(0)
 
-    def send(self, message: int, visible: float) -> None:
+    def send(self, message: Message, visible: float) -> None:
         """Have a message be there from a moment on."""
         self._at(visible, lambda now: self._arrives(message, now))
 
-    def run(self) -> None:
-        """Let time pass until nothing happens any more."""
-        while self._agenda:
-            now, _, happen = heapq.heappop(self._agenda)
-            happen(now)
-
-    def _at(self, moment: float, happen: Callable[[float], None]) -> None:
-        heapq.heappush(self._agenda, (moment, next(self._numbers), happen))
-
-    def _arrives(self, message: int, now: float) -> None:
+    def _arrives(self, message: Message, now: float) -> None:
         self._visible.append(message)
         if self._waiting:
             poller = self._waiting.pop(self._chance.randrange(len(self._waiting)))
@@ -130,7 +123,7 @@ class Queue:
         self._pollers += 1
         self._wait(_Poller(), now)
 
-    def _wait(self, poller: _Poller, now: float) -> None:
+    def _wait(self, poller: _Poller[Message], now: float) -> None:
         """Receive at once what is there; else wait for what comes."""
         if self._visible:
             self._at(now + assumptions.RECEIVE, lambda now: self._receives(poller, now))
@@ -142,7 +135,7 @@ class Queue:
             until = now + (self._gathering.seconds if poller.gathers else assumptions.LONG_POLL)
             self._at(until, lambda now: self._nothing_came(poller, turn, now))
 
-    def _nothing_came(self, poller: _Poller, turn: int, now: float) -> None:
+    def _nothing_came(self, poller: _Poller[Message], turn: int, now: float) -> None:
         if poller in self._waiting and poller.turn == turn:
             self._waiting.remove(poller)
             if poller.gathers:
@@ -150,7 +143,7 @@ class Queue:
             else:
                 self._go_on(poller, now)
 
-    def _receives(self, poller: _Poller, now: float) -> None:
+    def _receives(self, poller: _Poller[Message], now: float) -> None:
         size = self._size(poller)
         self.receives += 1
         if not poller.batch:
@@ -159,10 +152,10 @@ class Queue:
             poller.batch.append(self._visible.popleft())
         self._go_on(poller, now)
 
-    def _size(self, poller: _Poller) -> int:
+    def _size(self, poller: _Poller[Message]) -> int:
         return self._gathering.most if poller.gathers else self._mapping.batch_size
 
-    def _go_on(self, poller: _Poller, now: float) -> None:
+    def _go_on(self, poller: _Poller[Message], now: float) -> None:
         if not poller.batch:
             self._wait(poller, now)
         elif poller.gathers:
@@ -175,12 +168,9 @@ class Queue:
         else:
             self._invoke(poller, now)
 
-    def _invoke(self, poller: _Poller, now: float) -> None:
+    def _invoke(self, poller: _Poller[Message], now: float) -> None:
         self.invocations += 1
-        if self._warm:
-            self._warm -= 1
-        else:
-            now += assumptions.COLD_START
+        now = self._simulation.enter(now)
         poller.opened = now
         if len(poller.batch) >= self._gathering.least:
             poller.gathers = True
@@ -189,12 +179,12 @@ class Queue:
         else:
             self._at(now, lambda now: self._work_on(poller, now))
 
-    def _work_on(self, poller: _Poller, now: float) -> None:
+    def _work_on(self, poller: _Poller[Message], now: float) -> None:
         ends = self._work(now, poller.batch)
         self.busy_seconds += ends - poller.opened
         self._at(ends, lambda now: self._is_done(poller, now))
 
-    def _is_done(self, poller: _Poller, now: float) -> None:
-        self._warm += 1
+    def _is_done(self, poller: _Poller[Message], now: float) -> None:
+        self._simulation.leave()
         poller.batch, poller.gathers = [], False
         self._wait(poller, now)

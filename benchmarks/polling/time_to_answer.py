@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks import prices
-from benchmarks.polling import assumptions, ours, peers
+from benchmarks.polling import assumptions, event_tables, ours, peers
+from benchmarks.polling.before_and_after import GATHERING, MAPPING
 from benchmarks.polling.bundles import KINDS, Bundle, draw
 from benchmarks.polling.outcome import Outcome, percentile
 from benchmarks.polling.queue import NO_GATHERING, Gathering
@@ -17,16 +18,11 @@ from benchmarks.section import Plot, Section, Series, Table
 from instance_bundle.lifecycle import interval
 from instance_bundle.lifecycle.interval import Interval
 from instance_bundle.methods.method import Task
-from instance_bundle.polling import messages
 
 AT_ONCE = (1, 10, 100, 1_000, 10_000)
 """Bundles that are under way at once."""
 _BUNDLES = 2_000
 """As many are drawn at least for each of these, in several runs where they are few."""
-
-MAPPING = SourceMapping(batch_size=10, window=0, concurrency=20)
-"""As template.yaml has it; a test compares the two."""
-GATHERING = Gathering(least=2, most=messages.MOST, seconds=messages.WINDOW)
 
 _OF_DESIGNS = (
     (
@@ -38,6 +34,7 @@ _OF_DESIGNS = (
         f"EC2's bucket for Describe calls has {TOKENS} tokens, and gets {REFILL} a second. A "
         "call that is refused is counted; that it would be repeated is not simulated."
     ),
+    "No event is sent here, nor expected: for events, see the tables below.",
     (
         "Costs are those of watching: a request's start and answer, and logs, are left out. "
         f"Prices as of {prices.AS_OF}, with no free tier."
@@ -49,8 +46,8 @@ _OF_DESIGNS = (
     ),
     ("crhelper can't have as many requests under way as the lower rows say: see the ceilings."),
     (
-        "While there is no request, the pollers of this application's two queues cost "
-        f"${2 * prices.idle_month(assumptions.FIRST_POLLERS, assumptions.LONG_POLL):.2f} a "
+        "While there is no request, the pollers of this application's three queues cost "
+        f"${3 * prices.idle_month(assumptions.FIRST_POLLERS, assumptions.LONG_POLL):.2f} a "
         "month at most; the other designs cost nothing then."
     ),
 )
@@ -158,10 +155,15 @@ def run(say: Callable[[str], None]) -> Section:
             found[name][at_once] = watch(design, at_once)
     say("Simulating other look-aheads and other queues")
     frontier = _frontier(found)
+    queues, kinds = _queues(), _kinds()
+    say("Simulating events of EC2's and S3's")
     return Section(
         title="Time to answer, calls and cost",
-        tables=(_designs(found), _growth(found), _kinds(), _queues(), frontier.table),
-        plots=(*_curves(found), frontier.plot),
+        tables=(
+            *(_designs(found), _growth(found), kinds, queues, frontier.table),
+            *event_tables.tables(),
+        ),
+        plots=(*_curves(found), frontier.plot, *event_tables.plots()),
     )
 
 
@@ -305,11 +307,11 @@ def _frontier(found: Mapping[str, Mapping[int, Figures]]) -> _Frontier:
             (f"{seconds} s", _every(seconds)) for seconds in (4, 6, 8, 10, 12, 15, 20, 30)
         ],
         "half of what is left, at the latest after": [
-            (f"{latest} s", Interval(latest, share=0.5, grid=5).seconds)
+            (f"{latest} s", _only(Interval(latest, share=0.5, grid=5)))
             for latest in (10, 15, 20, 30, 60)
         ],
         "all of what is left, at the latest after": [
-            (f"{latest} s", Interval(latest, share=1.0, grid=5).seconds)
+            (f"{latest} s", _only(Interval(latest, share=1.0, grid=5)))
             for latest in (10, 15, 20, 30, 60)
         ],
     }
@@ -346,8 +348,17 @@ def _frontier(found: Mapping[str, Mapping[int, Figures]]) -> _Frontier:
 
 
 def _every(seconds: int) -> ours.Interval:
-    def look_ahead(_task: Task, _now: float) -> int:
+    def look_ahead(_task: Task, _now: float, _since_event: float) -> int:
         return seconds
+
+    return look_ahead
+
+
+def _only(usual: Interval) -> ours.Interval:
+    """A look-ahead that no event changes."""
+
+    def look_ahead(task: Task, now: float, _since_event: float) -> int:
+        return usual.seconds(task, now)
 
     return look_ahead
 

@@ -9,12 +9,14 @@ from samtranslator.yaml_helper import yaml_parse
 
 from benchmarks import prices
 from benchmarks.polling import assumptions, peers
+from benchmarks.polling.before_and_after import GATHERING, MAPPING
 from benchmarks.polling.bundles import KINDS, LONGEST, SHORTEST, Bundle, draw
 from benchmarks.polling.ours import Function
 from benchmarks.polling.outcome import Usage, percentile
 from benchmarks.polling.queue import NO_GATHERING, Gathering, Mapping, Queue
 from benchmarks.polling.request_limit import strain
-from benchmarks.polling.time_to_answer import GATHERING, MAPPING, Figures, application, peer, watch
+from benchmarks.polling.simulation import Simulation
+from benchmarks.polling.time_to_answer import Figures, application, peer, watch
 from instance_bundle.polling import messages
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -77,10 +79,11 @@ def served(
     mapping: Mapping, gathering: Gathering, moments: Sequence[float]
 ) -> list[tuple[float, list[int]]]:
     work = Recorder()
-    queue = Queue(mapping, gathering, work, seed=1)
+    simulation = Simulation()
+    queue = Queue(simulation, mapping, gathering, work, seed=1)
     for number, moment in enumerate(moments):
         queue.send(number, moment)
-    queue.run()
+    simulation.run()
     assert sorted(each for _, batch in work.batches for each in batch) == [*range(len(moments))]
     return work.batches
 
@@ -174,9 +177,10 @@ def test_the_others_that_answer_as_soon_cost_more() -> None:
 
 
 def test_costs_are_added_up() -> None:
-    usage = Usage(invocations=10**6, sqs_requests=10**6, write_units=10**6, transitions=10**6)
+    million = 10**6
+    usage = Usage(million, 0, million, read_units=million, write_units=million, transitions=million)
 
-    assert prices.cost(usage) == pytest.approx(0.20 + 0.40 + 0.625 + 25)
+    assert prices.cost(usage) == pytest.approx(0.20 + 0.40 + 0.125 + 0.625 + 25)
     assert prices.cost(Usage(gb_seconds=1)) == pytest.approx(0.0000166667)
     assert prices.idle_month(5, 20) == pytest.approx(0.2592)
 
