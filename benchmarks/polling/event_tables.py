@@ -220,20 +220,24 @@ def _distribution() -> Plot:
 def _trade() -> Plot:
     series = []
     for stage, latest in LATEST.items():
-        found = {f"{each} s": with_events(stage, _expecting(each)) for each in latest}
-        points = tuple((figures.calls, figures.within(99)) for figures in found.values())
-        series.append(Series(f"{stage.name}: events, and polls every", points, tuple(found)))
-        before = polled(stage)
-        series.append(Series(f"{stage.name}: polls alone", ((before.calls, before.within(99)),)))
+        found = [with_events(stage, _expecting(each)) for each in latest]
+        labels = tuple(f"{each} s" for each in latest)
+        series.append(Series(f"{stage.name}: events, and polls every", _traded(found), labels))
+    alone = _traded([polled(stage) for stage in STAGES])
+    series.append(Series(_BEFORE, alone, tuple(stage.name for stage in STAGES)))
     return Plot(
         file="events-intervals.png",
         title="Time to answer against calls, before and after (a simulation)",
         x="EC2 calls a stage",
-        y="99 of 100 ends are found in, s",
+        y="seconds in which 99 of 100 ends are found",
         series=tuple(series),
         kind="points",
         log="xy",
     )
+
+
+def _traded(found: Sequence[Figures]) -> tuple[tuple[float, float], ...]:
+    return tuple((figures.calls, figures.within(99)) for figures in found)
 
 
 def _expecting(latest: int) -> Interval:

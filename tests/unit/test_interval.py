@@ -1,5 +1,7 @@
 """When to poll again."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,13 +47,56 @@ def test_polls_are_on_a_common_grid(late: float, seconds: int) -> None:
     assert interval.next_poll(task("99%"), NOON + 1000 + late) == seconds
 
 
+@pytest.mark.parametrize(
+    ("progress", "age", "seconds"),
+    [
+        ("", 0, 30),
+        ("0%", 300, 30),
+        ("50%", 60, 30),
+        ("50%", 40, 20),
+        ("75%", 90, 15),
+        ("99%", 900, 5),
+    ],
+)
+def test_where_an_event_is_expected_polls_are_half_as_many_until_the_end_is_near(
+    progress: str, age: int, seconds: int
+) -> None:
+    assert interval.next_poll(task(progress), NOON + age, expected=True) == seconds
+
+
+@pytest.mark.parametrize("expected", [False, True])
+@pytest.mark.parametrize(("since", "seconds"), [(0, 1), (1.1, 2), (3.3, 4)])
+def test_after_an_event_polls_come_soon_whether_it_was_expected_or_not(
+    since: float, seconds: int, expected: bool
+) -> None:
+    assert interval.next_poll(task(""), NOON, since, expected=expected) == seconds
+
+
+@settings(deadline=None)
+@given(
+    progress=st.integers(0, 100).map("{}%".format),
+    age=st.floats(0, 5400),
+    since=st.one_of(st.just(math.inf), st.floats(0, 100)),
+)
+def test_an_event_that_is_expected_makes_no_poll_come_sooner(
+    progress: str, age: float, since: float
+) -> None:
+    polled, expecting = (
+        interval.next_poll(task(progress), NOON + age, since, expected=expected)
+        for expected in (False, True)
+    )
+    assert polled <= expecting <= 2 * interval.INTERVAL.latest
+
+
 @settings(deadline=None)  # a machine that is busy makes no answer wrong
 @given(
     progress=st.one_of(st.text(max_size=5), st.integers(-5, 300).map("{}%".format)),
     age=st.floats(-100, 1e6),
+    ahead=st.sampled_from([interval.INTERVAL, interval.IF_EXPECTED]),
 )
-def test_no_poll_is_later_than_the_latest_whatever_the_progress(progress: str, age: float) -> None:
-    ahead = interval.INTERVAL
+def test_no_poll_is_later_than_the_latest_whatever_the_progress(
+    progress: str, age: float, ahead: Interval
+) -> None:
     seconds = ahead.seconds(task(progress), NOON + age)
 
     assert 1 <= seconds <= ahead.latest
