@@ -55,7 +55,8 @@ def _fraction(progress: str) -> float:
 INTERVAL = Interval(latest=15, share=0.5, grid=5)
 IF_EXPECTED = Interval(latest=30, share=0.5, grid=5)
 """Where AWS is expected to send an event: polls find what its event is late or lost for. It is the
-longest that finds 99 of 100 ends within 15 seconds in a simulation (benchmarks/polling/)."""
+longest with which a simulation finds 99 of 100 ends within 15 seconds, with some margin
+(benchmarks/polling/)."""
 
 
 def next_poll(
