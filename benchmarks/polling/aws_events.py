@@ -14,10 +14,14 @@ from benchmarks.polling import assumptions
 
 
 class Source(Enum):
-    """Who sends events, and seconds that half of them take at most where they are in time."""
+    """Who sends events."""
 
-    EC2 = assumptions.EC2_EVENT
-    S3 = assumptions.S3_EVENT
+    EC2 = "EC2"
+    S3 = "S3"
+
+
+TYPICAL = {Source.EC2: assumptions.EC2_EVENT, Source.S3: assumptions.S3_EVENT}
+"""Seconds that half of the events take at most, where they are in time."""
 
 
 class Fate(Enum):

@@ -92,7 +92,9 @@ def with_events(
     parts = []
     for fate, share in shares.items():
         is_in_time = fate in (Fate.IN_TIME, Fate.TWICE)
-        seconds = typical if is_in_time and typical is not None else stage.source.value
+        seconds = (
+            typical if is_in_time and typical is not None else aws_events.TYPICAL[stage.source]
+        )
         parts.append((of_fate(stage, usual, fate, seconds), share))
     answers = [(s, weight * share) for found, share in parts for s, weight in found.answers]
     return Figures(
@@ -118,7 +120,7 @@ def at_once(stage: Stage, count: int, seed: int, shares: Shares | None = None) -
     if shares is None:
         return _watch(tasks, interval.INTERVAL, None)
     delays = [
-        aws_events.arrivals(aws_events.fate(each, shares), stage.source.value, each)
+        aws_events.arrivals(aws_events.fate(each, shares), aws_events.TYPICAL[stage.source], each)
         for each in seeds
     ]
     return _watch(tasks, interval.IF_EXPECTED, _sent(stage, tasks, delays))

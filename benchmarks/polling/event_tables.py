@@ -247,7 +247,7 @@ def _expecting(latest: int) -> Interval:
 
 
 def _lost(stage: Stage, usual: Interval) -> Figures:
-    return of_fate(stage, usual, Fate.LOST, stage.source.value)
+    return of_fate(stage, usual, Fate.LOST, aws_events.TYPICAL[stage.source])
 
 
 def _seconds(figures: Figures) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from benchmarks.polling import assumptions, event_tables, ours
-from benchmarks.polling.aws_events import ASSUMED, Fate, Source, arrivals, fate, shares
+from benchmarks.polling.aws_events import ASSUMED, TYPICAL, Fate, Source, arrivals, fate, shares
 from benchmarks.polling.before_and_after import (
     EVENT_MAPPING,
     GATHERING,
@@ -46,7 +46,7 @@ def test_the_simulated_event_queue_has_the_mapping_of_the_template() -> None:
 
 @pytest.mark.parametrize("source", Source)
 def test_events_come_as_often_and_as_soon_as_assumed(source: Source) -> None:
-    of = {fate: [arrivals(fate, source.value, seed) for seed in range(2000)] for fate in Fate}
+    of = {fate: [arrivals(fate, TYPICAL[source], seed) for seed in range(2000)] for fate in Fate}
 
     assert {fate: {len(each) for each in times} for fate, times in of.items()} == {
         Fate.IN_TIME: {1},
@@ -55,7 +55,7 @@ def test_events_come_as_often_and_as_soon_as_assumed(source: Source) -> None:
         Fate.TWICE: {2},
     }
     in_time = [first for (first,) in of[Fate.IN_TIME]]
-    assert percentile(in_time, 50) == pytest.approx(source.value, rel=0.1)
+    assert percentile(in_time, 50) == pytest.approx(TYPICAL[source], rel=0.1)
     soonest, latest = assumptions.LATE_EVENT
     assert all(soonest <= late <= latest for (late,) in of[Fate.LATE])
     assert all(first < second for first, second in of[Fate.TWICE])
@@ -180,7 +180,7 @@ def test_polls_of_pending_amis_are_half_as_many_and_a_longer_interval_is_too_lat
 
 
 def test_a_lost_event_delays_a_stage_until_its_next_poll_and_no_longer() -> None:
-    lost = of_fate(PENDING, IF_EXPECTED, Fate.LOST, PENDING.source.value)
+    lost = of_fate(PENDING, IF_EXPECTED, Fate.LOST, TYPICAL[PENDING.source])
 
     assert lost.within(100) <= 2 * IF_EXPECTED.latest
     assert lost.within(90) <= IF_EXPECTED.latest + 1
