@@ -222,11 +222,11 @@ def _distribution() -> Plot:
 def _trade() -> Plot:
     series = []
     for stage, latest in LATEST.items():
-        found = [with_events(stage, _expecting(each)) for each in latest]
-        labels = tuple(f"{each} s" for each in latest)
-        series.append(Series(f"{stage.name}: events, and polls every", _traded(found), labels))
-    alone = _traded([polled(stage) for stage in STAGES])
-    series.append(Series(_BEFORE, alone, tuple(stage.name for stage in STAGES)))
+        expecting = [with_events(stage, _expecting(each)) for each in reversed(latest)]
+        found = [*expecting, polled(stage)]
+        points = tuple((figures.calls, figures.within(99)) for figures in found)
+        labels = (*(f"{each} s" for each in reversed(latest)), "polls alone")
+        series.append(Series(f"{stage.name}: events, and polls every", points, labels))
     return Plot(
         file="events-intervals.png",
         title="Time to answer against calls, before and after (a simulation)",
@@ -236,10 +236,6 @@ def _trade() -> Plot:
         kind="points",
         log="xy",
     )
-
-
-def _traded(found: Sequence[Figures]) -> tuple[tuple[float, float], ...]:
-    return tuple((figures.calls, figures.within(99)) for figures in found)
 
 
 def _expecting(latest: int) -> Interval:
