@@ -139,7 +139,7 @@ def _process_polls(event: Event, context: LambdaContext) -> Mapping[str, Any]:
         assert record.request is not None  # noqa: S101  an answered one is not taken
         return resource_of(record.request, record, described).resume(context)
 
-    batch = Batch(resume, ledger(), methods(), settings().poll_queue_url, context)
+    batch = Batch(resume, ledger(), methods(), settings(), context)
     return batch.process(event)
 
 

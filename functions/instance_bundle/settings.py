@@ -66,7 +66,7 @@ class Settings:
         ledger_table: name of the DynamoDB table.
         poll_queue_url: URL of the SQS queue that carries the polls.
         limits: what stacks may ask for.
-        event_bus: name or ARN of the EventBridge bus that receives an event when work has ended;
+        event_bus: name or ARN of the EventBridge bus that receives the events about bundles;
             empty for none.
         verify_requests: requests are those of stacks in the function's account and Region, and
             CloudFormation is asked to confirm one before a step that does harm; off only for events

@@ -1,7 +1,8 @@
-"""Promises about the events of work that has ended, and of bundles that were removed."""
+"""Promises about the events of tasks, of work that has ended, and of bundles that were removed."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Set
 
@@ -11,6 +12,10 @@ from tests.chaos.stacks import Exchange, Stack
 from tests.chaos.world import EVENTS_PUT, World
 
 Detail = Mapping[str, str]
+
+OF_TASKS = frozenset({"started", "progress"})
+ENDED = frozenset({"complete", "failed"})
+REMOVED = frozenset({"removed"})
 
 
 def removals(world: World, stack: Stack, foreign: Set[str]) -> Iterator[str]:
@@ -22,11 +27,11 @@ def removals(world: World, stack: Stack, foreign: Set[str]) -> Iterator[str]:
         stack: the stack.
         foreign: keys of objects that others have written.
     """
-    found = [each for details in _details(world, stack, removed=True).values() for each in details]
+    found = [each for details in _details(world, stack, REMOVED).values() for each in details]
     removed = {_what(detail) for detail in found}
     complete = {
         _what(detail)
-        for details in _details(world, stack).values()
+        for details in _details(world, stack, ENDED).values()
         for detail in details
         if detail["State"] == "complete"
     }
@@ -57,7 +62,7 @@ def _is_gone(world: World, bundle_id: str, foreign: Set[str]) -> bool:
 def events(world: World, stack: Stack) -> Iterator[str]:
     """Each request that ended work has an event. All of a request's events are the same and agree
     with its answer. No other request has an event."""
-    by_request = _details(world, stack)
+    by_request = _details(world, stack, ENDED)
     exchanges = {exchange.event["RequestId"]: exchange for exchange in stack.exchanges}
     for request_id, details in by_request.items():
         if request_id not in exchanges:
@@ -77,11 +82,31 @@ def events(world: World, stack: Stack) -> Iterator[str]:
             yield f"{exchange.event['RequestType']} of {stack.name} ended work without an event"
 
 
-def _details(world: World, stack: Stack, *, removed: bool = False) -> Mapping[str, list[Detail]]:
+def of_tasks(world: World, stack: Stack) -> Iterator[str]:
+    """A request that has made something may have had `started`, and then `progress` that rises. No
+    Delete has either, and both are about the task that the event of its end names, if any."""
+    ended = _details(world, stack, ENDED)
+    types = {each.event["RequestId"]: each.event["RequestType"] for each in stack.exchanges}
+    for request_id, details in _details(world, stack, OF_TASKS).items():
+        about = f"{types.get(request_id, 'forged')} of {stack.name}"
+        first, *others = [detail["State"] for detail in details]
+        if types.get(request_id) == "Delete" or first != "started" or not {*others} <= {"progress"}:
+            yield f"{about} has the events {details}"
+        progress = [int(detail["Progress"].removesuffix("%")) for detail in details]
+        if any(after <= before for before, after in itertools.pairwise(progress)):
+            yield f"{about} has events whose progress is {progress}"
+        tasks = {detail["BundleId"] for detail in details}
+        at_the_end = {each["BundleId"] for each in ended.get(request_id, [])} - {""}
+        if len(tasks) > 1 or not tasks >= at_the_end:
+            yield f"{about} has events about the tasks {tasks}, and ended with {at_the_end}"
+
+
+def _details(world: World, stack: Stack, states: Set[str]) -> Mapping[str, list[Detail]]:
+    """The details of a stack's events that have one of these states, by their requests."""
     by_request = defaultdict(list)
     for entry in world.events_put.described():
-        is_removed = entry["Detail"]["State"] == "removed"
-        if entry["Detail"]["StackId"] == stack.stack_id and is_removed == removed:
+        is_of_stack = entry["Detail"]["StackId"] == stack.stack_id
+        if is_of_stack and entry["Detail"]["State"] in states:
             by_request[entry["Detail"]["RequestId"]].append(entry["Detail"])
     return by_request
 

@@ -16,6 +16,7 @@ from tests.chaos.world import (
     KILLS,
     RESPONSE_PUT,
     SIGNAL_PUT,
+    TASK_EVENTS_PUT,
     Violation,
     World,
 )
@@ -30,6 +31,7 @@ CALLS = (
     *("ec2:DeleteSnapshot", "ec2:ModifyImageAttribute", "ec2:CreateTags", "ec2:DeleteTags"),
     *("ec2:CancelBundleTask", "ec2:RegisterImage", "s3:HeadObject", "s3:GetObject"),
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT),
+    TASK_EVENTS_PUT,
     *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
     *("cloudformation:DescribeStackEvents", "s3:HeadBucket", "ec2:DescribeLockedSnapshots"),
     *("ec2:DescribeVolumes", "ec2:ListImagesInRecycleBin", "ec2:ListSnapshotsInRecycleBin"),

@@ -405,6 +405,7 @@ class Run:
             yield from handle_promises.ends(self.world, stack)
             yield from event_promises.events(self.world, stack)
             yield from event_promises.removals(self.world, stack, self._foreign)
+            yield from event_promises.of_tasks(self.world, stack)
             yield from refusal_promises.confirmed(self.world, stack)
             if self.is_whole:
                 yield from identity_promises.new_bundles(stack)

@@ -72,6 +72,8 @@ LOOP_STOPPED = "RecursiveInvocation"
 RESPONSE_PUT = "response:Put"
 SIGNAL_PUT = "signal:Put"
 EVENTS_PUT = "events:PutEvents"
+TASK_EVENTS_PUT = "task events:Put"
+"""PutEvents of events about tasks that run. What strikes these has no effect on a result."""
 
 _TAGGED: tuple[Literal["image", "snapshot"], ...] = ("image", "snapshot")
 
@@ -761,6 +763,7 @@ def _stub(world: World) -> Callable[..., Any]:
         service = _NAMES.get(service, service)
 
         name = f"{service}:{action}"
+        is_of_tasks = name == EVENTS_PUT and _is_of_tasks(request.body)
 
         def carry_out() -> Any:
             error = world.caller and roles.refusal(world.caller, name, request)
@@ -785,9 +788,14 @@ def _stub(world: World) -> Callable[..., Any]:
             status, code = _ERRORS[service, kind]
             return _answer(request, service, ServiceError(status, code, "No."))
 
-        return world.call(name, carry_out, refuse)
+        return world.call(TASK_EVENTS_PUT if is_of_tasks else name, carry_out, refuse)
 
     return send
+
+
+def _is_of_tasks(body: bytes) -> bool:
+    details = [json.loads(entry["Detail"]) for entry in json.loads(body)["Entries"]]
+    return {detail["State"] for detail in details} <= {"started", "progress"}
 
 
 def _answer(request: Any, service: str, error: ServiceError) -> AWSResponse:

@@ -198,7 +198,9 @@ def test_an_image_is_stored_by_each_example(
 
 
 def test_a_queue_receives_events_of_bundles(stack: Stack) -> None:
-    stack.create("on-bundle-complete.yaml")
+    sandbox = stack.sandbox
+    given = {"InstanceId": sandbox.instance(seconds="1"), "Bucket": sandbox.ready["bucket"]}
+    stack.create("on-bundle-complete.yaml", **given)
     check_created(stack, "Queue", "QueueUrl")
     stack.delete()
 

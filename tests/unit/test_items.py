@@ -9,7 +9,7 @@ import pytest
 
 from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Location, Target
-from instance_bundle.state import Cleanup, Done, Failed, Progress, Response, items
+from instance_bundle.state import Cleanup, Done, Failed, LastEvent, Progress, Response, items
 
 from .test_lifecycle import STACK, request
 
@@ -76,6 +76,12 @@ RECORDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"answer": FAILED}, {"response": Response.ANSWER_STORED, "answer": Failed("bun-1", "No.")}),
     ({"answer": SUCCESS, "request": None}, {"response": Response.DELIVERED, "succeeded": True}),
     ({"superseded": True}, {"superseded": True}),
+    (STARTED, {"last_event": None}),
+    ({"last_event": '{"percent": 40}'}, {"last_event": LastEvent(40)}),
+    (
+        {"last_event": '{"percent": 40, "progress_at": 1800000001.5, "later": "?"}'},
+        {"last_event": LastEvent(40, 1_800_000_001.5)},
+    ),
     ({"ended": True}, {"cleanup": Cleanup.CANCEL_REQUESTED}),
     ({"ended": True, "settled": True}, {"cleanup": Cleanup.CLEANED_UP}),
     ({"settled": True}, {"cleanup": Cleanup.CLEANED_UP}),

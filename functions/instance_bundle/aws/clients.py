@@ -94,7 +94,7 @@ def secretsmanager() -> "SecretsManagerClient":
 
 @cache
 def events() -> "EventBridgeClient":
-    """For the bus that receives an event when work has ended."""
+    """For the bus that receives the events about bundles."""
     return _within_limits(boto3.client("events", config=_REPEATED))
 
 

@@ -43,13 +43,8 @@ class Interval:
 def _left(task: Task, now: float) -> float:
     """Seconds that a task needs at its rate so far; infinite if it reports no progress."""
     age = max(0.0, now - datetime.fromisoformat(task.started).timestamp())
-    done = _fraction(task.progress)
+    done = task.percent / 100
     return age * (1 - done) / done if done else float("inf")
-
-
-def _fraction(progress: str) -> float:
-    number = progress.removesuffix("%").strip()
-    return min(int(number), 100) / 100 if number.isdecimal() else 0.0
 
 
 INTERVAL = Interval(latest=15, share=0.5, grid=5)

@@ -56,6 +56,12 @@ class Task:
         """Whether EC2 sends an event when the present stage ends: an AMI becomes available."""
         return bool(self.image_id) and self.state == "pending"
 
+    @property
+    def percent(self) -> int:
+        """EC2's progress, from 0 to 100; 0 where EC2 gave none."""
+        number = self.progress.removesuffix("%").strip()
+        return min(int(number), 100) if number.isdecimal() else 0
+
     def completed(self, now: float) -> "Task":
         """The task as complete, for a finished task that EC2 no longer lists.
 

@@ -4,7 +4,7 @@ events of EC2's and S3's makes polls come at once.
 This room guarantees that a message which fails is received again alone, and affects no other.
 
 Example:
-    failures = Batch(resource, ledger, methods, queue_url, context).process(event)
+    failures = Batch(resource, ledger, methods, settings, context).process(event)
 """
 
 from instance_bundle.polling import aws_events

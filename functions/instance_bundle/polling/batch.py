@@ -18,7 +18,8 @@ from instance_bundle.lifecycle import Described
 from instance_bundle.methods import Methods, Task, known
 from instance_bundle.polling import messages, progress
 from instance_bundle.polling.messages import Message
-from instance_bundle.responses import NextPoll
+from instance_bundle.responses import NextPoll, events
+from instance_bundle.settings import Settings
 from instance_bundle.state import Ledger, Poll, Record, poll_queue
 from instance_bundle.telemetry import about, logger
 
@@ -32,7 +33,7 @@ class Batch:
         resume: resumes a request whose lease is taken; returns its next poll, if it continues.
         ledger: the ledger.
         methods: the ways to make an image.
-        queue_url: of the poll queue.
+        settings: of this process.
         context: of the invocation.
     """
 
@@ -41,17 +42,19 @@ class Batch:
         resume: Callable[[Record, Described], NextPoll | None],
         ledger: Ledger,
         methods: Methods,
-        queue_url: str,
+        settings: Settings,
         context: LambdaContext,
     ) -> None:
         self._resume = resume
         self._ledger = ledger
         self._methods = methods
-        self._queue_url = queue_url
+        self._queue_url = settings.poll_queue_url
+        self._event_bus = settings.event_bus
         self._context = context
         self._taken: Mapping[str, Record | InstanceBundleError] = {}
         self._described: Callable[[Record], Task | None] = lambda _: None
         self._next_polls: dict[str, NextPoll] = {}
+        self._events: list[events.TaskEvent] = []
         self._begun = 0
 
     def process(self, event: dict[str, Any]) -> Mapping[str, Any]:
@@ -66,6 +69,7 @@ class Batch:
         failed = {*messages.send_again(self._queue_url, others), *self._process(taken)}
         done = [message for message in taken if message["messageId"] not in failed]
         messages.remove(self._queue_url, [message for message in done if message in gathered])
+        events.publish_tasks(self._event_bus, self._events)
         reported = [message["messageId"] for message in received]
         return {
             "batchItemFailures": [
@@ -78,6 +82,7 @@ class Batch:
         self._taken = {message["messageId"]: self._take(message["body"]) for message in taken}
         self._described = self._describe(self._taken.values())
         self._next_polls = {}
+        self._events = []
         response = process_partial_response(
             event={"Records": list(taken)},
             record_handler=self._poll,
@@ -106,16 +111,20 @@ class Batch:
 
     def _save_progress(self, next_poll: NextPoll, unsent: InstanceBundleError | None) -> None:
         record = next_poll.record
+        event = progress.next_event(next_poll) if self._event_bus else None
+        mark = event.mark if event is not None else None
         try:
             if unsent is not None:
                 raise unsent
             poll, due = next_poll.poll, next_poll.due
-            if self._ledger.save_progress(record, next_poll.task, poll.generation, due):
+            if self._ledger.save_progress(record, next_poll.task, poll.generation, due, mark):
                 self._poll_at_once(poll)
         except PassingFault as fault:
             self._wait_out(fault, Poll(record.key, record.generation))
         else:
             progress.report(next_poll)
+            if event is not None:
+                self._events.append(event)
 
     def _poll_at_once(self, poll: Poll) -> None:
         """For an event that came while the request was driven: what it is about may not have been

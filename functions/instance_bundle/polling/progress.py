@@ -1,12 +1,15 @@
-"""What the log and the metrics say about a request that continues."""
+"""What the log, the metrics and the event bus say about a request that continues."""
 
 from typing import Any
 
 from instance_bundle.methods import Task, parsed
-from instance_bundle.responses import NextPoll
+from instance_bundle.responses import NextPoll, events
+from instance_bundle.state import LastEvent
 from instance_bundle.telemetry import count, logger, measure
 
 MINUTE = 60
+STEP = 10
+"""Per cent of progress that are worth an event."""
 
 
 def is_minute(receipt: float, due: float, next_due: float) -> bool:
@@ -32,6 +35,27 @@ def has_changed(before: Task | None, task: Task | None) -> bool:
     if task is None:
         return False
     return before is None or (before.state, before.progress) != (task.state, task.progress)
+
+
+def next_event(next_poll: NextPoll) -> events.TaskEvent | None:
+    """The event about the task that is due with a poll, if one is.
+
+    `started` comes with the first poll that finds the task in the ledger. `progress` comes when the
+    task has passed another multiple of `STEP` since the last event, and a minute after the last
+    `progress` at the earliest: a poll after that minute has the newest progress.
+    """
+    record = next_poll.record
+    if record.task is None or record.target is None or record.request is None:
+        return None
+    task, now = next_poll.task or record.task, next_poll.due - next_poll.seconds
+    last = record.last_event
+    if last is None:
+        mark = LastEvent(task.percent)
+        return events.TaskEvent("started", record.request, record.target, task, mark)
+    if task.percent // STEP <= last.percent // STEP or now < last.progress_at + MINUTE:
+        return None
+    mark = LastEvent(task.percent, now)
+    return events.TaskEvent("progress", record.request, record.target, task, mark)
 
 
 def report(next_poll: NextPoll) -> None:

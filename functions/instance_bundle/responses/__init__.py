@@ -13,7 +13,7 @@ Example:
     resource.begin(context)
 """
 
-from instance_bundle.responses import delivery, response
+from instance_bundle.responses import delivery, events, response
 from instance_bundle.responses.resource import BundleResource, Event, NextPoll
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "Event",
     "NextPoll",
     "delivery",
+    "events",
     "response",
 ]

@@ -27,6 +27,7 @@ from instance_bundle.state.records import (
     Cleanup,
     Doubt,
     Evidence,
+    LastEvent,
     Record,
     Tombstone,
     dated,
@@ -198,6 +199,7 @@ def record(item: Item) -> Record:
         asked=item.get("asked", ""),
         asked_before=item.get("asked_before", ""),
         announcements=tuple(map(decode_announcement, sorted(item.get("announcements", ())))),
+        last_event=_of(item, "last_event", LastEvent),
     )
 
 

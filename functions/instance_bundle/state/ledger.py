@@ -30,6 +30,7 @@ from instance_bundle.state.outcome import Answer, Done
 from instance_bundle.state.records import (
     Announcement,
     Doubt,
+    LastEvent,
     Record,
     Resource,
     dated,
@@ -178,7 +179,12 @@ class Ledger:
         return items.record(self._table.update(key, sets, condition, removes=gone, adds=adds))
 
     def save_progress(
-        self, record: Record, task: Task | None, generation: int, due: float | None = None
+        self,
+        record: Record,
+        task: Task | None,
+        generation: int,
+        due: float | None = None,
+        last_event: LastEvent | None = None,
     ) -> bool:
         """Store the task and the generation of the next poll, and release the lease.
 
@@ -189,6 +195,7 @@ class Ledger:
             task: as it was described, if it was.
             generation: of the next poll.
             due: epoch seconds; a poll that comes earlier is not valid. None: it stays as it is.
+            last_event: about the task. None: it stays as it is.
 
         Returns:
             Whether an event about the request has come since it was taken.
@@ -198,6 +205,8 @@ class Ledger:
             sets = {**sets, "due": millis(due)}
         if task is not None:
             sets = {**sets, "task": items.encode_task(task)}
+        if last_event is not None:
+            sets = {**sets, "last_event": items.encode(last_event)}
         unchanged = Attr("generation").eq(record.generation)
         try:
             saved = items.record(self._table.update(request_key(record.key), sets, unchanged))

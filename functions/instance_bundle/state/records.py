@@ -120,6 +120,19 @@ class Announcement:
 
 
 @dataclass(frozen=True, slots=True)
+class LastEvent:
+    """The last event about a request's task: `started`, or a later `progress`.
+
+    Attributes:
+        percent: the task's progress in that event.
+        progress_at: epoch seconds of the last `progress`; 0 before the first one.
+    """
+
+    percent: int
+    progress_at: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A request's item.
 
@@ -157,6 +170,7 @@ class Record:
         asked: the digest of the request's properties.
         asked_before: the digest of its OldResourceProperties.
         announcements: the events about bundles that it found finished.
+        last_event: the last event about its task; None before `started`.
     """
 
     request: Request | None
@@ -189,6 +203,7 @@ class Record:
     asked: str = ""
     asked_before: str = ""
     announcements: tuple[Announcement, ...] = ()
+    last_event: LastEvent | None = None
 
     @property
     def work(self) -> Progress:
