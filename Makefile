@@ -75,8 +75,10 @@ $(SET_UP): functions/requirements.txt requirements/dev.txt | $(UV_SET_UP)
 # The benchmarks need the project's packages too.
 .venv-bench/.set-up: functions/requirements.txt requirements/dev.txt
 
-demo: $(SET_UP) ## Deploy the application and examples/bundle.yaml in the sandbox, and watch
-	@$(RUN) -m sandbox demo
+METHOD := BundleInstance
+
+demo: $(SET_UP) ## Deploy the application and an example in the sandbox, and watch; with METHOD=StoreImage, another one
+	@$(RUN) -m sandbox demo --method $(METHOD)
 
 # Set HOST to an address of this machine that containers reach; README.md says which.
 HOST := 127.0.0.1

@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             with _without_collecting():
                 from sandbox.demo import demo
 
-            return demo(console)
+            return demo(console, arguments.method)
         case "prepare":
             from sandbox import artifact
 
@@ -147,7 +147,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long a minute takes by which alarms are evaluated; default 60",
     )
-    commands.add_parser("demo", help="deploy examples/bundle.yaml and watch")
+    showing = commands.add_parser("demo", help="deploy an example and watch")
+    showing.add_argument(
+        "--method",
+        choices=("BundleInstance", "StoreImage"),
+        default="BundleInstance",
+        help="BundleInstance deploys examples/bundle.yaml, StoreImage examples/store-image.yaml",
+    )
     commands.add_parser("prepare", help="install what functions run with, for a quick start later")
     return parser
 

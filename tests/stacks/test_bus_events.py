@@ -27,6 +27,9 @@ FAILING = {
 }
 BUS = "images"
 NOT_PUBLISHED = "The event could not be published"
+OF_TASKS = {"started", "progress"}
+OF_THE_END = {"holding": r"\"State\": \"complete\""}
+"""What a fault has that strikes no event of a task."""
 
 
 def new_trial(aws: Aws, method: Method, **steering: str) -> Trial:
@@ -54,7 +57,12 @@ def deleted(trial: Trial) -> None:
 
 
 def announced(trial: Trial) -> list[dict[str, Any]]:
-    """The events about the trial's stack, once none is on its way any more.
+    """The events of the end about the trial's stack, once none is on its way any more."""
+    return [event for event in put_about(trial) if event["Detail"]["State"] not in OF_TASKS]
+
+
+def put_about(trial: Trial) -> list[dict[str, Any]]:
+    """All events about the trial's stack, once none is on its way any more.
 
     An event follows its answer; the request is in the ledger until both are out.
     """
@@ -86,6 +94,7 @@ def with_image(trial: Trial, **image: Any) -> dict[str, Any]:
 def test_an_event_is_published_for_each_bundle_that_is_complete_or_has_failed(aws: Aws) -> None:
     side_by_side(
         *(partial(_complete, aws, method) for method in METHODS),
+        *(partial(_progress, aws, method) for method in METHODS),
         *(partial(_failed, aws, method) for method in METHODS),
         partial(_end_of_accepted_work, aws),
         partial(_another_ami, aws),
@@ -128,6 +137,9 @@ def _complete(aws: Aws, method: Method) -> None:
         "InstanceId": trial.instance,
         "BundleId": bundle_id,
         "Bucket": bucket,
+        "Progress": "100%",
+        "TaskState": "complete",
+        **{name: answer["Data"][name] for name in ("StartTime", "UpdateTime")},
         "State": "complete",
         "Reason": "",
         **own[method.name],
@@ -138,6 +150,25 @@ def _complete(aws: Aws, method: Method) -> None:
         "DetailType": "Instance Bundle State Change",
     }
     assert event["Resources"] == [trial.stack_id]
+
+
+def _progress(aws: Aws, method: Method) -> None:
+    trial = new_trial(aws, method, seconds="20", image_seconds="6", store_seconds="15")
+
+    created(trial, trial.body("one"))
+
+    started, progress, complete = (event["Detail"] for event in put_about(trial))
+    states = [detail["State"] for detail in (started, progress, complete)]
+    assert states == ["started", "progress", "complete"]
+    assert {*started} == {*progress} == {*complete}
+    same = {*started} - {"State", "Progress", "TaskState", "UpdateTime", "S3Uri"}
+    for name in same:
+        assert started[name] == progress[name] == complete[name], name
+    percent = [int(each["Progress"].removesuffix("%")) for each in (started, progress, complete)]
+    assert percent == sorted({*percent})
+    assert percent[-1] == 100
+    assert progress["TaskState"] in {"bundling", "storing"}
+    assert started["S3Uri"] == progress["S3Uri"] == ""
 
 
 def _failed(aws: Aws, method: Method) -> None:
@@ -255,7 +286,7 @@ def test_the_bus_of_the_parameter_receives_the_event_if_there_is_one(alone: Aws)
     missing = new_trial(alone, BUNDLE_INSTANCE)
     created(missing, missing.body("one"))
     assert details(missing) == []
-    [line] = failures_of(missing)
+    [line] = [each for each in failures_of(missing) if each["level"] == "ERROR"]
     assert line["bus"] == BUS
     assert "events:PutEvents was refused. ResourceNotFoundException: " in line["exception"]
 
@@ -362,9 +393,9 @@ def test_the_event_comes_whatever_becomes_of_the_call_and_the_stack_does_not_wai
 ) -> None:
     aws = quick_and_clear
     # More often than the SDK tries within one invocation.
-    faults: Mapping[str, Mapping[str, float]] = {
-        **{kind: {"times": 4} for kind in ("cut", "cut-after")},
-        **{kind: {} for kind in ("kill", "kill-after", "deny")},
+    faults: Mapping[str, Mapping[str, float | str]] = {
+        **{kind: {"times": 4, **OF_THE_END} for kind in ("cut", "cut-after")},
+        **dict.fromkeys(("kill", "kill-after", "deny"), OF_THE_END),
     }
     trials = {
         (kind, method.name): new_trial(aws, method)

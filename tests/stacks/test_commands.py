@@ -1,5 +1,6 @@
 """The commands that a newcomer types."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -28,8 +29,24 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_demo_ends_with_the_bundles_id_and_place() -> None:
+    shown = shown_by_the_demo()
+
+    assert "bun-" in shown
+    assert "s3://instance-bundles/web/windows" in shown
+    assert "web/windows.manifest.xml" in shown
+
+
+def test_the_demo_of_the_other_method_ends_with_the_images_id_and_place() -> None:
+    shown = shown_by_the_demo("--method", "StoreImage")
+
+    [image_id] = {*re.findall(r"ami-[0-9a-f]{17}", shown)}
+    assert f"s3://instance-bundles/{image_id}.bin" in shown
+
+
+def shown_by_the_demo(*options: str) -> str:
+    """What the demo prints, from the start of the stack to its end."""
     demo = subprocess.run(
-        [sys.executable, "-m", "sandbox", "demo"],
+        [sys.executable, "-m", "sandbox", "demo", *options],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -38,12 +55,13 @@ def test_the_demo_ends_with_the_bundles_id_and_place() -> None:
     )
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "CREATE_COMPLETE" in demo.stdout
-    assert "bun-" in demo.stdout
-    assert "s3://instance-bundles/web/windows" in demo.stdout
-    assert "web/windows.manifest.xml" in demo.stdout
-    assert "DELETE_COMPLETE" in demo.stdout
     assert "\x1b" not in demo.stdout
+    parts = ("event started: ", "event complete: complete 100%", "DELETE_COMPLETE")
+    places = [demo.stdout.find(part) for part in parts]
+    assert places == sorted(places), demo.stdout
+    assert min(places) > 0, demo.stdout
+    assert "CREATE_COMPLETE" in demo.stdout
+    return demo.stdout
 
 
 def assert_ready(ready: dict[str, str], clients: Clients) -> None:
