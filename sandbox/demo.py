@@ -31,7 +31,7 @@ class _Method:
         example: the template.
         instance: the member of `Ready` that has the instance's ID.
         makes: what it makes, for a person.
-        steering: how long EC2 takes, by tags of the instance: long enough to make progress.
+        steering: how long EC2 takes, by tags of the instance: there are two polls before its end.
     """
 
     example: str
@@ -44,7 +44,7 @@ METHODS = {
     "BundleInstance": _Method("bundle.yaml", "instance_id", "bundle", {"sandbox:seconds": "12"}),
     "StoreImage": _Method(
         *("store-image.yaml", "ebs_instance_id", "stored image"),
-        {"sandbox:image-seconds": "6", "sandbox:store-seconds": "9"},
+        {"sandbox:image-seconds": "1", "sandbox:store-seconds": "3"},
     ),
 }
 
