@@ -76,11 +76,7 @@ class NothingDone(PassingFault):
 
 
 class ImagePending(NothingDone):
-    """An AMI is not available yet.
-
-    Attributes:
-        image_id: its ID.
-    """
+    """The AMI with the ID `image_id` is not available yet."""
 
     def __init__(self, image_id: str) -> None:
         self.image_id = image_id
@@ -171,11 +167,8 @@ class NotSuited(Refusal):
     """The method can't make an image of this type of instance; nothing was done."""
 
     def __init__(self, instance_id: str, method: str, fitting: str | None, otherwise: str) -> None:
-        advice = (
-            f"Use `Method: {fitting}` for this instance."
-            if fitting
-            else f"No method supports it. {otherwise}"
-        )
+        use = f"Use `Method: {fitting}` for this instance."
+        advice = use if fitting else f"No method supports it. {otherwise}"
         kinds = {
             "BundleInstance": "Windows instances with an instance-store root volume",
             "StoreImage": "HVM instances with an EBS root volume",

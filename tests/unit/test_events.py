@@ -95,9 +95,13 @@ def test_updates_and_the_delete_name_the_first_bundle() -> None:
 
 def test_the_variables_are_those_that_the_template_names_and_the_sandbox_has() -> None:
     given = event("env")["Parameters"]
-    named = deployment.template()["Globals"]["Function"]["Environment"]["Variables"]
+    template = deployment.template()
+    function = template["Resources"]["InstanceBundleFunction"]["Properties"]
+    named = [
+        each["Environment"]["Variables"] for each in (template["Globals"]["Function"], function)
+    ]
 
-    assert set(given) <= set(named)
+    assert set(given) <= set().union(*named)
     assert given["AWS_ENDPOINT_URL"] == given["SANDBOX_RESPONSE_ORIGIN"] == ORIGIN
     assert given["LEDGER_TABLE"] == world.LEDGER_TABLE
     assert given["VERIFY_REQUESTS"] == "false"

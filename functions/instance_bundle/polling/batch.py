@@ -129,8 +129,11 @@ class Batch:
     def _poll_at_once(self, poll: Poll) -> None:
         """For an event that came while the request was driven: what it is about may not have been
         seen."""
-        if self._ledger.hints.make_due(poll) is not None:
-            poll_queue.send(self._queue_url, poll, 0)
+        try:
+            if self._ledger.hints.make_due(poll) is not None:
+                poll_queue.send(self._queue_url, poll, 0)
+        except InstanceBundleError as error:
+            logger.warning("Not polled before its time", why=str(error))
 
     def _take(self, body: str) -> Record | InstanceBundleError:
         """Take the lease of the request that a message is about, or return why that failed."""
