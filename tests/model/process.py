@@ -114,17 +114,29 @@ class Process:
         if pending is not None:
             yield from self._send_next_poll(record, pending)
 
+    def hint(self, request: Request) -> Steps:
+        """As `aws_events.process`, for one event about the request's AMI or bundle."""
+        bucket = request.properties["Storage"]["S3"]["Bucket"]
+        hints = self._env.ledger.hints
+        poll = yield _save("receive hint", lambda: hints.receive(request.key, bucket))
+        if poll is not None:
+            yield self._send_poll(poll, 0)
+
     def _send_next_poll(self, record: Record, pending: Pending) -> Steps:
         following = Poll(record.key, record.generation + 1)
         due = self._env.now + pending.seconds
         try:
             yield self._send_poll(following, pending.seconds)
-            yield _save(
+            has_hint = yield _save(
                 "save progress",
                 lambda: self._env.ledger.save_progress(
                     record, pending.task, following.generation, due
                 ),
             )
+            if has_hint and (
+                yield _save("make due", lambda: self._env.ledger.hints.make_due(following))
+            ):
+                yield self._send_poll(following, 0)
         except PassingFault:
             yield self._send_poll(Poll(record.key, record.generation), budget.AFTER_FAULT)
 

@@ -105,6 +105,8 @@ _COMPARED: Mapping[str, Callable[..., bool]] = {
     "=": lambda value, other: type(value) is type(other) and bool(value == other),
     "<": lambda value, other: bool(value < other),
     "<=": lambda value, other: bool(value <= other),
+    ">": lambda value, other: bool(value > other),
+    ">=": lambda value, other: bool(value >= other),
     "BETWEEN": lambda value, low, high: bool(low <= value <= high),
 }
 

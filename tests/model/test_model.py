@@ -12,7 +12,7 @@ FOUND = [
     ("the same location", [(30, "deny")]),
     ("retained and added again, StoreImage", [(32, "end a")]),
     ("accepted, StoreImage", [(41, "lost")]),
-    ("create hangs, StoreImage", [(235, "deny")]),
+    ("create hangs, StoreImage", [(115, "deny")]),
     ("replacement interrupted, BundleInstance", [(52, "kill after"), (74, "refuse")]),
 ]
 """Schedules that broke a promise: the ledger refused to store an answer; a Create was interrupted

@@ -15,7 +15,8 @@ from instance_bundle.lifecycle.driving import Driving
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.meaning import Meaning
 from instance_bundle.methods import Bundle, Work
-from instance_bundle.state import Record, Resource, ledger
+from instance_bundle.state import Poll, Record, Resource, hints, ledger
+from instance_bundle.state.items import millis, request_key
 from instance_bundle.state.table import THERE
 from tests.model.scenarios import SCENARIOS
 from tests.model.search import search
@@ -146,6 +147,19 @@ def _announced_last() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _hinted_away() -> Iterator[None]:
+    """An event of AWS's puts the next poll off instead of making it due."""
+
+    def planted(self: hints.Hints, poll: Poll) -> Poll:
+        due = millis(self._clock() + 7200)
+        self._table.update(request_key(poll.key), {"due": due}, THERE)
+        return poll
+
+    with patch.object(hints.Hints, "make_due", planted):
+        yield
+
+
 Plant = Callable[[], Any]
 
 PLANTED: list[tuple[Plant, str, str]] = [
@@ -156,6 +170,7 @@ PLANTED: list[tuple[Plant, str, str]] = [
     (_attempt_not_stored, "create interrupted, BundleInstance", "after the Delete"),
     (_rolls_back_to_itself, "replacement rolled back, BundleInstance", "Rolled back from"),
     (_released_is_managed, "retained and added again, StoreImage", "which is retained"),
+    (_hinted_away, "create, BundleInstance", "has no answer"),
     (_announced_last, "create, StoreImage", "was not announced as removed"),
     (_failed_update_changes_id, "replacement, StoreImage", "changed the ID"),
 ]

@@ -45,6 +45,10 @@ CONDITIONS: dict[str, ConditionBase] = {
     "claimable": NEW | Attr("owner").eq("me") | Attr("expires").lt(5),
     "claimed": NEW | Attr("owner").eq("another") | Attr("expires").lt(5),
     "expired": NEW | Attr("due").lt(1001),
+    "due later": Attr("request").exists() & Attr("answer").not_exists() & Attr("due").gt(999),
+    "due earlier": Attr("due").gt(1000) | Attr("due").gte(1001),
+    "due then": Attr("due").gte(1000),
+    "due, if at all": Attr("nothing").gt(0) | Attr("nothing").gte(0),
     "instead of": (NEW | Attr("owner").eq("another")) | Attr("owner").eq("me"),
     "of another type": Attr("text").eq(5),
 }

@@ -151,8 +151,9 @@ class World:
         self.promises = Promises(self)
         self.table = MemoryTable(self.promises.written)
         self.ledger = Ledger("ledger", lambda: self.now)
-        self.ledger._table = self.table  # type: ignore[assignment]
-        self.ledger.locations._table = self.table  # type: ignore[assignment]
+        ledger = self.ledger
+        for part in (ledger, ledger.locations, ledger.bundles, ledger.hints):
+            part._table = self.table  # type: ignore[assignment]
         self.stacks: list[Stack] = []
         self.announced: set[str] = set()
         self._running: list[Running] = []
@@ -169,7 +170,7 @@ class World:
         return all(
             what in PASSING
             or what == "finish"
-            or what.startswith(("run ", "again ", "resume ", "end "))
+            or what.startswith(("run ", "again ", "resume ", "end ", "hint "))
             for what in deviations
         ) and (
             # A repeated refusal may be final.
@@ -235,7 +236,7 @@ class World:
             self._perform(running, lambda: self.calls.perform(process, step))
             return
         name, _, rest = chosen.partition(" ")
-        if name in ("run", "again", "resume", "end"):
+        if name in ("run", "again", "resume", "end", "hint"):
             self._switch(name, rest)
         elif name in ("finish", "fail-work"):
             self.cloud.end_now(fails=name == "fail-work")
@@ -264,11 +265,11 @@ class World:
         for stack in self.stacks:
             if stack.is_interruptible:
                 options.append(f"end {stack.name}")
-            options += [
-                f"again {exchange.request_id}"
-                for exchange in stack.exchanges[-2:]
-                if exchange.request_id not in self._repeated
-            ]
+            for exchange in stack.exchanges[-2:]:
+                if exchange.request_id not in self._repeated:
+                    options.append(f"again {exchange.request_id}")
+                if not exchange.answers:
+                    options.append(f"hint {exchange.request_id}")
         return options
 
     def _perform(self, running: Running, do: Callable[[], Any]) -> None:
@@ -353,6 +354,8 @@ class World:
         elif option == "again":
             self._repeated.add(name)
             self._start_event(Event(self.exchange(name), self.now))
+        elif option == "hint":
+            self._start_hint(self.exchange(name).request)
         else:
             other = next(each for each in self._running if each.process.name == name)
             self._running.remove(other)
@@ -396,6 +399,12 @@ class World:
                 self._add(poll, received_at + VISIBILITY_SECONDS - self.now)
 
         self._running.append(Running(process, process.poll(poll), on_end))
+
+    def _start_hint(self, request: Request) -> None:
+        """AWS sends an event about a request's AMI or bundle."""
+        process = Process(self, self._numbered(f"hint {request.request_id}"), request.request_id)
+        self._note(process.name)
+        self._running.append(Running(process, process.hint(request), lambda _crashed: None))
 
     def _numbered(self, name: str) -> str:
         self._processes += 1
