@@ -179,7 +179,7 @@ _PHASES: Mapping[str, Phase] = {
     "delete and retain": Phase(
         [CREATE | {"on_delete": "Retain"}, LATER], [DELETE], "DELETE_COMPLETE", 1, _ONE
     ),
-    "delete while created": Phase([CREATE | HANGS, later(25)], [DELETE], "DELETE_COMPLETE", 1, []),
+    "delete while created": Phase([CREATE | HANGS, later(12)], [DELETE], "DELETE_COMPLETE", 1, []),
     "delete while accepted": Phase(
         [CREATE | LONG_TIMEOUT | HANGS, later(12)],
         [later(15), DELETE],
