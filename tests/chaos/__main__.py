@@ -88,6 +88,7 @@ def _report(pieces: Iterable[Piece], console: Console) -> None:
     table.add_column("what")
     table.add_column("how many", justify="right")
     rows = ["sequences", "steps", *FAULTS, *KILLS, "timeouts", "meanwhile", "duplicates"]
+    rows += ["hint", "events of AWS's"]
     rows += ["bundle tasks", "images made", "images stored", "images registered", "images copied"]
     rows += ["accepted", "signals", "refused by IAM"]
     for row in rows:

@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tests.chaos.aws_events import FATES
+from tests.chaos.forged_events import ABOUT
 from tests.chaos.refusal_promises import READS
 from tests.chaos.sequence import Run
 from tests.chaos.world import (
@@ -63,7 +65,12 @@ IMAGES = {
 BUNDLES |= IMAGES
 
 
-_KINDS = st.sampled_from([*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile"])
+AWS_EVENTS = {
+    "bucket": st.booleans(),
+    "fates": st.lists(st.sampled_from([*FATES]), min_size=1, max_size=4),
+}
+
+_KINDS = st.sampled_from([*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile", "hint"])
 _TIMES = st.sampled_from([1, 1, 1, 2, 5])
 _SOME_FAULTS = st.lists(
     st.fixed_dictionaries(
@@ -106,11 +113,20 @@ class Stacks(RuleBasedStateMachine):
         self.world.counts["sequences"] += 1
 
     @initialize(
-        bundle=st.fixed_dictionaries(BUNDLES), faults=_SOME_FAULTS, faults_first=st.booleans()
+        events=st.none() | st.fixed_dictionaries(AWS_EVENTS),
+        bundle=st.fixed_dictionaries(BUNDLES),
+        faults=_SOME_FAULTS,
+        faults_first=st.booleans(),
     )
     def begin(
-        self, bundle: dict[str, Any], faults: list[dict[str, Any]], faults_first: bool
+        self,
+        events: dict[str, Any] | None,
+        bundle: dict[str, Any],
+        faults: list[dict[str, Any]],
+        faults_first: bool,
     ) -> None:
+        if events is not None:
+            self.sequence.step({"do": "aws events", **events})
         if faults_first:
             self.strike(faults)
             self.create(bundle)
@@ -165,6 +181,12 @@ class Stacks(RuleBasedStateMachine):
     @rule(number=st.integers(0, 3), by_hand=st.booleans())
     def copy(self, number: int, by_hand: bool) -> None:
         self.sequence.step({"do": "copy", "number": number, "by_hand": by_hand})
+
+    @rule(
+        about=st.sampled_from([*ABOUT]), number=st.integers(0, 9), count=st.sampled_from([1, 1, 25])
+    )
+    def forge_event(self, about: str, number: int, count: int) -> None:
+        self.sequence.step({"do": "forge event", "about": about, "number": number, "count": count})
 
     def teardown(self) -> None:
         try:

@@ -111,6 +111,7 @@ KILLED_BEFORE = Trial("killed before it", ("kill",), first_of_each_name)
 FAILS = Trial("fails for a while", PASSING, first_of_each_name, in_faults=_MAIN)
 HANGS = Trial("hangs", ("hang",), first_of_each_name, in_faults=_MAIN)
 TWICE = Trial("delivered twice meanwhile", ("twice",), first_of_each_name, in_faults=_MAIN)
+HINTED = Trial("with an event of AWS's meanwhile", ("hint",), first_of_each_name, in_faults=_MAIN)
 DENIED = Trial(
     "denied",
     ("deny",),
@@ -122,7 +123,7 @@ DENIED = Trial(
 _READING = tuple(name for name in PHASES if not name.endswith(("refused", "retain")))
 DENIED_ONCE = Trial("denied once", ("deny",), first_read_of_each_name, _READING, in_faults=_MAIN)
 
-_SHORT = (KILLED_BEFORE, KILLS, FAILS, HANGS, TWICE, DENIED, DENIED_ONCE)
+_SHORT = (KILLED_BEFORE, KILLS, FAILS, HANGS, TWICE, HINTED, DENIED, DENIED_ONCE)
 
 
 def _at_each_call(trial: Trial) -> Trial:

@@ -19,12 +19,13 @@ from sandbox.authorization.needs import demands_of
 from sandbox.authorization.refusals import error_of
 from sandbox.permissions import Refusal, RolePolicies
 from sandbox.policies import Request
+from tests.chaos import aws_events
 from tests.roles import ACCOUNT, REGION, ROLES, statements
 
 RESOURCES = {
     "LedgerTable": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/ledger",
     "PollQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:polls",
-    "EventQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:events",
+    "EventQueue": aws_events.QUEUE_ARN,
     "DeadLetterQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters",
 }
 """The ARNs that the template's resources have in the world."""

@@ -21,6 +21,7 @@ from tests.chaos import (
     registration_promises,
 )
 from tests.chaos.custody import Custody
+from tests.chaos.forged_events import forge
 from tests.chaos.stacks import Dialect, Policies, Properties, Stack, receive
 from tests.chaos.world import Fault, Violation, World, new_id, steer
 
@@ -147,6 +148,11 @@ class Run:
                 self._forge(request_type, number, knows_id=knows_id)
             case {"do": "copy", "number": number, "by_hand": by_hand}:
                 self.world.images.copy(number, by_hand=by_hand)
+            case {"do": "aws events", "bucket": bucket, "fates": fates}:
+                self._send_events(bucket=bucket, fates=fates)
+            case {"do": "forge event", "about": about, "number": number, "count": count}:
+                for each in range(count):
+                    forge(self.world, about, number + each)
             case _:
                 raise ValueError(f"No such step: {step}")
 
@@ -268,6 +274,14 @@ class Run:
         self._forged.add(request_id)
         self.world.send(event)
         self.world.move(_FORGED_SECONDS)
+
+    def _send_events(self, *, bucket: bool, fates: list[str]) -> None:
+        """EC2 sends events from now on, and S3 if EventBridge is on for the bucket."""
+        self.world.aws_events.fates = fates
+        aws.s3().put_bucket_notification_configuration(
+            Bucket=self.bucket,
+            NotificationConfiguration={"EventBridgeConfiguration": {}} if bucket else {},
+        )
 
     def _overwrite(self, number: int) -> None:
         """Another person overwrites a finished bundle."""

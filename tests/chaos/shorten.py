@@ -13,7 +13,10 @@ from tests.chaos.steps import BUNDLE
 from tests.chaos.world import FAULTS, KILLS, Violation, World
 
 _LOGGED = ("crashed: ", "not allowed: ", "make chaos ")
-_NO_PROMISES = (*(f"{fault} " for fault in (*FAULTS, *KILLS, "meanwhile", "twice")), *_LOGGED)
+_NO_PROMISES = (
+    *(f"{fault} " for fault in (*FAULTS, *KILLS, "meanwhile", "hint", "twice")),
+    *_LOGGED,
+)
 _REPLAY = re.compile(r"make chaos REPLAY='(.*)'")
 _VARYING = re.compile(
     r"\[.*|\{.*|(\b(bun|ami|i|snap)-|stack|images-)?[0-9a-f]*[0-9][0-9a-f-]*[a-h]?\b|b'.*"

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
+from tests.chaos.aws_events import FATES
+from tests.chaos.forged_events import ABOUT
 from tests.chaos.machine import CALLS
 from tests.chaos.refusal_promises import READS
 from tests.chaos.sequence import WHOLE, Run
@@ -89,6 +91,9 @@ class Player:
         """Draw and carry out all steps."""
         draw = self._random
         self._run.step(WHOLE)
+        if draw.random() < 0.5:
+            fates = draw.choices([*FATES], k=3)
+            self._run.step({"do": "aws events", "bucket": draw.random() < 0.5, "fates": fates})
         self._first = {"do": "create", **self._of({**BUNDLES, **_LASTING})}
         faults = draw.choice(["none", "none", "first", "then"])
         if faults == "first":
@@ -145,7 +150,7 @@ class Player:
     def _set_faults(self) -> None:
         """Set up to three faults."""
         draw = self._random
-        kinds = [*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile"]
+        kinds = [*FAULTS, *KILLS, *KILLS, "meanwhile", "meanwhile", "hint"]
         for _ in range(draw.choice([1, 2, 3])):
             call, nth = draw.choice([("*", 14), ("one", 3), ("read", 3)])
             if call == "one":
@@ -199,7 +204,10 @@ class Player:
         """What others do, or what happens to a second stack."""
         draw, number = self._random, self._live_stack()
         match draw.choice(
-            [*["forge"] * 2, "create", "delete", "event", "messages", "overwrite", "copy", "fault"]
+            [
+                *(*["forge"] * 2, "create", "delete", "event", "messages", "overwrite", "copy"),
+                *("fault", "event of AWS's"),
+            ]
         ):
             case "forge":
                 request, knows_id = draw.choice(["Delete", "Create"]), draw.random() < 0.5
@@ -221,6 +229,10 @@ class Player:
             case "copy":
                 by_hand = draw.random() < 0.5
                 self._run.step({"do": "copy", "number": draw.randint(0, 3), "by_hand": by_hand})
+            case "event of AWS's":
+                forged = {"do": "forge event", "about": draw.choice([*ABOUT])}
+                count = draw.choice([1, 1, 25])
+                self._run.step({**forged, "number": draw.randint(0, 9), "count": count})
             case "fault":
                 self._set_faults()
         self._wait()

@@ -48,7 +48,8 @@ from sandbox.ec2 import bundle_tasks, images, store_tasks
 from sandbox.events_put import EventsPut
 from sandbox.functions import trace_headers
 from sandbox.functions.lineage import LIMIT, Lineage
-from tests.chaos import handles, roles
+from tests.chaos import aws_events, handles, roles
+from tests.chaos.aws_events import AwsEvents
 from tests.chaos.images import WorldsImages, portrait
 from tests.chaos.stack_reads import StackReads
 
@@ -136,7 +137,8 @@ class Fault:
         kind: one of FAULTS or KILLS. `delay`: the answer is slow. `hang`: the call takes effect,
             and there is no answer. `garble`: the call takes effect, and the answer can't be read.
             `refuse`: a temporary error. Or `twice`: another process handles the same event first.
-            `meanwhile`: another process does other work that is due first.
+            `meanwhile`: another process does other work that is due first. `hint`: another process
+            handles an event of AWS's about each AMI and each location first.
         nth: the first matching call that is struck, counted from when the fault was set.
         times: how many matching calls in a row are struck.
         seconds: for how long calls are struck, counted from the first one; None: only `times`
@@ -234,6 +236,7 @@ class World:
         polled: when a batch of polls was delivered; epoch seconds.
         stack_reads: what CloudFormation's API says about the stacks.
         events_put: the entries that event buses received; `clear` keeps them.
+        aws_events: the events that EC2 and S3 send to the function.
         batch_size: how many messages an event source mapping delivers in one batch, at most.
         on_call: is called with the name of each call of the function, before a fault can strike it.
         allows_loops: whether the functions' RecursiveLoop is Allow; otherwise each is stopped after
@@ -258,6 +261,7 @@ class World:
     polled: list[float] = field(default_factory=list)
     stack_reads: StackReads = field(default_factory=StackReads)
     events_put: EventsPut = field(default_factory=EventsPut)
+    aws_events: AwsEvents = field(default_factory=AwsEvents)
     batch_size: int = BATCH
     on_call: Callable[[str], None] | None = None
     allows_loops: bool = False
@@ -275,6 +279,7 @@ class World:
             key = {name: item[name] for name in ("resource", "item")}
             aws.dynamodb().delete_item(TableName="ledger", Key=key)
         self.clear_queues()
+        self.aws_events.clear()
         aws.s3().create_bucket(Bucket=bucket)
         # At a full minute, so that the times of polls are the same in each sequence.
         self._reach(math.ceil((time.time() + bundle_tasks.LISTED_SECONDS) / 60) * 60)
@@ -380,6 +385,16 @@ class World:
         tasks.advance()
         return [task for task in tasks._tasks.values() if task.storage.bucket == bucket]
 
+    def own_images(self) -> list[str]:
+        """The IDs of the AMIs that the function made or registered, also of those that are gone."""
+        return [*self.images.made, *self.images.registered]
+
+    def locations(self) -> list[tuple[str, str]]:
+        """The bucket and prefix of each location that a request claims, or claimed."""
+        found = [item["resource"]["S"] for item in self.ledger_items()]
+        uris = [uri.removeprefix("location|s3://") for uri in found if uri.startswith("location|")]
+        return [(bucket, prefix) for bucket, _, prefix in (uri.partition("/") for uri in uris)]
+
     def refuses_to_store(self) -> bool:
         """Whether DynamoDB has refused a call: an answer may then be missing in the ledger."""
         return any(line.startswith("deny dynamodb:") for line in self.log)
@@ -413,9 +428,7 @@ class World:
     def _reach(self, moment: float) -> None:
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         # Tasks write their objects when they end, not when they are polled.
-        ends = [task.started + task.seconds for task in tasks._tasks.values()]
-        ends += self.images.ends()
-        for stop in [*sorted(end for end in ends if end < moment), moment]:
+        for stop in [*sorted(end for end in self._ends() if end < moment), moment]:
             if stop > time.time():
                 # A little later, since the clock is less precise than a float.
                 self.clock.move_to(stop + 0.001)
@@ -426,9 +439,17 @@ class World:
             if task.view.state == "complete":
                 self.finished[task.bundle_id] = task
 
+    def _ends(self) -> list[float]:
+        """When work ends, or ended; infinite if it hangs."""
+        tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)._tasks.values()
+        return [task.started + task.seconds for task in tasks] + self.images.ends()
+
     def _next_due(self) -> float | None:
         dues = [event.due for event in self._events]
         dues += [_visible_from(message) for name in QUEUES for message in _all(name)]
+        dues += [message.visible_at for message in self.aws_events.queue.messages]
+        if self.aws_events.fates:  # an event may come as soon as work ends
+            dues += [end for end in self._ends() if time.time() < end < math.inf]
         wakes_at = self.wakes_at()
         if wakes_at is not None:
             dues.append(wakes_at)
@@ -447,6 +468,7 @@ class World:
             return
         self._invoke_batch("polls", app.handler)
         self._invoke_batch("dead-letters", last_resort.handler)
+        self._invoke_aws_events(app.handler)
 
     def _invoke_event(self, event: _Event) -> None:
         if "requestPayload" not in event.payload and event.payload not in self.delivered:
@@ -497,10 +519,24 @@ class World:
         answer, error = self._invoke(handler, event, chain)
         if error is not None:
             return
-        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        failed = _failed(answer)
         for message in batch:
             if message.id not in failed:
                 _sqs().delete_message(queue, str(message.receipt_handle))
+
+    def _invoke_aws_events(self, handler: Callable[[Any, Any], Any]) -> bool:
+        """Handle a batch of the events of EC2's and S3's; returns whether there is one."""
+        queue = self.aws_events.queue
+        batch = queue.receive()
+        if batch:
+            self.counts["events of AWS's"] += len(batch)
+            event = {"Records": [message.record() for message in batch]}
+            answer, error = self._invoke(handler, event, Lineage())
+            failed = _failed(answer) if error is None else {message.id for message in batch}
+            for message in batch:
+                if message.id not in failed:
+                    queue.delete(message)
+        return bool(batch)
 
     def _invoke(
         self, handler: Callable[[Any, Any], Any], event: Any, chain: Lineage
@@ -573,6 +609,19 @@ class World:
                 event.due = time.time() + RETRY_DELAYS[0]
                 self._events.append(event)
         self._invoke_batch("polls", handler)
+        self._invoke_aws_events(handler)
+
+    def _hint(self) -> None:
+        """While one process waits for AWS, another handles events about all AMIs and locations."""
+        if len(self._contexts) > 1:
+            return
+        with self.aws_events.all_delivered():
+            for image_id in self.own_images():
+                aws_events.image_event(image_id)
+            for bucket, prefix in self.locations():
+                aws_events.object_event(bucket, f"{prefix}.manifest.xml")
+        while self._invoke_aws_events(_other_environment().handler):
+            pass
 
     # The calls
 
@@ -587,6 +636,7 @@ class World:
         if not self._contexts:
             return carry_out()
         self._check_time()
+        self._check_cost(name)
         if self.on_call is not None:
             self.on_call(name)
         kind = self._strike(name)
@@ -614,11 +664,22 @@ class World:
                 self._meanwhile()
             case "twice":
                 self.handle_twice()
+            case "hint":
+                self._hint()
             case "delay":
                 self._reach(time.time() + budget.READ - 1)
             case _:
                 return
         self._check_time()
+
+    def _check_cost(self, call: str) -> None:
+        """An event of AWS's costs no call of EC2's or S3's; one about others only one read."""
+        if not aws_events.is_batch(self.handled):
+            return
+        is_about_others = aws_events.is_about_others(self.handled)
+        allowed = ("dynamodb:Query",) if is_about_others else ("dynamodb:", "sqs:")
+        if not call.startswith(allowed):
+            self.violations.append(f"An event of AWS's costs {call}: {self.handled}")
 
     def _check_time(self) -> None:
         if time.time() > self._contexts[-1].ends:
@@ -660,6 +721,7 @@ def running() -> Iterator[World]:
             "UPLOAD_SECRET_ARNS": "*",
             "SANDBOX_RESPONSE_ORIGIN": "https://bucket.example",
             "EVENT_BUS": "default",
+            "EVENT_QUEUE_ARN": aws_events.QUEUE_ARN,
         }
         parts.enter_context(patch.dict(os.environ, variables))
         parts.callback(_clear_caches)
@@ -683,6 +745,7 @@ def running() -> Iterator[World]:
         world.allows_loops = _allows_loops()
         parts.enter_context(trace_headers.kept())
         parts.enter_context(world.events_put.watching())
+        parts.enter_context(world.aws_events.installed())
         parts.enter_context(world.stack_reads.installed())
         parts.enter_context(patch("time.sleep", world.sleep))
         parts.enter_context(patch.object(BotocoreStubber, "__call__", _stub(world)))
@@ -909,6 +972,11 @@ def _receiving(world: World) -> Callable[..., list[Message]]:
         return _receive(name, count)
 
     return receive
+
+
+def _failed(answer: Mapping[str, Any]) -> set[str]:
+    """The messages of a batch that come again."""
+    return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
 
 
 def _visible_from(message: Message) -> float:
