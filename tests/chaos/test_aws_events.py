@@ -216,7 +216,7 @@ def test_a_stack_ends_right_whatever_the_calls_of_an_event_meet(world: World, wo
             yield from (Fault("*", kind) for kind in STRUCK)
 
     def play() -> None:
-        run.step(CREATE | WORKS[work])
+        run.step(CREATE | WORKS[work] | {"seconds": 56})
         world.run_until_idle()
 
     def check() -> list[str]:
