@@ -55,8 +55,16 @@ def _is_gone(world: World, bundle_id: str, foreign: Set[str]) -> bool:
     left = Contents.of(world, bundle_id)
     if left is None:
         return True
-    objects = {key for _, key in left.objects} - foreign
+    objects = {key for _, key in left.objects} - foreign - _written_after(world, bundle_id)
     return not (objects or left.images or left.snapshots)
+
+
+def _written_after(world: World, bundle_id: str) -> Set[str]:
+    """The keys of bundles that have finished since: a bundle that is made where one was removed has
+    its keys."""
+    finished = [*world.finished]
+    later = finished[finished.index(bundle_id) + 1 :] if bundle_id in world.finished else []
+    return {key for each in later for key in world.finished[each].written}
 
 
 def events(world: World, stack: Stack) -> Iterator[str]:
