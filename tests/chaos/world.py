@@ -674,7 +674,7 @@ class World:
 
     def _check_cost(self, call: str) -> None:
         """An event of AWS's costs no call of EC2's or S3's; one about others only one read."""
-        if not aws_events.is_batch(self.handled):
+        if not (self._handled and aws_events.is_batch(self.handled)):
             return
         is_about_others = aws_events.is_about_others(self.handled)
         allowed = ("dynamodb:Query",) if is_about_others else ("dynamodb:", "sqs:")

@@ -9,7 +9,7 @@ from typing import Any
 from boto3.dynamodb.conditions import ConditionBase
 
 from instance_bundle.errors import ConditionFailed
-from instance_bundle.state import Record
+from instance_bundle.state import Ledger, Record
 from instance_bundle.state.table import Item
 
 OnWrite = Callable[[Item | None, Item | None], None]
@@ -20,6 +20,13 @@ class Stored(dict[str, Any]):
     """A stored item; it is never changed. record: the decoded item."""
 
     record: Record | None = None
+
+
+def in_memory(ledger: Ledger, table: MemoryTable) -> None:
+    """Give a ledger a table in memory, in all of its parts."""
+    for part in (ledger, *vars(ledger).values()):
+        if hasattr(part, "_table"):
+            part._table = table
 
 
 class MemoryTable:

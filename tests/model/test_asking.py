@@ -11,7 +11,7 @@ from instance_bundle.methods import Methods
 from instance_bundle.request import Request
 from instance_bundle.settings import Limits
 from instance_bundle.state import Ledger, Pending
-from tests.model.table import MemoryTable
+from tests.model.table import MemoryTable, in_memory
 from tests.unit.test_lifecycle import Ec2, request
 
 CREATES = 10_000
@@ -31,7 +31,7 @@ def test_ten_thousand_creates_of_new_resources_ask_nothing(monkeypatch: pytest.M
     for name in ("describe_stack", "describe_resource", "has_had"):
         monkeypatch.setattr(stacks, name, calls.append)
     ledger, ec2 = Ledger("ledger", lambda: NOON), Ec2()
-    ledger._table = ledger.locations._table = MemoryTable()  # type: ignore[assignment]
+    in_memory(ledger, MemoryTable())
     life = Lifecycle(ledger, Methods({"BundleInstance": ec2}), Limits(), clock=lambda: NOON)
 
     for number in range(CREATES):

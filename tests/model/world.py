@@ -27,7 +27,7 @@ from tests.model.process import INVOCATION, Process
 from tests.model.promises import Promises
 from tests.model.stacks import Stack
 from tests.model.steps import FREE, GO_ON, READ, REMOVE, START, Step, Steps
-from tests.model.table import MemoryTable
+from tests.model.table import MemoryTable, in_memory
 
 BEGIN = 1_800_000_000.0
 TICK = 0.05
@@ -151,9 +151,7 @@ class World:
         self.promises = Promises(self)
         self.table = MemoryTable(self.promises.written)
         self.ledger = Ledger("ledger", lambda: self.now)
-        ledger = self.ledger
-        for part in (ledger, ledger.locations, ledger.bundles, ledger.hints):
-            part._table = self.table  # type: ignore[assignment]
+        in_memory(self.ledger, self.table)
         self.stacks: list[Stack] = []
         self.announced: set[str] = set()
         self._running: list[Running] = []

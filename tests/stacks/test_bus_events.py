@@ -153,22 +153,26 @@ def _complete(aws: Aws, method: Method) -> None:
 
 
 def _progress(aws: Aws, method: Method) -> None:
-    trial = new_trial(aws, method, seconds="20", image_seconds="6", store_seconds="15")
+    trial = new_trial(aws, method, seconds="45", image_seconds="6", store_seconds="40")
 
     created(trial, trial.body("one"))
 
-    started, progress, complete = (event["Detail"] for event in put_about(trial))
-    states = [detail["State"] for detail in (started, progress, complete)]
-    assert states == ["started", "progress", "complete"]
-    assert {*started} == {*progress} == {*complete}
-    same = {*started} - {"State", "Progress", "TaskState", "UpdateTime", "S3Uri"}
-    for name in same:
-        assert started[name] == progress[name] == complete[name], name
-    percent = [int(each["Progress"].removesuffix("%")) for each in (started, progress, complete)]
+    details = [event["Detail"] for event in put_about(trial)]
+    # A busy machine may have time for another `progress`.
+    assert [detail["State"] for detail in details] == [
+        *("started", "progress"),
+        *["progress"] * (len(details) - 3),
+        "complete",
+    ]
+    same = {*details[0]} - {"State", "Progress", "TaskState", "UpdateTime", "S3Uri"}
+    for detail in details:
+        assert {*detail} == {*details[0]}
+        assert {name: detail[name] for name in same} == {name: details[0][name] for name in same}
+    percent = [int(detail["Progress"].removesuffix("%")) for detail in details]
     assert percent == sorted({*percent})
     assert percent[-1] == 100
-    assert progress["TaskState"] in {"bundling", "storing"}
-    assert started["S3Uri"] == progress["S3Uri"] == ""
+    assert details[1]["TaskState"] in {"bundling", "storing"}
+    assert details[0]["S3Uri"] == details[1]["S3Uri"] == ""
 
 
 def _failed(aws: Aws, method: Method) -> None:

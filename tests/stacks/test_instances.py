@@ -49,7 +49,7 @@ def test_what_may_be_why_an_image_is_not_stored_is_named(aws: Aws, template: Tem
 
     side_by_side(
         partial(_refused, aws, template(coded, Method="StoreImage"), f"product codes {CODE}"),
-        partial(_key_not_allowed, aws, template(encrypted, Method="StoreImage", ServiceTimeout=20)),
+        partial(_key_not_allowed, aws, template(encrypted, Method="StoreImage", ServiceTimeout=40)),
     )
 
     assert _images_of(aws, coded) == []

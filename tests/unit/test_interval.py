@@ -72,6 +72,13 @@ def test_after_an_event_polls_come_soon_whether_it_was_expected_or_not(
     assert interval.next_poll(task(""), NOON, since, expected=expected) == seconds
 
 
+@pytest.mark.parametrize(("since", "seconds"), [(7, 15), (59, 15), (61, 30)])
+def test_what_describe_does_not_show_soon_after_an_event_is_polled_as_where_none_is_expected(
+    since: float, seconds: int
+) -> None:
+    assert interval.next_poll(task(""), NOON, since, expected=True) == seconds
+
+
 @settings(deadline=None)
 @given(
     progress=st.integers(0, 100).map("{}%".format),

@@ -9,6 +9,8 @@ from instance_bundle.methods import Task
 
 _DISAGREES = 7
 """Seconds after an event of AWS's in which Describe may not show yet what it is about."""
+_LATELY = 60
+"""Seconds after an event in which polls find what Describe did not show soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ def next_poll(
         task: as it was described last.
         now: epoch seconds.
         since_hint: seconds since the last event about the task.
-        expected: whether AWS is expected to send an event when the task's stage ends.
+        expected: whether AWS is expected to send an event when the task's stage ends. If it has
+            just sent one, it sends no other.
     """
-    usual = IF_EXPECTED if expected else INTERVAL
+    usual = IF_EXPECTED if expected and since_hint > _LATELY else INTERVAL
     return after_event(since_hint) or usual.seconds(task, now)
 
 
