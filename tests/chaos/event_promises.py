@@ -91,14 +91,15 @@ def events(world: World, stack: Stack) -> Iterator[str]:
 
 
 def of_tasks(world: World, stack: Stack) -> Iterator[str]:
-    """A request that has made something may have had `started`, and then `progress` that rises. No
-    Delete has either, and both are about the task that the event of its end names, if any."""
+    """A request that has made something may have had `started`, and then `progress` that rises; each
+    of them may be lost. No Delete has either, and both are about the task that the event of its end
+    names, if any."""
     ended = _details(world, stack, ENDED)
     types = {each.event["RequestId"]: each.event["RequestType"] for each in stack.exchanges}
     for request_id, details in _details(world, stack, OF_TASKS).items():
         about = f"{types.get(request_id, 'forged')} of {stack.name}"
-        first, *others = [detail["State"] for detail in details]
-        if types.get(request_id) == "Delete" or first != "started" or not {*others} <= {"progress"}:
+        later = {detail["State"] for detail in details[1:]}
+        if types.get(request_id) == "Delete" or "started" in later:
             yield f"{about} has the events {details}"
         progress = [int(detail["Progress"].removesuffix("%")) for detail in details]
         if any(after <= before for before, after in itertools.pairwise(progress)):
