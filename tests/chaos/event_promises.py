@@ -91,9 +91,9 @@ def events(world: World, stack: Stack) -> Iterator[str]:
 
 
 def of_tasks(world: World, stack: Stack) -> Iterator[str]:
-    """A request that has made something may have had `started`, and then `progress` that rises; each
-    of them may be lost. No Delete has either, and both are about the task that the event of its end
-    names, if any."""
+    """A request that has made something may have had `started`, and then `progress` that rises;
+    each of them may be lost. No Delete has either, and both are about the task that the event of
+    its end names, if any."""
     ended = _details(world, stack, ENDED)
     types = {each.event["RequestId"]: each.event["RequestType"] for each in stack.exchanges}
     for request_id, details in _details(world, stack, OF_TASKS).items():
