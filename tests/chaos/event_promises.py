@@ -92,11 +92,12 @@ def events(world: World, stack: Stack) -> Iterator[str]:
 
 def of_tasks(world: World, stack: Stack) -> Iterator[str]:
     """A request that has made something may have had `started`, and then `progress` that rises;
-    each of them may be lost. No Delete has either, and both are about the task that the event of
-    its end names, if any."""
+    each of them may be lost, or put again by the SDK. No Delete has either, and both are about the
+    task that the event of its end names, if any."""
     ended = _details(world, stack, ENDED)
     types = {each.event["RequestId"]: each.event["RequestType"] for each in stack.exchanges}
-    for request_id, details in _details(world, stack, OF_TASKS).items():
+    for request_id, put in _details(world, stack, OF_TASKS).items():
+        details = [detail for detail, _ in itertools.groupby(put)]
         about = f"{types.get(request_id, 'forged')} of {stack.name}"
         later = {detail["State"] for detail in details[1:]}
         if types.get(request_id) == "Delete" or "started" in later:
