@@ -542,9 +542,10 @@ class Trial:
         """Who was not notified, or not the same each time, of work that has ended and was answered:
         the event bus of each task, and a handle of what was accepted."""
         events: dict[str, list[Any]] = {}
-        for event in now.events:
-            if event["Detail"]["StackId"] == self.stack_id:
-                events.setdefault(event["Detail"]["RequestId"], []).append(event["Detail"])
+        for detail in (event["Detail"] for event in now.events):
+            is_of_end = detail["State"] not in ("started", "progress")
+            if detail["StackId"] == self.stack_id and is_of_end:
+                events.setdefault(detail["RequestId"], []).append(detail)
         published = {detail["BundleId"] for details in events.values() for detail in details} - {""}
         made = {*self.method.made(self, now)}
         waiting = {
