@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from instance_bundle import __version__
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-logger = Logger(service="instance-bundle", utc=True)
+logger = Logger(service="instance-bundle", utc=True, version=__version__)
 metrics = Metrics(namespace="InstanceBundle", service="instance-bundle")
 
 # Below these levels they print requests whole: secrets, signatures, the pre-signed ResponseURL.

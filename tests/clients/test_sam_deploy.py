@@ -56,6 +56,7 @@ def test_what_is_deployed_runs_out_of_s3(
         assert re.search(rf"^\+ Add +{name} +AWS::Lambda::Function ", said, re.MULTILINE)
         assert re.search(rf"^CREATE_COMPLETE +AWS::Lambda::Function +{name} ", said, re.MULTILINE)
     assert shown_outputs(said) == {
+        "Version",
         "ServiceToken",
         "ExportedServiceToken",
         "InstanceBundleLogGroup",

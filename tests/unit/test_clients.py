@@ -9,7 +9,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from moto.core.botocore_stubber import MockRawResponse
 
-from instance_bundle import app, aws, telemetry
+from instance_bundle import __version__, app, aws, telemetry
 from instance_bundle.request import RequestKey
 from tests.fixtures import Context
 
@@ -36,7 +36,7 @@ def agent_of(request: AWSPreparedRequest) -> str:
 
 def named(agent: str) -> str:
     """The request that a user agent names; empty if none."""
-    return agent.partition("md/instance-bundle#")[2]
+    return agent.partition(" md/instance-bundle#")[2]
 
 
 @dataclass
@@ -57,7 +57,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """The function's own clients, whose calls are answered just before they are sent."""
     answering = Aws()
     send: Any = answering.send
-    events = [client.meta.events for client in (aws.ec2(), aws.s3())]
+    events = [client.meta.events for client in (aws.ec2(), aws.ec2_once(), aws.s3())]
     for each in events:
         each.register_first("before-send", send)
     monkeypatch.setattr(time, "sleep", lambda _: None)
@@ -80,6 +80,20 @@ def test_a_call_for_one_request_has_its_id_in_the_user_agent(
 
     assert [named(agent) for agent in answering.agents] == ["", "r1", "a--Host--b----c-d", ""]
     assert all(agent.startswith("Boto3/") for agent in answering.agents)
+
+
+def test_each_call_has_the_version_in_the_user_agent(answering: Aws) -> None:
+    answering.answers = [NO_TASKS, NO_TASKS, MISSING, NO_TASKS]
+
+    aws.ec2().describe_bundle_tasks()
+    aws.ec2_once().describe_bundle_tasks()
+    with pytest.raises(aws.s3().exceptions.NoSuchKey):
+        aws.s3().get_object(Bucket="images", Key="web")
+    with telemetry.about(KEY):
+        aws.ec2().describe_bundle_tasks()
+
+    product = f"cfn-instance-bundle/{__version__}"
+    assert [agent.split().count(product) for agent in answering.agents] == [1, 1, 1, 1]
 
 
 def test_each_throttled_attempt_counts_for_its_service(

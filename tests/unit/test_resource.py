@@ -18,7 +18,7 @@ import time_machine
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from instance_bundle import app, aws, budget, telemetry
+from instance_bundle import __version__, app, aws, budget, telemetry
 from instance_bundle.aws import refusals
 from instance_bundle.errors import (
     Doubtful,
@@ -670,7 +670,7 @@ def test_the_item_forgets_the_request_once_its_answer_has_arrived(
     assert "s3cr3t" not in json.dumps(items)
 
 
-def test_each_log_line_has_stack_resource_and_request(
+def test_each_log_line_has_the_version_and_stack_resource_and_request(
     ec2: Ec2, answers: Answers, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stream = app.logger.registered_handler.stream  # type: ignore[attr-defined]
@@ -684,6 +684,7 @@ def test_each_log_line_has_stack_resource_and_request(
     assert lines
     for line in lines:
         assert (line["stack_id"], line["logical_id"], line["request_id"]) == (STACK, "Bundle", "r1")
+        assert line["version"] == __version__
 
 
 # The private methods of crhelper that the subclass replaces, as the pinned version calls them.

@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import tomllib
 from collections.abc import Collection, Iterator
 from functools import cache
 from importlib.resources import files
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from instance_bundle import __version__
 from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.responses import events
 from sandbox.cloudformation.transform import transform
@@ -684,6 +686,27 @@ def test_a_stack_that_is_deleted_keeps_the_ledger_unless_it_was_never_complete()
 @pytest.mark.parametrize("name", ["Name", "Description", "Author", "SemanticVersion"])
 def test_the_application_says_what_it_is(name: str) -> None:
     assert TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"][name]
+
+
+def test_template_project_and_readme_have_the_version_of_the_code() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    readme = (ROOT / "README.md").read_text()
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    assert project["version"] == __version__
+    application = TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert application["SemanticVersion"] == __version__
+    assert TEMPLATE["Outputs"]["Version"]["Value"] == __version__
+    assert re.findall(r"SemanticVersion: (\S+)", readme) == [__version__]
+    assert f"cfn-instance-bundle/{__version__}" in readme
+
+
+def test_the_changelog_has_no_version_after_that_of_the_code() -> None:
+    released = re.findall(
+        r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+
+    assert released[:1] in ([], [__version__])
 
 
 def test_the_reference_in_the_readme_is_that_of_the_schema() -> None:

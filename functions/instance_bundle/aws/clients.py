@@ -16,7 +16,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from instance_bundle import budget
+from instance_bundle import __version__, budget
 from instance_bundle.aws.readable import require_readable
 from instance_bundle.aws.refusals import is_throttling, meaning
 from instance_bundle.errors import PassingFault
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _REPEATED = Config(
+    # At the end of the user agent (botocore's Config). The application ID is left to operators, who
+    # set AWS_SDK_UA_APP_ID (AWS SDKs and Tools Reference Guide, Application ID).
+    user_agent_extra=f"cfn-instance-bundle/{__version__}",
     connect_timeout=budget.CONNECT,
     read_timeout=budget.READ,
     retries={"mode": "standard", "total_max_attempts": 3},
