@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.cloudformation.exceptions import CloudFormationError
 
-from sandbox.cloudformation import inconvenience
+from sandbox.cloudformation import dynamic_references, inconvenience
 from sandbox.cloudformation.inconvenience import Spreading
 from sandbox.cloudformation.intrinsics import invalid
 from sandbox.cloudformation.resources import Failed, Finished, Made, Order, Outcome, Provider, Work
@@ -236,9 +236,10 @@ def _failing(problem: CloudFormationError) -> Start:
 def resolved(template: Template, names: StackNames, value: Any) -> Any:
     """`value` of the template in the stack. Raises ValidationError."""
     try:
-        return template.resolver(names).resolve(value)
+        found = template.resolver(names).resolve(value)
     except (KeyError, TypeError, ValueError) as problem:
         raise invalid(f"Template error: {problem}") from problem
+    return dynamic_references.replaced(found, template.references)
 
 
 class Removal:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -21,7 +21,7 @@ from moto.cloudformation.exceptions import CloudFormationError
 from moto.ssm.models import ssm_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.cloudformation import exports, template_limits
+from sandbox.cloudformation import dynamic_references, exports, template_limits
 from sandbox.cloudformation.intrinsics import (
     Names,
     Resolver,
@@ -334,7 +334,8 @@ class Template:
 
     body: as it was submitted. processed: after its transform. parameters: by name, as strings.
     hidden: names of NoEcho parameters. values: what ``Ref`` gives for parameters, real and pseudo.
-    resources and outputs: those whose condition holds.
+    resources and outputs: those whose condition holds. references: what dynamic references stand
+    for.
     """
 
     body: str
@@ -344,6 +345,7 @@ class Template:
     values: dict[str, Any]
     resources: dict[str, Declaration]
     outputs: dict[str, dict[str, Any]]
+    references: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def description(self) -> str | None:
@@ -428,7 +430,7 @@ def read(
     conditions = _Conditions(processed.get("Conditions") or {}, resolver).all()
     outputs = _outputs(processed, conditions, values)
     exports.check_names(outputs, values, resolver)
-    return Template(
+    template = Template(
         body=body or "",
         processed=processed,
         parameters=parameters,
@@ -439,6 +441,10 @@ def read(
         resources=_declarations(processed, conditions, values),
         outputs=outputs,
     )
+    if not dynamic_references.used_in(template.body):
+        return template
+    ssm = ssm_backends[pseudo["AWS::AccountId"]][pseudo["AWS::Region"]]
+    return replace(template, references=dynamic_references.values(template.sketch(), ssm))
 
 
 def _process(

@@ -59,6 +59,7 @@ def test_what_is_deployed_runs_out_of_s3(
         "Version",
         "ServiceToken",
         "ExportedServiceToken",
+        "ServiceTokenParameter",
         "InstanceBundleLogGroup",
         "LedgerTable",
     }

@@ -678,6 +678,17 @@ def test_the_service_token_is_an_output_and_exported_by_a_name_of_ones_own() -> 
     assert re.fullmatch(parameter["AllowedPattern"], "")
 
 
+def test_the_service_token_is_in_a_parameter_named_after_the_function() -> None:
+    [parameter] = of_type("AWS::SSM::Parameter").values()
+
+    assert parameter["Value"] == TEMPLATE["Outputs"]["ServiceToken"]["Value"]
+    assert "${FunctionName}" in parameter["Name"]["Fn::Sub"]
+    assert TEMPLATE["Outputs"]["ServiceTokenParameter"]["Value"] == {"Ref": "ServiceTokenParameter"}
+    default = TEMPLATE["Parameters"]["FunctionName"]["Default"]
+    name = parameter["Name"]["Fn::Sub"].replace("${FunctionName}", default)
+    assert f"ServiceToken: '{{{{resolve:ssm:{name}}}}}'" in (ROOT / "README.md").read_text()
+
+
 def test_a_stack_that_is_deleted_keeps_the_ledger_unless_it_was_never_complete() -> None:
     assert RESOURCES["LedgerTable"]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert RESOURCES["LedgerTable"]["UpdateReplacePolicy"] == "Retain"
