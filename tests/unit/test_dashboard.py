@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from .test_telemetry import emitted_metrics
-from .test_template import CONDITIONS, RESOURCES, of_type, resolved
+from .test_template import CONDITIONS, LEDGER, RESOURCES, of_type, resolved
 
 OF_AWS = {
     # EventBridge User Guide, Monitoring Amazon EventBridge: RuleName alone is of the default bus.
@@ -28,7 +28,7 @@ OF_AWS = {
 VALUES = {
     "RuleName": {"${ImageEventRule}", "${ObjectEventRule}"},
     "FunctionName": {"${InstanceBundleFunction}", "${LastResortFunction}"},
-    "TableName": {"${LedgerTable}"},
+    "TableName": {"${Ledger}"},
     "QueueName": {
         f"${{{each}.QueueName}}" for each in ("PollQueue", "EventQueue", "DeadLetterQueue")
     },
@@ -36,9 +36,15 @@ VALUES = {
 
 
 def body() -> dict[str, Any]:
-    text = of_type("AWS::CloudWatch::Dashboard")["MetricsDashboard"]["DashboardBody"]["Fn::Sub"]
+    text, _ = substituted()
     parsed: dict[str, Any] = json.loads(text)
     return parsed
+
+
+def substituted() -> tuple[str, dict[str, Any]]:
+    """The body's text, and the values that it gets in addition to the stack's resources."""
+    text, given = RESOURCES["MetricsDashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    return text, given
 
 
 def widgets(type_: str) -> list[dict[str, Any]]:
@@ -84,11 +90,12 @@ def test_it_shows_each_alarm() -> None:
 
 
 def test_what_it_substitutes_is_there_and_needs_no_condition() -> None:
-    substituted = re.findall(r"\$\{([^}]+)\}", json.dumps(body()))
-    named = {name.partition(".")[0] for name in substituted}
+    named = {name.partition(".")[0] for name in re.findall(r"\$\{([^}]+)\}", json.dumps(body()))}
 
-    resources = {name for name in named if not name.startswith("AWS::")}
-    assert named - resources == {"AWS::Region", "AWS::StackName"}
+    _, given = substituted()
+    assert given == {"Ledger": LEDGER}
+    resources = {name for name in named if not name.startswith("AWS::")} - {*given}
+    assert named - resources == {"AWS::Region", "AWS::StackName", "Ledger"}
     assert [name for name in resources if "Condition" in RESOURCES[name]] == []
 
 

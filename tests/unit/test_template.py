@@ -235,6 +235,7 @@ OF_FEATURES = {
     "HasEventBus": {"events:PutEvents"},
     # Those of what is not allowed by permissions.
     "HasImageKmsKeys": set(),  # kms:Decrypt, if images are made
+    "MakesLedger": set(),
     "HasAllowedBuckets": set(),
     "HasPermissionsBoundary": set(),
     "HasExport": set(),
@@ -435,16 +436,17 @@ MANAGED_POLICY_CHARACTERS = 6_144
 """Of a managed policy, so counted (IAM User Guide, the same page)."""
 
 
-def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets() -> None:
+@pytest.mark.parametrize("hold", [CONDITIONS, CONDITIONS - {"MakesLedger"}])
+def test_a_roles_policies_fit_with_every_feature_and_fifty_buckets(hold: Collection[str]) -> None:
     for role in of_type("AWS::IAM::Role").values():
-        inline = resolved(role["Policies"], CONDITIONS)
-        assert sum(map(length, inline)) <= POLICY_CHARACTERS
+        inline = resolved(role["Policies"], hold)
+        assert sum(length(policy, hold) for policy in inline) <= POLICY_CHARACTERS
     for policy in of_type("AWS::IAM::ManagedPolicy").values():
-        assert length(policy) <= MANAGED_POLICY_CHARACTERS
+        assert length(policy, hold) <= MANAGED_POLICY_CHARACTERS
 
 
-def length(policy: dict[str, Any]) -> int:
-    document = written(resolved(policy["PolicyDocument"], CONDITIONS))
+def length(policy: dict[str, Any], hold: Collection[str]) -> int:
+    document = written(resolved(policy["PolicyDocument"], hold))
     return len(re.sub(r"\s", "", json.dumps(document)))
 
 
@@ -455,6 +457,7 @@ LONG: dict[str, str] = {
     "AWS::URLSuffix": "amazonaws.com",
     "EventBusName": "e" * 20,
     "FunctionName": TEMPLATE["Parameters"]["FunctionName"]["Default"],
+    "LedgerTableName": "l" * 48,
     "KmsKeyArn": "k" * 82,
     "UploadSecretsKmsKeyArn": "k" * 82,
     "UploadSecretArns": "s" * 90,
@@ -692,6 +695,36 @@ def test_the_service_token_is_in_a_parameter_named_after_the_function() -> None:
 def test_a_stack_that_is_deleted_keeps_the_ledger_unless_it_was_never_complete() -> None:
     assert RESOURCES["LedgerTable"]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert RESOURCES["LedgerTable"]["UpdateReplacePolicy"] == "Retain"
+
+
+LEDGER = {"Fn::If": ["MakesLedger", {"Ref": "LedgerTable"}, {"Ref": "LedgerTableName"}]}
+
+
+def test_a_ledger_that_is_given_is_used_and_none_is_made() -> None:
+    named = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/"
+    without = CONDITIONS - {"MakesLedger"}
+
+    assert RESOURCES["LedgerTable"]["Condition"] == "MakesLedger"
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["LEDGER_TABLE"] == TEMPLATE["Outputs"]["LedgerTable"]["Value"] == LEDGER
+    used = [found["Resource"] for sid, found in statements(without) if sid == "UseLedger"]
+    assert used == [{"Fn::Sub": f"{named}${{LedgerTableName}}"}] * len(of_type("AWS::IAM::Role"))
+
+
+@pytest.mark.parametrize(
+    ("name", "matches"),
+    [
+        ("", True),
+        ("bundles-LedgerTable-1A2B3C", True),
+        ("a", False),
+        ("a/b", False),
+        ("*abc", False),
+    ],
+)
+def test_the_ledgers_name_is_a_tables(name: str, matches: bool) -> None:
+    pattern = TEMPLATE["Parameters"]["LedgerTableName"]["AllowedPattern"]
+
+    assert bool(re.fullmatch(pattern, name)) is matches
 
 
 @pytest.mark.parametrize("name", ["Name", "Description", "Author", "SemanticVersion"])
