@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 SET_UP := $(VENV)/.set-up
+# The operators' command, as the code is at each call.
+COMMAND := $(VENV)/bin/instance-bundle
 # uv creates all environments except its own, which pip creates if the PATH has no uv of this version.
 UV := .venv-uv/bin/uv
 UV_SET_UP := .venv-uv/.set-up
@@ -62,6 +64,9 @@ $(SET_UP): functions/requirements.txt requirements/dev.txt | $(UV_SET_UP)
 	@$(UV) venv --quiet --allow-existing \
 	  --python "$$("$(PYTHON)" -c 'import sys; print(sys.executable)')" $(VENV)
 	@$(UV) pip sync --quiet --python $(VENV) --require-hashes $(filter %.txt,$^)
+	@printf '#!/bin/sh\nPYTHONPATH="%s/functions:%s" exec "%s" -P -m cli "$$@"\n' \
+	  "$(CURDIR)" "$(CURDIR)" "$(CURDIR)/$(RUN)" > $(COMMAND)
+	@chmod +x $(COMMAND)
 	@$(RUN) -m sandbox prepare
 	@touch $@
 
@@ -92,12 +97,12 @@ quick: $(SET_UP) ## After each edit: lint, check types, and run the unit and pro
 
 unit: $(SET_UP) ## Run the unit and property tests, and a short model check of the core
 	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" --ignore tests/model/test_long.py \
-	  tests/unit tests/properties tests/model
+	  tests/unit tests/properties tests/model tests/cli
 
 test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a model check, a short chaos search, stacks
 	@$(PYTEST) $(WORKERS) -m "not nightly and not faults and not clients" \
 	  --ignore tests/model/test_quick.py \
-	  tests/unit tests/properties tests/model tests/chaos tests/stacks
+	  tests/unit tests/properties tests/model tests/cli tests/chaos tests/stacks
 
 test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and of the audit
 	@$(PYTEST) $(SANDBOX_WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
@@ -149,7 +154,7 @@ style: $(SET_UP)
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m tools.exits functions
 	@$(RUN) -m tools.words
-	@PYTHONPATH=functions $(VENV)/bin/lint-imports --no-cache
+	@PYTHONPATH=functions:. $(VENV)/bin/lint-imports --no-cache
 
 types: $(SET_UP)
 	@$(RUN) -m mypy

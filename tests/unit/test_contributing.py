@@ -30,7 +30,8 @@ def paths(*tops: str) -> set[str]:
 def test_each_module_is_on_the_map_with_its_tests() -> None:
     rows = re.findall(r"^\| `([\w/]+\.py)` \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
 
-    ours = [(module, tests) for module, tests in rows if not module.startswith("sandbox/")]
+    others = ("cli/", "sandbox/")
+    ours = [(module, tests) for module, tests in rows if not module.startswith(others)]
 
     assert [module for module, _ in ours] == sorted(MODULES)
     assert [module for module, tests in ours if "`tests/" not in tests] == []
@@ -48,8 +49,16 @@ def test_each_part_of_the_sandbox_is_on_the_map_with_its_tests() -> None:
     assert [parts for parts, tests in rows if "`tests/" not in tests] == []
 
 
+def test_each_module_of_the_command_is_on_the_map_with_its_tests() -> None:
+    rows = re.findall(r"^\| `(cli/\w+\.py)` \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
+    modules = {path.name for path in (REPOSITORY / "cli").glob("*.py")} - {"__init__.py"}
+
+    assert {module for module, _ in rows} == {f"cli/{name}" for name in modules - {"__main__.py"}}
+    assert [module for module, tests in rows if "`tests/" not in tests] == []
+
+
 def test_each_file_exists() -> None:
-    named = paths("benchmarks", "events", "functions", "sandbox", "tests", "tools")
+    named = paths("benchmarks", "cli", "events", "functions", "sandbox", "tests", "tools")
 
     assert "tests/unit/test_ledger.py" in named
     assert {path for path in named if not (REPOSITORY / path).exists()} == set()

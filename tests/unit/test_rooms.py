@@ -13,6 +13,7 @@ import pytest
 from sandbox.artifact import REPOSITORY
 
 PACKAGE = REPOSITORY / "functions" / "instance_bundle"
+COMMAND = REPOSITORY / "cli"
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 LONGEST = 350
 """Lines of a file."""
@@ -26,10 +27,12 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def room(path: Path) -> str:
-    return path.parent.name if path.parent != PACKAGE else ""
+    return path.parent.name if path.parent not in (PACKAGE, COMMAND) else ""
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((*PACKAGE.rglob("*.py"), *COMMAND.rglob("*.py"))), ids=lambda p: p.stem
+)
 def test_a_room_is_entered_by_its_door(path: Path) -> None:
     for module, name in imports(path):
         _, _, inside = module.partition("instance_bundle.")
@@ -51,7 +54,7 @@ def test_a_door_says_what_its_room_guarantees_and_shows_an_example(name: str) ->
 def test_a_door_exports_nothing_that_no_other_room_uses(name: str) -> None:
     used = {
         imported
-        for path in PACKAGE.rglob("*.py")
+        for path in (*PACKAGE.rglob("*.py"), *COMMAND.rglob("*.py"))
         if room(path) != name
         for module, imported in imports(path)
         if module == f"instance_bundle.{name}"

@@ -7,7 +7,7 @@ Example:
     record, is_new = ledger.receive(request, budget.lease())
 """
 
-from instance_bundle.state import poll_queue
+from instance_bundle.state import inspection, poll_queue
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.state.poll_queue import Poll
@@ -42,5 +42,6 @@ __all__ = [
     "Resource",
     "Response",
     "Tombstone",
+    "inspection",
     "poll_queue",
 ]

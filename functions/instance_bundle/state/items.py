@@ -200,6 +200,7 @@ def record(item: Item) -> Record:
         asked_before=item.get("asked_before", ""),
         announcements=tuple(map(decode_announcement, sorted(item.get("announcements", ())))),
         last_event=_of(item, "last_event", LastEvent),
+        undelivered="undelivered" in item,
     )
 
 

@@ -83,6 +83,7 @@ class Ledger:
             "asked_before": items.digest(request.old_properties),
             "sent": dated(request.sent_at(now)),
             "is_dated": request.signed_at(now) is not None,
+            "undelivered": True,
             "first_receipt": millis(now),
             "deadline": millis(deadline),
             "generation": 0,
@@ -296,8 +297,9 @@ class Ledger:
 
     def delivered(self, key: RequestKey) -> None:
         """Remove the request's text, with its secrets, since its answer was delivered."""
+        removes = ("request", "undelivered")
         self._table.update(
-            request_key(key), {"lease_until": 0}, THERE, removes=("request",), adds={"version": 1}
+            request_key(key), {"lease_until": 0}, THERE, removes=removes, adds={"version": 1}
         )
 
     # Resources

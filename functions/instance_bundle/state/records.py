@@ -171,6 +171,8 @@ class Record:
         asked_before: the digest of its OldResourceProperties.
         announcements: the events about bundles that it found finished.
         last_event: the last event about its task; None before `started`.
+        undelivered: its answer is to be delivered. `request` shows that, too, but has secrets; an
+            earlier version does not store this.
     """
 
     request: Request | None
@@ -204,6 +206,7 @@ class Record:
     asked_before: str = ""
     announcements: tuple[Announcement, ...] = ()
     last_event: LastEvent | None = None
+    undelivered: bool = False
 
     @property
     def work(self) -> Progress:
@@ -222,6 +225,11 @@ class Record:
         if self.acceptance_sent:
             return Response.ACCEPTANCE_SENT
         return Response.OPEN if self.acceptance is None else Response.ACCEPTANCE_STORED
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether CloudFormation waits for the answer, as far as is stored."""
+        return self.answer is None or self.undelivered
 
     @property
     def succeeded(self) -> bool:

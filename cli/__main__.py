@@ -1,0 +1,5 @@
+"""`python -m cli`, as `instance-bundle`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,148 @@
+"""The application that a command is about, and the clients that read it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.dynamodb.conditions import ConditionBase, ConditionExpressionBuilder
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.errors import Misused, NotFound, calling
+from instance_bundle.state import inspection
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import ScanInputPaginateTypeDef
+
+# A person waits, who can repeat the command.
+_FEW_RETRIES = Config(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where a command reads: the options that all commands have.
+
+    Attributes:
+        profile: of the AWS configuration files; None for the default.
+        region: None for the profile's.
+        endpoint_url: of all services, such as the sandbox's; None for AWS.
+    """
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+
+    def cloudformation(self) -> "CloudFormationClient":
+        """For the application's stack."""
+        client: CloudFormationClient = self._client("cloudformation")
+        return client
+
+    def dynamodb(self) -> "DynamoDBClient":
+        """For the ledger."""
+        client: DynamoDBClient = self._client("dynamodb")
+        return client
+
+    def _client(self, service: Any) -> Any:
+        try:
+            session = boto3.Session(profile_name=self.profile, region_name=self.region)
+            return session.client(service, endpoint_url=self.endpoint_url, config=_FEW_RETRIES)
+        except (BotoCoreError, ValueError) as error:
+            raise Misused(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The application, as a stack has installed it.
+
+    Attributes:
+        stack: the application's stack.
+        account: where it is.
+        table: the name of its ledger.
+    """
+
+    stack: str
+    account: Account
+    table: str
+
+    def items(self, condition: ConditionBase) -> Sequence[Mapping[str, Any]]:
+        """The ledger's items that meet a condition, without what is secret.
+
+        A scan reads the whole table: it has an item for each bundle, claim and request of the last
+        days. `Select` is what a policy with `dynamodb:Select` requires, and the condition is about
+        attributes that a policy with `dynamodb:Attributes` allows, too (Amazon DynamoDB Developer
+        Guide, Using IAM policy conditions for fine-grained access control).
+        """
+        built = ConditionExpressionBuilder().build_expression(condition)
+        names = {f"#{name}": name for name in inspection.ATTRIBUTES}
+        request: ScanInputPaginateTypeDef = {
+            "TableName": self.table,
+            "ConsistentRead": True,
+            "Select": "SPECIFIC_ATTRIBUTES",
+            "ProjectionExpression": ", ".join(names),
+            "FilterExpression": built.condition_expression,
+            "ExpressionAttributeNames": names | built.attribute_name_placeholders,
+        }
+        if built.attribute_value_placeholders:
+            request["ExpressionAttributeValues"] = _wire(built.attribute_value_placeholders)
+        dynamodb = self.account.dynamodb()
+        with calling("dynamodb:Scan"):
+            pages = dynamodb.get_paginator("scan").paginate(**request)
+            return [_plain(item) for page in pages for item in page["Items"]]
+
+
+def find(account: Account, stack: str) -> Installation:
+    """The application that a stack has installed.
+
+    Args:
+        account: where it is.
+        stack: the stack's name or ID.
+
+    Raises:
+        NotFound: there is no such stack, or it has no ledger.
+        Refused: AWS refuses to describe it.
+    """
+    resources = _resources(account, stack)
+    table = resources.get("LedgerTable")
+    if table is None:
+        raise NotFound(
+            f"Stack {stack} has no LedgerTable, so it is not an installation of"
+            " cfn-instance-bundle. Name the application's stack with --application."
+        )
+    return Installation(stack, account, table)
+
+
+def _resources(account: Account, stack: str) -> Mapping[str, str]:
+    """The physical IDs of a stack's resources, by their logical IDs."""
+    cloudformation = account.cloudformation()
+    with calling("cloudformation:DescribeStackResources"):
+        try:
+            found = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+        except ClientError as error:
+            # A stack that does not exist is a ValidationError (AWS CloudFormation API Reference,
+            # DescribeStackResources).
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            raise NotFound(
+                f"There is no stack {stack} in this account and Region. Name the application's"
+                " stack with --application."
+            ) from error
+    return {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for each in found
+        if "PhysicalResourceId" in each
+    }
+
+
+def _wire(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _serialize(value) for name, value in values.items()}
+
+
+def _plain(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: _deserialize(value) for name, value in item.items()}

@@ -1,0 +1,124 @@
+"""The commands, their options, and what they exit with."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from cli import installation, output, owned, status
+from cli.errors import NotFound
+from cli.installation import Account, Installation
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--application",
+        metavar="STACK",
+        default="cfn-instance-bundle",
+        show_default=True,
+        help="The stack that the application was installed as.",
+    ),
+    click.option("--profile", metavar="NAME", help="A profile of the AWS configuration files."),
+    click.option("--region", metavar="NAME", help="The Region; else the profile's."),
+    click.option("--endpoint-url", metavar="URL", help="Call this instead of AWS: a sandbox."),
+    click.option(
+        "--output",
+        "form",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="How the result is written.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The options that all commands have, as they were given.
+
+    Attributes:
+        found: the application.
+        form: how the result is written.
+        now: epoch seconds.
+    """
+
+    found: Installation
+    form: output.Format
+    now: float
+
+
+def _reading(command: Command) -> Command:
+    """Give a command the options of all commands; it is called with a `Call`, and its own."""
+
+    @wraps(command)
+    def called(
+        *,
+        application: str,
+        profile: str | None,
+        region: str | None,
+        endpoint_url: str | None,
+        form: output.Format,
+        **own: Any,
+    ) -> None:
+        clock: Callable[[], float] = click.get_current_context().obj or time.time
+        found = installation.find(Account(profile, region, endpoint_url), application)
+        command(Call(found, form, clock()), **own)
+
+    decorated: Any = called
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def instance_bundle() -> None:
+    """Show what cfn-instance-bundle is doing, and what it has made.
+
+    No command changes anything, or reads a ResponseURL, an upload policy or a signature.
+
+    Exit codes: 0 fine; 1 there is something to do, or nothing was found; 2 the command, the profile
+    or the Region is wrong; 3 AWS refused a call, or did not answer.
+    """
+
+
+@instance_bundle.command("status")
+@_reading
+def show_status(call: Call) -> None:
+    """Show the requests in flight.
+
+    How long they are in flight, how far they are, when they give up, and when they are polled next.
+    """
+    rows = status.read(call.found)
+    if call.form == "json":
+        output.write_json({"requests": [row.as_json() for row in rows]})
+    elif rows:
+        output.write_table(status.COLUMNS, [row.cells(call.now) for row in rows])
+    else:
+        output.write_line("Nothing is in flight.")
+
+
+@instance_bundle.command("owned")
+@click.argument("stack")
+@_reading
+def show_owned(call: Call, stack: str) -> None:
+    """Show what a stack's resources have made.
+
+    Bundles, AMIs, snapshots and objects, and whether they are managed, kept or released. STACK is a
+    name or an ID. With a name, stacks that were deleted are shown, too.
+    """
+    found = owned.read(call.found, stack)
+    if not found:
+        raise NotFound(f"The ledger has no bundle of stack {stack}.")
+    if call.form == "json":
+        output.write_json({"bundles": [each.as_json() for each in found]})
+    else:
+        output.write_table(owned.COLUMNS, [each.cells() for each in found])
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    instance_bundle(prog_name="instance-bundle")

@@ -1,0 +1,80 @@
+"""docs/operating.md shows what the commands write, and names each field."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from instance_bundle.methods import Bundle, Task
+from instance_bundle.request import Location, Request, Target
+from instance_bundle.state import Ledger, Tombstone
+from sandbox.artifact import REPOSITORY
+from tests.fixtures import Clock
+from tests.unit.test_lifecycle import request
+
+from .conftest import Run
+
+TEXT = (REPOSITORY / "docs" / "operating.md").read_text()
+TRANSCRIPTS = re.findall(r"```console\n\$ instance-bundle (.+)\n((?:[^`\n].*\n)+)```", TEXT)
+ARN = "arn:aws:cloudformation:us-east-1:123456789012:stack/{}/0a1b2c3d"
+
+
+def sent(stack: str, kind: str, request_id: str, physical_id: str = "") -> Request:
+    event = request(kind, request_id, physical_id).as_event()
+    return Request.parse(event | {"StackId": ARN.format(stack)})
+
+
+@pytest.fixture
+def world(ledger: Ledger, clock: Clock) -> None:
+    """Two stacks in flight; one of them has an image from before, and has left one."""
+    before = sent("web", "Create", "r0").key
+    attributes = {"ImageId": "ami-0a1b2c3d4e5f6a7b8", "SnapshotIds": ""}
+    image = Bundle(
+        *("bun-01a2b3c4d5e6f7a8b", "r0", Location("images", "web/new")),
+        attributes=attributes,
+        on_delete="Retain",
+    )
+    ledger.bundles.put(before, image)
+    kept = Bundle("bun-0b9a8f7e6d5c4b3a2", "r-old", Location("images", "web/old"))
+    ledger.bundles.put(before, kept)
+    stone = Tombstone(kept.physical_id, "20270115T070000Z", unseen=False)
+    ledger.bundles.leave_tombstone(before, stone)
+
+    asked, _ = ledger.receive(sent("desktop", "Create", "r1"), lease=30)
+    target = Target("BundleInstance", "r1", "i-1", Location("images", "desktop"))
+    asked, _ = ledger.save(asked, replace(asked, target=target, attempted_at=clock.now))
+    task = Task("bun-0c1d2e3f4a5b6c7d8", "running", "storing", "80%", "", "")
+    clock.advance(115)
+    asked = ledger.merge_task(asked, task)
+    ledger.receive(sent("web", "Delete", "r2", image.physical_id), lease=30)
+    clock.advance(10)
+    ledger.save_progress(asked, task, 1, due=clock.now + 12)
+
+
+@pytest.mark.parametrize(("command", "shown"), TRANSCRIPTS, ids=[c for c, _ in TRANSCRIPTS])
+def test_a_transcript_is_what_the_command_writes(
+    world: None, run: Run, command: str, shown: str
+) -> None:
+    assert run(*command.split()).output == shown
+
+
+def test_there_are_transcripts_of_all_commands() -> None:
+    assert [command.split()[0] for command, _ in TRANSCRIPTS] == ["status", "owned"]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(["status"], "requests"), (["owned", "web"], "bundles")]
+)
+def test_each_field_is_documented(world: None, run: Run, command: list[str], name: str) -> None:
+    _, _, table = TEXT.partition(f"| Field of `{name}` in JSON |")
+    rows = re.findall(r"^\| (`.+?) \|", table.partition("\n\n")[0], re.MULTILINE)
+    documented = re.findall(r"`(\w+)`", " ".join(rows))
+
+    fields = {
+        field
+        for each in json.loads(run(*command, "--output", "json").output)[name]
+        for field in each
+    }
+
+    assert fields == {*documented}

@@ -1,0 +1,111 @@
+"""`owned` shows what a stack's resources have made, and what became of it."""
+
+import json
+from typing import Any
+
+from instance_bundle.methods import Bundle
+from instance_bundle.request import Location
+from instance_bundle.state import Ledger, Tombstone
+from tests.unit.test_lifecycle import HERE, STACK, request
+
+from .conftest import Run
+
+AMI = {"S3Uri": "s3://images/web", "ImageId": "ami-1", "SnapshotIds": "snap-1,snap-2"}
+
+
+def bundle(physical_id: str = "bun-1", made_by: str = "r1", **others: Any) -> Bundle:
+    given: dict[str, Any] = {"location": HERE, "attributes": AMI, "on_delete": "Retain"} | others
+    return Bundle(physical_id, made_by, **given)
+
+
+def shown(run: Run, stack: str = "web") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(run("owned", stack, "--output", "json").output)[
+        "bundles"
+    ]
+    return found
+
+
+def test_a_bundle_is_shown_with_its_ami_and_where_it_is(ledger: Ledger, run: Run) -> None:
+    ledger.bundles.put(request().key, bundle())
+
+    result = run("owned", "web")
+
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        "LOGICAL ID  BUNDLE  CUSTODY  ON DELETE  S3 URI           AMI    SNAPSHOTS",
+        "Bundle      bun-1   managed  Retain     s3://images/web  ami-1  snap-1 snap-2",
+    ]
+    assert shown(run) == [
+        {
+            "stackId": STACK,
+            "logicalId": "Bundle",
+            "requestId": "r1",
+            "physicalId": "bun-1",
+            "custody": "managed",
+            "onDelete": "Retain",
+            "s3Uri": "s3://images/web",
+            "imageId": "ami-1",
+            "snapshotIds": ["snap-1", "snap-2"],
+        }
+    ]
+
+
+def test_a_stack_is_named_by_its_id_too(ledger: Ledger, run: Run) -> None:
+    ledger.bundles.put(request().key, bundle())
+
+    assert shown(run, STACK) == shown(run, "web")
+
+
+def test_a_stack_whose_name_is_a_part_of_another_is_not_shown(ledger: Ledger, run: Run) -> None:
+    ledger.bundles.put(request().key, bundle())
+
+    for other in ("we", "eb", STACK[:-1], "arn:aws:cloudformation"):
+        result = run("owned", other)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "no bundle of stack" in result.stderr
+
+
+def test_custody_is_shown(ledger: Ledger, run: Run) -> None:
+    key = request().key
+    ledger.bundles.put(key, bundle())
+    ledger.bundles.put(key, bundle("bun-2", "r2", location=Location("images", "two")))
+    ledger.bundles.put(key, bundle("bun-3", "r3", location=Location("images", "three")))
+
+    ledger.bundles.release(key, "bun-1")
+    ledger.bundles.about_to_remove(key, "bun-2")
+
+    assert [(each["physicalId"], each["custody"], each["onDelete"]) for each in shown(run)] == [
+        ("bun-1", "released", None),
+        ("bun-2", "being removed", "Retain"),
+        ("bun-3", "managed", "Retain"),
+    ]
+
+
+def test_a_bundle_that_was_retained_is_found_by_its_claim(ledger: Ledger, run: Run) -> None:
+    key = request().key
+    ledger.bundles.put(key, bundle())
+    ledger.bundles.leave_tombstone(key, Tombstone("bun-1", "20270115T080000Z", unseen=False))
+
+    assert [(each["physicalId"], each["custody"], each["s3Uri"]) for each in shown(run)] == [
+        (None, "kept", "s3://images/web"),
+        ("bun-1", "deleted", None),
+    ]
+
+
+def test_a_bundle_that_was_removed_is_not_kept(ledger: Ledger, run: Run) -> None:
+    key = request().key
+    ledger.bundles.put(key, bundle())
+    ledger.locations.release(HERE, key)
+    ledger.bundles.leave_tombstone(key, Tombstone("bun-1", "20270115T080000Z", unseen=False))
+
+    assert [each["custody"] for each in shown(run)] == ["deleted"]
+
+
+def test_a_claim_of_work_in_flight_is_not_a_bundle_that_is_kept(ledger: Ledger, run: Run) -> None:
+    record, _ = ledger.receive(request(), lease=30)
+    ledger.locations.claim(HERE, record.key)
+    assert run("owned", "web").exit_code == 1
+
+    ledger.locations.keep(HERE, record.key)  # the process ended before the bundle was stored
+
+    assert run("owned", "web").exit_code == 1
