@@ -12,6 +12,7 @@ InstanceBundleError
 │       └── Refused               AWS refused a call, and may accept it later
 │           └── Doubtful              final only if it is repeated while no work runs
 └── Refusal               answered FAILED; its text is the Reason, for a person to read
+    ├── Paused                the application is paused: nothing is made, and nothing removed
     ├── InvalidProperties     every problem of ResourceProperties, by its property path
     ├── NotAllowed            the deployment does not allow to bundle this instance
     ├── Unsuitable            the instance, bucket or name can't be used; nothing was done
@@ -48,11 +49,7 @@ class InvalidEvent(InstanceBundleError):
 
 
 class Busy(InstanceBundleError):
-    """Another process holds the request's lease.
-
-    Attributes:
-        seconds: how much longer it may hold it.
-    """
+    """Another process holds the request's lease, for `seconds` more at most."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -92,11 +89,8 @@ class Refusal(InstanceBundleError):
 
 
 class Refused(NothingDone):
-    """AWS refused a call, or something does not exist; a retry may succeed later.
-
-    Attributes:
-        refusal: the answer if no retry succeeds.
-    """
+    """AWS refused a call, or something does not exist, or the application is paused; a retry may
+    succeed later. `refusal` is the answer if none does."""
 
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
@@ -125,15 +119,20 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
-    """How long something may take.
-
-    Attributes:
-        property: what sets it.
-        seconds: how long.
-    """
+    """How long something may take, in seconds, and the property that sets it."""
 
     property: Literal["ServiceTimeout", "CompletionTimeout"]
     seconds: int
+
+
+class Paused(Refusal):
+    """The application is paused: it makes nothing and removes nothing."""
+
+    def __init__(self, application: str) -> None:
+        super().__init__(
+            f"The application {application} is paused: its parameter Paused is true. Set it to "
+            "false, then deploy or delete the stack again."
+        )
 
 
 class InvalidProperties(Refusal):

@@ -113,6 +113,11 @@ def identity() -> Identity:
     )
 
 
+def is_paused() -> bool:
+    """Whether the application is paused, for an incident: it makes nothing and removes nothing."""
+    return os.environ.get("PAUSED") == "true"
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process.

@@ -34,16 +34,28 @@ def install(aws: Aws, stack_name: str, parameters: Mapping[str, str]) -> str:
 
 def update(aws: Aws, template: Mapping[str, Any]) -> None:
     """Update the application to another template, and wait until that is done."""
+    _update(aws, {}, TemplateBody=json.dumps(template))
+
+
+def change(aws: Aws, **parameters: str) -> None:
+    """Change parameters of the application, and wait until that is done."""
+    _update(aws, parameters, UsePreviousTemplate=True)
+
+
+def _update(aws: Aws, changed: Mapping[str, str], **template: Any) -> None:
     stacks = aws.clients.cloudformation
     [stack] = stacks.describe_stacks(StackName=STACK_NAME)["Stacks"]
+    names = [parameter["ParameterKey"] for parameter in stack["Parameters"]]
     stacks.update_stack(
         StackName=STACK_NAME,
-        TemplateBody=json.dumps(template),
         Parameters=[
-            {"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True}
-            for parameter in stack["Parameters"]
+            {"ParameterKey": name, "ParameterValue": changed[name]}
+            if name in changed
+            else {"ParameterKey": name, "UsePreviousValue": True}
+            for name in names
         ],
         Capabilities=CAPABILITIES,
+        **template,
     )
     assert aws.at_rest(STACK_NAME)["StackStatus"] == "UPDATE_COMPLETE", aws.events(STACK_NAME)
 

@@ -1064,7 +1064,7 @@ def test_a_cancel_that_fails_does_not_delay_the_answer(
     outcome = life.drive(stored_record(ledger, record), lambda: ec2.tasks["bun-1"])
 
     assert isinstance(outcome, Failed)
-    assert "task bun-1 is bundling at 20%; it still runs" in outcome.reason
+    assert "task bun-1 is bundling at 20%; it was not cancelled" in outcome.reason
 
 
 def test_a_task_that_was_started_unseen_is_cancelled_at_the_deadline(

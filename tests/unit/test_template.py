@@ -321,6 +321,15 @@ def test_requests_are_verified_unless_the_deployment_says_otherwise() -> None:
     assert variables["VERIFY_REQUESTS"] == {"Ref": "VerifyRequests"}
 
 
+def test_the_application_is_paused_only_if_the_deployment_says_so() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    parameter = TEMPLATE["Parameters"]["Paused"]
+
+    assert parameter["Default"] == "false"
+    assert parameter["AllowedValues"] == ["true", "false"]
+    assert variables["PAUSED"] == {"Ref": "Paused"}
+
+
 def test_both_functions_get_the_bus_and_one_whether_it_makes_images() -> None:
     shared = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     own = {

@@ -1,8 +1,12 @@
-"""The AWS calls that this application makes: what each is for, and which action allows it."""
+"""The AWS calls that this application makes: what each is for, which action allows it, and which
+are not made while the application is paused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+
+from instance_bundle.errors import Paused, Refused
+from instance_bundle.settings import identity, is_paused
 
 
 class Purpose(Enum):
@@ -72,6 +76,22 @@ CALLS: Mapping[str, Call] = {
     "sqs:SendMessageBatch": Call(Purpose.SAVE, "sqs:SendMessage"),
     "events:PutEvents": Call(Purpose.PUBLISH),
 }
+
+
+_CHANGES = {Purpose.START, Purpose.GO_ON, Purpose.REMOVE}
+_ENDS_WORK = "ec2:CancelBundleTask"
+"""A cancelled bundle task makes nothing more, and its cancel removes nothing."""
+
+
+def require_unpaused(call: str) -> None:
+    """Check that a call may be made now: while the application is paused, it starts and continues
+    no work, and removes nothing.
+
+    Raises:
+        Refused: the application is paused; it may not be later.
+    """
+    if is_paused() and CALLS[call].purpose in _CHANGES and call != _ENDS_WORK:
+        raise Refused(Paused(identity().installation))
 
 
 def action_of(call: str) -> str:

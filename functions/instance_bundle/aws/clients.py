@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from instance_bundle import __version__, budget
+from instance_bundle.aws.calls import require_unpaused
 from instance_bundle.aws.readable import require_readable
 from instance_bundle.aws.refusals import is_throttling, meaning
 from instance_bundle.errors import PassingFault
@@ -152,7 +153,9 @@ def calling(call: str) -> Iterator[None]:
         PassingFault: no answer, an unreadable one, or a server error; the call may have had its
             effect.
         InstanceBundleError: what another error of AWS's means, by `refusals.TABLE`.
+        Refused: the application is paused, and does not make this call.
     """
+    require_unpaused(call)
     try:
         yield
     except botocore_errors.ClientError as error:

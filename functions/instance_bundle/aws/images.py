@@ -17,6 +17,7 @@ from instance_bundle.errors import (
     NameTaken,
     NothingDone,
     PassingFault,
+    Paused,
     Refused,
     Unsuitable,
 )
@@ -261,6 +262,10 @@ def _gone_is_done(resource_id: str) -> Iterator[None]:
         yield
     except Gone as gone:
         require_gone(resource_id, gone)
+    except Refused as refused:
+        # While the application is paused, EC2 is not asked.
+        if not isinstance(refused.refusal, Paused) or is_listed(resource_id):
+            raise
     except Denied as denied:
         # The role may only change what has the tag, and what is gone has no tags.
         if denied.code not in PERMISSION_CODES or is_listed(resource_id):

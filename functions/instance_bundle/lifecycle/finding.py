@@ -4,7 +4,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from instance_bundle.errors import Doubtful, Refused
+from instance_bundle.errors import Doubtful, Paused, Refused
 from instance_bundle.lifecycle import effects, history
 from instance_bundle.lifecycle.driving import Driving, StepRun
 from instance_bundle.lifecycle.earlier import end_earlier
@@ -76,9 +76,17 @@ def _ask(d: Driving) -> Generator[Effect[Any], Any, Answers | None]:
 
 
 def end_all_earlier(d: Driving) -> StepRun:
+    """End the work of earlier requests. While the application is paused, only a Delete waits for
+    the removal of what they made; for a rollback, a later Delete removes it."""
     waits: Wait | None = None
     for other in history.unfinished_before(d.known(), d.me):
-        wait = yield from end_earlier(d, other)
+        try:
+            wait = yield from end_earlier(d, other)
+        except Refused as refused:
+            if d.me.request_type == "Delete" or not isinstance(refused.refusal, Paused):
+                raise
+            logger.warning("Earlier work is left", request_id=other.key.request_id)
+            continue
         waits = waits or wait
     d.seen = replace(d.seen, ended=True, still_running=waits)
     yield from load(d)

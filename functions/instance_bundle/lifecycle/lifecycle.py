@@ -21,6 +21,8 @@ from instance_bundle.settings import Limits
 from instance_bundle.state import Ledger, Outcome, Record
 from instance_bundle.telemetry import count
 
+_ROLLS_BACK = "UPDATE_ROLLBACK_IN_PROGRESS"
+
 Described = Callable[[], Task | None]
 """Returns a request's task as EC2 described it together with others, or raises why it did not."""
 
@@ -44,9 +46,12 @@ class Lifecycle:
     clock: Callable[[], float] = time.time
 
     def is_rollback(self, key: RequestKey) -> bool:
-        """Whether an Update is that of a rollback, as far as the ledger shows."""
+        """Whether an Update is that of a rollback, as far as the ledger shows, or CloudFormation:
+        the ledger does not show it of a rollback that is continued."""
         resource = self.ledger.resource(key)
-        return any(history.is_rollback(resource, me) for me in resource.requests if me.key == key)
+        if any(history.is_rollback(resource, me) for me in resource.requests if me.key == key):
+            return True
+        return self.asks and stacks.describe_stack(key.stack_id).status == _ROLLS_BACK
 
     def drive(
         self, record: Record, described: Described | None = None, admitted: Properties | None = None
@@ -133,7 +138,9 @@ class Performer:
         if self.admitted is not None and makes_bundle == (record.request_type == "Create"):
             return self.admitted
         if not makes_bundle:
-            return admit_update(request, self.life.limits)
+            return admit_update(
+                request, self.life.limits, lambda: self.life.is_rollback(record.key)
+            )
         return admit(request, self.life.limits, until(record, request))
 
     def _describe(self, task_id: str) -> Task | None:

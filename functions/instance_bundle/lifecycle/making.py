@@ -190,7 +190,8 @@ def believe_lost(d: Driving) -> StepRun:
 def time_out(d: Driving, task: Task) -> StepRun:
     end = yield from _cancelled(d, task)
     timeout, last_seen, doubt = timeout_of(d.me), f"{task}; {end}", d.me.doubt
-    if doubt is not None and doubt.is_recent(d.now):
+    # What is repeated is stored again once it is forgotten: if that was just now, by the next poll.
+    if doubt is not None and doubt.is_recent(d.now - 2 * budget.AFTER_FAULT):
         return failed(d.me, RefusedToTheEnd(timeout, doubt.reason, last_seen))
     return failed(d.me, DeadlineExceeded(timeout, last_seen))
 
@@ -204,7 +205,7 @@ def _cancelled(d: Driving, task: Task) -> Generator[Effect[Any], Any, str]:
         yield from perform(effects.Cancel(task.id))
     except (PassingFault, Denied) as error:
         logger.error("The task could not be cancelled", task_id=task.id, error=str(error))
-        return "it still runs"
+        return "it was not cancelled"
     return d.methods.of(task.id).after_cancel(task)
 
 

@@ -29,7 +29,7 @@ from instance_bundle.errors import (
 from instance_bundle.methods import registration
 from instance_bundle.methods.method import Bundle, Outputs, Phase, Task, Work, utc
 from instance_bundle.request import Image, Location, RequestKey, Target, UploadPolicy, upload_policy
-from instance_bundle.settings import Limits
+from instance_bundle.settings import Limits, is_paused
 from instance_bundle.telemetry import logger
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ class BundleInstance:
 
     def has_next(self, work: Work, seen: Task) -> bool:
         """An AMI is registered from a complete bundle."""
-        return work.properties.image is not None and seen.phase == "complete"
+        is_next = work.properties.image is not None and seen.phase == "complete"
+        return is_next and not is_paused()
 
     def advance(self, work: Work, last: Task, seen: Task) -> Task:  # noqa: ARG002
         """Register the AMI once the bundle is complete."""

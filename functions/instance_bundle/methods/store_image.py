@@ -34,7 +34,7 @@ from instance_bundle.errors import (
 from instance_bundle.methods import store_task
 from instance_bundle.methods.method import Bundle, Outputs, Task, Work, known, parsed, utc
 from instance_bundle.request import Image, Location, RequestKey, Target
-from instance_bundle.settings import Limits
+from instance_bundle.settings import Limits, is_paused
 from instance_bundle.telemetry import logger
 
 SNAPSHOT_IDS = "SnapshotIds"
@@ -131,7 +131,7 @@ class StoreImage:
 
     def has_next(self, work: Work, seen: Task) -> bool:  # noqa: ARG002
         """An image that is available is stored."""
-        return seen.state == "available"
+        return seen.state == "available" and not is_paused()
 
     def update_image(
         self,

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from instance_bundle import budget
-from instance_bundle.errors import InvalidProperties, Problem
+from instance_bundle.errors import InvalidProperties, Paused, Problem
 from instance_bundle.request import properties, upload_policy
 from instance_bundle.request.event import Request, length
 from instance_bundle.request.formats import LONGEST_BUCKET, LONGEST_PREFIX, is_old_bucket_name
 from instance_bundle.request.properties import Properties, removes_on_delete
 from instance_bundle.request.receipt import Home
 from instance_bundle.request.response_url import may_be_answered, place
-from instance_bundle.settings import Limits
+from instance_bundle.settings import Limits, identity, is_paused
 
 _BUCKET = "Storage.S3.Bucket"
 _PREFIX = "Storage.S3.Prefix"
@@ -24,6 +24,10 @@ _HANDLE = "CompletionHandle"
 _TIMEOUT = "ServiceTimeout"
 
 
+def _never() -> bool:
+    return False
+
+
 def admit(request: Request, limits: Limits, work_ends_by: float) -> Properties:
     """The properties of a request that is about to make a bundle.
 
@@ -33,9 +37,11 @@ def admit(request: Request, limits: Limits, work_ends_by: float) -> Properties:
         work_ends_by: the latest time at which the work ends, epoch seconds.
 
     Raises:
+        Paused: the application is paused.
         InvalidProperties: with every problem: of the properties, of what the deployment does not
             allow, and of an unsuitable upload policy.
     """
+    _require_unpaused()
     raw = request.properties
     problems = properties.problems(raw)
     wrong = {problem.path for problem in problems}
@@ -75,13 +81,13 @@ def admit(request: Request, limits: Limits, work_ends_by: float) -> Properties:
 
 
 def admit_update(
-    request: Request, limits: Limits, undoes_last: Callable[[], bool] = lambda: False
+    request: Request, limits: Limits, undoes_last: Callable[[], bool] = _never
 ) -> Properties:
     """The properties of an Update, checked for what every Update needs.
 
     What it does not change is not refused, nor is a ServiceTimeout that is too short for a new
-    bundle. A rollback may go back to what the deployment no longer allows, since CloudFormation
-    can't continue if a rollback fails.
+    bundle. A rollback may go back to what the deployment no longer allows, also while the
+    application is paused, since CloudFormation can't continue if a rollback fails.
 
     Args:
         request: the Update.
@@ -90,8 +96,10 @@ def admit_update(
             called only if that matters.
 
     Raises:
+        Paused: the application is paused.
         InvalidProperties: with every problem.
     """
+    _require_unpaused(undoes_last)
     problems = [
         problem for problem in properties.problems(request.properties) if problem.path != _TIMEOUT
     ]
@@ -103,6 +111,11 @@ def admit_update(
     if problems:
         raise InvalidProperties(sorted(problems, key=lambda problem: problem.path))
     return Properties.parse(request.properties)
+
+
+def _require_unpaused(undoes_last: Callable[[], bool] = _never) -> None:
+    if is_paused() and not undoes_last():
+        raise Paused(identity().installation)
 
 
 def _not_allowed(
