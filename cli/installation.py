@@ -100,6 +100,8 @@ class Installation:
 def find(account: Account, stack: str) -> Installation:
     """The application that a stack has installed.
 
+    Its ledger is an output, since it may be one that an earlier stack left.
+
     Args:
         account: where it is.
         stack: the stack's name or ID.
@@ -108,36 +110,31 @@ def find(account: Account, stack: str) -> Installation:
         NotFound: there is no such stack, or it has no ledger.
         Refused: AWS refuses to describe it.
     """
-    resources = _resources(account, stack)
-    table = resources.get("LedgerTable")
+    table = _outputs(account, stack).get("LedgerTable")
     if table is None:
         raise NotFound(
-            f"Stack {stack} has no LedgerTable, so it is not an installation of"
+            f"Stack {stack} has no output LedgerTable, so it is not an installation of"
             " cfn-instance-bundle. Name the application's stack with --application."
         )
     return Installation(stack, account, table)
 
 
-def _resources(account: Account, stack: str) -> Mapping[str, str]:
-    """The physical IDs of a stack's resources, by their logical IDs."""
+def _outputs(account: Account, stack: str) -> Mapping[str, str]:
+    """A stack's outputs, by their names."""
     cloudformation = account.cloudformation()
-    with calling("cloudformation:DescribeStackResources"):
+    with calling("cloudformation:DescribeStacks"):
         try:
-            found = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+            [found] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
         except ClientError as error:
             # A stack that does not exist is a ValidationError (AWS CloudFormation API Reference,
-            # DescribeStackResources).
+            # DescribeStacks).
             if error.response["Error"]["Code"] != "ValidationError":
                 raise
             raise NotFound(
                 f"There is no stack {stack} in this account and Region. Name the application's"
                 " stack with --application."
             ) from error
-    return {
-        each["LogicalResourceId"]: each["PhysicalResourceId"]
-        for each in found
-        if "PhysicalResourceId" in each
-    }
+    return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
 
 
 def _wire(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def ledger(clock: Clock) -> Iterator[Ledger]:
                 "Type": table["Type"],
                 "Properties": {name: table["Properties"][name] for name in _KEPT},
             }
-        }
+        },
+        "Outputs": {"LedgerTable": {"Value": {"Ref": "LedgerTable"}}},
     }
     with mock_aws():
         stacks = boto3.client("cloudformation")

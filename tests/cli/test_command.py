@@ -84,7 +84,7 @@ def test_commands_only_read_and_name_each_attribute(
     run(*command)
 
     [(found, _), (scan, parameters)] = wire.calls
-    assert (found, scan) == ("DescribeStackResources", "Scan")
+    assert (found, scan) == ("DescribeStacks", "Scan")
     assert parameters["Select"] == "SPECIFIC_ATTRIBUTES"
     named = parameters["ExpressionAttributeNames"]
     projected = {named[name] for name in parameters["ProjectionExpression"].split(", ")}
@@ -180,4 +180,4 @@ def test_an_endpoint_that_does_not_answer_exits_with_3() -> None:
     )
 
     assert result.exit_code == 3
-    assert result.stderr.startswith("Error: cloudformation:DescribeStackResources: ")
+    assert result.stderr.startswith("Error: cloudformation:DescribeStacks: ")
