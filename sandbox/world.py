@@ -1,4 +1,4 @@
-"""What a new sandbox contains: instances, and a table and a queue for functions run by hand."""
+"""What a new sandbox contains: instances, and tables and a queue for functions run by hand."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ EBS_INSTANCE_ID = "i-0598c7d356eba48d7"
 BUNDLE_ID = "bun-0c1d2e3f4a5b6c7d8"
 
 LEDGER_TABLE = "local-ledger"
+REQUEST_TABLE = "local-requests"
 POLL_QUEUE = "local-polls"
 
 
@@ -37,7 +38,7 @@ class World:
 
 
 def make(clients: Clients) -> World:
-    """Make the bucket, run the instances, and make the table and the queue of `events/env.json`."""
+    """Make the bucket, run the instances, make the tables and the queue of `events/env.json`."""
     clients.s3.create_bucket(Bucket=BUCKET)
     with ec2.giving_instance_id(INSTANCE_ID):
         ec2.run_windows_instance_store(clients.ec2)
@@ -46,15 +47,16 @@ def make(clients: Clients) -> World:
     clients.ec2.create_tags(
         Resources=[INSTANCE_ID], Tags=[{"Key": "sandbox:bundle-id", "Value": BUNDLE_ID}]
     )
-    _make_ledger(clients.client("dynamodb"))
+    for name, logical_id in {LEDGER_TABLE: "LedgerTable", REQUEST_TABLE: "RequestTable"}.items():
+        _make_table(clients.client("dynamodb"), name, logical_id)
     _make_poll_queue(clients.client("sqs"))
     return World(BUCKET, INSTANCE_ID, EBS_INSTANCE_ID)
 
 
-def _make_ledger(dynamodb: "DynamoDBClient") -> None:
-    declared: dict[str, Any] = deployment.template()["Resources"]["LedgerTable"]["Properties"]
+def _make_table(dynamodb: "DynamoDBClient", name: str, logical_id: str) -> None:
+    declared: dict[str, Any] = deployment.template()["Resources"][logical_id]["Properties"]
     dynamodb.create_table(
-        TableName=LEDGER_TABLE,
+        TableName=name,
         AttributeDefinitions=declared["AttributeDefinitions"],
         KeySchema=declared["KeySchema"],
         BillingMode=declared["BillingMode"],

@@ -151,6 +151,7 @@ def _deployment(clients: Clients, ready: Ready, code: Path, endpoint: Endpoint) 
         variables={
             **deployed["Environment"]["Variables"],
             "LEDGER_TABLE": world.LEDGER_TABLE,
+            "REQUEST_TABLE": world.REQUEST_TABLE,
             "POLL_QUEUE_URL": f"{endpoint.url}/123456789012/{world.POLL_QUEUE}",
             "AWS_ENDPOINT_URL": endpoint.url,
             "SANDBOX_RESPONSE_ORIGIN": endpoint.url,

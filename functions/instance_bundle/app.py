@@ -28,7 +28,7 @@ from instance_bundle.telemetry import about, logger, metrics
 @cache
 def ledger() -> Ledger:
     """The ledger, created when a request needs it."""
-    return Ledger(settings().ledger_table)
+    return Ledger(settings().ledger_table, settings().request_table)
 
 
 @cache

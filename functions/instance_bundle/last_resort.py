@@ -57,7 +57,7 @@ _TIMED_OUT = "CloudFormation no longer waits for this answer; it is not retried"
 @cache
 def ledger() -> Ledger:
     """The ledger of the application."""
-    return Ledger(settings().ledger_table)
+    return Ledger(settings().ledger_table, settings().request_table)
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
@@ -116,7 +116,7 @@ def _deal_with(body: Any, function_arn: str) -> None:
 
 def _deal_with_poll(poll: Poll) -> None:
     found = ledger().read(poll.key)
-    if found is None or found.request is None:
+    if found is None or not found.undelivered:
         raise Stale("its request has been answered")
     try:
         record = ledger().take_over(poll.key, poll.generation, budget.lease())
@@ -133,8 +133,9 @@ def _deal_with_poll(poll: Poll) -> None:
 
 def _answer_unstored(record: Record, refused: Refused) -> None:
     """Answer a request that can be read from the ledger, but not written."""
-    if record.request is not None and record.answer is None:
-        _answer(record.request, None, conceal(str(refused), record.request))
+    if record.answer is None:
+        request = ledger().texts.of(record)
+        _answer(request, None, conceal(str(refused), request))
 
 
 def _answer_event(event: Any, function_arn: str) -> None:
@@ -255,7 +256,9 @@ def _nobody_waits(message: Mapping[str, Any]) -> bool:
     """Whether the request of a dead letter has timed out."""
     try:
         record = ledger().read(Poll.parse(message["body"]).key)
-        return record is None or record.request is None or time.time() > _times_out_at(record)
+        return record is None or not record.undelivered or time.time() > _times_out_at(record)
+    except Stale:
+        return True
     except Exception:  # noqa: BLE001  its request is not known: the dead letter's age decides
         sent = str(message.get("attributes", {}).get("SentTimestamp", ""))
         logger.warning("The request of a dead letter could not be read", sent=sent)
@@ -265,5 +268,5 @@ def _nobody_waits(message: Mapping[str, Any]) -> bool:
 
 def _times_out_at(record: Record) -> float:
     """When CloudFormation, or the handle's condition, stops waiting; epoch seconds."""
-    assert record.request is not None  # noqa: S101  the caller has checked
-    return record.sent_at + record.request.timeout(accepted=record.acceptance is not None).seconds
+    request = ledger().texts.of(record)
+    return record.sent_at + request.timeout(accepted=record.acceptance is not None).seconds

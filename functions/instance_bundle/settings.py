@@ -63,7 +63,8 @@ class Settings:
     """What `template.yaml` sets in the function's environment.
 
     Attributes:
-        ledger_table: name of the DynamoDB table.
+        ledger_table: name of the DynamoDB table of the ledger.
+        request_table: name of the DynamoDB table of the requests' texts.
         poll_queue_url: URL of the SQS queue that carries the polls.
         limits: what stacks may ask for.
         event_bus: name or ARN of the EventBridge bus that receives the events about bundles;
@@ -76,6 +77,7 @@ class Settings:
     """
 
     ledger_table: str
+    request_table: str
     poll_queue_url: str
     limits: Limits
     event_bus: str
@@ -134,6 +136,7 @@ def settings() -> Settings:
         )
     return Settings(
         ledger_table=os.environ["LEDGER_TABLE"],
+        request_table=os.environ["REQUEST_TABLE"],
         poll_queue_url=os.environ["POLL_QUEUE_URL"],
         limits=Limits(
             buckets=buckets,

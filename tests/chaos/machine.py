@@ -19,6 +19,7 @@ from tests.chaos.world import (
     RESPONSE_PUT,
     SIGNAL_PUT,
     TASK_EVENTS_PUT,
+    TEXT_CALLS,
     Violation,
     World,
 )
@@ -34,6 +35,7 @@ CALLS = (
     *("ec2:CancelBundleTask", "ec2:RegisterImage", "s3:HeadObject", "s3:GetObject"),
     *("s3:ListObjectsV2", "s3:DeleteObjects", RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT),
     TASK_EVENTS_PUT,
+    *TEXT_CALLS,
     *("cloudformation:DescribeStacks", "cloudformation:DescribeStackResource"),
     *("cloudformation:DescribeStackEvents", "s3:HeadBucket", "ec2:DescribeLockedSnapshots"),
     *("ec2:DescribeVolumes", "ec2:ListImagesInRecycleBin", "ec2:ListSnapshotsInRecycleBin"),

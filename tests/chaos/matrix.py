@@ -9,7 +9,7 @@ from instance_bundle.aws.calls import CALLS, Purpose
 from tests.chaos.branches import Branch, explore
 from tests.chaos.phases import PHASES, Call, OwnCalls, Phase
 from tests.chaos.sequence import Run
-from tests.chaos.world import Fault, World
+from tests.chaos.world import Fault, World, action_of
 
 PASSING = ("throttle", "fail", "refuse", "cut", "cut-after", "garble")
 
@@ -157,6 +157,7 @@ REFUSED: Mapping[str, Collection[str]] = {
         "s3:HeadObject",
         "secretsmanager:GetSecretValue",
         "sqs:SendMessage",
+        "texts:PutItem",
     },
     "BundleInstance: delete": {
         "dynamodb:DeleteItem",
@@ -169,6 +170,7 @@ REFUSED: Mapping[str, Collection[str]] = {
         "s3:GetObject",
         "s3:ListObjectsV2",
         "sqs:SendMessage",
+        "texts:PutItem",
     },
     "BundleInstance: delete while created": {
         "ec2:CancelBundleTask",
@@ -286,5 +288,5 @@ def _unnamed(run: Run, phase: str) -> Iterator[str]:
     [stack] = run.stacks
     reasons = [each.result.get("Reason", "") for each in stack.exchanges if each.result]
     for call in refused.intersection(REFUSED.get(phase, ())):
-        if not any(f"{call} was refused. " in reason for reason in reasons):
+        if not any(f"{action_of(call)} was refused. " in reason for reason in reasons):
             yield f"no Reason says that {call} was refused: {reasons}"

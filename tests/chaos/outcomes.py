@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from instance_bundle.aws.calls import CALLS
+from instance_bundle.aws.calls import CALLS, Purpose
 from tests.chaos.branches import explore
 from tests.chaos.matrix import ALWAYS
 from tests.chaos.phases import PHASES, OwnCalls, Phase
 from tests.chaos.sequence import Run
 from tests.chaos.stacks import Stack
 from tests.chaos.steps import SEVERAL
-from tests.chaos.world import Fault, World
+from tests.chaos.world import TEXT_CALLS, Fault, World, action_of
 
 ONCE, FOR_GOOD = "refused once", "refused for good"
 MEETS: Mapping[str, Fault] = {
@@ -34,6 +34,7 @@ UNCHANGED = "unchanged"
 PLACES: Mapping[str, tuple[str, ...]] = {
     "BundleInstance: create": (
         *("dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem", "sqs:SendMessage"),
+        *TEXT_CALLS,
         *("ec2:BundleInstance", "ec2:DescribeBundleTasks", "ec2:DescribeImages"),
         *("ec2:DescribeInstances", "ec2:RegisterImage", "events:PutEvents"),
         *("s3:HeadBucket", "s3:HeadObject", "secretsmanager:GetSecretValue"),
@@ -104,9 +105,14 @@ def table(found: Iterator[Outcome] | list[Outcome]) -> Table:
     by_call: dict[str, dict[str, str]] = {}
     for each in found:
         by_call.setdefault(each.call, {})[each.meets] = str(each)
-    for call in sorted(by_call, key=lambda call: (CALLS[call].purpose.value, call)):
-        shown.add_row(call, CALLS[call].purpose.value, *(by_call[call][meets] for meets in MEETS))
+    for call in sorted(by_call, key=lambda call: (purpose(call).value, call)):
+        shown.add_row(call, purpose(call).value, *(by_call[call][meets] for meets in MEETS))
     return shown
+
+
+def purpose(call: str) -> Purpose:
+    """What a call is for."""
+    return CALLS[action_of(call)].purpose
 
 
 def _outcomes_at(world: World, place: str, calls: tuple[str, ...]) -> Iterator[Outcome]:

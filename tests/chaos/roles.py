@@ -24,6 +24,7 @@ from tests.roles import ACCOUNT, REGION, ROLES, statements
 
 RESOURCES = {
     "LedgerTable": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/ledger",
+    "RequestTable": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/requests",
     "PollQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:polls",
     "EventQueue": aws_events.QUEUE_ARN,
     "DeadLetterQueue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters",

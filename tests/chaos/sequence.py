@@ -430,6 +430,7 @@ class Run:
         yield from registration_promises.once(self.world)
         yield from self._objects()
         yield from self._ledger()
+        yield from self._texts()
         if self.world.messages():
             yield f"{self.world.messages()} messages are left in the queues"
 
@@ -459,7 +460,7 @@ class Run:
             yield f"{stack.name} can't be deleted: {stack.exchanges[-1].result}"
 
     def _answers(self, stack: Stack) -> Iterator[str]:
-        refused = "deny response:Put" in self.world.log
+        refused = {"deny response:Put", "deny texts:Query"}.intersection(self.world.log)
         not_stored = self.world.refuses_to_store()
         for exchange in stack.exchanges:
             about = f"{exchange.event['RequestType']} of {stack.name}"
@@ -527,6 +528,18 @@ class Run:
             at = item["resource"]["S"].removeprefix(f"location|s3://{self.bucket}/")
             if "expires" not in item and f"{at}.manifest.xml" not in keys:
                 yield f"{item['resource']['S']} {item['item']['S']} stays in the ledger for ever"
+
+    def _texts(self) -> Iterator[str]:
+        """No ResponseURL is in the ledger, and none is kept for long after its answer."""
+        for item in self.world.ledger_items():
+            if "request" in item:
+                yield f"{item['resource']['S']} {item['item']['S']} has its text in the ledger"
+        texts = self.world.texts()
+        if texts and not self.world.log:
+            yield f"{len(texts)} texts of requests are left, without any fault"
+        for item in texts:
+            if "expires" not in item:
+                yield f"{item['resource']['S']} {item['item']['S']} keeps its text for ever"
 
 
 def _described(image: dict[str, Any], step: Step) -> dict[str, Any]:

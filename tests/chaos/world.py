@@ -75,6 +75,10 @@ SIGNAL_PUT = "signal:Put"
 EVENTS_PUT = "events:PutEvents"
 TASK_EVENTS_PUT = "task events:Put"
 """PutEvents of events about tasks that run. What strikes these has no effect on a result."""
+TEXTS = "requests"
+"""The table of the requests' texts."""
+TEXT_CALLS = ("texts:PutItem", "texts:Query", "texts:DeleteItem")
+"""The calls about that table."""
 
 _TAGGED: tuple[Literal["image", "snapshot"], ...] = ("image", "snapshot")
 
@@ -118,6 +122,11 @@ _RESULT_PUTS = (RESPONSE_PUT, SIGNAL_PUT, EVENTS_PUT)
 
 _NAMES = {"eventbridge": "events", "secrets-manager": "secretsmanager"}
 """IAM's names of services, by the SDK's names."""
+
+
+def action_of(call: str) -> str:
+    """A call as the function's Reasons name it."""
+    return call.replace("texts:", "dynamodb:")
 
 
 class Killed(BaseException):
@@ -275,9 +284,10 @@ class World:
 
     def clear(self, bucket: str) -> None:
         """Start again with an empty ledger, empty queues and a new bucket. The clock continues."""
-        for item in self.ledger_items():
-            key = {name: item[name] for name in ("resource", "item")}
-            aws.dynamodb().delete_item(TableName="ledger", Key=key)
+        for table in ("ledger", TEXTS):
+            for item in _items(table):
+                key = {name: item[name] for name in ("resource", "item")}
+                aws.dynamodb().delete_item(TableName=table, Key=key)
         self.clear_queues()
         self.aws_events.clear()
         aws.s3().create_bucket(Bucket=bucket)
@@ -361,10 +371,11 @@ class World:
 
     def ledger_items(self) -> list[dict[str, Any]]:
         """All items of the ledger, in DynamoDB's form."""
-        from moto.dynamodb.models import dynamodb_backends
+        return _items("ledger")
 
-        table = dynamodb_backends[ACCOUNT][REGION].tables["ledger"]
-        return [item.to_json()["Attributes"] for item in table.all_items()]
+    def texts(self) -> list[dict[str, Any]]:
+        """All items of the table of the requests' texts, in DynamoDB's form."""
+        return _items(TEXTS)
 
     def keys(self, bucket: str) -> set[str]:
         """The keys of a bucket's objects."""
@@ -397,7 +408,7 @@ class World:
 
     def refuses_to_store(self) -> bool:
         """Whether DynamoDB has refused a call: an answer may then be missing in the ledger."""
-        return any(line.startswith("deny dynamodb:") for line in self.log)
+        return any(line.startswith(("deny dynamodb:", "deny texts:")) for line in self.log)
 
     def messages(self) -> int:
         """How many messages are in the queues."""
@@ -716,6 +727,7 @@ def running() -> Iterator[World]:
         _make_resources()
         variables = {
             "LEDGER_TABLE": "ledger",
+            "REQUEST_TABLE": TEXTS,
             "POLL_QUEUE_URL": _queue_url("polls"),
             "ALLOWED_INSTANCE_TAG": "sandbox:bundled=yes",
             "UPLOAD_SECRET_ARNS": "*",
@@ -797,13 +809,21 @@ def _images_of_others(clock: time_machine.Traveller) -> WorldsImages:
     )
 
 
+def _items(table: str) -> list[dict[str, Any]]:
+    from moto.dynamodb.models import dynamodb_backends
+
+    found = dynamodb_backends[ACCOUNT][REGION].tables[table]
+    return [item.to_json()["Attributes"] for item in found.all_items()]
+
+
 def _make_resources() -> None:
     template = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    table = template["Resources"]["LedgerTable"]["Properties"]
-    aws.dynamodb().create_table(
-        TableName="ledger",
-        **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
-    )
+    for name, logical_id in {"ledger": "LedgerTable", TEXTS: "RequestTable"}.items():
+        table = template["Resources"][logical_id]["Properties"]
+        aws.dynamodb().create_table(
+            TableName=name,
+            **{each: table[each] for each in ("AttributeDefinitions", "KeySchema", "BillingMode")},
+        )
     aws.sqs().create_queue(QueueName="dead-letters")
     redrive = {
         "deadLetterTargetArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:dead-letters",
@@ -851,6 +871,8 @@ def _stub(world: World) -> Callable[..., Any]:
             status, code = _ERRORS[service, kind]
             return _answer(request, service, ServiceError(status, code, "No."))
 
+        if service == "dynamodb" and json.loads(request.body).get("TableName") == TEXTS:
+            return world.call(f"texts:{action}", carry_out, refuse)
         return world.call(TASK_EVENTS_PUT if is_of_tasks else name, carry_out, refuse)
 
     return send

@@ -40,7 +40,11 @@ def ledger(clock: Clock) -> Iterator[Ledger]:
         stacks = boto3.client("cloudformation")
         stacks.create_stack(StackName="cfn-instance-bundle", TemplateBody=json.dumps(body))
         [found] = stacks.describe_stack_resources(StackName="cfn-instance-bundle")["StackResources"]
-        yield Ledger(found["PhysicalResourceId"], clock)
+        texts = yaml_parse(_TEMPLATE.read_text())["Resources"]["RequestTable"]["Properties"]
+        boto3.client("dynamodb").create_table(
+            TableName="requests", **{name: texts[name] for name in _KEPT}
+        )
+        yield Ledger(found["PhysicalResourceId"], "requests", clock)
 
 
 @pytest.fixture

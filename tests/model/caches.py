@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from instance_bundle.request import Request
-from instance_bundle.state import Record, items, records
+from instance_bundle.state import Record, items, records, texts
 from tests.model.table import Stored
 
 _TEXTS = 4096
@@ -25,18 +26,19 @@ def installed() -> Iterator[None]:
     """Encode each value and decode each text only once, until the context is left."""
     decode_record = items.record
 
-    def record(item: Any) -> Record:
+    def record(item: Any, request: Request | None = None) -> Record:
         if type(item) is not Stored:
-            return decode_record(item)
+            return decode_record(item, request)
         if item.record is None:
             item.record = decode_record(item)
-        return item.record
+        is_asked = request is not None and item.record.undelivered
+        return replace(item.record, request=request) if is_asked else item.record
 
     parse = lru_cache(_TEXTS)(lambda text: Request.parse(json.loads(text)))
-    # `items.record` calls `json.loads` and then `Request.parse`. The text is the key of the cache,
-    # so `loads` returns it unchanged.
+    # `Texts` calls `json.loads` and then `Request.parse`. The text is the key of the cache, so
+    # `loads` returns it unchanged.
     requests = SimpleNamespace(parse=parse)
-    texts = SimpleNamespace(loads=_loads, dumps=json.dumps)
+    texts_json = SimpleNamespace(loads=_loads, dumps=json.dumps)
     date_of = Request._date.fget  # type: ignore[attr-defined]
     dates: dict[str, float | None] = {}
 
@@ -52,8 +54,8 @@ def installed() -> Iterator[None]:
             cached = lru_cache(_TEXTS)(getattr(items, name))
             patched.enter_context(patch.object(items, name, cached))
         patched.enter_context(patch.object(items, "record", record))
-        patched.enter_context(patch.object(items, "Request", requests))
-        patched.enter_context(patch.object(items, "json", texts))
+        patched.enter_context(patch.object(texts, "Request", requests))
+        patched.enter_context(patch.object(texts, "json", texts_json))
         patched.enter_context(patch.object(records, "parsed", lru_cache(_TEXTS)(records.parsed)))
         yield
 

@@ -23,10 +23,11 @@ class Stored(dict[str, Any]):
 
 
 def in_memory(ledger: Ledger, table: MemoryTable) -> None:
-    """Give a ledger a table in memory, in all of its parts."""
+    """Give a ledger a table in memory, in all of its parts, and another one for the texts."""
     for part in (ledger, *vars(ledger).values()):
         if hasattr(part, "_table"):
             part._table = table
+    ledger.texts._table = MemoryTable()  # type: ignore[assignment]
 
 
 class MemoryTable:
@@ -75,7 +76,7 @@ class MemoryTable:
         self._write(before, after)
         return after
 
-    def delete(self, key: Item, condition: ConditionBase) -> None:
+    def delete(self, key: Item, condition: ConditionBase | None = None) -> None:
         """As `Table.delete`."""
         before = self._require(key, condition)
         if before is not None:

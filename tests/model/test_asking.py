@@ -30,7 +30,7 @@ def test_ten_thousand_creates_of_new_resources_ask_nothing(monkeypatch: pytest.M
     calls: list[Any] = []
     for name in ("describe_stack", "describe_resource", "has_had"):
         monkeypatch.setattr(stacks, name, calls.append)
-    ledger, ec2 = Ledger("ledger", lambda: NOON), Ec2()
+    ledger, ec2 = Ledger("ledger", "requests", lambda: NOON), Ec2()
     in_memory(ledger, MemoryTable())
     life = Lifecycle(ledger, Methods({"BundleInstance": ec2}), Limits(), clock=lambda: NOON)
 

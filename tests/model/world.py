@@ -150,7 +150,7 @@ class World:
         self.calls = Calls(self, cut)
         self.promises = Promises(self)
         self.table = MemoryTable(self.promises.written)
-        self.ledger = Ledger("ledger", lambda: self.now)
+        self.ledger = Ledger("ledger", "requests", lambda: self.now)
         in_memory(self.ledger, self.table)
         self.stacks: list[Stack] = []
         self.announced: set[str] = set()

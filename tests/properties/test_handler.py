@@ -42,8 +42,8 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     monkeypatch.setattr(response, "deliver", lambda url, text, origin: sent.append(text))
-    for name in ("LEDGER_TABLE", "POLL_QUEUE_URL"):
-        monkeypatch.setenv(name, "none")
+    for name in ("LEDGER_TABLE", "REQUEST_TABLE", "POLL_QUEUE_URL"):
+        monkeypatch.setenv(name, f"no-{name}")
     caches = (settings_module.settings, app.ledger, app.methods, app.lifecycle)
     for made_once in caches:
         made_once.cache_clear()
@@ -65,13 +65,18 @@ def ledger(answered: list[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         return MAKE_API_CALL(client, name, parameters)
 
     template = yaml_parse((REPOSITORY / "template.yaml").read_text())
-    table = template["Resources"]["LedgerTable"]["Properties"]
+    tables = {"no-LEDGER_TABLE": "LedgerTable", "no-REQUEST_TABLE": "RequestTable"}
     with mock_aws():
         monkeypatch.setattr(BaseClient, "_make_api_call", call)
-        aws.dynamodb().create_table(
-            TableName="none",
-            **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
-        )
+        for name, logical_id in tables.items():
+            table = template["Resources"][logical_id]["Properties"]
+            aws.dynamodb().create_table(
+                TableName=name,
+                **{
+                    each: table[each]
+                    for each in ("AttributeDefinitions", "KeySchema", "BillingMode")
+                },
+            )
         yield
 
 

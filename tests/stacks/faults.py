@@ -98,17 +98,29 @@ def clear_faults(aws: Aws, *fault_ids: str) -> None:
 
 
 def ledger_table(dynamodb: "DynamoDBClient") -> str:
-    """The name of the application's table."""
-    [table] = [
-        name for name in dynamodb.list_tables()["TableNames"] if name.startswith(f"{STACK_NAME}-")
-    ]
-    return table
+    """The name of the application's ledger."""
+    return _table(dynamodb, "LedgerTable")
 
 
 def ledger_items(aws: Aws) -> list[dict[str, Any]]:
     """What the ledger holds, in DynamoDB's own form."""
+    return _items(aws, "LedgerTable")
+
+
+def texts_of_requests(aws: Aws) -> list[dict[str, Any]]:
+    """What the table of the requests' texts holds, in DynamoDB's own form."""
+    return _items(aws, "RequestTable")
+
+
+def _table(dynamodb: "DynamoDBClient", logical_id: str) -> str:
+    names = dynamodb.list_tables()["TableNames"]
+    [table] = [name for name in names if name.startswith(f"{STACK_NAME}-{logical_id}-")]
+    return table
+
+
+def _items(aws: Aws, logical_id: str) -> list[dict[str, Any]]:
     dynamodb = aws.clients.client("dynamodb")
-    table = ledger_table(dynamodb)
+    table = _table(dynamodb, logical_id)
     items: list[dict[str, Any]] = []
     for page in dynamodb.get_paginator("scan").paginate(TableName=table):
         items += page["Items"]

@@ -21,7 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from instance_bundle import app, aws, last_resort
 from instance_bundle.settings import settings
-from sandbox.world import LEDGER_TABLE, POLL_QUEUE
+from sandbox.world import LEDGER_TABLE, POLL_QUEUE, REQUEST_TABLE
 from tests.fixtures import Context
 from tests.processes import forked
 
@@ -104,7 +104,11 @@ class Resource:
     def left(self) -> str:
         """What there is of it in AWS, as text that is the same for each such resource."""
         dynamodb = self.aws.clients.client("dynamodb")
-        items = dynamodb.scan(TableName=LEDGER_TABLE)["Items"]
+        items = [
+            item
+            for table in (LEDGER_TABLE, REQUEST_TABLE)
+            for item in dynamodb.scan(TableName=table)["Items"]
+        ]
         received = json_of(f"{self.aws.clients.endpoint}/sandbox/responses")
         tasks = self.aws.tasks(self.instance)
         left = {
@@ -127,6 +131,7 @@ def invoke(cloud: Aws, event: Event, nth: int, die: Die) -> int:
         "AWS_ENDPOINT_URL": cloud.clients.endpoint,
         "SANDBOX_RESPONSE_ORIGIN": cloud.clients.endpoint,
         "LEDGER_TABLE": LEDGER_TABLE,
+        "REQUEST_TABLE": REQUEST_TABLE,
         "POLL_QUEUE_URL": f"{cloud.clients.endpoint}/123456789012/{POLL_QUEUE}",
         "UPLOAD_SECRET_ARNS": "*",
         "EVENT_BUS": "default",

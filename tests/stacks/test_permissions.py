@@ -228,6 +228,7 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
             "UseBundles": {"*/*.manifest.xml", "*/*.part.*"},
             "ListBuckets": {"*"},
             "UseLedger": {"table/LedgerTable"},
+            "UseRequests": {"table/RequestTable"},
             "UsePollQueue": {"PollQueue"},
             "ReceiveEvents": {"EventQueue"},
             "InvokeFailureHandler": {"function:LastResortFunction"},
@@ -249,6 +250,7 @@ def test_each_statement_is_about_what_the_calls_touch(full: Aws) -> None:
         "LastResortFunction": {
             "ReadDeadLetters": {"DeadLetterQueue"},
             "UseLedger": {"table/LedgerTable"},
+            "UseRequests": {"table/RequestTable"},
             "SendPolls": {"PollQueue"},
             "InvokeFunction": {"function:InstanceBundleFunction"},
             "Log": {"log-group:LastResortLogGroup:*"},

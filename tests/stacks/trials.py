@@ -429,7 +429,7 @@ class Trial:
         """The stack rests, and the function has done all that it does for it."""
 
         def rests(now: Sight) -> bool:
-            is_asked = any("request" in item for item in self.items(now))
+            is_asked = any("undelivered" in item for item in self.items(now))
             return self.stack_id not in now.busy and not is_asked
 
         return rests

@@ -33,13 +33,18 @@ def context() -> Context:
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """moto, with the table and the queue that the template describes."""
     with mock_aws():
-        table = _resource("LedgerTable")
-        aws.dynamodb().create_table(
-            TableName="ledger",
-            **{name: table[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")},
-        )
+        for name, logical_id in {"ledger": "LedgerTable", "requests": "RequestTable"}.items():
+            table = _resource(logical_id)
+            aws.dynamodb().create_table(
+                TableName=name,
+                **{
+                    each: table[each]
+                    for each in ("AttributeDefinitions", "KeySchema", "BillingMode")
+                },
+            )
         queue = aws.sqs().create_queue(QueueName="polls")
         monkeypatch.setenv("LEDGER_TABLE", "ledger")
+        monkeypatch.setenv("REQUEST_TABLE", "requests")
         monkeypatch.setenv("POLL_QUEUE_URL", queue["QueueUrl"])
         _let_nothing_wait_for_messages(monkeypatch)
         _forget()
@@ -62,7 +67,7 @@ def _let_nothing_wait_for_messages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ledger(cloud: None, clock: Clock) -> Ledger:
-    return Ledger("ledger", clock)
+    return Ledger("ledger", "requests", clock)
 
 
 @cache

@@ -133,6 +133,6 @@ def test_the_calls_of_a_batch_name_their_request_and_those_for_all_name_none(
         for client in clients:
             client.meta.events.unregister("before-send", note)
 
-    own = {(call, request) for call in ("UpdateItem",) for request in ("r1", "r2")}
+    own = {(call, request) for call in ("Query", "UpdateItem") for request in ("r1", "r2")}
     assert sent - own == {("ReceiveMessage", ""), ("SendMessageBatch", "")}
     assert own <= sent

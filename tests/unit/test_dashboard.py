@@ -28,7 +28,7 @@ OF_AWS = {
 VALUES = {
     "RuleName": {"${ImageEventRule}", "${ObjectEventRule}"},
     "FunctionName": {"${InstanceBundleFunction}", "${LastResortFunction}"},
-    "TableName": {"${Ledger}"},
+    "TableName": {"${Ledger}", "${RequestTable}"},
     "QueueName": {
         f"${{{each}.QueueName}}" for each in ("PollQueue", "EventQueue", "DeadLetterQueue")
     },

@@ -22,7 +22,7 @@ from instance_bundle.state.records import Record
 from tests.fixtures import Context
 
 from .conftest import Answers
-from .test_lifecycle import RUNNING, Ec2, methods
+from .test_lifecycle import RUNNING, Ec2, methods, stored_record
 from .test_resource import complete, deliver, event, polls, throttled
 
 ELSEWHERE = {"S3": {"Bucket": "images", "Prefix": "elsewhere"}}
@@ -156,7 +156,8 @@ def test_the_acceptance_that_was_stored_first_is_the_one_that_is_sent(
     def meanwhile(work: Work) -> Task:
         """Another process, whose lease has expired, stores an acceptance too."""
         task = start(work)
-        app.ledger().store_acceptance(record_of(answers), Done("bun-1", {"State": "pending"}))
+        stored = stored_record(app.ledger(), record_of(answers))
+        app.ledger().store_acceptance(stored, Done("bun-1", {"State": "pending"}))
         return task
 
     monkeypatch.setattr(ec2, "start", meanwhile)
@@ -269,10 +270,10 @@ def test_a_signal_is_not_retried_once_its_condition_no_longer_waits(
     answers.signal_statuses += [503] * 600
     with time_machine.travel(time.time() + 7100, tick=False) as clock:
         assert deliver(batch, context) == []
-        assert record_of(answers).request is not None
+        assert record_of(answers).undelivered
         clock.shift(110)
         assert deliver(polls(), context) == []
-        assert record_of(answers).request is None
+        assert not record_of(answers).undelivered
         assert deliver(polls(), context) == []
         assert polls() == []
 

@@ -49,7 +49,7 @@ in cmd/aws-lambda-rie/handlers.go of aws/aws-lambda-runtime-interface-emulator).
 
 @pytest.mark.parametrize("name", [name for name in REQUESTS if name != "create-bad-response-url"])
 def test_a_request_is_taken_where_requests_are_not_verified(name: str) -> None:
-    settings = Settings("ledger", "polls", Limits(response_origin=ORIGIN), "")
+    settings = Settings("ledger", "requests", "polls", Limits(response_origin=ORIGIN), "")
 
     assert isinstance(receive(event(name), LOCAL, settings), RefusedRequest)
     by_hand = replace(settings, verify_requests=False)
@@ -104,6 +104,7 @@ def test_the_variables_are_those_that_the_template_names_and_the_sandbox_has() -
     assert set(given) <= set().union(*named)
     assert given["AWS_ENDPOINT_URL"] == given["SANDBOX_RESPONSE_ORIGIN"] == ORIGIN
     assert given["LEDGER_TABLE"] == world.LEDGER_TABLE
+    assert given["REQUEST_TABLE"] == world.REQUEST_TABLE
     assert given["VERIFY_REQUESTS"] == "false"
     assert given["POLL_QUEUE_URL"].startswith(f"{ORIGIN}/")
     assert given["POLL_QUEUE_URL"].endswith(f"/{world.POLL_QUEUE}")

@@ -7,7 +7,10 @@ from instance_bundle.state import inspection, items
 from tests.unit.test_items import BEFORE, STARTED
 
 _SECRET = {"request", "doubt"}
-_NOT_NEEDED = {"format", "asked", "asked_before", "announcements", "last_event", "event_expected"}
+_NOT_NEEDED = {
+    *("format", "asked", "asked_before", "announcements", "last_event", "event_expected"),
+    *("identity", "on_delete"),
+}
 
 
 def test_each_attribute_is_read_or_is_not_for_a_reason() -> None:

@@ -242,9 +242,10 @@ def opened(ledger: Ledger, asked: Request) -> Record:
 
 
 def stored_record(ledger: Ledger, record: Record) -> Record:
+    """The record as it is stored, with its text."""
     found = ledger.read(record.key)
     assert found is not None
-    return found
+    return replace(found, request=ledger.texts.of(found)) if found.undelivered else found
 
 
 @contextmanager

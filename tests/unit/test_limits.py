@@ -6,6 +6,7 @@ from instance_bundle.settings import Limits, Settings, Tag, settings
 
 VARIABLES = {
     "LEDGER_TABLE": "ledger",
+    "REQUEST_TABLE": "requests",
     "POLL_QUEUE_URL": "https://queue",
     "EVENT_BUS": "",
     "ALLOWED_BUCKETS": "",
@@ -27,7 +28,9 @@ def read(monkeypatch: pytest.MonkeyPatch, **changed: str) -> Settings:
 
 
 def test_what_the_template_says_by_default_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(monkeypatch) == Settings("ledger", "https://queue", Limits(), event_bus="")
+    assert read(monkeypatch) == Settings(
+        "ledger", "requests", "https://queue", Limits(), event_bus=""
+    )
 
 
 @pytest.mark.parametrize(

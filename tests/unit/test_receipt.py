@@ -20,7 +20,7 @@ UNNAMED = f"{BUCKET}/answer?X-Amz-Signature=s3cr3t"
 
 
 def settings(*, verify: bool = True, origin: str | None = None) -> Settings:
-    return Settings("ledger", "polls", Limits(response_origin=origin), "", verify)
+    return Settings("ledger", "requests", "polls", Limits(response_origin=origin), "", verify)
 
 
 def url(stack_id: str = STACK, name: str = "Bundle", request_id: str = "r1") -> str:

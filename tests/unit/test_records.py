@@ -17,7 +17,7 @@ from .test_meaning import record
 TARGET = Target("BundleInstance", "r1", "i-1234567890abcdef0", Location("images", "web"))
 TASK = Task("bun-1", "running", "bundling", "20%", "2027-01-15T08:00:00Z", "2027-01-15T08:00:05Z")
 DONE = Done("bun-1")
-OPEN = replace(record("Create"), request=request())
+OPEN = replace(record("Create"), request=request(), undelivered=True)
 
 WORK: list[dict[str, Any]] = [
     {},
@@ -30,7 +30,7 @@ RESPONSE: list[dict[str, Any]] = [
     {"acceptance": DONE},
     {"acceptance": DONE, "acceptance_sent": True},
     {"acceptance": DONE, "acceptance_sent": True, "answer": DONE},
-    {"acceptance": DONE, "acceptance_sent": True, "answer": DONE, "request": None},
+    {"acceptance": DONE, "acceptance_sent": True, "answer": DONE, "undelivered": False},
 ]
 CLEANUP: list[dict[str, Any]] = [{"cleanup": value} for value in Cleanup]
 SUPERSEDED: list[dict[str, Any]] = [{"superseded": value} for value in (False, True)]

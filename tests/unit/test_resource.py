@@ -132,7 +132,9 @@ def test_invalid_properties_are_answered_at_once_and_no_call_is_made_but_to_the_
     assert answers.bodies[0]["Status"] == "FAILED"
     for path in ("InstanceId: ", "Storage: ", "Colour: "):
         assert path in answers.bodies[0]["Reason"]
-    assert called == ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:UpdateItem"]
+    received = ["dynamodb:PutItem", "dynamodb:Query", "dynamodb:PutItem"]
+    answered = ["dynamodb:UpdateItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    assert called == received + answered
 
 
 def test_a_property_too_large_for_the_ledger_is_answered_with_what_is_wrong_with_it(
@@ -807,14 +809,14 @@ def test_at_the_deadline_the_next_poll_goes_before_anything_can_crash(
     assert answers.bodies[0]["Status"] == "FAILED"
 
 
-def denying(operation: str) -> Any:
-    """A stub of boto3's calls that refuses one of them."""
+def denying(operation: str, table: str | None = None, code: str = "AccessDeniedException") -> Any:
+    """A stub of boto3's calls that refuses one of them, or only that about a table."""
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def make(client: Any, name: str, arguments: dict[str, Any]) -> Any:
-        if name == operation:
+        if name == operation and table in (None, arguments.get("TableName")):
             response: Any = {
-                "Error": {"Code": "AccessDeniedException", "Message": "You may not."},
+                "Error": {"Code": code, "Message": "You may not."},
                 "ResponseMetadata": {"HTTPStatusCode": 400},
             }
             raise ClientError(response, name)
@@ -828,6 +830,7 @@ def denying(operation: str) -> Any:
     [
         ("SendMessage", "sqs:SendMessage", True),
         ("PutItem", "dynamodb:PutItem", False),
+        ("Query", "dynamodb:Query", False),
     ],
 )
 def test_what_may_not_be_called_is_failed_with_its_action_where_the_time_is_short(
@@ -859,7 +862,7 @@ def test_a_ledger_that_can_not_be_read_fails_a_create_when_that_is_repeated(
     ec2: Ec2, answers: Answers, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(BaseClient, "_make_api_call", denying("Query"))
+        patch.setattr(BaseClient, "_make_api_call", denying("Query", "ledger"))
         app.handler(event(answers), context)
         assert answers.bodies == []
         with time_machine.travel(time.time() + 20, tick=False):

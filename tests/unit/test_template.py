@@ -625,12 +625,13 @@ def test_the_rules_send_the_events_of_images_and_of_their_objects(
     assert max(map(len, patterns)) <= 2048
 
 
-def test_ledger_and_queues_are_encrypted_by_a_key_that_can_be_given() -> None:
-    table = of_type("AWS::DynamoDB::Table")["LedgerTable"]["SSESpecification"]
+def test_tables_and_queues_are_encrypted_by_a_key_that_can_be_given() -> None:
+    tables = [each["SSESpecification"] for each in of_type("AWS::DynamoDB::Table").values()]
     key = {"Ref": "KmsKeyArn"}
 
-    assert resolved(table, CONDITIONS)["KMSMasterKeyId"] == key
-    assert resolved(table, ()) == {"SSEEnabled": True, "SSEType": "KMS"}
+    for table in tables:
+        assert resolved(table, CONDITIONS)["KMSMasterKeyId"] == key
+        assert resolved(table, ()) == {"SSEEnabled": True, "SSEType": "KMS"}
     for queue in of_type("AWS::SQS::Queue").values():
         assert resolved(queue, CONDITIONS)["KmsMasterKeyId"] == key
         assert "SqsManagedSseEnabled" not in resolved(queue, CONDITIONS)
@@ -704,6 +705,17 @@ def test_the_service_token_is_in_a_parameter_named_after_the_function() -> None:
 def test_a_stack_that_is_deleted_keeps_the_ledger_unless_it_was_never_complete() -> None:
     assert RESOURCES["LedgerTable"]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert RESOURCES["LedgerTable"]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_what_requests_ask_is_kept_for_a_day_and_in_no_backup() -> None:
+    table, ledger = RESOURCES["RequestTable"], RESOURCES["LedgerTable"]
+    properties = table["Properties"]
+
+    assert "PointInTimeRecoverySpecification" not in properties
+    assert "Condition" not in table
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Delete", "Delete")
+    for name in ("KeySchema", "BillingMode", "TimeToLiveSpecification"):
+        assert properties[name] == ledger["Properties"][name]
 
 
 LEDGER = {"Fn::If": ["MakesLedger", {"Ref": "LedgerTable"}, {"Ref": "LedgerTableName"}]}

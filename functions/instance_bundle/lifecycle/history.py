@@ -12,7 +12,10 @@ _OURS = ("bun-", "ami-", "dryrun-")
 
 
 def identity(record: Record) -> str:
-    """`Properties.identity` of what a request asks for; empty if its properties are invalid."""
+    """`Properties.identity` of what a request asks for; empty if its properties are invalid, or are
+    not known because it has no target yet."""
+    if record.identity:
+        return record.identity
     raw: Any = record.request.properties if record.request is not None else None
     return "" if problems(raw) else Properties.parse(raw).identity
 

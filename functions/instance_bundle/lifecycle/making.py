@@ -49,7 +49,9 @@ def start(d: Driving) -> StepRun:
     try:
         if properties.dry_run:
             return (yield from _dry_run(d, work))
-        if not (yield from d.save(replace(d.me, target=work.target))):
+        identity, said = properties.identity, on_delete(d.request().properties)
+        targeted = replace(d.me, target=work.target, identity=identity, on_delete=said)
+        if not (yield from d.save(targeted)):
             return None
         refusal = yield from _occupy(d, work.target)
         if refusal is not None:

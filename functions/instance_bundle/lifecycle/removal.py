@@ -34,10 +34,12 @@ def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, Non
 
 def removes(me: Record, other: Record) -> bool:
     """Whether a request removes a bundle that an earlier one finished, but did not answer."""
-    return _is_to_remove(me, _on_delete(other) if other.request is not None else _on_delete(me))
+    return _is_to_remove(me, _on_delete(other) if other.undelivered else _on_delete(me))
 
 
 def _on_delete(record: Record) -> str:
+    if record.on_delete:
+        return record.on_delete
     return on_delete(record.request.properties if record.request is not None else None)
 
 

@@ -73,7 +73,7 @@ def repeat(
         deliver(request, record, answer, settings)
         return
     answer_cloudformation(request, record, answer, settings)
-    if record.request is not None:
+    if record.undelivered:
         events.publish(settings.event_bus, request, record, answer)
 
 

@@ -11,7 +11,14 @@ from boto3.dynamodb.conditions import Attr
 from instance_bundle.errors import ConditionFailed, InstanceBundleError
 from instance_bundle.request import Location, RequestKey
 from instance_bundle.state import items
-from instance_bundle.state.items import claim_key, image_key, millis, request_key, sender_key
+from instance_bundle.state.items import (
+    UNDELIVERED,
+    claim_key,
+    image_key,
+    millis,
+    request_key,
+    sender_key,
+)
 from instance_bundle.state.poll_queue import Poll
 from instance_bundle.state.records import Record
 from instance_bundle.state.table import THERE, Item, Table
@@ -53,7 +60,8 @@ class Hints:
             if sender is None or sender["expires"] < self._clock():
                 return maker
             expected = {"event_expected": True}
-            return items.record(self._table.update(request_key(maker.key), expected, THERE))
+            stored = self._table.update(request_key(maker.key), expected, THERE)
+            return items.record(stored, maker.request)
         except InstanceBundleError as error:
             logger.warning("No event of the bucket's is expected", why=str(error))
             return maker
@@ -83,7 +91,7 @@ class Hints:
             sends the poll.
         """
         now = self._clock()
-        is_open = Attr("request").exists() & Attr("answer").not_exists()
+        is_open = UNDELIVERED & Attr("answer").not_exists()
         is_first = Attr("hinted_at").not_exists() | Attr("hinted_at").lte(millis(now - _APART))
         hinted = {"hinted_at": millis(now)}
         try:

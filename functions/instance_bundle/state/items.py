@@ -19,6 +19,8 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from boto3.dynamodb.conditions import Attr
+
 from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Location, Request, RequestKey, Target
 from instance_bundle.state.outcome import Answer, Done, Failed
@@ -36,6 +38,8 @@ from instance_bundle.state.table import Item
 
 FORMAT = 1
 """Version of the items' format."""
+UNDELIVERED = Attr("undelivered").exists() | Attr("request").exists()
+"""A request's answer is to be delivered; an earlier version stored only `request`, its text."""
 KEPT = 7 * 24 * 3600
 """Seconds from a request's deadline until its item expires: longer than Lambda retries an event."""
 
@@ -164,12 +168,21 @@ def tombstone(item: Item) -> Tombstone:
     return Tombstone(item["item"].removeprefix("bundle|"), item["sent"], item["unseen"])
 
 
-def record(item: Item) -> Record:
-    """The record in an item."""
+def record(item: Item, request: Request | None = None) -> Record:
+    """The record in an item.
+
+    Args:
+        item: the ledger's.
+        request: what CloudFormation asked, where it was read; an earlier version stored it with the
+            record.
+    """
+    if "request" in item:
+        request = Request.parse(json.loads(item["request"]))
+    is_undelivered = "undelivered" in item or "request" in item
     stack_id, _, logical_id = item["resource"].rpartition("|")
     first_receipt = float(item["first_receipt"]) / 1000
     return Record(
-        request=Request.parse(json.loads(item["request"])) if "request" in item else None,
+        request=request if is_undelivered else None,
         key=RequestKey(stack_id, logical_id, item["item"].partition("|")[2]),
         request_type=item["request_type"],
         physical_id=item["physical_id"],
@@ -185,6 +198,8 @@ def record(item: Item) -> Record:
         event_expected=bool(item.get("event_expected")),
         version=int(item.get("version", 0)),
         target=_of(item, "target", Target),
+        identity=item.get("identity", ""),
+        on_delete=item.get("on_delete", ""),
         attempted_at=float(item["attempted_at"]) / 1000 if item.get("attempted_at") else None,
         attempts=int(item.get("attempts", 0)),
         task=_of(item, "task", Task),
@@ -200,7 +215,7 @@ def record(item: Item) -> Record:
         asked_before=item.get("asked_before", ""),
         announcements=tuple(map(decode_announcement, sorted(item.get("announcements", ())))),
         last_event=_of(item, "last_event", LastEvent),
-        undelivered="undelivered" in item,
+        undelivered=is_undelivered,
     )
 
 
@@ -211,6 +226,8 @@ def attributes(record: Record) -> dict[str, Any]:
     """
     return {
         "target": record.target and encode(record.target),
+        "identity": record.identity or None,
+        "on_delete": record.on_delete or None,
         "attempted_at": millis(record.attempted_at) if record.attempted_at else None,
         "attempts": record.attempts or None,
         "task": record.task and encode_task(record.task),

@@ -1,4 +1,4 @@
-"""Requests, bundles and claims of locations, in one DynamoDB table.
+"""Requests, bundles and claims of locations, in one DynamoDB table; requests' texts are in another.
 
 One process at a time drives a request: the one that has its lease. The lease expires when the
 process's time is over. A poll message with an older generation than the record's is dropped. A
@@ -10,7 +10,6 @@ Bundles, and the claims of their locations, stay until their Delete; a request's
 as its work may need cleaning up. Everything else expires.
 """
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,7 @@ from instance_bundle.request import Request, RequestKey
 from instance_bundle.state import items
 from instance_bundle.state.bundles import Bundles
 from instance_bundle.state.hints import Hints
-from instance_bundle.state.items import millis, request_key
+from instance_bundle.state.items import UNDELIVERED, millis, request_key
 from instance_bundle.state.locations import Locations
 from instance_bundle.state.outcome import Answer, Done
 from instance_bundle.state.records import (
@@ -37,6 +36,7 @@ from instance_bundle.state.records import (
     moves_forward,
 )
 from instance_bundle.state.table import NEW, THERE, Item, Table
+from instance_bundle.state.texts import Texts, lost
 
 EARLY = 2
 """Seconds by which the clocks of two execution environments may differ."""
@@ -47,17 +47,20 @@ class Ledger:
 
     Args:
         table: its name.
+        texts: the name of the table of requests' texts.
         clock: epoch seconds.
 
     Attributes:
+        texts: what CloudFormation asked, until it is answered.
         locations: which request writes, or wrote, where.
         bundles: which bundles resources own, or owned.
         hints: which request an event of AWS's is about.
     """
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, texts: str, clock: Callable[[], float] = time.time) -> None:
         self._table = Table(table)
         self._clock = clock
+        self.texts = Texts(texts, clock)
         self.locations = Locations(self._table, clock)
         self.bundles = Bundles(self._table, self.locations, clock)
         self.hints = Hints(self._table, clock)
@@ -65,7 +68,7 @@ class Ledger:
     # Requests
 
     def receive(self, request: Request, lease: float) -> tuple[Record, bool]:
-        """Put a request's item if there is none yet; otherwise read it.
+        """Put a request's text and then its item if there is none yet; otherwise read it.
 
         Returns:
             The record, and whether it is new: this process has its lease then, for `lease` seconds.
@@ -76,7 +79,6 @@ class Ledger:
         item: Item = {
             **request_key(request.key),
             "format": items.FORMAT,
-            "request": json.dumps(request.as_event()),
             "request_type": request.request_type,
             "physical_id": request.physical_id,
             "asked": items.digest(request.properties),
@@ -90,16 +92,20 @@ class Ledger:
             "lease_until": millis(now + lease),
             "expires": int(deadline + items.KEPT),
         }
+        asked = self.texts.put(request)
         try:
             self._table.put(item, NEW)
         except ConditionFailed as failed:
             if failed.item is None:
                 raise
-            return items.record(failed.item), False
-        return items.record(item), True
+            found = items.record(failed.item, asked)
+            if not found.undelivered:
+                self.texts.remove(request.key)
+            return found, False
+        return items.record(item, asked), True
 
     def read(self, key: RequestKey) -> Record | None:
-        """A request's record, if there is one."""
+        """A request's record without its text, if there is one."""
         return next((each for each in self.resource(key).requests if each.key == key), None)
 
     def take(self, key: RequestKey, generation: int, lease: float) -> Record:
@@ -112,7 +118,7 @@ class Ledger:
 
         Raises:
             Busy: another process has the lease.
-            Stale: the message is not valid.
+            Stale: the message is not valid, or the request's text is no longer stored.
         """
         return self._take(key, generation, lease, begun=1)
 
@@ -121,8 +127,9 @@ class Ledger:
         return self._take(key, generation, lease, begun=0)
 
     def _take(self, key: RequestKey, generation: int, lease: float, *, begun: int) -> Record:
+        asked = self.texts.read(key)  # before the lease is taken: if that fails, nothing is
         now = self._clock()
-        is_free = Attr("lease_until").lte(millis(now)) & Attr("request").exists()
+        is_free = Attr("lease_until").lte(millis(now)) & UNDELIVERED
         is_due = Attr("due").not_exists() | Attr("due").lte(millis(now + EARLY))
         is_next = Attr("generation").between(generation - 1, generation)
         try:
@@ -134,10 +141,13 @@ class Ledger:
             )
         except ConditionFailed as failed:
             found = items.record(failed.item) if failed.item else None
-            if found is None or found.request is None or not _is_valid(found, generation, now):
+            if found is None or not found.undelivered or not _is_valid(found, generation, now):
                 raise Stale(f"generation {generation}") from None
             raise Busy(found.lease_until - now) from None
-        return items.record(taken)
+        record = items.record(taken, asked)
+        if record.request is None:
+            raise lost()
+        return record
 
     def save(self, before: Record, after: Record) -> tuple[Record, bool]:
         """Write the facts of a record that have changed, unless another process has written it.
@@ -159,7 +169,7 @@ class Ledger:
         except ConditionFailed as failed:
             if failed.item is None:
                 raise
-            return items.record(failed.item), False
+            return items.record(failed.item, before.request), False
 
     def merge_task(self, record: Record, task: Task) -> Record:
         """Store the task that a call started, whatever else was written meanwhile."""
@@ -177,7 +187,8 @@ class Ledger:
         elif "attempted_at" in sets:
             gone += ("expires",)
         key, adds = request_key(record.key), {"version": 1}
-        return items.record(self._table.update(key, sets, condition, removes=gone, adds=adds))
+        stored = self._table.update(key, sets, condition, removes=gone, adds=adds)
+        return items.record(stored, record.request)
 
     def save_progress(
         self,
@@ -291,21 +302,22 @@ class Ledger:
             if failed.item is None:
                 raise
             stored = failed.item
-        found = items.record(stored)
+        found = items.record(stored, record.request)
         assert found.answer is not None  # noqa: S101  it was stored, now or before
         return found, found.answer
 
     def delivered(self, key: RequestKey) -> None:
-        """Remove the request's text, with its secrets, since its answer was delivered."""
+        """Store that a request's answer was delivered, and remove its text, with its secrets."""
         removes = ("request", "undelivered")
         self._table.update(
             request_key(key), {"lease_until": 0}, THERE, removes=removes, adds={"version": 1}
         )
+        self.texts.remove(key)
 
     # Resources
 
     def resource(self, key: RequestKey) -> Resource:
-        """All that is known about the resource of a request."""
+        """All that is known about the resource of a request, but no texts of requests."""
         found = self._table.query(key.resource)
         requests = [item for item in found if item["item"].startswith("request|")]
         others = [item for item in found if item["item"].startswith("bundle|")]

@@ -137,7 +137,8 @@ class Record:
     """A request's item.
 
     Attributes:
-        request: what CloudFormation asked; None once its answer has been delivered.
+        request: what CloudFormation asked, with its secrets; None once its answer has been
+            delivered, and where it was not read: only who drives or answers the request needs it.
         key: the request's key.
         request_type: Create, Update or Delete.
         physical_id: the resource's ID before the request; empty in a Create.
@@ -155,6 +156,8 @@ class Record:
             last saved.
         version: how often the record was written.
         target: what is to be bundled, and where to; None before the location is claimed.
+        identity: `Properties.identity` of what is to be bundled; empty before there is a target.
+        on_delete: the request's `OnDelete`; empty before there is a target.
         attempted_at: epoch seconds of the last call that may have started the work.
         attempts: how many calls started nothing for sure.
         task: the work, as it was described last.
@@ -171,8 +174,7 @@ class Record:
         asked_before: the digest of its OldResourceProperties.
         announcements: the events about bundles that it found finished.
         last_event: the last event about its task; None before `started`.
-        undelivered: its answer is to be delivered. `request` shows that, too, but has secrets; an
-            earlier version does not store this.
+        undelivered: its answer is to be delivered.
     """
 
     request: Request | None
@@ -191,6 +193,8 @@ class Record:
     event_expected: bool = False
     version: int = 0
     target: Target | None = None
+    identity: str = ""
+    on_delete: str = ""
     attempted_at: float | None = None
     attempts: int = 0
     task: Task | None = None
@@ -221,7 +225,7 @@ class Record:
     def response(self) -> Response:
         """The progress of the response."""
         if self.answer is not None:
-            return Response.ANSWER_STORED if self.request is not None else Response.DELIVERED
+            return Response.ANSWER_STORED if self.undelivered else Response.DELIVERED
         if self.acceptance_sent:
             return Response.ACCEPTANCE_SENT
         return Response.OPEN if self.acceptance is None else Response.ACCEPTANCE_STORED

@@ -12,7 +12,7 @@ from instance_bundle import aws
 from instance_bundle.errors import ConditionFailed
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef
+    from mypy_boto3_dynamodb.type_defs import DeleteItemInputTypeDef, PutItemInputTypeDef
 
 Item = Mapping[str, Any]
 """An item: its attributes by their names, among them its key, `resource` and `item`."""
@@ -60,12 +60,7 @@ class Table:
         """
         request: PutItemInputTypeDef = {"TableName": self._name, "Item": _wire(item)}
         if condition is not None:
-            built = ConditionExpressionBuilder().build_expression(condition)
-            request["ConditionExpression"] = built.condition_expression
-            request["ExpressionAttributeNames"] = built.attribute_name_placeholders
-            if built.attribute_value_placeholders:
-                request["ExpressionAttributeValues"] = _wire(built.attribute_value_placeholders)
-            request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+            _require(request, condition)
         with _writing("dynamodb:PutItem"):
             aws.dynamodb().put_item(**request)
 
@@ -118,22 +113,29 @@ class Table:
             )
         return _plain(response.get("Attributes", {}))
 
-    def delete(self, key: Item, condition: ConditionBase) -> None:
-        """Delete an item.
+    def delete(self, key: Item, condition: ConditionBase | None = None) -> None:
+        """Delete an item, if there is one.
 
         Raises:
             ConditionFailed: the condition does not hold; nothing is deleted.
         """
-        built = ConditionExpressionBuilder().build_expression(condition)
+        request: DeleteItemInputTypeDef = {"TableName": self._name, "Key": _wire(key)}
+        if condition is not None:
+            _require(request, condition)
         with _writing("dynamodb:DeleteItem"):
-            aws.dynamodb().delete_item(
-                TableName=self._name,
-                Key=_wire(key),
-                ConditionExpression=built.condition_expression,
-                ExpressionAttributeNames=built.attribute_name_placeholders,
-                ExpressionAttributeValues=_wire(built.attribute_value_placeholders),
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
+            aws.dynamodb().delete_item(**request)
+
+
+def _require(
+    request: "PutItemInputTypeDef | DeleteItemInputTypeDef", condition: ConditionBase
+) -> None:
+    """Add a condition to a request."""
+    built = ConditionExpressionBuilder().build_expression(condition)
+    request["ConditionExpression"] = built.condition_expression
+    request["ExpressionAttributeNames"] = built.attribute_name_placeholders
+    if built.attribute_value_placeholders:  # DynamoDB refuses an empty map
+        request["ExpressionAttributeValues"] = _wire(built.attribute_value_placeholders)
+    request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
 
 
 @contextmanager
