@@ -26,9 +26,16 @@ from sandbox.clients import CREDENTIALS
 
 from .canaries import Canaries
 from .events_of_buckets import send_events
-from .faults import clear_faults, hurry, ledger_items, set_fault, wait_for_empty_queues
+from .faults import (
+    clear_faults,
+    hurry,
+    ledger_items,
+    set_fault,
+    texts_of_requests,
+    wait_for_empty_queues,
+)
 from .installations import resources
-from .support import Aws, Observers, SandboxProcess, json_of
+from .support import Aws, Observers, SandboxProcess, json_of, wait_for
 from .trials import Steps, Trial, carry_out
 
 pytestmark = pytest.mark.faults
@@ -132,13 +139,20 @@ class Scene:
 
     Attributes:
         canaries: the secrets that the stories bring into it.
-        meanwhile: what the ledger held while requests were at work.
+        items: of the ledger, as they were at many moments while requests were at work.
+        texts: of requests, as they were at these moments.
     """
 
     aws: Aws
     canaries: Canaries = field(default_factory=Canaries)
-    meanwhile: dict[str, str] = field(default_factory=dict)
+    items: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def look(self) -> None:
+        """Record what both tables hold now."""
+        self.items |= {json.dumps(item) for item in ledger_items(self.aws)}
+        self.texts |= {json.dumps(item) for item in texts_of_requests(self.aws)}
 
     def policy(self) -> dict[str, str]:
         """The members of Storage.S3 for a policy that is right, given as its base64."""
@@ -290,7 +304,7 @@ def _deleted_while_it_is_made(scene: Scene, trial: Trial) -> Steps:
     steps = _create(trial, _asking(trial, scene.policy()), outcome="hang")
     next(steps)
     yield trial.is_between_polls()
-    scene.meanwhile["the ledger"] = json.dumps(ledger_items(trial.aws))
+    scene.look()
     trial.delete()
     yield trial.rests()
 
@@ -338,7 +352,7 @@ def _accepted_and_polls_keep_crashing(scene: Scene, trial: Trial) -> Steps:
     steps = _create(trial, _waited_for(_asking(trial, scene.policy())), outcome="hang")
     next(steps)
     yield trial.is_between_polls()
-    scene.meanwhile["the ledger of accepted work"] = json.dumps(ledger_items(trial.aws))
+    scene.look()
     [task] = trial.bundles()
     poll = "ec2:DescribeBundleTasks"
     fault = set_fault(trial.aws, poll, "kill", trial.name, holding=task, times=OFTEN)
@@ -608,10 +622,11 @@ class Run:
 def run(aws: Aws) -> Run:
     scene = Scene(aws)
     trials = {name: Trial(aws) for name in STORIES}
-    steps = [story(scene, trials[name]) for name, (story, _) in STORIES.items()]
+    steps = [_watched(scene, story(scene, trials[name])) for name, (story, _) in STORIES.items()]
     answers = _invoked_directly(scene)
     carry_out(aws, steps)
     wait_for_empty_queues(aws)
+    wait_for(lambda: not texts_of_requests(aws) or None, "the requests' texts to be removed")
     faults = json_of(f"{aws.clients.endpoint}/sandbox/faults")
     clear_faults(aws)
     _add_what_was_made(scene)
@@ -622,6 +637,13 @@ def run(aws: Aws) -> Run:
         {name: aws.stack(trial.stack_id)["StackStatus"] for name, trial in trials.items()},
         faults,
     )
+
+
+def _watched(scene: Scene, steps: Steps) -> Steps:
+    """The steps of a story; the tables are looked at after each."""
+    for is_due in steps:
+        scene.look()
+        yield is_due
 
 
 def _add_what_was_made(scene: Scene) -> None:
@@ -704,6 +726,7 @@ def _written(aws: Aws, stacks: list[str]) -> dict[str, str]:
         "the signals": json.dumps(json_of(f"{report}/signals")),
         "the bus's events": json.dumps(json_of(f"{report}/events")),
         "the ledger": json.dumps(ledger_items(aws)),
+        "the requests' texts": json.dumps(texts_of_requests(aws)),
         "the metrics": json.dumps(metrics),
         "the dashboard": dashboard["DashboardBody"],
     }
@@ -742,12 +765,21 @@ def test_no_secret_appears_in_what_was_written(run: Run) -> None:
     assert not hits, "\n".join(hits)
 
 
-def test_the_ledger_forgets_what_was_asked_once_it_is_answered(run: Run) -> None:
+def test_both_tables_forget_what_was_asked_once_it_is_answered(run: Run) -> None:
     items = json.loads(run.written["the ledger"])
 
     answered = [item for item in items if "answer" in item]
     assert len(answered) >= len(STORIES)
-    assert [item for item in items if "request" in item] == []
+    assert [item for item in items if "undelivered" in item] == []
+    assert json.loads(run.written["the requests' texts"]) == []
+
+
+def test_at_no_time_does_the_ledger_hold_what_was_asked(run: Run) -> None:
+    """So whatever moment a backup restores, it restores no ResponseURL, policy or signature."""
+    items = [json.loads(item) for item in run.scene.items]
+
+    assert len([item for item in items if "undelivered" in item]) >= len(STORIES)
+    assert run.scene.canaries.found_in({"the ledger": "\n".join(run.scene.items)}) == []
 
 
 def test_messages_hold_a_requests_key_and_generation(run: Run) -> None:
@@ -814,7 +846,7 @@ def test_the_search_finds_what_is_there(run: Run) -> None:
     events = [file.read_text() for file in Path(scene.aws.ready["record"]).glob("*.json")]
 
     received = scene.canaries.found_in({"the requests": json.dumps(requests)})
-    kept = scene.canaries.found_in(scene.meanwhile)
+    kept = scene.canaries.found_in({"the requests' texts": "\n".join(scene.texts)})
     handed = scene.canaries.found_in({"the events": "\n".join(events)})
 
     assert any("the signature of policy" in hit for hit in received)
