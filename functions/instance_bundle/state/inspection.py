@@ -1,7 +1,7 @@
 """What operators may read of the ledger: the attributes that have no secrets.
 
-`request` has them: the ResponseURL, a handle's URL, an upload policy and its signature. `doubt` may
-repeat them, in AWS's own message. Neither is in `ATTRIBUTES`.
+What requests ask, with their secrets, is in another table. `doubt` may repeat a secret, in AWS's
+own message, and an earlier version stored `request`, the whole text. Neither is in `ATTRIBUTES`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +60,7 @@ class Owned:
 def requests(found: Iterable[Item]) -> Sequence[Record]:
     """The requests among items that were read by `ATTRIBUTES`, in the order of their receipt.
 
-    `Record.request` is None in each, since it was not read, so `Record.response` says nothing.
+    `Record.request` is None in each, since it was not read.
     """
     records = [items.record(item) for item in found if _kind(item) == "request"]
     return sorted(records, key=lambda record: (record.first_receipt, record.key.request_id))
