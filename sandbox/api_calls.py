@@ -24,7 +24,7 @@ SIGNAL_PUT = "signal:Put"
 _PRESIGNED_PUTS = {RESPONSE_PATH: RESPONSE_PUT, SIGNAL_PATH: SIGNAL_PUT}
 
 _CREDENTIAL_SCOPE = re.compile(
-    r"Credential=[^/]+/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
+    r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
 )
 
 _S3_SERVICE = {"GET": "ListBuckets"}
@@ -131,6 +131,12 @@ def region_of(environ: dict[str, Any]) -> str:
     """The Region that a call is signed for, which `call_name` gave a name of a service."""
     scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return scope["region"] if scope else ""
+
+
+def access_key_of(environ: dict[str, Any]) -> str:
+    """The ID of the access key that a call is signed with; empty if it is not signed."""
+    scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return scope["key"] if scope else ""
 
 
 def call_text(environ: dict[str, Any], name: str) -> str:

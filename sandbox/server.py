@@ -25,6 +25,7 @@ from sandbox import (
     event_source_rules,
     faults,
     function_rules,
+    message_keys,
     object_locks,
     object_versions,
     permissions,
@@ -33,6 +34,7 @@ from sandbox import (
     quotas,
     serverless_repo,
     shortcuts,
+    table_keys,
 )
 from sandbox.authorization.authorization import Authorization
 from sandbox.authorization.authorized_app import AuthorizedApp
@@ -162,6 +164,8 @@ class Server:
         parts.enter_context(event_source_rules.enforced(self._permissions))
         parts.enter_context(destination_rules.enforced(self._permissions))
         parts.enter_context(queue_rules.enforced())
+        parts.enter_context(message_keys.kept())
+        parts.enter_context(table_keys.shown())
         parts.enter_context(embedded_metrics.extracted())
         parts.enter_context(self._alarms.watching())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}

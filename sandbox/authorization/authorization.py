@@ -1,4 +1,4 @@
-"""Authorizes the calls of functions by their roles, and records the decisions."""
+"""Authorizes calls by the roles of those who make them, and records the decisions."""
 
 from __future__ import annotations
 
@@ -16,38 +16,14 @@ from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Demand
 from sandbox.authorization.needs import demands_of
 from sandbox.authorization.refusals import error_of
+from sandbox.authorization.sessions import Caller
 from sandbox.permissions import Permissions
 from sandbox.policies import open_to
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """A function that calls, by the credentials of its role."""
-
-    function_name: str
-    role_arn: str
-
-    @property
-    def account(self) -> str:
-        """The ID of the role's account."""
-        return self.role_arn.split(":")[4]
-
-    @property
-    def session_arn(self) -> str:
-        """The role's session, which Lambda names for the function."""
-        role = self.role_arn.rpartition("/")[2]
-        return f"arn:aws:sts::{self.account}:assumed-role/{role}/{self.function_name}"
-
-    @property
-    def principals(self) -> frozenset[str]:
-        """What policies of resources of the same account call it."""
-        root = f"arn:aws:iam::{self.account}:root"
-        return frozenset({"*", self.account, root, self.role_arn, self.session_arn})
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
-    function: str
+    session: str
     call: str
     demand: Demand
     is_allowed: bool
@@ -91,13 +67,14 @@ class Authorization:
         return self.refusal(caller, call) is None
 
     def described(self) -> list[dict[str, Any]]:
-        """The authorization decisions, as JSON can hold them: `function`, `call`, `action`,
-        `resource`, `context` (condition keys and values), `allowed` and `count`."""
+        """The authorization decisions, as JSON can hold them: `function` (the session's name),
+        `call`, `action`, `resource`, `context` (condition keys and values), `allowed` and `count`.
+        """
         with self._lock:
             asked = list(self._asked.items())
         return [
             {
-                "function": each.function,
+                "function": each.session,
                 "call": each.call,
                 "action": each.demand.action,
                 "resource": each.demand.target.arn,
@@ -112,16 +89,20 @@ class Authorization:
         refusal = self._permissions.refusal(
             caller.role_arn, demand.request(), _policy_of_resource(caller, call, demand)
         )
-        asked = _Asked(caller.function_name, call.name, demand, is_allowed=refusal is None)
+        asked = _Asked(caller.name, call.name, demand, is_allowed=refusal is None)
         with self._lock:
             self._asked[asked] += 1
         return None if refusal is None else error_of(call, caller.session_arn, demand, refusal)
 
 
 def _policy_of_resource(caller: Caller, call: Call, demand: Demand) -> str | None:
-    """The statements about the caller in the policy of a queue; of others none is known."""
-    if not demand.action.startswith("sqs:"):
-        return None
-    queue = others.queue_of(call)
-    policy = queue.policy if queue is not None else None
+    """The statements about the caller in the policy of a queue or a table; of others none is
+    known."""
+    policy = None
+    match demand.action.partition(":")[0]:
+        case "sqs":
+            queue = others.queue_of(call)
+            policy = queue.policy if queue is not None else None
+        case "dynamodb":
+            policy = others.policy_of_table(call, demand.target.arn)
     return open_to(policy, caller.principals) if policy else None

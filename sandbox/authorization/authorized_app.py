@@ -1,4 +1,4 @@
-"""The server's calls; those of functions are carried out only if their roles allow them."""
+"""The server's calls; those by a role are carried out only if the role allows them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from sandbox.api_calls import call_name, error_answer, read_body, region_of
 from sandbox.authorization import call as calls
-from sandbox.authorization import delete_objects, deregister_image, lock_headers, s3
-from sandbox.authorization.authorization import Authorization, Caller
+from sandbox.authorization import delete_objects, deregister_image, lock_headers, s3, sessions
+from sandbox.authorization.authorization import Authorization
 from sandbox.authorization.call import Call
+from sandbox.authorization.sessions import Caller
 from sandbox.faulty_app import CALLER, Wsgi
 
 _HEADERS = (calls.IF_MATCH, calls.BYPASS_RETENTION)
@@ -17,9 +18,10 @@ _READS_OF_OBJECTS = frozenset({"s3:GetObject", "s3:HeadObject"})
 
 
 class AuthorizedApp:
-    """A WSGI application that refuses what the role of the calling function does not allow.
+    """A WSGI application that refuses what the caller's role does not allow.
 
-    Calls of other clients are carried out, with any credentials, and calls that have no name here.
+    A function calls by its role, and other clients do if they have the credentials of AssumeRole.
+    Calls of clients with any other credentials are carried out, and calls that have no name here.
 
     Args:
         app: what carries the calls out.
@@ -32,10 +34,10 @@ class AuthorizedApp:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         by = environ.get(CALLER)
-        name = call_name(environ) if by is not None else None
-        if by is None or name is None:
+        caller = Caller(by.function_name, by.role) if by else sessions.caller_of(environ)
+        name = call_name(environ) if caller is not None else None
+        if caller is None or name is None:
             return self._app(environ, start_response)
-        caller = Caller(by.function_name, by.role)
         call = _call(environ, name, caller)
         if name == "s3:DeleteObjects":
             refusals = self._authorization.refusals(caller, call)

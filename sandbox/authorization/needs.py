@@ -157,7 +157,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "sqs:DeleteMessageBatch": (Need("sqs:DeleteMessage", others.queue),),
     "sqs:ReceiveMessage": (
         Need("sqs:ReceiveMessage", others.queue),
-        Need("kms:Decrypt", others.key_of_queue),
+        Need("kms:Decrypt", others.keys_of_messages),
     ),
     # Lambda makes it for the on-failure destination (AWS Lambda Developer Guide, Capturing records
     # of Lambda asynchronous invocations, Adding a destination).
@@ -183,6 +183,13 @@ OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
         Need("s3:BypassGovernanceRetention", s3.object_despite_retention),
     ),
     **_of_lock("s3:GetObjectLegalHold"),
+    **{
+        f"dynamodb:{call}": (Need(f"dynamodb:{call}", others.table), _DECRYPT_TABLE)
+        for call in ("BatchGetItem", "BatchWriteItem", "GetItem", "Scan")
+    },
+    **_each("dynamodb", others.table, "ExportTableToPointInTime", "RestoreTableToPointInTime"),
+    # "No permissions are required" (AWS STS API Reference, GetCallerIdentity).
+    "sts:GetCallerIdentity": (),
 }
 """The same, of calls that the application does not make."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
@@ -10,8 +10,11 @@ from moto.kms.models import kms_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sqs.models import Queue, sqs_backends
 
+from sandbox import message_keys, table_keys
 from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Target
+
+_NAMES_OF_TABLES = ("TableName", "TableArn", "SourceTableName", "SourceTableArn")
 
 
 def anything(call: Call) -> Iterator[Target]:  # noqa: ARG001  one of several
@@ -20,10 +23,11 @@ def anything(call: Call) -> Iterator[Target]:  # noqa: ARG001  one of several
 
 
 def table(call: Call) -> Iterator[Target]:
-    """The table, or the index of it."""
-    arn = _arn(call, f"table/{_table_name(call)}")
-    index = call.parameters.get("IndexName")
-    yield Target(f"{arn}/index/{index}" if index else arn)
+    """The table, or the index of it; each table of a batch."""
+    for name in _table_names(call):
+        arn = _arn(call, f"table/{name}")
+        index = call.parameters.get("IndexName")
+        yield Target(f"{arn}/index/{index}" if index else arn)
 
 
 def queue(call: Call) -> Iterator[Target]:
@@ -74,23 +78,43 @@ def log_stream(call: Call) -> Iterator[Target]:
 
 
 def key_of_table(call: Call) -> Iterator[Target]:
-    """The customer's key that the table is encrypted by."""
-    found = dynamodb_backends[call.account][call.region].tables.get(_table_name(call))
-    encryption: Mapping[str, Any] = (found and found.sse_specification) or {}
-    if encryption.get("SSEType") == "KMS":
-        yield from key(call, encryption.get("KMSMasterKeyId"))
+    """The customer's key that the table is encrypted by; the former one, too, during a change."""
+    for name in _table_names(call):
+        found = dynamodb_backends[call.account][call.region].tables.get(name)
+        for key_id in table_keys.keys_of(found) if found is not None else []:
+            yield from key(call, key_id)
 
 
 def key_of_queue(call: Call) -> Iterator[Target]:
     """The customer's key that the queue is encrypted by."""
     found = queue_of(call)
-    yield from key(call, getattr(found, "kms_master_key_id", None))
+    yield from key(call, message_keys.key_of(found) if found is not None else None)
+
+
+def keys_of_messages(call: Call) -> Iterator[Target]:
+    """The customer's keys that the queue and its messages are encrypted by."""
+    found = queue_of(call)
+    for key_id in message_keys.to_receive(found) if found is not None else []:
+        yield from key(call, key_id)
 
 
 def key_of_secret(call: Call) -> Iterator[Target]:
     """The customer's key that the secret is encrypted by."""
     found = _secret(call)
     yield from key(call, found.kms_key_id if found is not None else None)
+
+
+def policy_of_table(call: Call, arn: str) -> str | None:
+    """The resource-based policy of a table, JSON; None where it has none. It is also about the
+    table's indexes
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/access-control-resource-based.html).
+
+    Args:
+        arn: of the table, or of an index of it.
+    """
+    policies = dynamodb_backends[call.account][call.region].resource_policies
+    found = policies.get(arn.partition("/index/")[0])
+    return found.policy_doc if found else None
 
 
 def queue_of(call: Call) -> Queue | None:
@@ -102,8 +126,13 @@ def _arn(call: Call, resource: str) -> str:
     return f"arn:aws:{call.service}:{call.region}:{call.account}:{resource}"
 
 
-def _table_name(call: Call) -> str:
-    return str(call.parameters.get("TableName", "")).rpartition("/")[2]
+def _table_names(call: Call) -> list[str]:
+    """The names of the tables; a call may give a table's ARN instead."""
+    parameters = call.parameters
+    named = parameters.get("RequestItems") or [
+        parameters[each] for each in _NAMES_OF_TABLES if each in parameters
+    ]
+    return [str(each).rpartition("/")[2] for each in named]
 
 
 def _queue_name(call: Call) -> str:

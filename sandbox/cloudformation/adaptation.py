@@ -1,5 +1,5 @@
-"""What moto's models of parameters, event buses, their rules and log groups need as input, and
-leave out.
+"""What moto's models of parameters, event buses, their rules, log groups and tables need as input,
+and leave out.
 
 A name that the template doesn't give is generated once, and stays in updates.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from sandbox.cloudformation import tables
 from sandbox.cloudformation.intrinsics import text
 
 _BUS = "AWS::Events::EventBus"
@@ -30,11 +31,17 @@ def stays(resource_type: str, name: str, resource: Any) -> bool:
     return resource_type == _BUS and name == resource.name
 
 
-def updated(resource_type: str, resource: Any, properties: dict[str, Any]) -> bool:
+def updated(
+    resource_type: str, resource: Any, before: dict[str, Any], properties: dict[str, Any]
+) -> bool:
     """Update the resource in place where its model knows no update; whether that was done."""
-    if resource_type != _LOG_GROUP:
-        return False
-    resource.set_retention_policy(properties.get("RetentionInDays"))
+    match resource_type:
+        case "AWS::Logs::LogGroup":
+            resource.set_retention_policy(properties.get("RetentionInDays"))
+        case "AWS::DynamoDB::Table":
+            tables.update(resource, before, properties)
+        case _:
+            return False
     return True
 
 

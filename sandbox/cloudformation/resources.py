@@ -18,7 +18,6 @@ from moto.awslambda.models import lambda_backends
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 from moto.cloudformation.parsing import generate_resource_name
 from moto.core.common_models import CloudFormationModel
-from moto.dynamodb.models import dynamodb_backends
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.iam.models import iam_backends
@@ -30,6 +29,7 @@ from sandbox import aws_policies
 from sandbox.cloudformation import (
     adaptation,
     queue_policies,  # noqa: F401  defines a model, see model_of
+    tables,
 )
 from sandbox.cloudformation.half_made import no_role_left
 from sandbox.cloudformation.intrinsics import invalid, text
@@ -215,7 +215,7 @@ class ModelledResources:
 
     def _update(self, order: Order, made: Made) -> Made:
         model = _model(order)
-        if adaptation.updated(order.type, _resource(made), order.properties):
+        if adaptation.updated(order.type, _resource(made), made.order.properties, order.properties):
             return replace(made, order=order)
         if not _implements(model.update_from_cloudformation_json):
             log.warning("not modelled: an update of %s (%s)", order.logical_id, order.type)
@@ -356,7 +356,7 @@ def _complete(order: Order, resource: Any) -> None:
     if isinstance(resource, TaggedEC2Resource):
         _tag(order, resource)
     if order.type == "AWS::DynamoDB::Table":
-        _complete_table(order, resource)
+        tables.complete(resource, order.properties)
     if order.type == "AWS::IAM::Role":
         _complete_role(order, resource)
     if order.type == "AWS::Lambda::Function":
@@ -373,21 +373,6 @@ def _tag(order: Order, resource: Any) -> None:
         "aws:cloudformation:logical-id": order.logical_id,
     }
     ec2_backends[order.account][order.region].create_tags([resource.physical_resource_id], tags)
-
-
-def _complete_table(order: Order, table: Any) -> None:
-    backend = dynamodb_backends[order.account][order.region]
-    if "TimeToLiveSpecification" in order.properties:
-        backend.update_time_to_live(table.name, order.properties["TimeToLiveSpecification"])
-    if "PointInTimeRecoverySpecification" in order.properties:
-        backend.update_continuous_backups(
-            table.name, order.properties["PointInTimeRecoverySpecification"]
-        )
-
-    if "SSESpecification" in order.properties:
-        # moto reads the API's `Enabled` where CloudFormation has `SSEEnabled`.
-        enabled = text(order.properties["SSESpecification"]["SSEEnabled"]) == "true"
-        table.sse_specification["Enabled"] = enabled
 
 
 def _complete_queue(order: Order, queue: Any) -> None:

@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 from botocore.awsrequest import AWSPreparedRequest
 
 from sandbox.api_calls import ServiceError
-from sandbox.authorization.authorization import Caller
 from sandbox.authorization.call import Call, read
 from sandbox.authorization.demand import Demand
 from sandbox.authorization.needs import demands_of
 from sandbox.authorization.refusals import error_of
+from sandbox.authorization.sessions import Caller
 from sandbox.permissions import Refusal, RolePolicies
 from sandbox.policies import Request
 from tests.chaos import aws_events

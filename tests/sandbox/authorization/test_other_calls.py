@@ -6,12 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from moto.dynamodb.models import dynamodb_backends
 
+from sandbox import table_keys
 from tests.sandbox.authorization.conftest import SESSION, Account, code
 from tests.sandbox.cloudformation.parts import document
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/of-the-customer"
 ITEM = {"id": {"S": "1"}}
+TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/ledger"
 
 
 def make_table(account: Account, **more: Any) -> None:
@@ -200,6 +203,75 @@ def test_the_queues_policy_allows_nothing_beyond_the_boundary(account: Account) 
     account.client("sqs").send_message(QueueUrl=url, MessageBody="a")
 
 
+# The policy of a table
+
+
+def set_policy_of_table(account: Account, *statements: dict[str, Any]) -> None:
+    account.owner.client("dynamodb").put_resource_policy(
+        ResourceArn=TABLE, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements})
+    )
+
+
+def others_than(role: str, *actions: str) -> dict[str, Any]:
+    """A statement that denies actions to all other roles."""
+    others = {"ArnNotLike": {"aws:PrincipalArn": role}}
+    denied = {"Action": [f"dynamodb:{action}" for action in actions], "Condition": others}
+    return about("*", "Deny", **denied)
+
+
+def test_the_tables_policy_may_deny_what_the_role_allows(account: Account) -> None:
+    make_table(account)
+    account.allow("dynamodb:*")
+    set_policy_of_table(account, others_than(account.role, "Scan"))
+    account.client("dynamodb").scan(TableName="ledger")
+    stranger = "arn:aws:iam::123456789012:role/other"
+
+    set_policy_of_table(account, others_than(stranger, "Scan"))
+
+    error = account.refusal("dynamodb", "scan", TableName="ledger")
+    assert error.response["Error"]["Message"].endswith(
+        "with an explicit deny in a resource-based policy"
+    )
+    account.client("dynamodb").put_item(TableName="ledger", Item=ITEM)
+
+
+def test_the_tables_policy_may_allow_what_the_role_does_not(account: Account) -> None:
+    make_table(account)
+    get = {"TableName": "ledger", "Key": ITEM}
+    assert account.missing("dynamodb", "get_item", **get) == "dynamodb:GetItem"
+
+    set_policy_of_table(account, about({"AWS": account.role}, Action="dynamodb:GetItem"))
+
+    account.client("dynamodb").get_item(**get)
+
+
+def test_a_table_is_guarded_whatever_names_it(account: Account) -> None:
+    make_table(account)
+    account.allow("dynamodb:*")
+    stranger = "arn:aws:iam::123456789012:role/other"
+    denied = (
+        *("BatchGetItem", "BatchWriteItem", "GetItem", "Scan"),
+        *("ExportTableToPointInTime", "RestoreTableToPointInTime"),
+    )
+    set_policy_of_table(account, others_than(stranger, *denied))
+
+    for call, asked in (
+        ("scan", {"TableName": TABLE}),
+        ("get_item", {"TableName": TABLE, "Key": ITEM}),
+        ("batch_get_item", {"RequestItems": {"ledger": {"Keys": [ITEM]}}}),
+        ("batch_write_item", {"RequestItems": {TABLE: [{"PutRequest": {"Item": ITEM}}]}}),
+        ("export_table_to_point_in_time", {"TableArn": TABLE, "S3Bucket": "copies"}),
+        (
+            "restore_table_to_point_in_time",
+            {"SourceTableName": "ledger", "TargetTableName": "copy"},
+        ),
+    ):
+        error = account.refusal("dynamodb", call, **asked)
+        assert error.response["Error"]["Message"].endswith(
+            f"on resource: {TABLE} with an explicit deny in a resource-based policy"
+        )
+
+
 # Keys of the customer's
 
 
@@ -255,6 +327,64 @@ def test_receiving_from_a_queue_of_the_customers_key_needs_decrypt(account: Acco
     allow_key(account, "kms:Decrypt", service="sqs")
 
     account.client("sqs").receive_message(QueueUrl=url)
+
+
+def test_a_message_keeps_the_key_that_it_was_sent_with(account: Account) -> None:
+    url, sqs = make_queue(account, KmsMasterKeyId=KEY), account.owner.client("sqs")
+    allow_key(account, service="")
+    sqs.send_message(QueueUrl=url, MessageBody="a")
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"KmsMasterKeyId": ""})
+    assert account.missing("sqs", "receive_message", QueueUrl=url) == "kms:Decrypt"
+    account.client("sqs").send_message(QueueUrl=url, MessageBody="b")
+
+    allow_key(account, "kms:Decrypt", service="sqs")
+    asked = {"QueueUrl": url, "MaxNumberOfMessages": 10}
+    received = account.client("sqs").receive_message(**asked)["Messages"]
+    allow_key(account, service="")
+
+    assert sorted(message["Body"] for message in received) == ["a", "b"]
+    account.client("sqs").receive_message(**asked)
+
+
+def test_a_dead_letter_keeps_the_key_that_it_was_sent_with(account: Account) -> None:
+    dead, sqs = make_queue(account), account.owner.client("sqs")
+    arn = "arn:aws:sqs:us-east-1:123456789012:polls"
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    url = sqs.create_queue(
+        QueueName="source", Attributes={"KmsMasterKeyId": KEY, "RedrivePolicy": redrive}
+    )["QueueUrl"]
+    allow_key(account, service="")
+
+    sqs.send_message(QueueUrl=url, MessageBody="a")
+    for _ in range(2):
+        sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+
+    assert account.missing("sqs", "receive_message", QueueUrl=dead) == "kms:Decrypt"
+    allow_key(account, "kms:Decrypt", service="sqs")
+    assert account.client("sqs").receive_message(QueueUrl=dead)["Messages"]
+
+
+def test_a_table_needs_both_keys_until_their_change_is_complete(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_table(account)
+    other = KEY.replace("of-the-customer", "new")
+    [table] = dynamodb_backends["123456789012"]["us-east-1"].tables.values()
+    allow_key(account, "kms:Decrypt", service="dynamodb")
+
+    def encrypt(key: str) -> None:
+        specification = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
+        table_keys.encrypt(table, specification)
+
+    encrypt(other)
+    encrypt(KEY)
+    get = {"TableName": "ledger", "Key": ITEM}
+    assert f"resource: {other} " in str(account.refusal("dynamodb", "get_item", **get))
+
+    monkeypatch.setattr(table_keys, "CHANGE", 0.0)
+    encrypt(other)
+    encrypt(KEY)
+    account.client("dynamodb").get_item(**get)
 
 
 def test_a_secret_of_the_customers_key_needs_decrypt(account: Account) -> None:
