@@ -38,6 +38,7 @@ from sandbox.cloudformation.nested_stacks import NestedStacks
 from sandbox.cloudformation.operations import Operations
 from sandbox.cloudformation.reads import READ_DELAY, Reads
 from sandbox.cloudformation.refusals import (
+    check_cancelable,
     check_change_set,
     check_continuation,
     check_deletable,
@@ -328,6 +329,17 @@ class Backend(CloudFormationBackend):
         run = partial(operations.roll_back_update, stack, operation, skipped=skipped)
         operations.start(stack, operation, run)
 
+    def cancel_update(self, stack: Stack) -> None:
+        """Begin to roll a stack back that is being updated: no resource is waited for any longer.
+
+        Raises ValidationError.
+        """
+        check_cancelable(stack)
+        operation = stack.begin("UPDATE_ROLLBACK_IN_PROGRESS", "ROLLBACK")
+        operations = self._engine.operations
+        run = partial(operations.roll_back_update, stack, operation)
+        operations.start(stack, operation, run)
+
     def make_change_set(
         self,
         change_set_name: str,
@@ -520,6 +532,10 @@ class Response(DescribeCalls):
         retain = self._get_param("RetainResources", [])
         force = self._get_param("DeletionMode") == "FORCE_DELETE_STACK"
         self._backend.delete_stack(self._get_param("StackName"), retain, force=force)
+        return EmptyResult()
+
+    def cancel_update_stack(self) -> ActionResult:
+        self._backend.cancel_update(self._stack())
         return EmptyResult()
 
     def rollback_stack(self) -> ActionResult:

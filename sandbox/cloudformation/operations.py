@@ -229,6 +229,8 @@ class Operations:
         stack.created |= forth.created
         stack.former += forth.replaced.values()
         problem = self._failures(stack, failed) or self._publish(stack, operation, template)
+        if stack.operation is not operation:
+            return  # the update was cancelled: its rollback follows
         if problem and preserves:
             self._restore(stack, operation, forth)
             self._keep_nested(stack)

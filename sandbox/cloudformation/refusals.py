@@ -55,6 +55,13 @@ def check_continuation(stack: Stack, skipped: Collection[str]) -> None:
         )
 
 
+def check_cancelable(stack: Stack) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html;
+    its words: https://github.com/aws/copilot-cli/pull/5046. Raises ValidationError."""
+    if stack.status != "UPDATE_IN_PROGRESS":
+        raise invalid("CancelUpdateStack cannot be called from current stack status")
+
+
 def check_deletable(stack: Stack, retain: Collection[str], *, force: bool) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html; the
     words about `force` are not known. Raises ValidationError."""

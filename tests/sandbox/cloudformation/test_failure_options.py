@@ -275,3 +275,33 @@ def test_each_operation_has_an_id_that_its_events_have(phases: Phases) -> None:
     found = {event["ResourceStatus"]: event["OperationId"] for event in events}
     assert found["CREATE_FAILED"] == create["OperationId"]
     assert found["ROLLBACK_IN_PROGRESS"] == rollback["OperationId"]
+
+
+def test_an_update_that_is_cancelled_is_rolled_back(phases: Phases) -> None:
+    stack_id = phases.created(FAMILY, Bundle="bun-1", Sibling="sib-1")
+    phases.update(NEW_FAMILY)
+    phases.answer(phases.request("Update", "Sibling"), "sib-2")
+    phases.until_resource("UPDATE_COMPLETE", "Sibling")
+    phases.request("Update")
+
+    phases.sandbox.client.cancel_update_stack(StackName="shop")
+    back = phases.request("Update", nth=2)
+
+    assert back["PhysicalResourceId"] == "bun-1"
+    assert back["ResourceProperties"]["Name"] == "one"
+    seen = ("UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_IN_PROGRESS", "bun-1")
+    assert phases.seen(stack_id) == seen
+    assert phases.operations() == ["ROLLBACK", "UPDATE_STACK"]
+    phases.answer(back)
+    phases.answer(phases.request("Update", "Sibling", nth=2), "sib-1")
+    deleted(phases, "sib-2")
+    phases.sandbox.until("UPDATE_ROLLBACK_COMPLETE")
+    events = phases.sandbox.client.describe_stack_events(StackName=stack_id)["StackEvents"]
+    assert "Resource update cancelled" in [e.get("ResourceStatusReason") for e in events]
+
+
+def test_only_an_update_in_progress_is_cancelled(phases: Phases) -> None:
+    phases.created(BUNDLE, Bundle="bun-1")
+
+    with refused(phases, "CancelUpdateStack cannot be called from current stack status"):
+        phases.sandbox.client.cancel_update_stack(StackName="shop")
