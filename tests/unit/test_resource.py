@@ -39,7 +39,7 @@ from instance_bundle.state.records import Record
 from tests.fixtures import Context
 
 from .conftest import Answers
-from .test_lifecycle import RUNNING, Ec2, methods
+from .test_lifecycle import POLICY_UNTIL_2028, RUNNING, Ec2, methods
 
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/web/0a1b2c3d"
 
@@ -410,6 +410,25 @@ def test_a_describe_that_is_denied_to_the_end_is_failed_with_the_action_and_the_
     assert reason.startswith("Not complete within ServiceTimeout (3600 s): ec2:DescribeBundleTasks")
     assert "Allow ec2:DescribeBundleTasks in the role" in reason
     assert reason.endswith("Last seen: task bun-1 is bundling at 20%.")
+
+
+def test_a_refusal_that_repeats_a_secret_is_stored_without_it_and_final_if_repeated(
+    ec2: Ec2, answers: Answers, context: Context
+) -> None:
+    secret = POLICY_UNTIL_2028["S3"]["UploadPolicySignature"]
+    code, message = "InvalidInstanceID.NotFound", f"No instance for {secret}."
+    ec2.obstacle = Doubtful(refusals.denied("ec2:BundleInstance", code, message))
+    asked = event(answers)
+    asked["ResourceProperties"]["Storage"] = POLICY_UNTIL_2028
+    app.handler(asked, context)
+
+    record = Ledger("ledger").read(Request.parse(asked).key)
+    assert record is not None
+    assert record.doubt is not None
+    assert f"{code}: No instance for [concealed]." in record.doubt.reason
+    with time_machine.travel(time.time() + 20, tick=False):
+        deliver(polls(), context)
+    assert answers.bodies[0]["Reason"] == record.doubt.reason
 
 
 def test_a_fault_in_the_create_is_left_to_the_poll(

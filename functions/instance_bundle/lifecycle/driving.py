@@ -8,7 +8,7 @@ from instance_bundle.lifecycle import effects
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.next_step import Seen
 from instance_bundle.methods import Methods, Task, Work
-from instance_bundle.request import Home, Location, Properties, Request, Target
+from instance_bundle.request import Home, Location, Properties, Request, Target, conceal
 from instance_bundle.state import Outcome, Pending, Record, Resource
 
 StepRun = Generator[Effect[Any], Any, Outcome | None]
@@ -46,8 +46,8 @@ class Driving:
         Raises:
             Refused: it is the first one, or came too soon after the first: the call is retried.
         """
-        now, doubt = self.now, self.me.doubt
-        if doubt is None or not doubt.is_about(str(refused), now) or not doubt.has_lasted(now):
+        now, doubt, reason = self.now, self.me.doubt, conceal(str(refused), self.request())
+        if doubt is None or not doubt.is_about(reason, now) or not doubt.has_lasted(now):
             raise refused
         return refused.refusal
 

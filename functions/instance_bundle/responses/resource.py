@@ -31,7 +31,7 @@ from instance_bundle.errors import (
 )
 from instance_bundle.lifecycle import Described, id_of_failure
 from instance_bundle.methods import Task
-from instance_bundle.request import Properties, Request
+from instance_bundle.request import Properties, Request, conceal
 from instance_bundle.responses.responder import Responder
 from instance_bundle.settings import Settings
 from instance_bundle.state import Doubt, Failed, Ledger, Outcome, Pending, Poll, Record, poll_queue
@@ -259,13 +259,14 @@ class BundleResource(CfnResource):
         return Failed(self._id_of_failure(), str(ended))
 
     def _note(self, record: Record, fault: PassingFault) -> None:
-        """Store a refusal: some are final if repeated, and the Reason at the deadline names it."""
-        now = self._clock()
-        noted = record.doubt is not None and record.doubt.is_about(str(fault), now)
+        """Store a refusal, without secrets: operators may read it. Some are final if repeated, and
+        the Reason at the deadline names it."""
+        now, reason = self._clock(), conceal(str(fault), self._request)
+        noted = record.doubt is not None and record.doubt.is_about(reason, now)
         if not isinstance(fault, Refused) or noted:
             return
         try:
-            self._ledger.note_doubt(record, Doubt(str(fault), now))
+            self._ledger.note_doubt(record, Doubt(reason, now))
         except PassingFault as another:
             logger.warning("The refusal is not stored", fault=str(another))
 

@@ -71,7 +71,7 @@ class Doubt:
     """The last refusal of a call that is retried; some refusals are final only if repeated.
 
     Attributes:
-        reason: its Reason.
+        reason: its Reason, without secrets.
         since: epoch seconds.
     """
 
