@@ -1,7 +1,7 @@
 """The application that a command is about, and the clients that read it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,8 +15,10 @@ from instance_bundle.state import inspection
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import ScanInputPaginateTypeDef
+    from mypy_boto3_lambda import LambdaClient
 
 # A person waits, who can repeat the command.
 _FEW_RETRIES = Config(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
@@ -40,7 +42,7 @@ class Account:
     endpoint_url: str | None = None
 
     def cloudformation(self) -> "CloudFormationClient":
-        """For the application's stack."""
+        """For stacks."""
         client: CloudFormationClient = self._client("cloudformation")
         return client
 
@@ -48,6 +50,28 @@ class Account:
         """For the ledger."""
         client: DynamoDBClient = self._client("dynamodb")
         return client
+
+    def functions(self) -> "LambdaClient":
+        """For the application's function."""
+        client: LambdaClient = self._client("lambda")
+        return client
+
+    def stack(self, name: str) -> "StackTypeDef | None":
+        """A stack, by its name or ID; None if there is none.
+
+        Raises:
+            Refused: AWS refuses to describe it.
+        """
+        cloudformation = self.cloudformation()
+        with calling("cloudformation:DescribeStacks"):
+            try:
+                return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+            except ClientError as error:
+                # A stack that does not exist is a ValidationError (AWS CloudFormation API
+                # Reference, DescribeStacks).
+                if error.response["Error"]["Code"] != "ValidationError":
+                    raise
+        return None
 
     def _client(self, service: Any) -> Any:
         try:
@@ -65,11 +89,15 @@ class Installation:
         stack: the application's stack.
         account: where it is.
         table: the name of its ledger.
+        outputs: of the stack.
+        parameters: of the stack.
     """
 
     stack: str
     account: Account
     table: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def items(self, condition: ConditionBase) -> Sequence[Mapping[str, Any]]:
         """The ledger's items that meet a condition, without what is secret.
@@ -110,31 +138,23 @@ def find(account: Account, stack: str) -> Installation:
         NotFound: there is no such stack, or it has no ledger.
         Refused: AWS refuses to describe it.
     """
-    table = _outputs(account, stack).get("LedgerTable")
+    found = account.stack(stack)
+    if found is None:
+        raise NotFound(
+            f"There is no stack {stack} in this account and Region. Name the application's"
+            " stack with --application."
+        )
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    table = outputs.get("LedgerTable")
     if table is None:
         raise NotFound(
             f"Stack {stack} has no output LedgerTable, so it is not an installation of"
             " cfn-instance-bundle. Name the application's stack with --application."
         )
-    return Installation(stack, account, table)
-
-
-def _outputs(account: Account, stack: str) -> Mapping[str, str]:
-    """A stack's outputs, by their names."""
-    cloudformation = account.cloudformation()
-    with calling("cloudformation:DescribeStacks"):
-        try:
-            [found] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        except ClientError as error:
-            # A stack that does not exist is a ValidationError (AWS CloudFormation API Reference,
-            # DescribeStacks).
-            if error.response["Error"]["Code"] != "ValidationError":
-                raise
-            raise NotFound(
-                f"There is no stack {stack} in this account and Region. Name the application's"
-                " stack with --application."
-            ) from error
-    return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    parameters = {
+        each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])
+    }
+    return Installation(stack, account, table, outputs, parameters)
 
 
 def _wire(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The commands, their options, and what they exit with."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import installation, output, owned, status
-from cli.errors import NotFound
+from cli import installation, output, owned, status, why
+from cli.errors import FINE, TO_DO, NotFound
 from cli.installation import Account, Installation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -117,6 +118,25 @@ def show_owned(call: Call, stack: str) -> None:
         output.write_json({"bundles": [each.as_json() for each in found]})
     else:
         output.write_table(owned.COLUMNS, [each.cells() for each in found])
+
+
+@instance_bundle.command("why")
+@click.argument("stack")
+@click.argument("logical_id", required=False)
+@_reading
+def show_why(call: Call, stack: str, logical_id: str | None) -> None:
+    """Show what a stack waits for, and the commands that free it.
+
+    STACK is a name or an ID; LOGICAL_ID is that of one resource. Exits with 1 if the stack does not
+    go on by itself.
+    """
+    found = why.read(call.found, stack, logical_id, call.now)
+    if call.form == "json":
+        output.write_json(found.as_json())
+    else:
+        for line in found.lines():
+            output.write_line(line)
+    sys.exit(TO_DO if found.is_stuck else FINE)
 
 
 def main() -> None:

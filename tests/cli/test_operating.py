@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from cli import stacks
 from cli.main import instance_bundle
+from cli.stacks import Failure, Member, Stack
 from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Location, Request, Target
 from instance_bundle.state import Ledger, Tombstone
@@ -18,6 +20,11 @@ from .conftest import Run
 
 TEXT = (REPOSITORY / "docs" / "operating.md").read_text()
 TRANSCRIPTS = re.findall(r"```console\n\$ instance-bundle (.+)\n((?:[^`\n].*\n)+)```", TEXT)
+STACKS = {
+    "desktop": "CREATE_IN_PROGRESS",
+    "database": "UPDATE_ROLLBACK_FAILED",
+}
+"""The stacks that CloudFormation describes, and their status."""
 ARN = "arn:aws:cloudformation:us-east-1:123456789012:stack/{}/0a1b2c3d"
 
 
@@ -26,9 +33,23 @@ def sent(stack: str, kind: str, request_id: str, physical_id: str = "") -> Reque
     return Request.parse(event | {"StackId": ARN.format(stack)})
 
 
+def described(clock: Clock, name: str) -> Stack:
+    """A stack as `stacks.read` returns it: moto's are always complete."""
+    members = [Member("Bundle", "Custom::InstanceBundle", "UPDATE_FAILED", "No.")]
+    reason = "Storage.S3.Prefix: there is a bundle at s3://images/database already."
+    failure = Failure("Bundle", "UPDATE_FAILED", reason, clock.now - 600)
+    is_failed = STACKS[name].endswith("FAILED")
+    return Stack(
+        *(ARN.format(name), name, STACKS[name]),
+        members=members if is_failed else [],
+        failure=failure if is_failed else None,
+    )
+
+
 @pytest.fixture
-def world(ledger: Ledger, clock: Clock) -> None:
+def world(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stacks in flight; one of them has an image from before, and has left one."""
+    monkeypatch.setattr(stacks, "read", lambda _, name: described(clock, name))
     before = sent("web", "Create", "r0").key
     attributes = {"ImageId": "ami-0a1b2c3d4e5f6a7b8", "SnapshotIds": ""}
     image = Bundle(
@@ -68,14 +89,29 @@ def test_there_are_transcripts_of_all_commands() -> None:
     ("command", "name"), [(["status"], "requests"), (["owned", "web"], "bundles")]
 )
 def test_each_field_is_documented(world: None, run: Run, command: list[str], name: str) -> None:
-    _, _, table = TEXT.partition(f"| Field of `{name}` in JSON |")
-    rows = re.findall(r"^\| (`.+?) \|", table.partition("\n\n")[0], re.MULTILINE)
-    documented = re.findall(r"`(\w+)`", " ".join(rows))
-
     fields = {
         field
         for each in json.loads(run(*command, "--output", "json").output)[name]
         for field in each
     }
 
-    assert fields == {*documented}
+    assert fields == documented(f"`{name}`")
+
+
+def test_each_field_of_why_is_documented(world: None, run: Run) -> None:
+    of_work, of_failure = (
+        json.loads(run("why", stack, "--output", "json").output) for stack in STACKS
+    )
+
+    assert {*of_work} == documented("`why`")
+    [request] = of_work["requests"]
+    assert {*request} == documented("`requests` of `why`")
+    assert {*of_work["ways"][0]} == documented("`ways` of `why`")
+    assert {*of_failure["lastFailure"]} == {"logicalId", "status", "reason", "at"}
+
+
+def documented(title: str) -> set[str]:
+    """The fields in the table with this title."""
+    _, _, table = TEXT.partition(f"| Field of {title} in JSON |")
+    rows = re.findall(r"^\| (`.+?) \|", table.partition("\n\n")[0], re.MULTILINE)
+    return {*re.findall(r"`(\w+)`", " ".join(rows))}

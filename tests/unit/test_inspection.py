@@ -6,7 +6,7 @@ from instance_bundle import state
 from instance_bundle.state import inspection, items
 from tests.unit.test_items import BEFORE, STARTED
 
-_SECRET = {"request", "doubt"}
+_SECRET = {"request"}
 _NOT_NEEDED = {
     *("format", "asked", "asked_before", "announcements", "last_event", "event_expected"),
     *("identity", "on_delete"),

@@ -1,7 +1,8 @@
 """What operators may read of the ledger: the attributes that have no secrets.
 
-What requests ask, with their secrets, is in another table. `doubt` may repeat a secret, in AWS's
-own message, and an earlier version stored `request`, the whole text. Neither is in `ATTRIBUTES`.
+What requests ask, with their secrets, is in another table; an earlier version stored it here, as
+`request`, which is not in `ATTRIBUTES`. What AWS's own messages repeat of a secret is concealed before
+it is stored.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ ATTRIBUTES = (
     *("request_type", "physical_id", "sent", "is_dated", "first_receipt", "deadline"),
     *("generation", "lease_until", "begun", "due", "hinted_at", "version", "undelivered"),
     *("target", "attempted_at", "attempts", "task", "accepted", "told", "answer"),
-    *("superseded", "ended", "settled", "evidence", "confirmed"),
+    *("superseded", "ended", "settled", "evidence", "confirmed", "doubt"),
     # of a bundle, its tombstone, and the claim of its location
     *("bundle", "leaving", "released", "unseen", "owner"),
 )
@@ -35,6 +36,10 @@ Custody = Literal["managed", "being removed", "released", "kept", "deleted"]
 - kept: its resource was deleted, and it was retained, as its claim shows.
 - deleted: its resource was deleted; whether the bundle was removed is no longer stored.
 """
+
+
+Images = Mapping[RequestKey, str]
+"""The AMI that each request makes or made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,15 @@ def requests(found: Iterable[Item]) -> Sequence[Record]:
     """
     records = [items.record(item) for item in found if _kind(item) == "request"]
     return sorted(records, key=lambda record: (record.first_receipt, record.key.request_id))
+
+
+def images(found: Iterable[Item]) -> Images:
+    """The AMIs that are made, or were lately, among items that were read by `ATTRIBUTES`."""
+    return {
+        items.owner_key(item["owner"]): item["resource"].removeprefix("image|")
+        for item in found
+        if _kind(item) == "maker"
+    }
 
 
 def owned(found: Iterable[Item]) -> Sequence[Owned]:
