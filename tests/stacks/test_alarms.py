@@ -1,4 +1,4 @@
-"""Each alarm of the application fires, and clears."""
+"""Each alarm of the application fires, and clears when what docs/runbook.md says is typed."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -9,11 +9,14 @@ from typing import Any, cast
 
 import pytest
 
+from instance_bundle.request import RequestKey
+from instance_bundle.state.poll_queue import Poll
 from sandbox.functions.lineage import HEADER, LIMIT, Lineage
 
 from .events_of_buckets import send_events
-from .installations import resources
-from .support import Aws, Observers, SandboxProcess, signing_secret, wait_for
+from .installations import change, resources
+from .pages import Operator
+from .support import Aws, Observers, SandboxProcess, json_of, signing_secret, wait_for
 
 MINUTE = "0.3"
 """Seconds that a minute of CloudWatch's takes."""
@@ -30,7 +33,10 @@ def aws(tmp_path: Path) -> Iterator[Aws]:
     assert sandbox.end() == 0
 
 
-def test_each_alarm_fires_and_clears(aws: Aws, template: Template) -> None:
+def test_each_alarm_fires_and_clears(aws: Aws, template: Template, tmp_path: Path) -> None:
+    home = tmp_path / "operator"
+    home.mkdir()
+    operator = Operator(aws, "runbook.md", home)
     stories: Mapping[str, Callable[[], object]] = {
         "DeadLettersAnsweredAlarm": partial(_crash, aws, template),
         "DeadLetterWaitsAlarm": partial(_hold_a_dead_letter, aws),
@@ -45,11 +51,12 @@ def test_each_alarm_fires_and_clears(aws: Aws, template: Template) -> None:
     for name, story in stories.items():
         notifications = _listening(aws, alarms[name])
         assert _next_state(aws, notifications) == "OK"
-        end = story()
+        is_over = story()
         assert _next_state(aws, notifications) == "ALARM"
-        if callable(end):
-            end()
+        operator.type(name)
         assert _next_state(aws, notifications) == "OK"
+        if callable(is_over):
+            is_over()
 
 
 def _crash(aws: Aws, template: Template) -> None:
@@ -63,49 +70,54 @@ def _crash(aws: Aws, template: Template) -> None:
     assert aws.at_rest(stack_id)["StackStatus"] == "ROLLBACK_COMPLETE"
 
 
-def _hold_a_dead_letter(aws: Aws) -> Callable[[], object]:
-    """Have a dead letter that crashes the failure handler; returns what ends that."""
-    restore = _break_the_failure_handler(aws)
-    queue = resources(aws)["DeadLetterQueue"]
-    sqs = aws.clients.client("sqs")
-    sqs.send_message(QueueUrl=queue, MessageBody="dead letter")
-
-    def end() -> None:
-        sqs.purge_queue(QueueUrl=queue)
-        restore()
-
-    return end
+def _hold_a_dead_letter(aws: Aws) -> None:
+    """Have a dead letter, and a failure handler that can't run and gets no dead letters."""
+    made = resources(aws)
+    functions = aws.clients.functions
+    functions.put_function_concurrency(
+        FunctionName=made["LastResortFunction"], ReservedConcurrentExecutions=0
+    )
+    functions.update_event_source_mapping(UUID=made["DeadLetterSource"], Enabled=False)
+    key = {"stack_id": "arn:of-no-stack", "logical_id": "Bundle", "request_id": "none"}
+    poll = Poll(RequestKey(**key), 1).body()
+    aws.clients.client("sqs").send_message(QueueUrl=made["DeadLetterQueue"], MessageBody=poll)
 
 
 def _drop_an_event(aws: Aws) -> Callable[[], object]:
     """Have an event crash the failure handler until Lambda drops it; returns what ends that."""
-    restore = _break_the_failure_handler(aws)
-    aws.clients.functions.invoke(
-        FunctionName=resources(aws)["LastResortFunction"], InvocationType="Event", Payload=b"{}"
-    )
-    return restore
-
-
-def _break_the_failure_handler(aws: Aws) -> Callable[[], object]:
-    """Have the failure handler crash whenever it is invoked; returns what ends that."""
     configure = partial(
         aws.clients.functions.update_function_configuration,
         FunctionName=resources(aws)["LastResortFunction"],
     )
     configure(Handler="instance_bundle.no_such_module.handler")
+    aws.clients.functions.invoke(
+        FunctionName=resources(aws)["LastResortFunction"], InvocationType="Event", Payload=b"{}"
+    )
     return partial(configure, Handler="instance_bundle.last_resort.handler")
 
 
-def _refuse_an_event(aws: Aws) -> None:
-    """Have the event queue take no event, and put an object that is one."""
-    queue = resources(aws)["EventQueue"]
-    aws.clients.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": ""})
+def _refuse_an_event(aws: Aws) -> Callable[[], object]:
+    """Have a key that does not let EventBridge encrypt, and put an object that is an event; returns
+    what puts an event that has to be let through."""
+    everything = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
+    account = {**everything, "Principal": {"AWS": "arn:aws:iam::123456789012:root"}}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [account]})
+    key = aws.clients.client("kms").create_key(Policy=policy)["KeyMetadata"]
+    change(aws, KmsKeyArn=key["Arn"])
     send_events(aws, aws.ready["bucket"])
-    aws.clients.s3.put_object(Bucket=aws.ready["bucket"], Key="refused.manifest.xml", Body=b"")
+    put = partial(aws.clients.s3.put_object, Bucket=aws.ready["bucket"], Body=b"")
+    put(Key="refused.manifest.xml")
+
+    def is_let_through() -> None:
+        put(Key="let-through.manifest.xml")
+        messages = partial(json_of, f"{aws.clients.endpoint}/sandbox/messages")
+        wait_for(lambda: "let-through" in str(messages()) or None, "an event to be let through")
+
+    return is_let_through
 
 
 def _stop_a_loop(aws: Aws, logical_id: str) -> Callable[[], object]:
-    """Have Lambda stop a function as part of a loop; returns what has it allow loops again."""
+    """Have Lambda stop a function as part of a loop; returns what has to be allowed again."""
     functions = aws.clients.client("lambda")
     name = resources(aws)[logical_id]
     account = aws.ready["service_token"].split(":")[4]
@@ -120,9 +132,12 @@ def _stop_a_loop(aws: Aws, logical_id: str) -> Callable[[], object]:
     functions.meta.events.register("before-call.lambda.Invoke", join_the_chain)
     functions.put_function_recursion_config(FunctionName=name, RecursiveLoop="Terminate")
     functions.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
-    return partial(
-        functions.put_function_recursion_config, FunctionName=name, RecursiveLoop="Allow"
-    )
+
+    def is_allowed() -> None:
+        found = functions.get_function_recursion_config(FunctionName=name)
+        assert found["RecursiveLoop"] == "Allow"
+
+    return is_allowed
 
 
 def _listening(aws: Aws, alarm: str) -> str:
