@@ -103,17 +103,18 @@ def show_status(call: Call) -> None:
 
 
 @instance_bundle.command("owned")
-@click.argument("stack")
+@click.argument("stack", required=False)
 @_reading
-def show_owned(call: Call, stack: str) -> None:
+def show_owned(call: Call, stack: str | None) -> None:
     """Show what a stack's resources have made.
 
     Bundles, AMIs, snapshots and objects, and whether they are managed, kept or released. STACK is a
-    name or an ID. With a name, stacks that were deleted are shown, too.
+    name or an ID; without it, those of all stacks are shown. Stacks that were deleted are shown,
+    too, but where STACK is the ID of another.
     """
     found = owned.read(call.found, stack)
     if not found:
-        raise NotFound(f"The ledger has no bundle of stack {stack}.")
+        raise NotFound(f"The ledger has no bundle{f' of stack {stack}' if stack else ''}.")
     if call.form == "json":
         output.write_json({"bundles": [each.as_json() for each in found]})
     else:

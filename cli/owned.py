@@ -1,4 +1,4 @@
-"""`owned`: what the resources of a stack have made."""
+"""`owned`: what the resources of a stack, or of all stacks, have made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from boto3.dynamodb.conditions import Attr, ConditionBase
 from cli.installation import Installation
 from instance_bundle.state import inspection
 
-COLUMNS = ("LOGICAL ID", "BUNDLE", "CUSTODY", "ON DELETE", "S3 URI", "AMI", "SNAPSHOTS")
+COLUMNS = ("STACK", "LOGICAL ID", "BUNDLE", "CUSTODY", "ON DELETE", "S3 URI", "AMI", "SNAPSHOTS")
+
+_EVERYTHING = Attr("resource").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Row:
         """The fields that README.md lists."""
         owned = self.owned
         return {
+            "stack": owned.key.stack_name,
             "stackId": owned.key.stack_id,
             "logicalId": owned.key.logical_id,
             "requestId": owned.key.request_id or None,
@@ -51,6 +54,7 @@ class Row:
     def cells(self) -> Sequence[str]:
         """What the table shows."""
         return (
+            self.owned.key.stack_name,
             self.owned.key.logical_id,
             self.owned.physical_id,
             self.owned.custody,
@@ -61,13 +65,15 @@ class Row:
         )
 
 
-def read(installation: Installation, stack: str) -> Sequence[Row]:
+def read(installation: Installation, stack: str | None) -> Sequence[Row]:
     """What the resources of a stack have made.
 
     Args:
         installation: whose ledger has it.
-        stack: the stack's name, or its ID.
+        stack: the stack's name, or its ID; None for all stacks.
     """
+    if stack is None:
+        return [Row(each) for each in inspection.owned(installation.items(_EVERYTHING))]
     found = inspection.owned(installation.items(_about(stack)))
     return [Row(each) for each in found if stack in (each.key.stack_id, each.key.stack_name)]
 

@@ -1,6 +1,7 @@
 """`owned` shows what a stack's resources have made, and what became of it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from instance_bundle.methods import Bundle
@@ -32,11 +33,12 @@ def test_a_bundle_is_shown_with_its_ami_and_where_it_is(ledger: Ledger, run: Run
 
     assert result.exit_code == 0
     assert result.output.splitlines() == [
-        "LOGICAL ID  BUNDLE  CUSTODY  ON DELETE  S3 URI           AMI    SNAPSHOTS",
-        "Bundle      bun-1   managed  Retain     s3://images/web  ami-1  snap-1 snap-2",
+        "STACK  LOGICAL ID  BUNDLE  CUSTODY  ON DELETE  S3 URI           AMI    SNAPSHOTS",
+        "web    Bundle      bun-1   managed  Retain     s3://images/web  ami-1  snap-1 snap-2",
     ]
     assert shown(run) == [
         {
+            "stack": "web",
             "stackId": STACK,
             "logicalId": "Bundle",
             "requestId": "r1",
@@ -54,6 +56,19 @@ def test_a_stack_is_named_by_its_id_too(ledger: Ledger, run: Run) -> None:
     ledger.bundles.put(request().key, bundle())
 
     assert shown(run, STACK) == shown(run, "web")
+
+
+def test_without_a_stack_those_of_all_stacks_are_shown(ledger: Ledger, run: Run) -> None:
+    result = run("owned")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "The ledger has no bundle." in result.stderr
+
+    ledger.bundles.put(request().key, bundle())
+    other = replace(request().key, stack_id=STACK.replace("/web/", "/shop/"))
+    ledger.bundles.put(other, bundle("bun-2", location=Location("images", "shop")))
+
+    everything = json.loads(run("owned", "--output", "json").output)["bundles"]
+    assert everything == [*shown(run, "shop"), *shown(run, "web")]
 
 
 def test_a_stack_whose_name_is_a_part_of_another_is_not_shown(ledger: Ledger, run: Run) -> None:
