@@ -422,7 +422,7 @@ def test_a_refusal_that_repeats_a_secret_is_stored_without_it_and_final_if_repea
     asked["ResourceProperties"]["Storage"] = POLICY_UNTIL_2028
     app.handler(asked, context)
 
-    record = Ledger("ledger").read(Request.parse(asked).key)
+    record = app.ledger().read(Request.parse(asked).key)
     assert record is not None
     assert record.doubt is not None
     assert f"{code}: No instance for [concealed]." in record.doubt.reason

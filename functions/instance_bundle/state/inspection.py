@@ -1,7 +1,7 @@
 """What operators may read of the ledger: the attributes that have no secrets.
 
 What requests ask, with their secrets, is in another table; an earlier version stored it here, as
-`request`, which is not in `ATTRIBUTES`. What AWS's own messages repeat of a secret is concealed before
+`request`, which is not in `ATTRIBUTES`. What AWS's own messages repeat of them is concealed before
 it is stored.
 """
 
