@@ -149,7 +149,7 @@ class Scene:
     texts: set[str] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def read(self) -> None:
+    def read_tables(self) -> None:
         """Record what both tables hold now."""
         self.items |= {json.dumps(item) for item in ledger_items(self.aws)}
         self.texts |= {json.dumps(item) for item in texts_of_requests(self.aws)}
@@ -304,7 +304,7 @@ def _deleted_while_it_is_made(scene: Scene, trial: Trial) -> Steps:
     steps = _create(trial, _asking(trial, scene.policy()), outcome="hang")
     next(steps)
     yield trial.is_between_polls()
-    scene.read()
+    scene.read_tables()
     trial.delete()
     yield trial.rests()
 
@@ -352,7 +352,7 @@ def _accepted_and_polls_keep_crashing(scene: Scene, trial: Trial) -> Steps:
     steps = _create(trial, _waited_for(_asking(trial, scene.policy())), outcome="hang")
     next(steps)
     yield trial.is_between_polls()
-    scene.read()
+    scene.read_tables()
     [task] = trial.bundles()
     poll = "ec2:DescribeBundleTasks"
     fault = set_fault(trial.aws, poll, "kill", trial.name, holding=task, times=OFTEN)
@@ -640,9 +640,9 @@ def run(aws: Aws) -> Run:
 
 
 def _watched(scene: Scene, steps: Steps) -> Steps:
-    """The steps of a story; the tables are read after each."""
+    """The steps of a story; both tables are read after each."""
     for is_due in steps:
-        scene.read()
+        scene.read_tables()
         yield is_due
 
 
