@@ -307,7 +307,7 @@ def this_application(sizes: Sizes) -> Design:
         ),
         (
             Need(EVENT, seen.event, "the event"),
-            Need(ITEM, seen.largest_item, "the event, what is to be made, and the task", SEEN),
+            Need(ITEM, seen.largest_item, "the event", SEEN),
             Need(MESSAGE, seen.message, "the request's key", SEEN),
             Need(DELAY, LONGEST_DELAY, "the poll that is put off longest"),
             Need(FILTER_VALUES, seen.batch, "the tasks of a batch"),

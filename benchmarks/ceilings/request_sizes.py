@@ -52,7 +52,7 @@ class Ours:
     Attributes:
         event: the largest request.
         item: the ledger's item of an ordinary request.
-        largest_item: that of the largest.
+        largest_item: of the items of the largest request, the larger one.
         message: the poll's message of the largest.
         answer: the response to the largest.
         batch: the polls that an invocation gathers for one Describe call, at the most.
@@ -99,11 +99,12 @@ def of_ours(ready: Ready, clients: Clients) -> Ours:
     largest = requests.largest_update(ready.endpoint, other, ready.bucket, "largest")
     for event in (create, largest):
         clients.functions.invoke(FunctionName=ready.service_token, Payload=json.dumps(event))
-    items = _items(clients, ready.service_token)
+    items = _items(clients, ready.service_token, "LEDGER_TABLE")
+    texts = _items(clients, ready.service_token, "REQUEST_TABLE")
     return Ours(
         event=_bytes(largest),
         item=items[create["RequestId"]],
-        largest_item=items[largest["RequestId"]],
+        largest_item=max(each[largest["RequestId"]] for each in (items, texts)),
         message=_message(ready.endpoint, largest["RequestId"]),
         answer=_answer(ready.endpoint, largest["RequestId"]),
         batch=messages.MOST,
@@ -139,10 +140,10 @@ def _compact(document: Mapping[str, Any]) -> int:
     return len(json.dumps(document, separators=(",", ":")).encode())
 
 
-def _items(clients: Clients, function: str) -> dict[str, int]:
-    """The sizes of the ledger's items of requests, by request ID."""
+def _items(clients: Clients, function: str, variable: str) -> dict[str, int]:
+    """The sizes of the items of requests, by request ID, in the table that a variable names."""
     settings = clients.functions.get_function_configuration(FunctionName=function)
-    table = settings["Environment"]["Variables"]["LEDGER_TABLE"]
+    table = settings["Environment"]["Variables"][variable]
     found = clients.client("dynamodb").scan(TableName=table)["Items"]
     kinds = [(*item["item"]["S"].partition("|"), item) for item in found]
     return {request: item_bytes(item) for kind, _, request, item in kinds if kind == "request"}

@@ -55,7 +55,8 @@ _OF_STAGES = (
     ),
     (
         "An event costs a message, an invocation, a read and two writes, and a third one if it is "
-        "S3's; the poll message that it makes superfluous costs an invocation and a refused write."
+        "S3's; the poll message that it makes superfluous costs an invocation, a read and a "
+        "refused write."
     ),
     (
         f"A bucket with EventBridge pays for an event of each object: here a bundle has "

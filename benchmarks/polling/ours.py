@@ -39,7 +39,8 @@ class Function:
         batch_processor: seconds of a processor for an invocation: more than was measured on the
             slower of two machines (cold_start/).
         poll_processor: seconds of a processor for a poll, the same; also for an event.
-        poll_calls: calls that each poll makes by itself: it takes the lease, and gives it back.
+        poll_calls: calls that each poll makes by itself: it reads what was asked, takes the lease,
+            and gives it back.
         event_calls: calls that each event makes: it finds its request, is stored with it, and makes
             its poll due.
         writes: write units of a poll: two writes of an item of up to 2 KB, as measured
@@ -49,7 +50,7 @@ class Function:
     memory: int = 1024
     batch_processor: float = 0.006
     poll_processor: float = 0.0047
-    poll_calls: int = 2
+    poll_calls: int = 3
     event_calls: int = 3
     writes: int = 4
 
@@ -194,6 +195,7 @@ class _Application:
     def _take(self, poll: _Poll) -> bool:
         """Whether a message is the request's current one. The first of two is."""
         request = self._requests[poll.number]
+        self._usage.read_units += 1
         self._usage.write_units += self._function.write
         if request.is_answered or request.generation != poll.generation:
             return False
