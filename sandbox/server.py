@@ -165,7 +165,7 @@ class Server:
         parts.enter_context(destination_rules.enforced(self._permissions))
         parts.enter_context(queue_rules.enforced())
         parts.enter_context(message_keys.kept())
-        parts.enter_context(table_keys.shown())
+        parts.enter_context(table_keys.changeable())
         parts.enter_context(embedded_metrics.extracted())
         parts.enter_context(self._alarms.watching())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}

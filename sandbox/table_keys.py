@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
 
 CHANGE = 10.0
 """Seconds that a change of the key takes."""
@@ -50,9 +51,12 @@ def _former(table: Table) -> str | None:
 
 
 @contextmanager
-def shown() -> Iterator[None]:
-    """Have moto's tables show that a change of their key is under way."""
-    with patch.object(Table, "describe", _showing(Table.describe)):
+def changeable() -> Iterator[None]:
+    """Have UpdateTable change the keys of moto's tables, and DescribeTable show that."""
+    with (
+        patch.object(Table, "describe", _showing(Table.describe)),
+        patch.object(DynamoHandler, "update_table", _encrypting(DynamoHandler.update_table)),
+    ):
         yield
 
 
@@ -65,3 +69,14 @@ def _showing(describe: Callable[..., dict[str, Any]]) -> Callable[..., dict[str,
         return found
 
     return described
+
+
+def _encrypting(update: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(update)
+    def updated(handler: DynamoHandler) -> Any:
+        body = handler.body
+        if "SSESpecification" in body:
+            encrypt(handler.dynamodb_backend.get_table(body["TableName"]), body["SSESpecification"])
+        return update(handler)
+
+    return updated

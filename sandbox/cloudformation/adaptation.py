@@ -1,5 +1,5 @@
-"""What moto's models of parameters, event buses, their rules, log groups and tables need as input,
-and leave out.
+"""What moto's models of parameters, event buses, their rules, log groups, tables and managed
+policies need as input, and leave out.
 
 A name that the template doesn't give is generated once, and stays in updates.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from sandbox.cloudformation import tables
+from sandbox.cloudformation import managed_policies, tables
 from sandbox.cloudformation.intrinsics import text
 
 _BUS = "AWS::Events::EventBus"
@@ -40,6 +40,8 @@ def updated(
             resource.set_retention_policy(properties.get("RetentionInDays"))
         case "AWS::DynamoDB::Table":
             tables.update(resource, before, properties)
+        case "AWS::IAM::ManagedPolicy":
+            managed_policies.update(resource, properties)
         case _:
             return False
     return True

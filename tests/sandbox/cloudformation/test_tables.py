@@ -69,26 +69,44 @@ def test_a_policy_of_others_stays_where_the_template_has_none(served: Served) ->
     served.delete(stack)
 
 
+def encryption(served: Served, name: str) -> dict[str, Any]:
+    found = served.clients.client("dynamodb").describe_table(TableName=name)
+    described: dict[str, Any] = found["Table"]["SSEDescription"]
+    return described
+
+
+def encrypted(**key: str) -> dict[str, Any]:
+    return table(SSESpecification={"SSEEnabled": True, "SSEType": "KMS", **key})
+
+
 def test_a_change_of_the_key_is_under_way_when_the_update_is_complete(served: Served) -> None:
-    def encryption(name: str) -> dict[str, Any]:
-        found = served.clients.client("dynamodb").describe_table(TableName=name)
-        described: dict[str, Any] = found["Table"]["SSEDescription"]
-        return described
-
-    def encrypted(**key: str) -> dict[str, Any]:
-        return table(SSESpecification={"SSEEnabled": True, "SSEType": "KMS", **key})
-
     stack = served.create(encrypted(), **NAME)
     name = served.until(stack, "CREATE_COMPLETE")["Name"]
-    awss_own = encryption(name)
+    awss_own = encryption(served, name)
     assert awss_own["Status"] == "ENABLED"
 
     served.update(stack, encrypted(KMSMasterKeyId="arn:aws:kms:us-east-1:1:key/one"), **NAME)
     served.until(stack, "UPDATE_COMPLETE")
 
-    assert encryption(name) == {
+    assert encryption(served, name) == {
         **awss_own,
         "Status": "UPDATING",
         "KMSMasterKeyArn": "arn:aws:kms:us-east-1:1:key/one",
     }
+    served.delete(stack)
+
+
+def test_update_table_changes_the_key(served: Served) -> None:
+    stack = served.create(encrypted(), **NAME)
+    name = served.until(stack, "CREATE_COMPLETE")["Name"]
+    key = "arn:aws:kms:us-east-1:1:key/one"
+
+    updated = served.clients.client("dynamodb").update_table(
+        TableName=name,
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+    )
+
+    changed = {"Status": "UPDATING", "SSEType": "KMS", "KMSMasterKeyArn": key}
+    assert updated["TableDescription"]["SSEDescription"] == changed
+    assert encryption(served, name) == changed
     served.delete(stack)
