@@ -37,17 +37,23 @@ def update(aws: Aws, template: Mapping[str, Any]) -> None:
     _update(aws, {}, TemplateBody=json.dumps(template))
 
 
-def change(aws: Aws, **parameters: str) -> None:
-    """Change parameters of the application, and wait until that is done."""
-    _update(aws, parameters, UsePreviousTemplate=True)
+def change(aws: Aws, installation: str = STACK_NAME, **parameters: str) -> None:
+    """Change parameters of an installation, and wait until that is done.
+
+    Args:
+        installation: its stack's name or ID.
+    """
+    _update(aws, parameters, installation, UsePreviousTemplate=True)
 
 
-def _update(aws: Aws, changed: Mapping[str, str], **template: Any) -> None:
+def _update(
+    aws: Aws, changed: Mapping[str, str], installation: str = STACK_NAME, **template: Any
+) -> None:
     stacks = aws.clients.cloudformation
-    [stack] = stacks.describe_stacks(StackName=STACK_NAME)["Stacks"]
+    [stack] = stacks.describe_stacks(StackName=installation)["Stacks"]
     names = [parameter["ParameterKey"] for parameter in stack["Parameters"]]
     stacks.update_stack(
-        StackName=STACK_NAME,
+        StackName=installation,
         Parameters=[
             {"ParameterKey": name, "ParameterValue": changed[name]}
             if name in changed
@@ -57,7 +63,8 @@ def _update(aws: Aws, changed: Mapping[str, str], **template: Any) -> None:
         Capabilities=CAPABILITIES,
         **template,
     )
-    assert aws.at_rest(STACK_NAME)["StackStatus"] == "UPDATE_COMPLETE", aws.events(STACK_NAME)
+    status = aws.at_rest(installation)["StackStatus"]
+    assert status == "UPDATE_COMPLETE", aws.events(installation)
 
 
 def resources(aws: Aws, stack: str = STACK_NAME) -> dict[str, str]:

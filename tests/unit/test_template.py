@@ -121,9 +121,16 @@ def test_functions_have_known_names_that_lambda_takes() -> None:
 
 
 def own_statements(role: str) -> list[dict[str, Any]]:
-    """The statements inline in a role, which take effect before anything that names the role."""
-    policies = resolved(TRANSFORMED[role]["Properties"]["Policies"], ())
-    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+    """The statements of a role, inline or of policies that it names, which take effect before
+    anything that names the role."""
+    properties, named = TRANSFORMED[role]["Properties"], made("AWS::IAM::ManagedPolicy")
+    policies = [
+        *resolved(properties["Policies"], ()),
+        *(named[arn["Ref"]] for arn in resolved(properties["ManagedPolicyArns"], ())),
+    ]
+    return [
+        each for policy in policies for each in resolved(policy["PolicyDocument"]["Statement"], ())
+    ]
 
 
 def resources_of(role: str, action: str) -> list[Any]:
@@ -211,7 +218,7 @@ def resource_types(action: str) -> list[str]:
 OF_FEATURES = {
     "HasUploadSecrets": {"secretsmanager:GetSecretValue"},
     "HasUploadSecretsKmsKey": {"kms:Decrypt"},  # of secrets alone
-    "HasKmsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
+    "UsesKmsKeys": {"kms:Decrypt", "kms:GenerateDataKey"},
     "DeletesObjects": {"s3:DeleteObject"},
     "DeletesVersions": {
         *("s3:DeleteObjectVersion", "s3:GetObjectLegalHold", "s3:GetObjectRetention"),
@@ -236,6 +243,8 @@ OF_FEATURES = {
     "HasEventBus": {"events:PutEvents"},
     # Those of what is not allowed by permissions.
     "HasImageKmsKeys": set(),  # kms:Decrypt, if images are made
+    "HasKmsKey": set(),
+    "HasFormerKmsKey": set(),
     "MakesLedger": set(),
     "HasAllowedBuckets": set(),
     "HasOperatorsRole": set(),
@@ -472,6 +481,7 @@ LONG: dict[str, str] = {
     "LedgerTableName": "l" * 48,
     "OperatorsRoleArn": "arn:aws:iam::123456789012:role/people/operators",
     "KmsKeyArn": "k" * 82,
+    "FormerKmsKeyArn": "f" * 82,
     "UploadSecretsKmsKeyArn": "k" * 82,
     "UploadSecretArns": "s" * 90,
     "ImageKmsKeyArns": "k" * 82,
@@ -740,6 +750,40 @@ def test_tables_and_queues_are_encrypted_by_a_key_that_can_be_given() -> None:
         assert resolved(queue, CONDITIONS)["KmsMasterKeyId"] == key
         assert "SqsManagedSseEnabled" not in resolved(queue, CONDITIONS)
         assert resolved(queue, ())["SqsManagedSseEnabled"] is True
+
+
+def test_both_roles_may_use_the_key_and_the_former_one() -> None:
+    keys = {"HasKmsKey": {"Ref": "KmsKeyArn"}, "HasFormerKmsKey": {"Ref": "FormerKmsKeyArn"}}
+
+    def resources(hold: Collection[str]) -> list[Any]:
+        found = [each for sid, each in allowed(hold) if sid in ("Decrypt", "EncryptMessages")]
+        assert len(found) == 2 * len(of_type("AWS::IAM::Role"))
+        assert all(each["Resource"] == found[0]["Resource"] for each in found)
+        return listed(found[0]["Resource"])
+
+    assert TEMPLATE["Conditions"]["UsesKmsKeys"] == {"Fn::Or": [{"Condition": key} for key in keys]}
+    for condition, key in keys.items():
+        assert resources({condition, "UsesKmsKeys"}) == [key]
+    assert resources(CONDITIONS) == [*keys.values()]
+
+
+def test_the_roles_may_use_a_key_before_anything_is_encrypted_by_it() -> None:
+    """The roles themselves name the queues and the ledger, and so are updated after them."""
+    with_keys = {
+        name
+        for name, policy in of_type("AWS::IAM::ManagedPolicy").items()
+        if "EncryptMessages" in json.dumps(policy)
+    }
+    encrypted = {**of_type("AWS::SQS::Queue"), **of_type("AWS::DynamoDB::Table")}
+
+    assert [n for n, role in of_type("AWS::IAM::Role").items() if "'KmsKeyArn'" in str(role)] == []
+    for name in encrypted:
+        assert {*RESOURCES[name]["DependsOn"]} == with_keys
+    for name in with_keys:
+        assert "Condition" not in RESOURCES[name]
+        assert "Fn::GetAtt" not in json.dumps(RESOURCES[name])
+        [always] = resolved(RESOURCES[name]["Properties"]["PolicyDocument"]["Statement"], ())
+        assert always["Action"] == "lambda:InvokeFunction"
 
 
 def test_the_key_of_the_queues_needs_a_statement_that_its_parameter_names() -> None:
