@@ -606,39 +606,41 @@ def test_an_event_that_cannot_be_handled_expires_and_is_no_dead_letter() -> None
     assert "RedrivePolicy" not in queue
 
 
-TABLE = "arn:aws:dynamodb:ap-southeast-2:123456789012:table/ledger"
+TABLE = "arn:aws:dynamodb:ap-southeast-2:123456789012:table/one"
 
 
-def verdict_of_ledger(action: str, role: str, hold: Collection[str] = CONDITIONS) -> str:
+def verdict_of_table(table: str, action: str, role: str, hold: Collection[str] = CONDITIONS) -> str:
     """On a role that may do everything."""
-    policy = of_type("AWS::DynamoDB::Table")["LedgerTable"]["ResourcePolicy"]["PolicyDocument"]
+    policy = of_type("AWS::DynamoDB::Table")[table]["ResourcePolicy"]["PolicyDocument"]
     allowing = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
     documents = [json.dumps(written(resolved(policy, hold))), json.dumps(allowing)]
     return judged(documents, Request(action, TABLE, {"aws:PrincipalArn": role}))
 
 
-def ledger_actions() -> list[str]:
-    [statement] = of_type("AWS::DynamoDB::Table")["LedgerTable"]["ResourcePolicy"][
-        "PolicyDocument"
-    ]["Statement"]
-    actions: list[str] = statement["Action"]
-    return actions
+def refused_actions() -> Iterator[tuple[str, str]]:
+    """Each table with the actions that its policy names."""
+    for table, properties in of_type("AWS::DynamoDB::Table").items():
+        [statement] = properties["ResourcePolicy"]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]:
+            yield table, action
 
 
-@pytest.mark.parametrize("action", ledger_actions())
-def test_the_ledger_refuses_all_principals_but_the_functions_and_the_operators(action: str) -> None:
+@pytest.mark.parametrize(("table", "action"), [*refused_actions()])
+def test_a_table_refuses_all_principals_but_the_functions_and_the_ledger_not_the_operators(
+    table: str, action: str
+) -> None:
     """Whatever their own policies allow."""
     own = {written(role["Path"]) for role in of_type("AWS::IAM::Role").values()}
     operators = LONG["OperatorsRoleArn"]
 
     def verdict(role: str, hold: Collection[str] = CONDITIONS) -> str:
-        return verdict_of_ledger(action, role, hold)
+        return verdict_of_table(table, action, role, hold)
 
     assert own == {"/instance-bundle/ap-southeast-2/cfn-instance-bundle/"}
     for path in own:
         # Also of an installation that takes the ledger over.
         assert verdict(f"arn:aws:iam::123456789012:role{path}again-LastResortRole-1") == "allowed"
-    assert verdict(operators) == "allowed"
+    assert verdict(operators) == ("allowed" if table == "LedgerTable" else "denied")
     assert verdict(operators, CONDITIONS - {"HasOperatorsRole"}) == "denied"
     for other in (
         "arn:aws:iam::123456789012:role/administrators",
@@ -650,17 +652,21 @@ def test_the_ledger_refuses_all_principals_but_the_functions_and_the_operators(a
         assert verdict(other) == "denied"
 
 
-def test_the_ledger_refuses_all_that_reads_or_writes_items_and_nothing_of_the_table() -> None:
+@pytest.mark.parametrize("table", [*of_type("AWS::DynamoDB::Table")])
+def test_a_table_refuses_all_that_reads_or_writes_items_and_nothing_of_the_table(
+    table: str,
+) -> None:
     """What reads or writes has `item` or PartiQL in its name, or is one of these."""
     dynamodb = get_service_prefix_data("dynamodb")["privileges"]
     reading = {*("Query", "Scan", "ExportTableToPointInTime", "RestoreTableToPointInTime")}
 
-    assert {action.removeprefix("dynamodb:") for action in ledger_actions()} == reading | {
+    refused = {action.removeprefix("dynamodb:") for t, action in refused_actions() if t == table}
+    assert refused == reading | {
         name for name in dynamodb if name.endswith("Item") or name.startswith("PartiQL")
     }
     administrator = "arn:aws:iam::123456789012:role/administrators"
     for name in ("DeleteTable", "DescribeTable", "PutResourcePolicy", "UpdateTable"):
-        assert verdict_of_ledger(f"dynamodb:{name}", administrator) == "allowed"
+        assert verdict_of_table(table, f"dynamodb:{name}", administrator) == "allowed"
 
 
 def test_the_roles_of_the_longest_name_have_a_path_that_iam_takes() -> None:
