@@ -27,14 +27,15 @@ class Clients:
 
     Args:
         endpoint: where the sandbox serves, such as `http://127.0.0.1:4580`.
+        region: the Region that they call.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, region: str = REGION) -> None:
         self.endpoint = endpoint
         self._session = boto3.Session(
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
+            region_name=region,
         )
 
     def client(self, service: Any) -> Any:
