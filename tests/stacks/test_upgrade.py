@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from sandbox import artifact
+from sandbox.deployment import STACK_NAME
 
 from .installations import deployed, resources, update
+from .pages import Operator
 from .support import Aws, Observers, SandboxProcess, json_of, signing_secret, wait_for
 from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Sight, Trial
 
@@ -30,7 +32,7 @@ def aws(tmp_path: Path) -> Iterator[Aws]:
     assert sandbox.end() == 0
 
 
-def test_work_of_every_kind_goes_on_over_an_update_of_the_code(aws: Aws) -> None:
+def test_work_of_every_kind_goes_on_over_an_update_of_the_code(aws: Aws, tmp_path: Path) -> None:
     replaced = Trial(aws, instance=aws.instance(seconds="1"))
     replaced.create(replaced.body("one", OnDelete="Delete"))
     assert aws.at_rest(replaced.stack_id)["StackStatus"] == "CREATE_COMPLETE"
@@ -75,6 +77,9 @@ def test_work_of_every_kind_goes_on_over_an_update_of_the_code(aws: Aws) -> None
         trial.name for trial in (bundle, dead, image, accepted, replaced)
     }
     wait_for(lambda: _has_no_dead_letters(aws), "the dead letter to be dealt with")
+    version, in_flight = Operator(aws, "installations.md", tmp_path).type("Upgrade").splitlines()
+    assert version == aws.outputs(aws.stack(STACK_NAME))["Version"]
+    assert in_flight == "Nothing is in flight."
 
 
 def _trial(aws: Aws, method: Method) -> Trial:

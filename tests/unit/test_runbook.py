@@ -13,8 +13,10 @@ from instance_bundle.errors import Problem, Refusal, Timeout
 from instance_bundle.methods import Task
 from instance_bundle.settings import Identity
 from sandbox.artifact import REPOSITORY
+from tests.stacks.pages import blocks
 
-TEXT = (REPOSITORY / "docs" / "runbook.md").read_text()
+DOCS = REPOSITORY / "docs"
+TEXT = (DOCS / "runbook.md").read_text()
 ENTRIES: dict[str, str] = dict(
     re.findall(
         r"^### (.+)\n((?:(?!##).*\n)+)", TEXT.partition("## States of a stack")[2], re.MULTILINE
@@ -101,14 +103,25 @@ def test_an_entry_has_a_reason_as_the_class_words_it(name: str) -> None:
     assert [" ".join(each.split()) for each in shown] == [str(example)]
 
 
-def test_each_link_of_the_page_leads_to_a_heading() -> None:
-    links = re.findall(r"\]\(([\w./]*)#([^)]+)\)", TEXT)
+def test_the_blocks_of_the_life_cycle_are_those_that_whole_stack_tests_type() -> None:
+    typed = {
+        "Upgrade": 1,  # tests/stacks/test_upgrade.py
+        "Move a stack": 2,  # tests/stacks/test_moved_stacks.py
+        "Restore the ledger": 5,  # tests/stacks/test_restored_ledger.py
+        "Uninstall": 4,  # tests/stacks/test_uninstalled.py
+    }
 
-    assert [(page, anchor) for page, anchor in links if anchor not in anchors(page)] == []
+    assert {name: len(each) for name, each in blocks("installations.md").items()} == typed
+
+
+@pytest.mark.parametrize("page", ["runbook.md", "installations.md", "operating.md"])
+def test_each_link_leads_to_a_heading(page: str) -> None:
+    links = re.findall(r"\]\(([\w./]*)#([^)]+)\)", (DOCS / page).read_text())
+
+    assert [(to, anchor) for to, anchor in links if anchor not in anchors(to or page)] == []
 
 
 def anchors(page: str) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them; of this page if it has no name."""
-    text = (REPOSITORY / "docs" / page).read_text() if page else TEXT
-    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", (DOCS / page).read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
