@@ -31,7 +31,7 @@ def context() -> Context:
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """moto, with the table and the queue that the template describes."""
+    """moto, with the tables and the queue that the template describes."""
     with mock_aws():
         for name, logical_id in {"ledger": "LedgerTable", "requests": "RequestTable"}.items():
             table = _resource(logical_id)
