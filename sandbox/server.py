@@ -34,6 +34,7 @@ from sandbox import (
     quotas,
     serverless_repo,
     shortcuts,
+    simulation,
     table_keys,
 )
 from sandbox.authorization.authorization import Authorization
@@ -157,6 +158,7 @@ class Server:
         parts.enter_context(events.install(self._faults))
         parts.enter_context(quotas.enforced())
         self._permissions = parts.enter_context(permissions.installed(delay=self._iam_delay))
+        parts.enter_context(simulation.served(self._permissions))
         self._authorization = Authorization(self._permissions)
         self._calls = CallsMade(self._authorization.allows)
         parts.enter_context(policy_quotas.enforced())
