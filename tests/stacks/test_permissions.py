@@ -34,6 +34,7 @@ from .faults import (
     queue_urls,
     set_batch_size,
     set_fault,
+    texts_of_requests,
     wait_for_empty_queues,
 )
 from .support import Aws, Observers, json_of, locked, shared, signing_secret, wait_for
@@ -712,8 +713,11 @@ def test_another_bucket_is_refused_before_anything_is_done(full: Aws) -> None:
     assert called == AT_A_REFUSAL
 
 
-AT_A_REFUSAL = {"dynamodb:PutItem", "dynamodb:UpdateItem", "response:Put"}
-"""The request and its answer are written down; no more is done."""
+AT_A_REFUSAL = {
+    *("dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
+    "response:Put",
+}
+"""The request and its answer are written down, and its text is removed; no more is done."""
 
 
 def refusal(trial: Trial, body: dict[str, Any]) -> tuple[str, set[str]]:
@@ -726,6 +730,7 @@ def refusal(trial: Trial, body: dict[str, Any]) -> tuple[str, set[str]]:
         StackName=trial.name, TemplateBody=json.dumps(body), DisableRollback=True
     )["StackId"]
     assert aws.at_rest(trial.stack_id)["StackStatus"] == "CREATE_FAILED"
+    wait_for(lambda: not texts_of_requests(aws) or None, "the request's text to be removed")
     after = calls(aws)["InstanceBundleFunction"]
     # What Lambda does by itself goes on all the time.
     return aws.failure(trial.stack_id), {*(after - before)} - BY_LAMBDA
