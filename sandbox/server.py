@@ -25,6 +25,7 @@ from sandbox import (
     event_source_rules,
     faults,
     function_rules,
+    key_ids,
     message_keys,
     object_locks,
     object_versions,
@@ -168,6 +169,7 @@ class Server:
         parts.enter_context(queue_rules.enforced())
         parts.enter_context(message_keys.kept())
         parts.enter_context(table_keys.changeable())
+        parts.enter_context(key_ids.known())
         parts.enter_context(embedded_metrics.extracted())
         parts.enter_context(self._alarms.watching())
         environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}

@@ -2,8 +2,8 @@
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 
-The answer is about the role's policies and its permissions boundary, within no organization. It says
-nothing of statements that match, and has no ARN formats: EvalResourceName is always ``*``.
+The answer is about the role's policies and its permissions boundary, within no organization. It
+says nothing of statements that match, and has no ARN formats: EvalResourceName is always ``*``.
 """
 
 from __future__ import annotations
