@@ -1,7 +1,9 @@
 """The application that a command is about, and the clients that read it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -27,7 +29,7 @@ _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
     """Where a command reads: the options that all commands have.
 
@@ -43,17 +45,17 @@ class Account:
 
     def cloudformation(self) -> "CloudFormationClient":
         """For stacks."""
-        client: CloudFormationClient = self._client("cloudformation")
+        client: CloudFormationClient = self.client("cloudformation")
         return client
 
     def dynamodb(self) -> "DynamoDBClient":
         """For the ledger."""
-        client: DynamoDBClient = self._client("dynamodb")
+        client: DynamoDBClient = self.client("dynamodb")
         return client
 
     def functions(self) -> "LambdaClient":
         """For the application's function."""
-        client: LambdaClient = self._client("lambda")
+        client: LambdaClient = self.client("lambda")
         return client
 
     def stack(self, name: str) -> "StackTypeDef | None":
@@ -73,12 +75,28 @@ class Account:
                     raise
         return None
 
-    def _client(self, service: Any) -> Any:
-        try:
-            session = boto3.Session(profile_name=self.profile, region_name=self.region)
-            return session.client(service, endpoint_url=self.endpoint_url, config=_FEW_RETRIES)
-        except (BotoCoreError, ValueError) as error:
-            raise Misused(str(error)) from error
+    def options(self) -> tuple[str, ...]:
+        """The options by which AWS CLI calls the same place."""
+        given = {
+            "--profile": self.profile,
+            "--region": self.region,
+            "--endpoint-url": self.endpoint_url,
+        }
+        return tuple(part for name, value in given.items() if value for part in (name, value))
+
+    def client(self, service: Any, config: Config = _FEW_RETRIES) -> Any:
+        """A client of a service.
+
+        Raises:
+            Misused: the profile, the Region or the URL is wrong.
+        """
+        with _misused():
+            return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        """A session reads each service's model once, which takes longer than most calls."""
+        return boto3.Session(profile_name=self.profile, region_name=self.region)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +173,14 @@ def find(account: Account, stack: str) -> Installation:
         each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])
     }
     return Installation(stack, account, table, outputs, parameters)
+
+
+@contextmanager
+def _misused() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        raise Misused(str(error)) from error
 
 
 def _wire(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from cli import installation, output, owned, status, why
+from cli.doctor import checks, findings, site
 from cli.errors import FINE, TO_DO, NotFound
 from cli.installation import Account, Installation
 
@@ -138,6 +139,29 @@ def show_why(call: Call, stack: str, logical_id: str | None) -> None:
         for line in found.lines():
             output.write_line(line)
     sys.exit(TO_DO if found.is_stuck else FINE)
+
+
+@instance_bundle.command("doctor")
+@click.option("--bucket", "buckets", metavar="NAME", multiple=True, help="Check this bucket, too.")
+@_reading
+def show_health(call: Call, buckets: Sequence[str]) -> None:
+    """Check the installation, and show the commands that correct what is wrong.
+
+    Functions, permissions, queues, rules, tables, KMS keys and alarms are compared with the stack's
+    template. The exit code is 1 if there is a problem, or something could not be checked; warnings
+    do not count.
+    """
+    results = checks.run(site.visit(call.found, buckets))
+    options = call.found.account.options()
+    if call.form == "json":
+        output.write_json({"checks": [result.as_json(options) for result in results]})
+    else:
+        output.write_table(("CHECK", "RESULT"), [(each.name, each.verdict) for each in results])
+        for result in results:
+            for line in findings.lines(result, options):
+                output.write_line(line)
+    is_fine = all(result.verdict in ("ok", "warning") for result in results)
+    click.get_current_context().exit(FINE if is_fine else TO_DO)
 
 
 def main() -> None:

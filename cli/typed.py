@@ -1,7 +1,6 @@
 """Commands for a person to copy, with the options that the person gave."""
 
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cli.installation import Installation
@@ -30,19 +29,10 @@ class Typed:
 
     def aws(self, *words: str) -> str:
         """A command of AWS CLI."""
-        return shlex.join(["aws", *words, *self._options()])
+        return shlex.join(["aws", *words, *self.installation.account.options()])
 
     def own(self, *words: str) -> str:
         """A command of this program."""
         application = ["--application", self.installation.stack]
-        return shlex.join(["instance-bundle", *words, *application, *self._options()])
-
-    def _options(self) -> Iterator[str]:
-        account = self.installation.account
-        for name, value in (
-            ("--profile", account.profile),
-            ("--region", account.region),
-            ("--endpoint-url", account.endpoint_url),
-        ):
-            if value:
-                yield from (name, value)
+        options = self.installation.account.options()
+        return shlex.join(["instance-bundle", *words, *application, *options])

@@ -50,10 +50,10 @@ def test_each_part_of_the_sandbox_is_on_the_map_with_its_tests() -> None:
 
 
 def test_each_module_of_the_command_is_on_the_map_with_its_tests() -> None:
-    rows = re.findall(r"^\| `(cli/\w+\.py)` \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
-    modules = {path.name for path in (REPOSITORY / "cli").glob("*.py")} - {"__init__.py"}
+    rows = re.findall(r"^\| `(cli/[\w/]+\.py)` \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
+    modules = {path for path in (REPOSITORY / "cli").rglob("*.py") if not path.stem.startswith("_")}
 
-    assert {module for module, _ in rows} == {f"cli/{name}" for name in modules - {"__main__.py"}}
+    assert {module for module, _ in rows} == {str(path.relative_to(REPOSITORY)) for path in modules}
     assert [module for module, tests in rows if "`tests/" not in tests] == []
 
 

@@ -1,0 +1,1 @@
+"""`doctor`: whether an installation is as its stack made it, and works."""
