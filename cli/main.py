@@ -11,6 +11,7 @@ import click
 
 from cli import installation, output, owned, status, why
 from cli.doctor import checks, findings, site
+from cli.doctor.stack import running
 from cli.errors import FINE, TO_DO, NotFound
 from cli.installation import Account, Installation
 
@@ -151,11 +152,15 @@ def show_health(call: Call, buckets: Sequence[str]) -> None:
     template. The exit code is 1 if there is a problem, or something could not be checked; warnings
     do not count.
     """
-    results = checks.run(site.visit(call.found, buckets))
+    installed = site.visit(call.found, buckets)
+    version = running(installed)
+    results = checks.run(installed)
     options = call.found.account.options()
     if call.form == "json":
-        output.write_json({"checks": [result.as_json(options) for result in results]})
+        shown = [result.as_json(options) for result in results]
+        output.write_json({"version": version, "checks": shown})
     else:
+        output.write_line(f"Stack {call.found.stack}, version {version or 'unknown'}")
         output.write_table(("CHECK", "RESULT"), [(each.name, each.verdict) for each in results])
         for result in results:
             for line in findings.lines(result, options):

@@ -122,6 +122,8 @@ def _context(site: Site, conditions: Mapping[str, Any]) -> list[dict[str, Any]]:
         "s3:ResourceAccount": place.account,
     }
     for operator, wanted in conditions.items():
+        if "Not" in operator:  # it holds for a key that is not there
+            continue
         for key, values in wanted.items():
             keys[key] = _EXAMPLE if operator == "Null" else _listed(values)[0]
     return [

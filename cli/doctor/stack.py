@@ -33,10 +33,15 @@ def status(site: Site) -> Iterator[Finding]:
         yield problem(f"The stack is {found}.", "Its events say why.", events)
 
 
+def running(site: Site) -> str | None:
+    """The application's version; None of one that has no output for it."""
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in site.stack.get("Outputs", [])}
+    return outputs.get("Version")
+
+
 def version(site: Site) -> Iterator[Finding]:
     """Whether the application is as new as the command."""
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in site.stack.get("Outputs", [])}
-    found = outputs.get("Version")
+    found = running(site)
     if found == __version__:
         return
     what = f"The application has version {found or 'unknown'}, this command {__version__}."

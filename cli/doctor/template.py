@@ -85,7 +85,11 @@ class Template:
         return f"arn:{place.partition}:{rest}"
 
     def resolved(self, value: Any) -> Any:
-        """A value with its functions replaced by what they return."""
+        """A value with its functions replaced by what they return.
+
+        Raises:
+            KeyError: a function, or what it names, is not known here.
+        """
         if isinstance(value, list):
             members = [self.resolved(member) for member in value]
             return [member for member in members if member is not _NO_VALUE]
@@ -93,7 +97,7 @@ class Template:
             return value
         if len(value) == 1:
             [(name, argument)] = value.items()
-            if name in _FUNCTIONS:
+            if name in _FUNCTIONS or name.startswith("Fn::"):
                 return _FUNCTIONS[name](self, argument)
         resolved = {name: self.resolved(member) for name, member in value.items()}
         return {name: member for name, member in resolved.items() if member is not _NO_VALUE}

@@ -62,6 +62,11 @@ def test_a_function_is_replaced_by_what_it_returns(value: Any, resolved: Any) ->
     assert template().resolved(value) == resolved
 
 
+def test_a_function_that_is_not_known_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        template().resolved({"Fn::Select": [0, ["a"]]})
+
+
 @pytest.mark.parametrize("condition", ["HasKey", "HasBoth", "HasOne"])
 def test_conditions_hold_by_parameters(condition: str) -> None:
     assert template("k").resolved({"Fn::If": [condition, "yes", "no"]}) == "yes"

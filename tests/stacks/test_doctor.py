@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import instance_bundle
+from instance_bundle import __version__
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION
 from sandbox.deployment import STACK_NAME
@@ -126,7 +127,8 @@ def test_a_healthy_installation_has_no_finding(world: World) -> None:
     result = world.doctor("--bucket", BUCKET)
 
     assert result.exit_code == 0, result.stdout
-    heading, *rows = result.stdout.splitlines()
+    first, heading, *rows = result.stdout.splitlines()
+    assert first == f"Stack {STACK_NAME}, version {__version__}"
     assert heading.split() == ["CHECK", "RESULT"]
     assert {row.split()[-1] for row in rows} == {"ok"}
 
@@ -397,6 +399,18 @@ def test_a_bucket_that_stacks_can_not_use_is_named(world: World) -> None:
     assert checks["events of bucket missing"] == []
 
 
+def test_a_bucket_of_another_region_is_named(world: World) -> None:
+    world.client("s3").create_bucket(
+        Bucket="images-of-europe", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+
+    result = world.doctor("--bucket", "images-of-europe")
+
+    assert "The bucket images-of-europe is in eu-west-1, the application in us-east-1." in (
+        result.stdout
+    )
+
+
 def test_a_pause_is_shown_and_its_command_ends_it(world: World) -> None:
     change(world.aws, Paused="true")
     result = world.doctor("--output", "json")
@@ -452,7 +466,8 @@ def test_the_transcript_in_the_docs_is_what_the_command_writes(world: World) -> 
 
     assert result.exit_code == 1
     options = f" --endpoint-url {world.aws.clients.endpoint}"
-    assert result.stdout.replace(options, "") == shown
+    written = result.stdout.replace(options, "").replace(f"version {__version__}", "version 0.1.0")
+    assert written == shown
     for line in result.stdout.splitlines():
         if line.startswith("    "):
             run(line.strip())
