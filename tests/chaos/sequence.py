@@ -526,7 +526,8 @@ class Run:
         for item in self.world.ledger_items():
             # The claim of a retained bundle stays: it records the bundle's owner.
             at = item["resource"]["S"].removeprefix(f"location|s3://{self.bucket}/")
-            if "expires" not in item and f"{at}.manifest.xml" not in keys:
+            named = item.get("stored_as", {"S": ""})["S"].removeprefix(f"s3://{self.bucket}/")
+            if "expires" not in item and (named or f"{at}.manifest.xml") not in keys:
                 yield f"{item['resource']['S']} {item['item']['S']} stays in the ledger for ever"
 
     def _texts(self) -> Iterator[str]:

@@ -83,6 +83,7 @@ KINDS: Mapping[type[Effect[Any]], str] = {
     effects.Mark: SAVE,
     effects.Claim: SAVE,
     effects.ReleaseLocation: SAVE,
+    effects.KeepLocation: SAVE,
     effects.PutBundle: SAVE,
     effects.AboutToRemove: SAVE,
     effects.ReleaseBundle: SAVE,

@@ -12,7 +12,7 @@ from instance_bundle.lifecycle.next_step import Do, Seen, Wait, next_step_for_ea
 from instance_bundle.lifecycle.removal import removes
 from instance_bundle.methods import Bundle, Task, Written
 from instance_bundle.request import Location, Target
-from instance_bundle.state import Cleanup, Record, Resource, Tombstone
+from instance_bundle.state import Cleanup, Record, Tombstone
 from instance_bundle.telemetry import logger
 
 
@@ -41,7 +41,7 @@ def end_earlier(d: Driving, other: Record) -> Generator[Effect[Any], Any, Wait |
                 why = f"{task}; {d.methods.of(task.id).after_cancel(task)}"
                 return Wait(budget.NEXT_POLL, why)
             case Do("clean up", task):
-                yield from _clean_up(d.me, other, d.known(), task)
+                yield from _clean_up(d, other, task)
                 return None
             case _:
                 return None
@@ -62,12 +62,11 @@ def _find(other: Record) -> Generator[Effect[Any], Any, Task | None]:
     return found
 
 
-def _clean_up(
-    me: Record, other: Record, resource: Resource, seen: Task | None
-) -> Generator[Effect[Any], Any, None]:
+def _clean_up(d: Driving, other: Record, seen: Task | None) -> Generator[Effect[Any], Any, None]:
+    me = d.me
     if other.target is not None:
-        yield from _clear(me, other, other.target, seen)
-    for bundle in resource.bundles:
+        yield from _clear(d, other, other.target, seen)
+    for bundle in d.known().bundles:
         if bundle.made_by == other.key.request_id:
             stone = Tombstone(bundle.physical_id, me.sent, unseen=False)
             yield from perform(effects.LeaveTombstone(me.key, stone))
@@ -83,12 +82,12 @@ def _unlisted(last: Task, location: Location) -> Generator[Effect[Any], Any, Tas
 
 
 def _clear(
-    me: Record, other: Record, target: Target, seen: Task | None
+    d: Driving, other: Record, target: Target, seen: Task | None
 ) -> Generator[Effect[Any], Any, None]:
     """Remove what work left that has ended, if its location is still its own.
 
-    A bundle that was finished, but not answered, is treated as its Delete would treat it. One that
-    was finished although its cancel was requested is removed.
+    A bundle that was finished, but not answered, is treated as its Delete would treat it: if it is
+    retained, so is its claim. One that was finished although its cancel was requested is removed.
     """
     location = target.location
     if (yield from perform(effects.Claim(location, other.key))) is not None:
@@ -99,17 +98,20 @@ def _clear(
         seen = yield from _unlisted(last, location)
     task = seen or last
     if seen is not None and seen.phase == "complete" and other.cleanup == Cleanup.NONE:
-        if removes(me, other):
-            # An interrupted removal may have left some objects, but not the one that is read here.
-            written = (yield from perform(effects.Finished(location, seen))) or Written("")
-            snapshots = seen.snapshot_ids or (last.snapshot_ids if last is not None else "")
-            unanswered = Bundle(
-                *(seen.id, other.key.request_id, location, written.etag),
-                attributes={"SnapshotIds": snapshots, "StartTime": seen.started},
-                version=written.version,
-            )
-            checked = yield from perform(effects.CheckRemoval(unanswered))
-            yield from perform(effects.Remove(checked))
+        if not removes(d.me, other):
+            s3_uri = d.methods.of(seen.id).outputs(location, seen).s3_uri
+            yield from perform(effects.KeepLocation(location, other.key, s3_uri))
+            return
+        # An interrupted removal may have left some objects, but not the one that is read here.
+        written = (yield from perform(effects.Finished(location, seen))) or Written("")
+        snapshots = seen.snapshot_ids or (last.snapshot_ids if last is not None else "")
+        unanswered = Bundle(
+            *(seen.id, other.key.request_id, location, written.etag),
+            attributes={"SnapshotIds": snapshots, "StartTime": seen.started},
+            version=written.version,
+        )
+        checked = yield from perform(effects.CheckRemoval(unanswered))
+        yield from perform(effects.Remove(checked))
     elif task is not None:
         yield from perform(effects.RemoveLeftovers(target, task))
     yield from perform(effects.ReleaseLocation(location, other.key))

@@ -102,6 +102,16 @@ class ReleaseLocation(Effect[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepLocation(Effect[None]):
+    """Make a request's claim permanent: what was finished there, stored under this S3 URI, is
+    retained."""
+
+    location: Location
+    key: RequestKey
+    s3_uri: str
+
+
+@dataclass(frozen=True, slots=True)
 class PutBundle(Effect[None]):
     """Store a finished bundle, or what has changed in it."""
 

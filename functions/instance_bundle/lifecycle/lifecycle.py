@@ -167,6 +167,7 @@ def _of_ledger(ledger: Ledger) -> Performers:
         effects.Mark: lambda e: marks[e.mark](e.record),
         effects.Claim: lambda e: ledger.locations.claim(e.location, e.key, e.instead_of),
         effects.ReleaseLocation: lambda e: ledger.locations.release(e.location, e.key),
+        effects.KeepLocation: lambda e: ledger.locations.keep(e.location, e.key, e.s3_uri),
         effects.PutBundle: lambda e: bundles.put(e.key, e.bundle),
         effects.AboutToRemove: lambda e: bundles.about_to_remove(e.key, e.bundle.physical_id),
         effects.ReleaseBundle: lambda e: bundles.release(e.key, e.bundle.physical_id),

@@ -29,7 +29,7 @@ from instance_bundle.lifecycle.next_step import (
 )
 from instance_bundle.methods import Bundle, Task, Work, Written, utc
 from instance_bundle.request import Location, Properties, Target, on_delete
-from instance_bundle.state import Cleanup, Done, Failed, Pending, Record
+from instance_bundle.state import Done, Failed, Pending
 from instance_bundle.telemetry import logger
 
 
@@ -81,7 +81,7 @@ def _occupy(d: Driving, target: Target) -> Generator[Effect[Any], Any, Refusal |
     taken: bool | None = None
     if holder is not None:
         other = yield from perform(effects.Read(holder))
-        if other is None or not _is_making(other):
+        if other is None or not other.may_write:
             taken = yield from perform(effects.IsTaken(target))
             if not taken:
                 holder = yield from perform(effects.Claim(location, key, instead_of=holder))
@@ -240,13 +240,3 @@ def _written(d: Driving, location: Location, task: Task) -> Generator[Effect[Any
             d.believed(fault)
         logger.warning("OnDelete can't remove this bundle", why=str(fault))
         return Written("")
-
-
-def _is_making(other: Record) -> bool:
-    """Whether a request may still write to the location that it has claimed."""
-    is_cleaned_up = other.cleanup == Cleanup.CLEANED_UP
-    return (
-        not other.succeeded
-        and not is_cleaned_up
-        and (other.answer is None or other.attempted_at is not None)
-    )

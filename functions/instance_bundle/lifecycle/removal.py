@@ -15,7 +15,7 @@ from instance_bundle.state import Announcement, Record, Tombstone
 def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, None]:
     """Remove a bundle and announce that, or retain it; and leave its tombstone.
 
-    The claim of a retained bundle with a prefix stays: it shows which resource made the bundle.
+    The claim of a retained bundle stays: it shows which resource made the bundle, and where it is.
     """
     maker = replace(me.key, request_id=bundle.made_by)
     to_remove = not bundle.is_dry_run and _is_to_remove(me, bundle.on_delete or _on_delete(me))
@@ -26,7 +26,7 @@ def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, Non
         yield from perform(effects.AboutToRemove(me.key, checked))
         if (yield from perform(effects.Remove(checked))):
             yield from perform(effects.Announce(me.key, Announcement("removed", checked)))
-    if to_remove or not bundle.attributes.get("Prefix"):
+    if to_remove:
         yield from perform(effects.ReleaseLocation(bundle.location, maker))
     stone = Tombstone(bundle.physical_id, me.sent, unseen=False)
     yield from perform(effects.LeaveTombstone(me.key, stone))

@@ -29,7 +29,8 @@ class Bundles:
     def put(self, key: RequestKey, bundle: Bundle) -> None:
         """Store a finished bundle; it stays until its Delete, and so does its claim."""
         if not bundle.is_dry_run:
-            self._locations.keep(bundle.location, replace(key, request_id=bundle.made_by))
+            maker = replace(key, request_id=bundle.made_by)
+            self._locations.keep(bundle.location, maker, bundle.attributes.get("S3Uri", ""))
         self._table.put(
             {
                 **bundle_key(key, bundle.physical_id),

@@ -4,7 +4,8 @@
 |---------------------------|------------------------|-------------------------------------------|
 | `<stack ID>|<logical ID>` | `request|<request ID>` | a request, its progress and its answer    |
 | `<stack ID>|<logical ID>` | `bundle|<physical ID>` | a finished bundle, or its tombstone       |
-| `location|<S3 URI>`       | `claim`                | the request that writes, or wrote, there  |
+| `location|<S3 URI>`       | `claim`                | the request that writes, or wrote, there; |
+|                           |                        | `stored_as`, where EC2 named the object   |
 | `image|<AMI ID>`          | `maker`                | the request that makes, or made, the AMI  |
 | `bucket|<name>`           | `sender`               | that the bucket sent an event lately      |
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from boto3.dynamodb.conditions import Attr
+from boto3.dynamodb.conditions import Attr, ConditionBase
 
 from instance_bundle.errors import ConditionFailed
 from instance_bundle.request import Location, RequestKey
@@ -10,6 +10,11 @@ from instance_bundle.state import items
 from instance_bundle.state.items import claim_key
 from instance_bundle.state.table import NEW, Item, Table
 from instance_bundle.telemetry import logger
+
+
+def owned_by(key: RequestKey) -> ConditionBase:
+    """The condition that a request has a claim."""
+    return Attr("owner").eq(items.owner(key))
 
 
 class Locations:
@@ -40,15 +45,22 @@ class Locations:
         expires = int(self._clock() + items.KEPT)
         return self._claim(location, key, {"expires": expires}, instead_of)
 
-    def keep(self, location: Location, key: RequestKey) -> None:
-        """Make a claim permanent, unless another request has it."""
-        if self._claim(location, key, {}) is not None:
+    def keep(self, location: Location, key: RequestKey, stored_as: str = "") -> None:
+        """Make a claim permanent, unless another request has it.
+
+        Args:
+            location: what is claimed.
+            key: the request's key.
+            stored_as: the S3 URI of what it protects, if that has another name.
+        """
+        named = {"stored_as": stored_as} if stored_as not in ("", location.s3_uri) else {}
+        if self._claim(location, key, named) is not None:
             logger.warning("Another request has claimed the bundle's location")
 
     def release(self, location: Location, key: RequestKey) -> None:
         """Delete the claim of a location, if this request has it."""
         try:
-            self._table.delete(claim_key(location), Attr("owner").eq(items.owner(key)))
+            self._table.delete(claim_key(location), owned_by(key))
         except ConditionFailed:
             return
 
@@ -56,15 +68,15 @@ class Locations:
         self,
         location: Location,
         key: RequestKey,
-        expiry: Item,
+        others: Item,
         instead_of: RequestKey | None = None,
     ) -> RequestKey | None:
         owner = items.owner(key)
         # Expired items may still be there for days.
-        free = NEW | Attr("owner").eq(owner) | Attr("expires").lt(int(self._clock()))
+        free = NEW | owned_by(key) | Attr("expires").lt(int(self._clock()))
         if instead_of is not None:
-            free |= Attr("owner").eq(items.owner(instead_of))
-        claim = {**claim_key(location), "format": items.FORMAT, "owner": owner, **expiry}
+            free |= owned_by(instead_of)
+        claim = {**claim_key(location), "format": items.FORMAT, "owner": owner, **others}
         try:
             self._table.put(claim, free)
         except ConditionFailed as failed:

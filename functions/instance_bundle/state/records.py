@@ -241,6 +241,13 @@ class Record:
         return isinstance(self.answer, Done)
 
     @property
+    def may_write(self) -> bool:
+        """Whether its work may still write to the location that it has claimed."""
+        is_cleaned_up = self.cleanup == Cleanup.CLEANED_UP
+        is_open = self.answer is None or self.attempted_at is not None
+        return is_open and not self.succeeded and not is_cleaned_up
+
+    @property
     def sent_at(self) -> float:
         """When CloudFormation sent the request, or else when it was received; epoch seconds."""
         return parsed(self.sent) if self.is_dated else self.first_receipt
