@@ -65,6 +65,10 @@ def install(clock: Clock, delay: float) -> ExitStack:
     answer = _advanced(EC2BaseResponse.call_action, clock)
     installed.enter_context(patch.object(EC2BaseResponse, "call_action", answer))
     installed.enter_context(patch.object(Snapshot, "progress", property(image.progress)))
+    size = property(image.full_size)
+    installed.enter_context(
+        patch.object(Snapshot, "full_snapshot_size_in_bytes", size, create=True)
+    )
     installed.enter_context(patch.object(EBSBackend, "create_snapshot", image.create_snapshot))
     installed.enter_context(patch.object(Ami, "get_filter_value", image.filter_value))
     installed.enter_context(patch.object(utils, "is_filter_matching", image.is_filter_matching))

@@ -51,6 +51,18 @@ def test_two_seconds_are_what_an_image_takes_if_no_tag_says_it(
     assert image_of(image)["State"] == "available"
 
 
+def test_a_snapshot_has_its_full_size_once_it_is_complete(moved: Clock, ebs_instance: str) -> None:
+    tag(ebs_instance, image_seconds="10")
+    image = described(moved, create_image(ebs_instance))
+    [pending] = snapshots_of(image_of(image))
+    assert "FullSnapshotSizeInBytes" not in pending
+    moved.now += 10
+
+    [snapshot] = snapshots_of(image_of(image))
+
+    assert snapshot["FullSnapshotSizeInBytes"] == snapshot["VolumeSize"] * 2**30 // 2
+
+
 def test_an_image_says_what_it_was_made_of(moved: Clock, ebs_instance: str) -> None:
     made = create_image(ebs_instance, "web 1", Description="As it was")
     image = image_of(described(moved, made))
