@@ -21,6 +21,12 @@ class NotFound(click.ClickException):
     exit_code = TO_DO
 
 
+class Unsafe(click.ClickException):
+    """A change was asked for that would do harm, or was not confirmed; nothing was changed."""
+
+    exit_code = TO_DO
+
+
 class Misused(click.ClickException):
     """The session can't be made: the profile, the Region or the URL is wrong."""
 

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import ScanInputPaginateTypeDef
+    from mypy_boto3_dynamodb.type_defs import DeleteItemInputTypeDef, ScanInputPaginateTypeDef
+    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
 
 # A person waits, who can repeat the command.
 _FEW_RETRIES = Config(connect_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+# All callers of an account share a few of CloudFormation's Describe calls a second
+# (https://github.com/aws/aws-sam-cli/issues/2671).
+_THROTTLED = _FEW_RETRIES.merge(Config(retries={"mode": "standard", "total_max_attempts": 8}))
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -43,14 +48,29 @@ class Account:
     region: str | None = None
     endpoint_url: str | None = None
 
+    @property
+    def region_name(self) -> str:
+        """The Region, also if it is the profile's."""
+        return self._session.region_name or ""
+
     def cloudformation(self) -> "CloudFormationClient":
         """For stacks."""
-        client: CloudFormationClient = self.client("cloudformation")
+        client: CloudFormationClient = self.client("cloudformation", _THROTTLED)
         return client
 
     def dynamodb(self) -> "DynamoDBClient":
         """For the ledger."""
         client: DynamoDBClient = self.client("dynamodb")
+        return client
+
+    def ec2(self) -> "EC2Client":
+        """For AMIs and snapshots."""
+        client: EC2Client = self.client("ec2")
+        return client
+
+    def s3(self) -> "S3Client":
+        """For objects."""
+        client: S3Client = self.client("s3")
         return client
 
     def functions(self) -> "LambdaClient":
@@ -107,6 +127,7 @@ class Installation:
         stack: the application's stack.
         account: where it is.
         table: the name of its ledger.
+        stack_id: the ID of the stack.
         outputs: of the stack.
         parameters: of the stack.
     """
@@ -114,8 +135,13 @@ class Installation:
     stack: str
     account: Account
     table: str
+    stack_id: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def may_have(self, stack_id: str) -> bool:
+        """Whether a stack is one of this account and Region."""
+        return stack_id.partition(":stack/")[0] == self.stack_id.partition(":stack/")[0]
 
     def items(self, condition: ConditionBase) -> Sequence[Mapping[str, Any]]:
         """The ledger's items that meet a condition, without what is secret.
@@ -141,6 +167,21 @@ class Installation:
         with calling("dynamodb:Scan"):
             pages = dynamodb.get_paginator("scan").paginate(**request)
             return [_plain(item) for page in pages for item in page["Items"]]
+
+    def delete(self, request: "DeleteItemInputTypeDef") -> bool:
+        """Delete an item of the ledger, as `instance_bundle.state.release` requests it.
+
+        Returns:
+            Whether it was deleted: False if the request's condition does not hold.
+        """
+        with calling("dynamodb:DeleteItem"):
+            try:
+                self.account.dynamodb().delete_item(**request)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                    raise
+                return False
+        return True
 
 
 def find(account: Account, stack: str) -> Installation:
@@ -172,7 +213,7 @@ def find(account: Account, stack: str) -> Installation:
     parameters = {
         each["ParameterKey"]: each.get("ParameterValue", "") for each in found.get("Parameters", [])
     }
-    return Installation(stack, account, table, outputs, parameters)
+    return Installation(stack, account, table, found["StackId"], outputs, parameters)
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import installation, output, owned, status, why
+from cli import installation, orphans, output, owned, release, status, why
 from cli.doctor import checks, findings, site
 from cli.doctor.stack import running
-from cli.errors import FINE, TO_DO, NotFound
+from cli.errors import FINE, TO_DO, NotFound, Unsafe
 from cli.installation import Account, Installation
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -81,7 +81,8 @@ def _reading(command: Command) -> Command:
 def instance_bundle() -> None:
     """Show what cfn-instance-bundle is doing, and what it has made.
 
-    No command changes anything, or reads a ResponseURL, an upload policy or a signature.
+    No command reads a ResponseURL, an upload policy or a signature. Only `release` changes
+    anything.
 
     Exit codes: 0 fine; 1 there is something to do, or nothing was found; 2 the command, the profile
     or the Region is wrong; 3 AWS refused a call, or did not answer.
@@ -116,7 +117,8 @@ def show_owned(call: Call, stack: str | None) -> None:
     """
     found = owned.read(call.found, stack)
     if not found:
-        raise NotFound(f"The ledger has no bundle{f' of stack {stack}' if stack else ''}.")
+        of = f" of stack {stack}" if stack else ""
+        raise NotFound(f"Neither the ledger nor EC2 has anything{of}.")
     if call.form == "json":
         output.write_json({"bundles": [each.as_json() for each in found]})
     else:
@@ -167,6 +169,50 @@ def show_health(call: Call, buckets: Sequence[str]) -> None:
                 output.write_line(line)
     is_fine = all(result.verdict in ("ok", "warning") for result in results)
     click.get_current_context().exit(FINE if is_fine else TO_DO)
+
+
+@instance_bundle.command("orphans")
+@_reading
+def show_orphans(call: Call) -> None:
+    """Show what no stack manages, and what it costs a month.
+
+    AMIs and snapshots with the application's tags, and objects of bundles, of which the stack or
+    the resource is gone, or has another image now. Costs are upper bounds, by list prices.
+    """
+    with output.progress() as say:
+        found = orphans.read(call.found, say)
+    if call.form == "json":
+        output.write_json(found.as_json())
+    elif found.rows:
+        output.write_table(orphans.COLUMNS, [row.cells() for row in found.rows])
+        for line in found.lines():
+            output.write_line(line)
+    else:
+        output.write_line("There is nothing without a stack.")
+
+
+@instance_bundle.command("release")
+@click.argument("location")
+@click.option("--yes", is_flag=True, help="Do not ask before the claim is deleted.")
+@_reading
+def release_location(call: Call, location: str, *, yes: bool) -> None:
+    """Delete the claim of LOCATION, s3://bucket/prefix, if it protects nothing.
+
+    Refused while something is stored there, work may write there, or the ledger has a bundle there,
+    and if S3 does not say. Nothing but the claim is deleted.
+    """
+    if not location.startswith("s3://"):
+        raise click.BadParameter("is s3://bucket/prefix", param_hint="LOCATION")
+    found = release.read(call.found, location)
+    if not yes:
+        click.echo(found.described(), err=True)
+        if click.prompt("Type yes to delete it", default="no", err=True) != "yes":
+            raise Unsafe("Not confirmed. Nothing was changed.")
+    found.carry_out()
+    if call.form == "json":
+        output.write_json({"released": found.claim.location.s3_uri})
+    else:
+        output.write_line(f"Released {found.claim.location.s3_uri}.")
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 Format = Literal["table", "json"]
+Say = Callable[[str], None]
+"""Shows a line about what is being done."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _WIDEST = 10_000
@@ -31,6 +34,32 @@ def duration(seconds: float) -> str:
         if number or parts:
             parts.append(f"{number}{unit}")
     return " ".join(part for part in parts[:2] if not part.startswith("0")) or "0s"
+
+
+def size(number: int) -> str:
+    """Bytes as people say them, with a digit behind the point: `1.5 MiB`."""
+    amount, unit = float(number), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{number} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+def usd(amount: float) -> str:
+    """US dollars, to the cent."""
+    return "< 0.01" if 0 < amount < 0.01 else f"{amount:.2f}"
+
+
+@contextmanager
+def progress() -> Iterator[Say]:
+    """Shows what a command is doing, on a terminal only, and on stderr."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda text: None  # noqa: ARG005
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(Text(_printable(text)))
 
 
 def write_json(value: Any) -> None:

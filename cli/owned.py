@@ -1,67 +1,104 @@
-"""`owned`: what the resources of a stack, or of all stacks, have made."""
+"""`owned`: what the resources of a stack, or of all, have made, and what of that is still there."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from boto3.dynamodb.conditions import Attr, ConditionBase
 
-from cli.installation import Installation
-from instance_bundle.state import inspection
+from cli import products, there
+from cli.installation import Account, Installation
+from cli.output import size
+from cli.products import Product
+from cli.there import Buckets, Found, Unreadable
+from instance_bundle.state import RequestKey, inspection
 
-COLUMNS = ("STACK", "LOGICAL ID", "BUNDLE", "CUSTODY", "ON DELETE", "S3 URI", "AMI", "SNAPSHOTS")
+COLUMNS = (
+    *("STACK", "LOGICAL ID", "BUNDLE", "CUSTODY", "ON DELETE", "S3 URI", "SIZE"),
+    *("AMI", "SNAPSHOTS", "MISSING"),
+)
 
 _EVERYTHING = Attr("resource").exists()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A bundle that a resource made."""
+    """A bundle that a resource made.
 
-    owned: inspection.Owned
+    Attributes:
+        product: what the ledger and EC2 have of it.
+        objects: those that S3 has, or does not show.
+    """
 
-    @property
-    def on_delete(self) -> str:
-        """What a Delete does with it; empty if it is not known, or no longer counts."""
-        bundle = self.owned.bundle
-        return bundle.on_delete if bundle and self.owned.custody != "released" else ""
-
-    def attribute(self, name: str) -> str:
-        """What `Fn::GetAtt` returned last."""
-        bundle = self.owned.bundle
-        return bundle.attributes.get(name, "") if bundle else ""
+    product: Product
+    objects: Sequence[Found | Unreadable]
 
     @property
-    def snapshots(self) -> Sequence[str]:
-        """The IDs of the AMI's snapshots."""
-        return [each for each in self.attribute("SnapshotIds").split(",") if each]
+    def owned(self) -> inspection.Owned:
+        """What the ledger has."""
+        return self.product.owned
+
+    def ids(self, kind: there.Kind) -> Sequence[str]:
+        """The IDs of what EC2 has."""
+        return [each.id for each in self.product.found.values() if each.kind == kind]
+
+    @property
+    def uris(self) -> Sequence[str]:
+        """Where objects are, or should be."""
+        return list(self.product.uris)
+
+    @property
+    def bytes(self) -> int | None:
+        """The size of all objects; None if one can't be read."""
+        sizes = [each.bytes if isinstance(each, Found) else None for each in self.objects]
+        return sum(each or 0 for each in sizes) if None not in sizes else None
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """What the ledger or the tags of an AMI name, and AWS no longer has."""
+        there_now = {each.id for each in self.objects} | {*self.product.found}
+        return [each for each in (*self.uris, *self.product.ids) if each not in there_now]
+
+    @property
+    def unreadable(self) -> Sequence[str]:
+        """Why objects can't be read."""
+        return [each.why for each in self.objects if isinstance(each, Unreadable)]
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that README.md lists."""
-        owned = self.owned
+        """The fields that docs/operating.md lists."""
+        owned, key = self.owned, self.owned.key
+        images = self.ids("AMI")
+        current = next((each for each in owned.image_ids[:1]), next(iter(images), None))
         return {
-            "stack": owned.key.stack_name,
-            "stackId": owned.key.stack_id,
-            "logicalId": owned.key.logical_id,
-            "requestId": owned.key.request_id or None,
+            "stack": key.stack_name,
+            "stackId": key.stack_id,
+            "logicalId": key.logical_id,
+            "requestId": key.request_id or None,
             "physicalId": owned.physical_id or None,
             "custody": owned.custody,
-            "onDelete": self.on_delete or None,
-            "s3Uri": owned.s3_uri or None,
-            "imageId": self.attribute("ImageId") or None,
-            "snapshotIds": self.snapshots,
+            "onDelete": owned.on_delete or None,
+            "s3Uri": next(iter(self.uris), None),
+            "bytes": self.bytes,
+            "imageId": current,
+            "imageIds": images,
+            "snapshotIds": self.ids("snapshot"),
+            "missing": self.missing,
+            "unreadable": self.unreadable,
         }
 
     def cells(self) -> Sequence[str]:
         """What the table shows."""
+        readable = self.bytes is not None
         return (
             self.owned.key.stack_name,
             self.owned.key.logical_id,
             self.owned.physical_id,
             self.owned.custody,
-            self.on_delete,
-            self.owned.s3_uri,
-            self.attribute("ImageId"),
-            " ".join(self.snapshots),
+            self.owned.on_delete,
+            " ".join(self.uris),
+            (size(self.bytes or 0) if readable else "unknown") if self.uris else "",
+            " ".join(self.ids("AMI")),
+            " ".join(self.ids("snapshot")),
+            " ".join(self.missing),
         )
 
 
@@ -71,11 +108,34 @@ def read(installation: Installation, stack: str | None) -> Sequence[Row]:
     Args:
         installation: whose ledger has it.
         stack: the stack's name, or its ID; None for all stacks.
+
+    Raises:
+        Refused: AWS refuses to read the ledger, or to describe AMIs or snapshots.
     """
+    account = installation.account
+    about = _about(stack) if stack else _EVERYTHING
+    ledger = inspection.owned(installation.items(about))
+    own = [each for each in ledger if _is_of(each.key, stack)]
+    # A tag may be copied with its AMI, from another account or Region.
+    tagged = [
+        each
+        for each in _tagged(account, stack)
+        if each.made and installation.may_have(each.made.key.stack_id)
+    ]
+    buckets = Buckets(account)
+    found = products.joined(account, own, tagged)
+    return [Row(each, each.objects(buckets)) for each in found]
+
+
+def _is_of(key: RequestKey, stack: str | None) -> bool:
+    return stack in (None, key.stack_id, key.stack_name)
+
+
+def _tagged(account: Account, stack: str | None) -> Sequence[Found]:
     if stack is None:
-        return [Row(each) for each in inspection.owned(installation.items(_EVERYTHING))]
-    found = inspection.owned(installation.items(_about(stack)))
-    return [Row(each) for each in found if stack in (each.key.stack_id, each.key.stack_name)]
+        return there.tagged(account, inspection.MAKER_TAG)
+    tag = inspection.STACK_TAG if ":stack/" in stack else inspection.STACK_NAME_TAG
+    return there.tagged(account, tag, [stack])
 
 
 def _about(stack: str) -> ConditionBase:

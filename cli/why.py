@@ -150,7 +150,7 @@ def read(installation: Installation, stack: str, logical_id: str | None, now: fl
         raise NotFound(f"Stack {found.name} has no resource {logical_id}.")
     requests = [
         request
-        for request in waits.find(records, inspection.images(items), now)
+        for request in waits.find(records, inspection.images_made(items), now)
         if logical_id in (None, request.record.key.logical_id)
     ]
     ours = {request.record.key.logical_id for request in requests}

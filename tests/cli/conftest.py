@@ -49,11 +49,11 @@ def ledger(clock: Clock) -> Iterator[Ledger]:
 
 @pytest.fixture
 def run(ledger: Ledger, clock: Clock) -> Run:
-    """Runs a command, at the ledger's time."""
+    """Runs a command, at the ledger's time, with what an operator has typed."""
 
-    def run_command(*arguments: str) -> Result:
+    def run_command(*arguments: str, typed: str | None = None) -> Result:
         return CliRunner().invoke(
-            instance_bundle, arguments, obj=clock, prog_name="instance-bundle"
+            instance_bundle, arguments, input=typed, obj=clock, prog_name="instance-bundle"
         )
 
     return run_command
@@ -93,3 +93,23 @@ def wire(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Wire:
 
     monkeypatch.setattr(boto3, "Session", Session)
     return seen
+
+
+def refuse(
+    monkeypatch: pytest.MonkeyPatch, code: str, message: str, call: str = "dynamodb.Scan"
+) -> None:
+    """Have AWS refuse each call of a kind, as botocore reads it."""
+
+    class Session(boto3.Session):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            refuse: Callable[..., Any] = answer
+            self.events.register(f"before-call.{call}", refuse)
+
+    class Response:
+        status_code = 403
+
+    def answer(**_: Any) -> tuple[Response, dict[str, Any]]:
+        return Response(), {"Error": {"Code": code, "Message": message}}
+
+    monkeypatch.setattr(boto3, "Session", Session)

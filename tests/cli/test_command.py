@@ -1,8 +1,7 @@
 """What all commands have: where they read, what they never read, and what they exit with."""
 
 import socket
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -16,10 +15,12 @@ from instance_bundle.state import Doubt, Ledger, inspection
 from tests.fixtures import Clock
 from tests.unit.test_lifecycle import HANDLE, POLICY_UNTIL_2028, RUNNING, request
 
-from .conftest import Run, Wire
+from .conftest import Run, Wire, refuse
 from .test_owned import bundle
+from .things import snapshot
 
-COMMANDS = (("status",), ("owned", "web"))
+COMMANDS = (("status",), ("owned", "web"), ("orphans",))
+READS = ("Describe", "Scan", "Head", "List")
 
 each_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 each_form = pytest.mark.parametrize("form", ["table", "json"])
@@ -40,7 +41,8 @@ def secrets_in(text: str) -> list[str]:
 
 
 def secret_items(ledger: Ledger) -> None:
-    """A request with each secret there is, which AWS has repeated in a refusal; and a bundle."""
+    """A request with each secret there is, which AWS has repeated in a refusal; and a bundle, and
+    a snapshot of an earlier one."""
     asked = Request.parse(ASKED | {"ResponseURL": URL})
     record, _ = ledger.receive(asked, lease=30)
     started = ledger.merge_task(record, RUNNING)
@@ -48,6 +50,7 @@ def secret_items(ledger: Ledger) -> None:
     repeated = f"EC2 refused {URL} {HANDLE} {s3['UploadPolicy']} {s3['UploadPolicySignature']}"
     ledger.note_doubt(started, Doubt(conceal(repeated, asked), 0))
     ledger.bundles.put(record.key, bundle())
+    snapshot(replace(record.key, request_id="r0"))
 
 
 @each_command
@@ -84,8 +87,8 @@ def test_commands_only_read_and_name_each_attribute(
 
     run(*command)
 
-    [(found, _), (scan, parameters)] = wire.calls
-    assert (found, scan) == ("DescribeStacks", "Scan")
+    assert [name for name, _ in wire.calls if not name.startswith(READS)] == []
+    [parameters] = [parameters for name, parameters in wire.calls if name == "Scan"]
     assert parameters["Select"] == "SPECIFIC_ATTRIBUTES"
     named = parameters["ExpressionAttributeNames"]
     projected = {named[name] for name in parameters["ProjectionExpression"].split(", ")}
@@ -128,7 +131,7 @@ def test_a_stack_that_is_not_the_application_is_refused(ledger: Ledger, run: Run
     "wrong",
     [
         ("status", "--output", "yaml"),
-        ("owned",),
+        ("owned", "web", "shop"),
         ("nothing",),
         ("status", "--profile", "nobody"),
         ("status", "--endpoint-url", "nowhere"),
@@ -152,24 +155,6 @@ def test_a_refusal_of_aws_exits_with_3_and_names_the_call(
 
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == f"Error: dynamodb:Scan: {error}: {said}\n"
-
-
-def refuse(monkeypatch: pytest.MonkeyPatch, code: str, message: str) -> None:
-    """Have AWS refuse each Scan, as botocore reads it."""
-
-    class Session(boto3.Session):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            refuse: Callable[..., Any] = answer
-            self.events.register("before-call.dynamodb.Scan", refuse)
-
-    class Response:
-        status_code = 400
-
-    def answer(**_: Any) -> tuple[Response, dict[str, Any]]:
-        return Response(), {"Error": {"Code": code, "Message": message}}
-
-    monkeypatch.setattr(boto3, "Session", Session)
 
 
 def test_an_endpoint_that_does_not_answer_exits_with_3() -> None:

@@ -4,19 +4,21 @@ import json
 import re
 from dataclasses import replace
 
+import boto3
 import pytest
 
 from cli import stacks
 from cli.main import instance_bundle
 from cli.stacks import Failure, Member, Stack
 from instance_bundle.methods import Bundle, Task
-from instance_bundle.request import Location, Request, Target
+from instance_bundle.request import Location, Request, RequestKey, Target
 from instance_bundle.state import Ledger, Tombstone
 from sandbox.artifact import REPOSITORY
 from tests.fixtures import Clock
 from tests.unit.test_lifecycle import request
 
 from .conftest import Run
+from .things import bucket, bundle_at, image, put, snapshot
 
 TEXT = (REPOSITORY / "docs" / "operating.md").read_text()
 TRANSCRIPTS = re.findall(r"```console\n\$ instance-bundle (.+)\n((?:[^`\n].*\n)+)```", TEXT)
@@ -51,20 +53,37 @@ def described(clock: Clock, name: str) -> Stack:
 
 @pytest.fixture
 def world(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two stacks in flight; one of them has an image from before, and has left one."""
+    """Two stacks in flight; one of them has an image from before, and has left one. A third one is
+    deleted, and its stored image was retained; of a fourth one, only a claim is left."""
     monkeypatch.setattr(stacks, "read", lambda _, name: described(clock, name))
+    _with_ids(monkeypatch)
+    bucket()
+    for stack in ("web", "desktop"):
+        body = '{"Resources": {"Bundle": {"Type": "AWS::SNS::Topic"}}}'
+        boto3.client("cloudformation").create_stack(StackName=stack, TemplateBody=body)
+
     before = sent("web", "Create", "r0").key
-    attributes = {"ImageId": "ami-0a1b2c3d4e5f6a7b8", "SnapshotIds": ""}
-    image = Bundle(
+    bundle_at("web/new")
+    ami = image(before, "web")
+    current = Bundle(
         *("bun-01a2b3c4d5e6f7a8b", "r0", Location("images", "web/new")),
-        attributes=attributes,
+        attributes={"ImageId": ami, "SnapshotIds": ""},
         on_delete="Retain",
     )
-    ledger.bundles.put(before, image)
-    kept = Bundle("bun-0b9a8f7e6d5c4b3a2", "r-old", Location("images", "web/old"))
-    ledger.bundles.put(before, kept)
-    stone = Tombstone(kept.physical_id, "20270115T070000Z", unseen=False)
-    ledger.bundles.leave_tombstone(before, stone)
+    ledger.bundles.put(before, current)
+    old = sent("web", "Create", "r-old").key
+    bundle_at("web/old")
+    _retain(ledger, old, Bundle("bun-0b9a8f7e6d5c4b3a2", "r-old", Location("images", "web/old")))
+
+    gone = sent("web-2025", "Create", "r3").key
+    stored, _ = image(gone, "web-2025", stored_in="images"), snapshot(gone, 30)
+    put(f"{stored}.bin", 4_500_000)
+    at = Location("images", "web-2025/Bundle/r3")
+    attributes = {"S3Uri": f"s3://images/{stored}.bin", "Prefix": ""}
+    _retain(ledger, gone, Bundle(stored, "r3", at, attributes=attributes))
+    removed = sent("web-2024", "Create", "r4").key
+    at = Location("images", "web/2024")
+    _retain(ledger, removed, Bundle("bun-0d1e2f3a4b5c6d7e8", "r4", at))
 
     asked, _ = ledger.receive(sent("desktop", "Create", "r1"), lease=30)
     target = Target("BundleInstance", "r1", "i-1", Location("images", "desktop"))
@@ -72,9 +91,29 @@ def world(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None
     task = Task("bun-0c1d2e3f4a5b6c7d8", "running", "storing", "80%", "", "")
     clock.advance(115)
     asked = ledger.merge_task(asked, task)
-    ledger.receive(sent("web", "Delete", "r2", image.physical_id), lease=30)
+    ledger.receive(sent("web", "Delete", "r2", current.physical_id), lease=30)
     clock.advance(10)
     ledger.save_progress(asked, task, 1, due=clock.now + 12)
+
+
+def _with_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have moto give the IDs that the docs show, but not to what it has at first."""
+    boto3.client("ec2").describe_snapshots(OwnerIds=["self"])
+    amis = iter(["ami-0a1b2c3d4e5f6a7b8", "ami-0f1e2d3c4b5a69788"])
+    # moto gives each AMI a snapshot, which has no tags.
+    snapshots = iter(["snap-1", "snap-2", "snap-0b1c2d3e4f5a6b7c8"])
+    monkeypatch.setattr("moto.ec2.models.amis.random_ami_id", lambda: next(amis))
+    store = "moto.ec2.models.elastic_block_store.random_snapshot_id"
+    monkeypatch.setattr(store, lambda: next(snapshots))
+    named = "moto.cloudformation.models.generate_stack_id"
+    monkeypatch.setattr(named, lambda name, *_: ARN.format(name))
+
+
+def _retain(ledger: Ledger, key: RequestKey, made: Bundle) -> None:
+    """Store a bundle whose resource was deleted, and which was retained."""
+    ledger.bundles.put(key, made)
+    stone = Tombstone(made.physical_id, "20270115T070000Z", unseen=False)
+    ledger.bundles.leave_tombstone(key, stone)
 
 
 @pytest.mark.parametrize(("command", "shown"), OF_THE_LEDGER, ids=[c for c, _ in OF_THE_LEDGER])
@@ -89,7 +128,12 @@ def test_there_are_transcripts_of_all_commands() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "name"), [(["status"], "requests"), (["owned", "web"], "bundles")]
+    ("command", "name"),
+    [
+        (["status"], "requests"),
+        (["owned", "web"], "bundles"),
+        (["orphans"], "orphans"),
+    ],
 )
 def test_each_field_is_documented(world: None, run: Run, command: list[str], name: str) -> None:
     fields = {

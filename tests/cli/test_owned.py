@@ -4,12 +4,16 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from instance_bundle.methods import Bundle
-from instance_bundle.request import Location
-from instance_bundle.state import Ledger, Tombstone
-from tests.unit.test_lifecycle import HERE, STACK, request
+import pytest
 
-from .conftest import Run
+from instance_bundle.methods import Bundle
+from instance_bundle.request import Location, Target
+from instance_bundle.state import Failed, Ledger, Tombstone
+from tests.fixtures import Clock
+from tests.unit.test_lifecycle import HERE, RUNNING, STACK, request
+
+from .conftest import Run, refuse
+from .things import bucket, bundle_at, image, snapshot
 
 AMI = {"S3Uri": "s3://images/web", "ImageId": "ami-1", "SnapshotIds": "snap-1,snap-2"}
 
@@ -27,14 +31,31 @@ def shown(run: Run, stack: str = "web") -> list[dict[str, Any]]:
 
 
 def test_a_bundle_is_shown_with_its_ami_and_where_it_is(ledger: Ledger, run: Run) -> None:
-    ledger.bundles.put(request().key, bundle())
+    bucket()
+    bundle_at("web")
+    ami, snap = image(request().key, "web"), snapshot(request().key)
+    attributes = {"S3Uri": "s3://images/web", "ImageId": ami, "SnapshotIds": snap}
+    ledger.bundles.put(request().key, bundle(attributes=attributes))
 
     result = run("owned", "web")
 
     assert result.exit_code == 0
-    assert result.output.splitlines() == [
-        "STACK  LOGICAL ID  BUNDLE  CUSTODY  ON DELETE  S3 URI           AMI    SNAPSHOTS",
-        "web    Bundle      bun-1   managed  Retain     s3://images/web  ami-1  snap-1 snap-2",
+    header, row = result.output.splitlines()
+    assert header.split("  ")[0] == "STACK"
+    assert row.split() == [
+        *(
+            "web",
+            "Bundle",
+            "bun-1",
+            "managed",
+            "Retain",
+            "s3://images/web",
+            "1.0",
+            "KiB",
+            ami,
+            snap,
+            "-",
+        )
     ]
     assert shown(run) == [
         {
@@ -46,10 +67,75 @@ def test_a_bundle_is_shown_with_its_ami_and_where_it_is(ledger: Ledger, run: Run
             "custody": "managed",
             "onDelete": "Retain",
             "s3Uri": "s3://images/web",
-            "imageId": "ami-1",
-            "snapshotIds": ["snap-1", "snap-2"],
+            "bytes": 1024,
+            "imageId": ami,
+            "imageIds": [ami],
+            "snapshotIds": [snap],
+            "missing": [],
+            "unreadable": [],
         }
     ]
+
+
+def test_what_is_no_longer_there_is_missing(ledger: Ledger, run: Run) -> None:
+    bucket()
+    ledger.bundles.put(request().key, bundle())
+
+    [found] = shown(run)
+
+    assert found["missing"] == ["s3://images/web", "ami-1", "snap-1", "snap-2"]
+    assert (found["bytes"], found["imageIds"], found["snapshotIds"]) == (0, [], [])
+
+
+def test_all_amis_of_a_bundle_are_shown_also_those_that_lost_their_tags(
+    ledger: Ledger, run: Run
+) -> None:
+    bucket()
+    key = request().key
+    first, second, tagged = image(None, "one"), image(None, "two"), image(key, "three")
+    attributes = {"S3Uri": "s3://images/web", "ImageId": second}
+    ledger.bundles.put(key, bundle(attributes=attributes, image_ids=(first,)))
+
+    [found] = shown(run)
+
+    assert found["imageId"] == second
+    assert {*found["imageIds"]} == {first, second, tagged}
+
+
+def test_work_that_failed_and_is_not_cleaned_up_is_unfinished(
+    ledger: Ledger, run: Run, clock: Clock
+) -> None:
+    bucket()
+    record, _ = ledger.receive(request(), lease=30)
+    target = Target("StoreImage", "r1", "i-1", Location("images", "web/Bundle/r1"))
+    record, _ = ledger.save(record, replace(record, target=target, attempted_at=clock.now))
+    ami = image(record.key, "web", stored_in="images")
+    record = ledger.merge_task(record, replace(RUNNING, id=ami, image_id=ami))
+    ledger.store_answer(record, Failed(ami, "No."))
+    ledger.delivered(record.key)
+
+    [found] = shown(run)
+
+    assert (found["custody"], found["physicalId"], found["imageIds"]) == ("unfinished", ami, [ami])
+    assert found["missing"] == [f"s3://images/{ami}.bin"]
+
+    ledger.cleaned_up(record)
+    [found] = shown(run)
+    assert (found["custody"], found["physicalId"]) == ("unrecorded", None)
+
+
+def test_a_bucket_that_can_not_be_listed_is_unreadable_and_nothing_is_missing(
+    ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket()
+    ledger.bundles.put(request().key, bundle(attributes={"S3Uri": "s3://images/web"}))
+    refuse(monkeypatch, "AccessDenied", "No", "s3.ListObjectsV2")
+
+    [found] = shown(run)
+
+    assert (found["bytes"], found["missing"]) == (None, [])
+    assert found["unreadable"] == ["s3:ListObjectsV2: AccessDenied: No"]
+    assert "unknown" in run("owned", "web").output
 
 
 def test_a_stack_is_named_by_its_id_too(ledger: Ledger, run: Run) -> None:
@@ -61,7 +147,7 @@ def test_a_stack_is_named_by_its_id_too(ledger: Ledger, run: Run) -> None:
 def test_without_a_stack_those_of_all_stacks_are_shown(ledger: Ledger, run: Run) -> None:
     result = run("owned")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "The ledger has no bundle." in result.stderr
+    assert "Neither the ledger nor EC2 has anything." in result.stderr
 
     ledger.bundles.put(request().key, bundle())
     other = replace(request().key, stack_id=STACK.replace("/web/", "/shop/"))
@@ -77,7 +163,7 @@ def test_a_stack_whose_name_is_a_part_of_another_is_not_shown(ledger: Ledger, ru
     for other in ("we", "eb", STACK[:-1], "arn:aws:cloudformation"):
         result = run("owned", other)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "no bundle of stack" in result.stderr
+        assert "Neither the ledger nor EC2 has anything" in result.stderr
 
 
 def test_custody_is_shown(ledger: Ledger, run: Run) -> None:
@@ -104,6 +190,21 @@ def test_a_bundle_that_was_retained_is_found_by_its_claim(ledger: Ledger, run: R
     assert [(each["physicalId"], each["custody"], each["s3Uri"]) for each in shown(run)] == [
         (None, "kept", "s3://images/web"),
         ("bun-1", "deleted", None),
+    ]
+
+
+def test_the_object_of_a_stored_image_that_was_retained_is_found_by_its_claim(
+    ledger: Ledger, run: Run
+) -> None:
+    key, uri = request().key, "s3://images/ami-1.bin"
+    location = Location("images", "web/Bundle/r1")
+    made = bundle("ami-1", location=location, attributes={"S3Uri": uri, "Prefix": ""})
+    ledger.bundles.put(key, made)
+    ledger.bundles.leave_tombstone(key, Tombstone("ami-1", "20270115T080000Z", unseen=False))
+
+    assert [(each["custody"], each["s3Uri"]) for each in shown(run)] == [
+        ("kept", uri),
+        ("deleted", None),
     ]
 
 

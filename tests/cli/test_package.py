@@ -26,6 +26,7 @@ def test_the_package_has_the_command_and_what_it_imports(tmp_path: Path) -> None
         "cli",
         "instance_bundle",
     }
+    assert (site / "cli" / "prices.json").is_file()
     [scripts] = site.glob("*.dist-info/entry_points.txt")
     assert "instance-bundle = cli.main:main" in scripts.read_text()
     help_text = subprocess.run(

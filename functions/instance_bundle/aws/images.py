@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 REQUEST_TAG = "cfn-instance-bundle:request-id"
 """The tag of an AMI and its snapshots that says for which request they were made."""
 
+STACK_TAG = "cfn-instance-bundle:stack-id"
+STACK_NAME_TAG = "cfn-instance-bundle:stack-name"
+LOGICAL_ID_TAG = "cfn-instance-bundle:logical-id"
+"""The tags that say, years later, which resource they were made for."""
+
 NAME_TAKEN = "InvalidAMIName.Duplicate"
 """EC2's code if another AMI of the account and region has the name."""
 
@@ -279,9 +284,9 @@ def all_tags(image: Image, key: RequestKey) -> Mapping[str, str]:
     return {
         **image.tags,
         REQUEST_TAG: key.request_id,
-        "cfn-instance-bundle:stack-id": key.stack_id,
-        "cfn-instance-bundle:stack-name": key.stack_name,
-        "cfn-instance-bundle:logical-id": key.logical_id,
+        STACK_TAG: key.stack_id,
+        STACK_NAME_TAG: key.stack_name,
+        LOGICAL_ID_TAG: key.logical_id,
     }
 
 

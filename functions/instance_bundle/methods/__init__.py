@@ -12,9 +12,11 @@ from instance_bundle.aws import Written
 from instance_bundle.methods.bundle_instance import BundleInstance
 from instance_bundle.methods.method import Bundle, Method, Task, Work, known, parsed, utc
 from instance_bundle.methods.registry import Methods
-from instance_bundle.methods.store_image import StoreImage
+from instance_bundle.methods.store_image import StoreImage, object_uri
+from instance_bundle.methods.store_task import BUCKET_TAG
 
 __all__ = [
+    "BUCKET_TAG",
     "Bundle",
     "BundleInstance",
     "Method",
@@ -24,6 +26,7 @@ __all__ = [
     "Work",
     "Written",
     "known",
+    "object_uri",
     "parsed",
     "utc",
 ]

@@ -45,6 +45,11 @@ _SHOWN = 300
 (https://github.com/hashicorp/packer/issues/3377)."""
 
 
+def object_uri(image_id: str, bucket: str) -> str:
+    """The S3 URI of the object that an image is stored as."""
+    return f"s3://{bucket}/{_key(image_id)}"
+
+
 class StoreImage:
     """The method that calls EC2 CreateImage and CreateStoreImageTask."""
 

@@ -7,7 +7,8 @@ Example:
     record, is_new = ledger.receive(request, budget.lease())
 """
 
-from instance_bundle.state import inspection, poll_queue
+from instance_bundle.request import RequestKey
+from instance_bundle.state import inspection, poll_queue, release
 from instance_bundle.state.ledger import Ledger
 from instance_bundle.state.outcome import Answer, Done, Failed, Outcome, Pending
 from instance_bundle.state.poll_queue import Poll
@@ -39,9 +40,11 @@ __all__ = [
     "Poll",
     "Progress",
     "Record",
+    "RequestKey",
     "Resource",
     "Response",
     "Tombstone",
     "inspection",
     "poll_queue",
+    "release",
 ]

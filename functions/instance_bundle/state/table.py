@@ -119,11 +119,18 @@ class Table:
         Raises:
             ConditionFailed: the condition does not hold; nothing is deleted.
         """
-        request: DeleteItemInputTypeDef = {"TableName": self._name, "Key": _wire(key)}
-        if condition is not None:
-            _require(request, condition)
         with _writing("dynamodb:DeleteItem"):
-            aws.dynamodb().delete_item(**request)
+            aws.dynamodb().delete_item(**deletion(self._name, key, condition))
+
+
+def deletion(
+    table: str, key: Item, condition: ConditionBase | None = None
+) -> "DeleteItemInputTypeDef":
+    """The request that deletes an item, if the condition holds."""
+    request: DeleteItemInputTypeDef = {"TableName": table, "Key": _wire(key)}
+    if condition is not None:
+        _require(request, condition)
+    return request
 
 
 def _require(
