@@ -1,5 +1,6 @@
 """The ledger restored as docs/installations.md says, and stacks of before and since its backup."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 
 from .installations import install, resources
 from .pages import Operator
-from .support import Aws, created, deleted, side_by_side
+from .support import Aws, created, deleted, side_by_side, wait_for
 
 Template = Callable[..., dict[str, Any]]
 
@@ -77,13 +78,16 @@ def test_what_a_restored_ledger_does_not_have_is_never_removed(
     installation = install(aws, NAME, {"FunctionName": NAME, "ExportName": ""})
     assert aws.at_rest(installation)["StackStatus"] == "CREATE_COMPLETE", aws.events(installation)
     ledger = resources(aws, NAME)["LedgerTable"]
-    names = ("before", "replaced", "deleted", "updated", "in-place")
-    before, replaced, *since = (Story(aws, template, name) for name in names)
+    names = ("before", "replaced", "under-way", "deleted", "updated", "in-place")
+    before, replaced, under_way, *since = (Story(aws, template, name) for name in names)
     image = Story(aws, template, "image", method="StoreImage")
 
     side_by_side(before.create, replaced.create)
+    _start(under_way, operator)
     backup = typed(0).strip()
+    assert aws.stack(under_way.stack_id)["StackStatus"] == "CREATE_IN_PROGRESS"
     side_by_side(partial(replaced.update, "two"), *(each.create for each in (*since, image)))
+    assert aws.at_rest(under_way.stack_id)["StackStatus"] == "CREATE_COMPLETE"
     assert "Nothing is in flight" in typed(1)
     typed(2, BACKUP=backup)
     typed(4)
@@ -97,11 +101,25 @@ def test_what_a_restored_ledger_does_not_have_is_never_removed(
     side_by_side(
         partial(_of_before, before),
         partial(_replaced_since, replaced),
+        partial(_updated_to_another_place, under_way),
         partial(_deleted, since[0]),
         partial(_updated_to_another_place, since[1]),
         partial(_updated_in_place, since[2], operator),
         partial(_image_updated_in_place, image),
     )
+
+
+def _start(story: Story, operator: Operator) -> None:
+    """Have its Create be under way, for longer than a backup takes."""
+    story.instance = story.aws.instance(seconds="90")
+    story.stack_id = story.aws.create_stack(story.body("one"))
+    command = f"instance-bundle status --application {NAME} --output json"
+
+    def is_polled() -> bool | None:
+        requests = json.loads(operator.run(command))["requests"]
+        return any(r["stackId"] == story.stack_id and r["taskId"] for r in requests) or None
+
+    wait_for(is_polled, "the task in the ledger")
 
 
 def _of_before(story: Story) -> None:
