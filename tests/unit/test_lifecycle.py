@@ -613,6 +613,19 @@ def test_a_delete_leaves_the_claim_of_a_bundle_that_is_retained(
     assert ec2.cancelled == []
 
 
+def test_a_delete_leaves_the_claim_of_a_stored_image_that_is_retained(
+    life: Lifecycle, ledger: Ledger
+) -> None:
+    here, attributes = Location("images", "web/Bundle/r1"), {"Prefix": "", "S3Uri": "s3://images/1"}
+    made = Bundle("ami-1", "r1", here, "etag", "identity", attributes, "Retain")
+    ledger.bundles.put(request().key, made)
+
+    outcome = life.drive(opened(ledger, request("Delete", "r2", "ami-1")))
+
+    assert outcome == Done("ami-1")
+    assert ledger.locations.claim(here, of_another_resource().key) == request().key
+
+
 def test_a_delete_after_a_create_that_started_nothing_is_done_at_once(
     life: Lifecycle, ledger: Ledger, ec2: Ec2
 ) -> None:
