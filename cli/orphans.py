@@ -162,19 +162,26 @@ def read(installation: Installation, say: Say) -> Orphans:
     busy = {record.key for record in inspection.requests(items) if record.in_flight}
     stacks, buckets, region = Stacks(account), Buckets(account), account.region_name
     of_resource = _physical_ids(everything)
-    rows = []
+    whys: list[tuple[Product, str]] = []
     for number, product in enumerate(everything):
-        say(f"Reading {number + 1} of {len(everything)} bundles")
-        if product.key in busy:
-            continue
-        why = _why(product, stacks, of_resource[product.key.resource])
+        say(f"Reading stacks: {number} of {len(everything)} bundles")
+        others = of_resource[product.key.resource]
+        whys.append((product, "" if product.key in busy else _why(product, stacks, others)))
+    # Once the objects of a bundle were removed by hand, others may have a bundle at its location.
+    listed = {uri for product, why in whys if not why for uri in product.uris}
+    rows: list[Row] = []
+    for number, (product, why) in enumerate(whys):
+        say(f"Reading objects: {number} of {len(whys)} bundles")
         if not why:
             continue
+        things = [*product.found.values(), *product.objects(buckets)]
         deleted = stacks.is_deleted(product.key.stack_id)
         rows += [
             Row(product.key, why, deleted, thing, _cost(thing, region))
-            for thing in (*product.found.values(), *product.objects(buckets))
+            for thing in things
+            if thing.id not in listed
         ]
+        listed |= product.uris.keys()
     return Orphans(region, rows)
 
 

@@ -12,8 +12,8 @@ from cli.there import Found
 FILE = Path(__file__).with_name("prices.json")
 
 _GB = 2**30
-"""Bytes that AWS bills as a GB (Amazon S3 FAQs, How will I be charged and billed for my use of
-Amazon S3?; Amazon EBS User Guide, EBS snapshot pricing and billing)."""
+"""Bytes that AWS bills as a GB: so says S3 (Amazon S3 FAQs, How will I be charged and billed for my
+use of Amazon S3?: 100 GB are 107,374,182,400 bytes). Of snapshots it is assumed."""
 _PRICED = {"snapshot": ("snapshots", "standard"), "objects": ("objects", "STANDARD")}
 """Of each kind, its table, and the storage class that the table is about."""
 

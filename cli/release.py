@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from boto3.dynamodb.conditions import Attr, ConditionBase
+from boto3.dynamodb.conditions import Attr
 
 from cli.errors import NotFound, Refused, Unsafe
 from cli.installation import Installation
@@ -55,12 +55,12 @@ def read(installation: Installation, location: str) -> Release:
         Unsafe: it protects something, or work may still write there.
         Refused: S3 does not say whether something is there.
     """
-    found = installation.items(_about(location))
-    claim = next((each for each in inspection.claims(found)), None)
+    found = installation.items(Attr("item").exists())
+    claims = inspection.claims(found)
+    claim = next((each for each in claims if location in (each.location.s3_uri, each.s3_uri)), None)
     if claim is None:
         raise NotFound(f"The ledger has no claim of {location}.")
-    of_owner = installation.items(Attr("resource").eq(claim.owner.resource))
-    if why := inspection.why_claimed(claim, of_owner):
+    if why := inspection.why_claimed(claim, found):
         raise Unsafe(f"The claim of {location} stays: {why}.")
     at = Buckets(installation.account).objects(claim.s3_uri, is_object=claim.is_object)
     if isinstance(at, Unreadable):
@@ -68,7 +68,3 @@ def read(installation: Installation, location: str) -> Release:
     if at is not None:
         raise Unsafe(f"The claim of {location} stays: {at.id} is there, {at.bytes} bytes.")
     return Release(installation, claim)
-
-
-def _about(location: str) -> ConditionBase:
-    return Attr("resource").eq(f"location|{location}") | Attr("stored_as").eq(location)

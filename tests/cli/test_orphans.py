@@ -173,6 +173,27 @@ def _set_status(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     monkeypatch.setattr(boto3, "Session", Session)
 
 
+def test_objects_that_a_living_stack_has_written_where_others_were_are_not_shown(
+    ledger: Ledger, run: Run
+) -> None:
+    bucket()
+    bundle_at("web")
+    key, physical_id = living()
+    put_bundle(ledger, GONE, "bun-0", "web")  # CloudFormation retained it, and sent no Delete
+    put_bundle(ledger, key, physical_id, "web")
+
+    assert shown(run) == []
+
+
+def test_objects_that_two_deleted_stacks_had_are_shown_once(ledger: Ledger, run: Run) -> None:
+    bucket()
+    bundle_at("web")
+    put_bundle(ledger, GONE, "bun-0", "web")
+    put_bundle(ledger, replace(GONE, stack_id=GONE.stack_id + "2"), "bun-1", "web")
+
+    assert [each["id"] for each in shown(run)] == ["s3://images/web"]
+
+
 def test_a_stored_image_is_shown_with_its_object_although_the_ledger_is_empty(run: Run) -> None:
     bucket()
     ami = image(GONE, "web", stored_in="images")

@@ -1,8 +1,11 @@
 """Durations, moments and tables, as people read them."""
 
+import io
+import sys
+
 import pytest
 
-from cli.output import duration, moment, write_table
+from cli.output import duration, moment, progress, size, usd, write_table
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,41 @@ def test_a_table_in_a_pipe_breaks_no_line(capsys: pytest.CaptureFixture[str]) ->
     assert header == f"A{' ' * 501}B"
     assert first == f"{'x' * 500}  -"
     assert second.split() == ["[bold]y[/bold]", "z"]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (1_572_864, "1.5 MiB"),
+        (30 * 2**30, "30.0 GiB"),
+        (3000 * 2**40, "3000.0 TiB"),
+    ],
+)
+def test_a_size_has_one_digit_behind_the_point(number: int, said: str) -> None:
+    assert size(number) == said
+
+
+def test_dollars_are_to_the_cent() -> None:
+    assert [usd(0), usd(0.004), usd(0.01), usd(1234.567)] == ["0.00", "< 0.01", "0.01", "1234.57"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    class Stderr(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    stderr = Stderr()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    monkeypatch.setenv("TERM", "xterm")
+
+    with progress() as say:
+        say("Reading the ledger")
+
+    assert ("Reading the ledger" in stderr.getvalue()) is terminal
+    assert bool(stderr.getvalue()) is terminal

@@ -115,6 +115,15 @@ def test_a_claim_stays_while_the_ledger_has_a_bundle_there(
     stays(run, why=f"has the bundle bun-1 there, {'released' if released else 'managed'}")
 
 
+def test_a_claim_stays_while_another_resource_has_a_bundle_there(ledger: Ledger, run: Run) -> None:
+    bucket()
+    ledger.bundles.put(replace(KEY, logical_id="Other"), bundle("bun-0", "r0"))
+    ledger.locations.claim(HERE, KEY, instead_of=replace(KEY, logical_id="Other", request_id="r0"))
+    ledger.locations.keep(HERE, KEY)
+
+    stays(run, why="has the bundle bun-0 there, managed")
+
+
 def test_a_claim_stays_while_its_owner_may_write(ledger: Ledger, run: Run, clock: Clock) -> None:
     bucket()
     record, _ = ledger.receive(request(), lease=30)

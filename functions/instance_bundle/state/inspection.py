@@ -184,7 +184,7 @@ def why_claimed(claim: Claim, found: Iterable[Item]) -> str:
 
     Args:
         claim: the claim.
-        found: the items of the resource that has it, read by `ATTRIBUTES`.
+        found: all items of the ledger, read by `ATTRIBUTES`.
     """
     everything = list(found)
     for record in requests(everything):
