@@ -215,6 +215,8 @@ class ModelledResources:
 
     def _update(self, order: Order, made: Made) -> Made:
         model = _model(order)
+        if adaptation.replaces(order.type, made.order.properties, order.properties):
+            return self._create_whole(order)
         if adaptation.updated(order.type, _resource(made), made.order.properties, order.properties):
             return replace(made, order=order)
         if not _implements(model.update_from_cloudformation_json):
