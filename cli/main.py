@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli import installation, orphans, output, owned, release, status, why
+from cli import installation, orphans, output, owned, plan, release, status, why
 from cli.doctor import checks, findings, site
 from cli.doctor.stack import running
 from cli.errors import FINE, TO_DO, NotFound, Unsafe
@@ -142,6 +142,26 @@ def show_why(call: Call, stack: str, logical_id: str | None) -> None:
         for line in found.lines():
             output.write_line(line)
     sys.exit(TO_DO if found.is_stuck else FINE)
+
+
+@instance_bundle.command("plan")
+@click.argument("stack")
+@click.argument("change_set")
+@_reading
+def show_plan(call: Call, stack: str, change_set: str) -> None:
+    """Show what an update will do, before it does it.
+
+    Which bundles are made, replaced, changed, removed or kept, and what happens to the instances.
+    STACK and CHANGE_SET are names or IDs. Exits with 1 if the change set can't be executed, or a
+    request of it is FAILED for sure.
+    """
+    found = plan.read(call.found, stack, change_set)
+    if call.form == "json":
+        output.write_json(found.as_json())
+    else:
+        for line in found.lines():
+            output.write_line(line)
+    sys.exit(TO_DO if found.needs_work else FINE)
 
 
 @instance_bundle.command("doctor")

@@ -576,7 +576,8 @@ class Response(DescribeCalls):
         )
 
     def describe_change_set(self) -> ActionResult:
-        return ActionResult(self._change_set().described())
+        with_values = bool(self._get_bool_param("IncludePropertyValues"))
+        return ActionResult(self._change_set().described(with_values=with_values))
 
     def execute_change_set(self) -> ActionResult:
         self._backend.carry_out(self._change_set(), on_failure=self._on_failure())

@@ -44,8 +44,13 @@ class ChangeSet:
             "ExecutionStatus": "UNAVAILABLE" if self.problem else execution,
         }
 
-    def described(self) -> dict[str, Any]:
-        """As DescribeChangeSet gives it."""
+    def described(self, *, with_values: bool) -> dict[str, Any]:
+        """As DescribeChangeSet gives it; with_values: with those of the properties."""
+        left_out = () if with_values else ("BeforeContext", "AfterContext")
+        changes = [
+            {name: value for name, value in change.items() if name not in left_out}
+            for change in self.changes
+        ]
         return {
             **self.summary(),
             "Parameters": parameters_shown(self.template),
@@ -53,7 +58,7 @@ class ChangeSet:
             "RollbackConfiguration": {},
             "Capabilities": self.settings.capabilities,
             "Tags": [{"Key": key, "Value": value} for key, value in self.settings.tags.items()],
-            "Changes": [{"Type": "Resource", "ResourceChange": change} for change in self.changes],
+            "Changes": [{"Type": "Resource", "ResourceChange": change} for change in changes],
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.cloudformation import contexts
 from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.templates import Template
 from sandbox.cloudformation.views import Settings
@@ -45,10 +46,12 @@ def unchanged(stack: Stack, wanted: Template, settings: Settings) -> bool:
 
 
 def described(stack: Stack, wanted: Template) -> list[dict[str, Any]]:
-    """The change of each resource, as DescribeChangeSet gives it."""
+    """The change of each resource, as DescribeChangeSet gives it with the properties' values."""
     before = stack.template.sketch() if stack.template else {}
     after = wanted.sketch()
     old = stack.template.resources if stack.template else {}
+    changed = {name for name in after if before.get(name) != after[name]}
+    changed |= {name for name, resource in stack.resources.items() if resource.made is None}
     found = []
     for name in {**old, **wanted.resources}:
         if name not in old:
@@ -62,6 +65,10 @@ def described(stack: Stack, wanted: Template) -> list[dict[str, Any]]:
             continue
         existing = stack.resources.get(name)
         physical_id = existing.physical_id if existing else None
+        if existing and change["Action"] != "Add":
+            change["BeforeContext"] = contexts.before(stack, name)
+        if change["Action"] != "Remove":
+            change["AfterContext"] = contexts.after(stack, wanted, name, changed)
         found.append(
             {
                 **change,

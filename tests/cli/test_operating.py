@@ -7,9 +7,10 @@ from dataclasses import replace
 import boto3
 import pytest
 
-from cli import stacks
+from cli import change_sets, stacks
+from cli.change_sets import Change, ChangeSet
 from cli.main import instance_bundle
-from cli.stacks import Failure, Member, Stack
+from cli.stacks import BUNDLE, Failure, Member, Stack
 from instance_bundle.methods import Bundle, Task
 from instance_bundle.request import Location, Request, RequestKey, Target
 from instance_bundle.state import Ledger, Tombstone
@@ -51,11 +52,23 @@ def described(clock: Clock, name: str) -> Stack:
     )
 
 
+def planned() -> ChangeSet:
+    """A change set as `change_sets.read` returns it: moto's have no values."""
+    asked = request().properties
+    prefixes = [{"Storage": {"S3": {"Bucket": "images", "Prefix": each}}} for each in "ab"]
+    before, after = (asked | each for each in prefixes)
+    known = Change("Bundle", "Modify", BUNDLE, "bun-01a2b3c4d5e6f7a8b", before, after, after)
+    new = {"InstanceId": "i-0fffffffffffffff0"}
+    later = Change("Second", "Add", BUNDLE, "", {}, after | new, after | new, ("InstanceId",))
+    return ChangeSet("next", ARN.format("web"), "web", "", [known, later])
+
+
 @pytest.fixture
 def world(ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stacks in flight; one of them has an image from before, and has left one. A third one is
     deleted, and its stored image was retained; of a fourth one, only a claim is left."""
     monkeypatch.setattr(stacks, "read", lambda _, name: described(clock, name))
+    monkeypatch.setattr(change_sets, "read", lambda *_: planned())
     _with_ids(monkeypatch)
     bucket()
     for stack in ("web", "desktop"):
@@ -155,6 +168,15 @@ def test_each_field_of_why_is_documented(world: None, run: Run) -> None:
     assert {*request} == documented("`requests` of `why`")
     assert {*of_work["ways"][0]} == documented("`ways` of `why`")
     assert {*of_failure["lastFailure"]} == {"logicalId", "status", "reason", "at"}
+
+
+def test_each_field_of_plan_is_documented(world: None, run: Run) -> None:
+    shown = json.loads(run("plan", "web", "next", "--output", "json").output)
+
+    assert {*shown} == documented("`plan`")
+    [first, _] = shown["changes"]
+    assert {*first} == documented("`changes` of `plan`")
+    assert {*first["former"][0]} == documented("`former` of `plan`")
 
 
 def documented(title: str) -> set[str]:

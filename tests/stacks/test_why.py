@@ -59,7 +59,7 @@ def rests(aws: Aws, stack_id: str, status: str) -> None:
 def test_polls_that_do_not_come_come_again(aws: Aws, template: Template) -> None:
     functions, made = aws.clients.functions, resources(aws)
     name, source = made["InstanceBundleFunction"], made["PollSource"]
-    stack_id = aws.create_stack(template(aws.instance(seconds="1"), "why/polls"))
+    stack_id = aws.create_stack(template(aws.instance(seconds="30"), "why/polls"))
     waiting(aws, stack_id, "task")
     functions.update_event_source_mapping(UUID=source, Enabled=False)
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)

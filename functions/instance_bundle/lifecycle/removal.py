@@ -18,7 +18,7 @@ def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, Non
     The claim of a retained bundle stays: it shows which resource made the bundle, and where it is.
     """
     maker = replace(me.key, request_id=bundle.made_by)
-    to_remove = not bundle.is_dry_run and _is_to_remove(me, bundle.on_delete or _on_delete(me))
+    to_remove = will_remove(me, bundle)
     if to_remove and (yield from perform(effects.Claim(bundle.location, maker))) is None:
         checked = yield from perform(effects.CheckRemoval(bundle))
         if checked != bundle:
@@ -30,6 +30,11 @@ def delete_bundle(me: Record, bundle: Bundle) -> Generator[Effect[Any], Any, Non
         yield from perform(effects.ReleaseLocation(bundle.location, maker))
     stone = Tombstone(bundle.physical_id, me.sent, unseen=False)
     yield from perform(effects.LeaveTombstone(me.key, stone))
+
+
+def will_remove(me: Record, bundle: Bundle) -> bool:
+    """Whether a request removes a finished bundle that it deletes; otherwise it is retained."""
+    return not bundle.is_dry_run and _is_to_remove(me, bundle.on_delete or _on_delete(me))
 
 
 def removes(me: Record, other: Record) -> bool:

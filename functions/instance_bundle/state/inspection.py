@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from instance_bundle.aws import images
-from instance_bundle.methods import BUCKET_TAG, object_uri
+from instance_bundle.methods import BUCKET_TAG, Bundle, object_uri
 from instance_bundle.request import Location, RequestKey
 from instance_bundle.state import items
-from instance_bundle.state.records import Cleanup, Progress, Record
+from instance_bundle.state.records import Cleanup, Progress, Record, Resource
 from instance_bundle.state.table import Item
 
 ATTRIBUTES = (
@@ -138,6 +138,20 @@ def requests(found: Iterable[Item]) -> Sequence[Record]:
     return sorted(records, key=lambda record: (record.first_receipt, record.key.request_id))
 
 
+def resource(found: Iterable[Item]) -> Resource:
+    """All that is known about a resource, as the ledger returns it, from its items that were read
+    by `ATTRIBUTES`; what its requests asked for is left out."""
+    everything = list(found)
+    bundles = [item for item in everything if _kind(item) == "bundle"]
+    finished = [item for item in bundles if "bundle" in item]
+    return Resource(
+        requests=tuple(requests(everything)),
+        bundles=tuple(_bundle(item) for item in finished if "released" not in item),
+        released=tuple(_bundle(item) for item in finished if "released" in item),
+        tombstones=tuple(items.tombstone(item) for item in bundles if "bundle" not in item),
+    )
+
+
 def images_made(found: Iterable[Item]) -> Images:
     """The AMIs that are made, or were lately, among items that were read by `ATTRIBUTES`."""
     return {
@@ -193,7 +207,7 @@ def why_claimed(claim: Claim, found: Iterable[Item]) -> str:
             return f"{work} may still write there, and is not cleaned up"
     for item in everything:
         if _kind(item) == "bundle" and "bundle" in item:
-            bundle = items.decode_bundle(item["bundle"])
+            bundle = _bundle(item)
             if bundle.location == claim.location:
                 return f"the ledger has the bundle {bundle.physical_id} there, {_custody(item)}"
     return ""
@@ -204,12 +218,16 @@ def _kind(item: Item) -> str:
     return kind
 
 
+def _bundle(item: Item) -> Bundle:
+    return items.decode_bundle(item["bundle"])
+
+
 def _owned(item: Item) -> Owned:
     stack_id, _, logical_id = item["resource"].rpartition("|")
     if "bundle" not in item:
         physical_id = items.tombstone(item).physical_id
         return Owned(RequestKey(stack_id, logical_id, ""), "deleted", physical_id)
-    bundle = items.decode_bundle(item["bundle"])
+    bundle = _bundle(item)
     custody, attributes = _custody(item), bundle.attributes
     s3_uri = attributes.get("S3Uri") or bundle.location.s3_uri
     current_first = (attributes.get("ImageId", ""), *reversed(bundle.image_ids))
