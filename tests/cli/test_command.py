@@ -40,7 +40,7 @@ def secrets_in(text: str) -> list[str]:
     return [name for name, secret in SECRETS.items() if secret in text]
 
 
-def secret_items(ledger: Ledger) -> None:
+def secret_items(ledger: Ledger, at: float = 0) -> None:
     """A request with each secret there is, which AWS has repeated in a refusal; and a bundle, and
     a snapshot of an earlier one."""
     asked = Request.parse(ASKED | {"ResponseURL": URL})
@@ -48,7 +48,7 @@ def secret_items(ledger: Ledger) -> None:
     started = ledger.merge_task(record, RUNNING)
     s3 = POLICY_UNTIL_2028["S3"]
     repeated = f"EC2 refused {URL} {HANDLE} {s3['UploadPolicy']} {s3['UploadPolicySignature']}"
-    ledger.note_doubt(started, Doubt(conceal(repeated, asked), 0))
+    ledger.note_doubt(started, Doubt(conceal(repeated, asked), at))
     ledger.bundles.put(record.key, bundle())
     snapshot(replace(record.key, request_id="r0"))
 

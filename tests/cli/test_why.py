@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cli import waits, ways
+from cli import stacks, waits, ways
 from cli.installation import Account, Installation
 from cli.stacks import Member, Stack
 from cli.typed import Typed
@@ -14,6 +14,9 @@ from instance_bundle.request import Request as Asked
 from instance_bundle.state import Done, Doubt, Evidence, Failed, Ledger, Record
 from tests.fixtures import Clock
 from tests.unit.test_lifecycle import RUNNING, STACK, request
+
+from .conftest import Run, Wire
+from .test_command import secret_items, secrets_in
 
 HERE = Installation("mine", Account("ops", "eu-west-1", "http://127.0.0.1:4580"), "table")
 REFUSED = "ec2:RegisterImage was refused. UnauthorizedOperation: No. Allow it."
@@ -173,3 +176,23 @@ def test_a_nested_stack_is_freed_by_its_root() -> None:
         f"instance-bundle why shop --application mine {OPTIONS}"
     ]
     assert shown("CREATE_COMPLETE", root="shop") == []
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_no_secret_is_received_or_shown(
+    ledger: Ledger,
+    clock: Clock,
+    run: Run,
+    wire: Wire,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+) -> None:
+    """Though AWS has repeated each of them in a refusal, which is shown."""
+    monkeypatch.setattr(stacks, "read", lambda *_: Stack(STACK, "web", "CREATE_IN_PROGRESS"))
+    secret_items(ledger, at=clock.now)
+
+    result = run("why", "web", "--output", form)
+
+    assert result.exit_code == 1
+    assert "EC2 refused [concealed]" in result.output
+    assert secrets_in(result.output + repr(wire.answers)) == []

@@ -11,7 +11,6 @@ from .faults import ledger_items, ledger_table
 from .installations import change, resources
 from .operators import asked, typed
 from .support import Aws, Observers, SandboxProcess, created, side_by_side, signing_secret, wait_for
-from .test_lifecycle import with_a_sibling_that_fails
 
 Template = Callable[..., dict[str, Any]]
 Why = dict[str, Any]
@@ -59,8 +58,8 @@ def rests(aws: Aws, stack_id: str, status: str) -> None:
 def test_polls_that_do_not_come_come_again(aws: Aws, template: Template) -> None:
     functions, made = aws.clients.functions, resources(aws)
     name, source = made["InstanceBundleFunction"], made["PollSource"]
-    stack_id = aws.create_stack(template(aws.instance(seconds="30"), "why/polls"))
-    waiting(aws, stack_id, "task")
+    stack_id = aws.create_stack(template(aws.instance(seconds="3600"), "why/polls"))
+    [request] = waiting(aws, stack_id, "task")["requests"]
     functions.update_event_source_mapping(UUID=source, Enabled=False)
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     functions.put_function_recursion_config(FunctionName=name, RecursiveLoop="Terminate")
@@ -74,8 +73,9 @@ def test_polls_that_do_not_come_come_again(aws: Aws, template: Template) -> None
     for words in ("update-event-source-mapping", "concurrency", "recursion", "send-message"):
         typed(way(shown, words))
 
-    rests(aws, stack_id, "CREATE_COMPLETE")
-    assert why(aws, stack_id, stuck=False)["ways"] == []
+    aws.cancel(request["taskId"])
+    rests(aws, stack_id, "ROLLBACK_COMPLETE")
+    assert request["taskId"] in why(aws, stack_id)["lastFailure"]["reason"]
 
 
 def test_what_is_refused_is_named_and_the_way_out_works(aws: Aws, template: Template) -> None:
@@ -154,15 +154,15 @@ def _rollback_failed(aws: Aws, template: Template, prefix: str) -> tuple[str, di
     """A stack at UPDATE_ROLLBACK_FAILED, since somebody has removed an item of the ledger; the
     stack's ID, and the item."""
     stack_id, outputs = created(aws, template(aws.instance(seconds="1"), f"{prefix}/one"))
-    later = template(aws.instance(seconds="20"), f"{prefix}/two")
-    aws.update_stack(stack_id, with_a_sibling_that_fails(later))
-    waiting(aws, stack_id, "task")
+    aws.update_stack(stack_id, template(aws.instance(seconds="3600"), f"{prefix}/two"))
+    [request] = waiting(aws, stack_id, "task")["requests"]
     [item] = [
         item for item in ledger_items(aws) if item["item"]["S"] == f"bundle|{outputs['BundleId']}"
     ]
     dynamodb = aws.clients.client("dynamodb")
     key = {name: item[name] for name in ("resource", "item")}
     dynamodb.delete_item(TableName=ledger_table(dynamodb), Key=key)
+    aws.cancel(request["taskId"])
     rests(aws, stack_id, "UPDATE_ROLLBACK_FAILED")
     return stack_id, item
 
