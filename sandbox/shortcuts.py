@@ -1,7 +1,6 @@
 """Caches what moto computes again in each call, although it is the same in each."""
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -15,17 +14,29 @@ from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 def installed() -> Iterator[None]:
     """Have moto remember, as long as the context lasts:
 
-    * the methods of a service's class, which it lists in each call;
+    * the methods of a service's class, which it lists in each call, until the class has more or
+      fewer: the sandbox adds some;
     * the names by which it finds a member of an answer in an object. An answer about an
       instance has a hundred members, with up to ten names each.
     """
     with (
-        patch.object(
-            responses, "method_names_from_class", functools.cache(utils.method_names_from_class)
-        ),
+        patch.object(responses, "method_names_from_class", _listing()),
         patch.object(XFormedAttributePicker, "get_possible_keys", _remembering()),
     ):
         yield
+
+
+def _listing() -> Callable[[type], list[str]]:
+    known: dict[type, tuple[int, list[str]]] = {}
+
+    def method_names(service: type) -> list[str]:
+        size = sum(len(vars(each)) for each in service.__mro__)
+        found = known.get(service)
+        if found is None or found[0] != size:
+            found = known[service] = (size, utils.method_names_from_class(service))
+        return found[1]
+
+    return method_names
 
 
 def _remembering() -> Any:

@@ -129,7 +129,7 @@ def planned(
     """What is said of a change, in an application with parameters."""
     identity = Properties.parse(ASKED).identity
     ledger.bundles.put(request().key, bundle(on_delete="Delete", identity=identity))
-    [table] = boto3.client("dynamodb").list_tables()["TableNames"]
+    table = find(Account(), "cfn-instance-bundle").table
 
     def read(change: Change, parameters: Mapping[str, str]) -> plan.Row:
         found = change_sets.ChangeSet("later", STACK, "web", "", [change])
