@@ -36,7 +36,7 @@ def deploy(clients: Clients, parameters: Mapping[str, str]) -> dict[str, str]:
     """
     clients.cloudformation.create_stack(
         StackName=STACK_NAME,
-        TemplateBody=json.dumps(_packaged(clients)),
+        TemplateURL=upload(clients, _packaged(clients)),
         Parameters=[
             {"ParameterKey": name, "ParameterValue": value}
             for name, value in {**PARAMETERS, **parameters}.items()
@@ -57,12 +57,28 @@ def template() -> dict[str, Any]:
     return read
 
 
+def upload(clients: Clients, template: Mapping[str, Any]) -> str:
+    """Upload a template to S3, as `sam deploy` does; its URL.
+
+    In a request a template has 51,200 bytes at most (AWS CloudFormation User Guide, Understand
+    CloudFormation quotas).
+    """
+    bucket, key = _bucket(clients), f"{STACK_NAME}.template"
+    clients.s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(template).encode())
+    return f"https://{bucket}.s3.{REGION}.amazonaws.com/{key}"
+
+
 def _packaged(clients: Clients) -> dict[str, Any]:
     """The template with its CodeUri in S3."""
-    bucket = f"sandbox-artifacts-{uuid.uuid4().hex[:12]}"
-    key = f"{STACK_NAME}.zip"
-    clients.s3.create_bucket(Bucket=bucket)
+    bucket, key = _bucket(clients), f"{STACK_NAME}.zip"
     clients.s3.put_object(Bucket=bucket, Key=key, Body=artifact.build())
     packaged = template()
     packaged["Globals"]["Function"]["CodeUri"] = {"Bucket": bucket, "Key": key}
     return packaged
+
+
+def _bucket(clients: Clients) -> str:
+    """A new bucket of this deployment."""
+    bucket = f"sandbox-artifacts-{uuid.uuid4().hex[:12]}"
+    clients.s3.create_bucket(Bucket=bucket)
+    return bucket

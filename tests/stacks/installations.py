@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.deployment import STACK_NAME
+from sandbox.deployment import STACK_NAME, upload
 
 from .support import Aws
 
@@ -24,7 +24,7 @@ def install(aws: Aws, stack_name: str, parameters: Mapping[str, str]) -> str:
     """Install the application as another stack; the stack's ID."""
     return aws.clients.cloudformation.create_stack(
         StackName=stack_name,
-        TemplateBody=json.dumps(deployed(aws)),
+        TemplateURL=upload(aws.clients, deployed(aws)),
         Parameters=[
             {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
         ],
@@ -34,7 +34,7 @@ def install(aws: Aws, stack_name: str, parameters: Mapping[str, str]) -> str:
 
 def update(aws: Aws, template: Mapping[str, Any]) -> None:
     """Update the application to another template, and wait until that is done."""
-    _update(aws, {}, TemplateBody=json.dumps(template))
+    _update(aws, {}, TemplateURL=upload(aws.clients, template))
 
 
 def change(aws: Aws, installation: str = STACK_NAME, **parameters: str) -> None:

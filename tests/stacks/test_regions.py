@@ -1,6 +1,5 @@
 """The application in two Regions of an account, by the same names."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -8,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from sandbox import artifact
-from sandbox.deployment import STACK_NAME
+from sandbox.deployment import STACK_NAME, upload
 from sandbox.ec2 import api as ec2
 
 from .installations import CAPABILITIES, deployed
@@ -48,7 +47,9 @@ def test_each_region_has_an_installation_by_the_same_names(aws: Aws, template: T
     )
 
     made = clients.cloudformation.create_stack(
-        StackName=STACK_NAME, TemplateBody=json.dumps(application), Capabilities=CAPABILITIES
+        StackName=STACK_NAME,
+        TemplateURL=upload(aws.clients, application),
+        Capabilities=CAPABILITIES,
     )
     assert elsewhere.at_rest(made["StackId"])["StackStatus"] == "CREATE_COMPLETE", elsewhere.events(
         made["StackId"]
