@@ -14,7 +14,7 @@ _ARNS: Mapping[str, str] = {
     "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
     "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
-    "AWS::IAM::Role": "iam::{account}:role/{name}",
+    "AWS::IAM::Role": "iam::{account}:role{name}",
     "AWS::Lambda::Function": "lambda:{region}:{account}:function:{name}",
     "AWS::Logs::LogGroup": "logs:{region}:{account}:log-group:{name}:*",
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
@@ -76,11 +76,14 @@ class Template:
 
     def arn(self, logical_id: str) -> str:
         """A resource's ARN, of the types that are known here."""
-        form = _ARNS[self.body["Resources"][logical_id]["Type"]]
+        resource = self.body["Resources"][logical_id]
+        form = _ARNS[resource["Type"]]
         place = self.place
         name = self.ids[logical_id]
         if form.startswith("sqs"):  # Ref is its URL
             name = name.rpartition("/")[2]
+        if form.startswith("iam"):  # Ref has no path
+            name = f"{self.resolved(resource.get('Properties', {}).get('Path', '/'))}{name}"
         rest = form.format(region=place.region, account=place.account, name=name)
         return f"arn:{place.partition}:{rest}"
 
