@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 from werkzeug import Response
 from werkzeug.wsgi import get_input_stream
 
+from sandbox import lambda_calls
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
 from sandbox.cloudformation.signals import SIGNAL_PATH
 
@@ -49,6 +50,8 @@ _S3_BUCKET_SUBRESOURCES = {
     ("GET", "uploads"): "ListMultipartUploads",
     ("GET", "versioning"): "GetBucketVersioning",
     ("PUT", "versioning"): "PutBucketVersioning",
+    ("GET", "notification"): "GetBucketNotificationConfiguration",
+    ("GET", "ownershipControls"): "GetBucketOwnershipControls",
     ("GET", "object-lock"): "GetObjectLockConfiguration",
     ("PUT", "object-lock"): "PutObjectLockConfiguration",
 }
@@ -123,7 +126,8 @@ def call_name(environ: dict[str, Any]) -> str | None:
     if scope is None:
         return None
     service = scope["service"]
-    action = _s3_action(environ) if service == "s3" else _action(environ)
+    read = {"s3": _s3_action, "lambda": lambda_calls.action_of}.get(service, _action)
+    action = read(environ)
     return f"{service}:{action}" if action else None
 
 
@@ -176,6 +180,8 @@ def error_answer(environ: dict[str, Any], name: str, error: ServiceError) -> Res
     """
     if "HTTP_X_AMZ_TARGET" in environ:
         return _json_error(environ, error)
+    if name.startswith("lambda:"):
+        return _rest_error(error)
     if environ["REQUEST_METHOD"] == "HEAD":
         return Response(status=error.status)
     return _xml_error(_service(name), error)
@@ -247,6 +253,13 @@ def _json_error(environ: dict[str, Any], error: ServiceError) -> Response:
     )
     if namespace == "AmazonSQS":  # it had the query protocol before, and SDKs go by its codes
         answer.headers["x-amzn-query-error"] = f"{error.code};{_blamed(error.status)}"
+    return answer
+
+
+def _rest_error(error: ServiceError) -> Response:
+    body = {"Type": "User", "Message": error.message}
+    answer = Response(json.dumps(body), status=error.status, content_type="application/json")
+    answer.headers["x-amzn-ErrorType"] = error.code
     return answer
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from sandbox import lambda_calls
 from sandbox.api_calls import call_name, error_answer, read_body, region_of
 from sandbox.authorization import call as calls
-from sandbox.authorization import delete_objects, deregister_image, lock_headers, s3, sessions
+from sandbox.authorization import (
+    delete_objects,
+    deregister_image,
+    lock_headers,
+    s3,
+    sessions,
+)
 from sandbox.authorization.authorization import Authorization
 from sandbox.authorization.call import Call
 from sandbox.authorization.sessions import Caller
@@ -63,6 +70,9 @@ class AuthorizedApp:
 
 
 def _call(environ: dict[str, Any], name: str, caller: Caller) -> Call:
+    if name.startswith("lambda:"):
+        parameters = lambda_calls.parameters_of(environ)
+        return Call(name, caller.account, region_of(environ), parameters)
     holds_object = name.startswith("s3:") and name != "s3:DeleteObjects"
     return calls.read(
         name,

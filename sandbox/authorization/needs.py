@@ -188,6 +188,24 @@ OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
         for call in ("BatchGetItem", "BatchWriteItem", "GetItem", "Scan")
     },
     **_each("dynamodb", others.table, "ExportTableToPointInTime", "RestoreTableToPointInTime"),
+    **_each(
+        *("cloudformation", others.stack),
+        *("DescribeChangeSet", "DescribeStackResources", "GetTemplate", "ListStackResources"),
+    ),
+    **_each("events", others.rule, "DescribeRule", "ListTargetsByRule"),
+    **_each(
+        *("iam", others.role),
+        *("GetRole", "ListAttachedRolePolicies", "ListRolePolicies", "SimulatePrincipalPolicy"),
+    ),
+    **_each("kms", others.named_key, "DescribeKey", "GetKeyPolicy"),
+    **_each(
+        *("lambda", others.function),
+        *("GetFunctionConcurrency", "GetFunctionConfiguration"),
+        *("GetFunctionEventInvokeConfig", "GetFunctionRecursionConfig"),
+    ),
+    **_each("lambda", others.event_source_mapping, "GetEventSourceMapping"),
+    # The service signs as `monitoring` (Service Authorization Reference, Amazon CloudWatch).
+    "monitoring:DescribeAlarms": (Need("cloudwatch:DescribeAlarms", others.anything),),
     # "No permissions are required" (AWS STS API Reference, GetCallerIdentity).
     "sts:GetCallerIdentity": (),
 }
@@ -206,6 +224,7 @@ _S3_ACTIONS = {
     "CompleteMultipartUpload": "PutObject",
     "CopyObject": "PutObject",
     "CreateMultipartUpload": "PutObject",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
     "GetObjectLockConfiguration": "GetBucketObjectLockConfiguration",
     "HeadBucket": "ListBucket",
     "ListBuckets": "ListAllMyBuckets",

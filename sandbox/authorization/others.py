@@ -1,4 +1,4 @@
-"""The tables, queues, stacks, secrets, buses, functions, log streams and keys of calls."""
+"""The tables, queues, stacks, secrets, buses, rules, functions, roles, logs and keys of calls."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
+from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sqs.models import Queue, sqs_backends
@@ -62,8 +63,37 @@ def buses(call: Call) -> Iterator[Target]:
 
 
 def function(call: Call) -> Iterator[Target]:
-    """The function, by its ARN."""
-    yield Target(call.parameters["FunctionName"])
+    """The function, by its ARN or its name."""
+    named = str(call.parameters["FunctionName"])
+    yield Target(named if named.startswith("arn:") else _arn(call, f"function:{named}"))
+
+
+def event_source_mapping(call: Call) -> Iterator[Target]:
+    """The event source mapping."""
+    yield Target(_arn(call, f"event-source-mapping:{call.parameters['UUID']}"))
+
+
+def rule(call: Call) -> Iterator[Target]:
+    """The rule of the default bus."""
+    named = call.parameters.get("Rule") or call.parameters.get("Name", "*")
+    yield Target(_arn(call, f"rule/{named}"))
+
+
+def role(call: Call) -> Iterator[Target]:
+    """The role, by its ARN; one that is named, with its path."""
+    parameters = call.parameters
+    if "PolicySourceArn" in parameters:
+        yield Target(parameters["PolicySourceArn"])
+        return
+    roles = iam_backends[call.account]["aws"].roles.values()
+    found = (each.arn for each in roles if each.name == parameters.get("RoleName"))
+    yield Target(next(found, f"arn:aws:iam::{call.account}:role/{parameters.get('RoleName')}"))
+
+
+def named_key(call: Call) -> Iterator[Target]:
+    """The key that a call of KMS names, by its ARN or its ID."""
+    named = str(call.parameters.get("KeyId", "*"))
+    yield Target(named if named.startswith("arn:") else _arn(call, f"key/{named}"))
 
 
 def log_group(call: Call) -> Iterator[Target]:

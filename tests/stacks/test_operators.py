@@ -89,6 +89,8 @@ def test_operators_read_the_ledger_and_administrators_do_not(aws: Aws, template:
     assert wait_for(in_flight, "the operators' policy to count") == [running]
     [owned] = json.loads(run(aws, operators, "owned", stack).stdout)["bundles"]
     assert owned["physicalId"] == made["BundleId"]
+    assert owned["unreadable"] == []
+    check_other_commands(aws, operators, stack, template)
 
     table = outputs(aws)["LedgerTable"]
     asked = as_(aws, administrators)
@@ -108,6 +110,28 @@ def test_operators_read_the_ledger_and_administrators_do_not(aws: Aws, template:
 
     refused = as_(aws, operators)("delete_item", TableName=table, Key=AN_ITEM)
     assert "because no identity-based policy allows the dynamodb:DeleteItem" in str(refused)
+
+
+def check_other_commands(aws: Aws, operators: Credentials, stack: str, template: Template) -> None:
+    """Check that no call of the commands is refused, and nothing is left unknown."""
+    aws.clients.cloudformation.create_change_set(
+        StackName=stack,
+        ChangeSetName="next",
+        TemplateBody=json.dumps(template(aws.instance(), "operator/next")),
+    )
+    bucket = aws.ready["bucket"]
+    for arguments in (
+        ("why", stack),
+        ("plan", stack, "next"),
+        ("orphans",),
+        ("doctor", "--bucket", bucket),
+    ):
+        done = run(aws, operators, *arguments)
+        assert done.stderr == ""
+        shown = json.loads(done.stdout)
+        if arguments[0] == "doctor":
+            unknown = [each for each in shown["checks"] if each["verdict"] == "unknown"]
+            assert unknown == []
 
 
 def as_(aws: Aws, credentials: Credentials) -> Callable[..., ClientError | None]:
