@@ -24,11 +24,15 @@ def anything(call: Call) -> Iterator[Target]:  # noqa: ARG001  one of several
 
 
 def table(call: Call) -> Iterator[Target]:
-    """The table, or the index of it; each table of a batch."""
+    """The table, or the index of it; each table of a batch.
+
+    A call that is about one item has the value of the item's partition key (Amazon DynamoDB
+    Developer Guide, Using IAM policy conditions for fine-grained access control).
+    """
     for name in _table_names(call):
         arn = _arn(call, f"table/{name}")
         index = call.parameters.get("IndexName")
-        yield Target(f"{arn}/index/{index}" if index else arn)
+        yield Target(f"{arn}/index/{index}" if index else arn, tuple(_leading_keys(call, name)))
 
 
 def queue(call: Call) -> Iterator[Target]:
@@ -163,6 +167,13 @@ def _table_names(call: Call) -> list[str]:
         parameters[each] for each in _NAMES_OF_TABLES if each in parameters
     ]
     return [str(each).rpartition("/")[2] for each in named]
+
+
+def _leading_keys(call: Call, table_name: str) -> Iterator[tuple[str, str]]:
+    found = dynamodb_backends[call.account][call.region].tables.get(table_name)
+    key = call.parameters.get("Key") or call.parameters.get("Item") or {}
+    if found is not None and found.hash_key_attr in key:
+        yield "dynamodb:LeadingKeys", str(next(iter(key[found.hash_key_attr].values())))
 
 
 def _queue_name(call: Call) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from botocore.exceptions import ClientError
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION
 
-from .support import Aws, Observers, SandboxProcess, created, wait_for
+from .support import Aws, Observers, SandboxProcess, created, deleted, wait_for
 
 Template = Callable[..., dict[str, Any]]
 Credentials = Mapping[str, str]
@@ -110,6 +111,7 @@ def test_operators_read_the_ledger_and_administrators_do_not(aws: Aws, template:
 
     refused = as_(aws, operators)("delete_item", TableName=table, Key=AN_ITEM)
     assert "because no identity-based policy allows the dynamodb:DeleteItem" in str(refused)
+    check_release(aws, operators, stack, table)
 
 
 def check_other_commands(aws: Aws, operators: Credentials, stack: str, template: Template) -> None:
@@ -132,6 +134,30 @@ def check_other_commands(aws: Aws, operators: Credentials, stack: str, template:
         if arguments[0] == "doctor":
             unknown = [each for each in shown["checks"] if each["verdict"] == "unknown"]
             assert unknown == []
+
+
+def check_release(aws: Aws, operators: Credentials, stack: str, table: str) -> None:
+    """Check that a claim is released by the policy that the docs name, which allows no more."""
+    deleted(aws, stack)
+    bucket = aws.ready["bucket"]
+    for key in aws.keys("operator/one"):
+        aws.clients.s3.delete_object(Bucket=bucket, Key=key)
+    released = ("release", f"s3://{bucket}/operator/one", "--yes")
+    assert "dynamodb:DeleteItem: AccessDeniedException" in run(aws, operators, *released).stderr
+    page = (REPOSITORY / "docs" / "operating.md").read_text()
+    [condition] = re.findall(r"```json\n(.+LeadingKeys.+)\n```", page)
+    arn = aws.clients.client("dynamodb").describe_table(TableName=table)["Table"]["TableArn"]
+    allowed = {"Effect": "Allow", "Action": "dynamodb:DeleteItem", "Resource": arn}
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [allowed | {"Condition": json.loads(condition)}],
+    }
+    aws.clients.client("iam").put_role_policy(
+        RoleName="operators", PolicyName="release", PolicyDocument=json.dumps(document)
+    )
+    wait_for(lambda: run(aws, operators, *released).returncode == 0 or None, "the claim's release")
+    refused = as_(aws, operators)("delete_item", TableName=table, Key=AN_ITEM)
+    assert "dynamodb:DeleteItem" in str(refused)
 
 
 def as_(aws: Aws, credentials: Credentials) -> Callable[..., ClientError | None]:

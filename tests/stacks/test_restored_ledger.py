@@ -90,7 +90,7 @@ def test_what_a_restored_ledger_does_not_have_is_never_removed(
     assert aws.at_rest(under_way.stack_id)["StackStatus"] == "CREATE_COMPLETE"
     assert "Nothing is in flight" in typed(1)
     typed(2, BACKUP=backup)
-    typed(4)
+    typed(4, LEDGER=ledger)
     now = datetime.now(UTC).isoformat()
     operator.type(SECTION, 3, LEDGER=ledger, RESTORED=f"{NAME}-of-now", WHEN=now)
 
@@ -98,6 +98,8 @@ def test_what_a_restored_ledger_does_not_have_is_never_removed(
     assert {ledger, f"{NAME}-ledger"} <= {*dynamodb.list_tables()["TableNames"]}
     expires = dynamodb.describe_time_to_live(TableName=f"{NAME}-ledger")["TimeToLiveDescription"]
     assert expires == {"AttributeName": "expires", "TimeToLiveStatus": "ENABLED"}
+    policies = {_policy(aws, name) for name in (ledger, f"{NAME}-ledger")}
+    assert len(policies) == 1
     side_by_side(
         partial(_of_before, before),
         partial(_replaced_since, replaced),
@@ -107,6 +109,12 @@ def test_what_a_restored_ledger_does_not_have_is_never_removed(
         partial(_updated_in_place, since[2], operator),
         partial(_image_updated_in_place, image),
     )
+
+
+def _policy(aws: Aws, table: str) -> str:
+    dynamodb = aws.clients.client("dynamodb")
+    arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
+    return str(dynamodb.get_resource_policy(ResourceArn=arn)["Policy"])
 
 
 def _start(story: Story, operator: Operator) -> None:

@@ -17,8 +17,8 @@ from .support import Aws, Observers, SandboxProcess, json_of, signing_secret, wa
 from .trials import BUNDLE_INSTANCE, STORE_IMAGE, Method, Sight, Trial
 
 UNDER_WAY = {
-    BUNDLE_INSTANCE: {"seconds": "30"},
-    STORE_IMAGE: {"image_seconds": "10", "store_seconds": "20"},
+    BUNDLE_INSTANCE: {"seconds": "60"},
+    STORE_IMAGE: {"image_seconds": "10", "store_seconds": "50"},
 }
 """Work that is under way for longer than the update."""
 
