@@ -81,7 +81,7 @@ def _reading(command: Command) -> Command:
 def instance_bundle() -> None:
     """Show what cfn-instance-bundle is doing, and what it has made.
 
-    No command reads a ResponseURL, an upload policy or a signature. Only `release` changes
+    No command shows a ResponseURL, an upload policy or a signature. Only `release` changes
     anything.
 
     Exit codes: 0 fine; 1 there is something to do, or nothing was found; 2 the command, the profile

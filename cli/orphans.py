@@ -49,7 +49,7 @@ class Row:
         return self.thing.bytes if isinstance(self.thing, Found) else None
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that docs/operating.md lists."""
+        """The fields that docs/command.md lists."""
         known = isinstance(self.cost, Cost)
         return {
             "stack": self.key.stack_name,
@@ -116,7 +116,7 @@ class Orphans:
         return min(filter(None, dates), default="")
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that docs/operating.md lists."""
+        """The fields that docs/command.md lists."""
         return {
             "orphans": [each.as_json() for each in self.rows],
             "total": {

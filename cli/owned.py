@@ -64,7 +64,7 @@ class Row:
         return [each.why for each in self.objects if isinstance(each, Unreadable)]
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that docs/operating.md lists."""
+        """The fields that docs/command.md lists."""
         owned, key = self.owned, self.owned.key
         images = self.ids("AMI")
         current = next((each for each in owned.image_ids[:1]), next(iter(images), None))

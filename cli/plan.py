@@ -121,7 +121,7 @@ class Row:
         return self.same.does == "fail" and self.other is None
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that docs/operating.md lists."""
+        """The fields that docs/command.md lists."""
         return {
             "logicalId": self.change.logical_id,
             "action": self.change.action,
@@ -165,7 +165,7 @@ class Plan:
         return bool(self.change_set.obstacle) or any(row.fails for row in self.rows)
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that docs/operating.md lists."""
+        """The fields that docs/command.md lists."""
         return {
             "stack": self.change_set.stack,
             "stackId": self.change_set.stack_id,

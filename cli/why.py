@@ -47,7 +47,7 @@ class Why:
         )
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that docs/operating.md lists."""
+        """The fields that docs/command.md lists."""
         failure = self.stack.failure
         return {
             "stack": self.stack.name,

@@ -45,7 +45,7 @@ class Result:
         return next((verdict for verdict in _WORST if verdict in found), "ok")
 
     def as_json(self, options: Command) -> Mapping[str, object]:
-        """The fields that docs/operating.md lists.
+        """The fields that docs/command.md lists.
 
         Args:
             options: of AWS CLI, for each of its commands.

@@ -91,7 +91,7 @@ def test_the_verdict_is_the_worst() -> None:
 
 def test_the_actions_that_it_needs_are_documented() -> None:
     code = "".join(path.read_text() for path in (REPOSITORY / "cli" / "doctor").glob("*.py"))
-    text = (REPOSITORY / "docs" / "operating.md").read_text()
+    text = (REPOSITORY / "docs" / "command.md").read_text()
 
     read = re.findall(r'\.read\(\s*"(\w+:\w+)"', code)
 

@@ -61,7 +61,7 @@ class Operator:
 
     def run(self, commands: str, **variables: str) -> str:
         """Type commands; what they print."""
-        before = blocks("runbook.md")["Before you start"][0]
+        before = blocks("operating.md")["Before you start"][0]
         names = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
         done = subprocess.run(
             ["/bin/bash", "-euo", "pipefail", "-c", f"{before}\n{names}\n{commands}"],

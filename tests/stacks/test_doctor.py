@@ -24,7 +24,7 @@ from .installations import change, resources
 from .support import Aws, Observers, SandboxProcess, wait_for
 
 BUCKET = "images"
-TEXT = (REPOSITORY / "docs" / "operating.md").read_text()
+TEXT = (REPOSITORY / "docs" / "command.md").read_text()
 ACTIONS = {*re.findall(r"^([a-z0-9]+:[A-Z]\w+)$", TEXT, re.MULTILINE)}
 """The actions that the docs say it needs."""
 OTHERS = {action.partition(":")[0] for action in ACTIONS} - {"cloudformation"}

@@ -144,7 +144,7 @@ def check_release(aws: Aws, operators: Credentials, stack: str, table: str) -> N
         aws.clients.s3.delete_object(Bucket=bucket, Key=key)
     released = ("release", f"s3://{bucket}/operator/one", "--yes")
     assert "dynamodb:DeleteItem: AccessDeniedException" in run(aws, operators, *released).stderr
-    page = (REPOSITORY / "docs" / "operating.md").read_text()
+    page = (REPOSITORY / "docs" / "command.md").read_text()
     [condition] = re.findall(r"```json\n(.+LeadingKeys.+)\n```", page)
     arn = aws.clients.client("dynamodb").describe_table(TableName=table)["Table"]["TableArn"]
     allowed = {"Effect": "Allow", "Action": "dynamodb:DeleteItem", "Resource": arn}

@@ -159,7 +159,7 @@ def _updated_to_another_place(story: Story) -> None:
 def _updated_in_place(story: Story, operator: Operator) -> None:
     story.update("one", "UPDATE_ROLLBACK_FAILED", ServiceTimeout=600)
     assert len(story.aws.bundle_requests(story.instance)) == 1
-    Operator(story.aws, "runbook.md", operator.directory).type(
+    Operator(story.aws, "operating.md", operator.directory).type(
         "Continue the rollback", 1, STACK=story.stack_id
     )
     story.update("two")

@@ -1,4 +1,4 @@
-"""What docs/runbook.md says about stacks that are stuck, typed in the sandbox."""
+"""What docs/operating.md says about stacks that are stuck, typed in the sandbox."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from .support import Aws, Observers, SandboxProcess, created, signing_secret, wa
 
 Template = Callable[..., dict[str, Any]]
 
-PAGE = "runbook.md"
+PAGE = "operating.md"
 
 
 @pytest.fixture

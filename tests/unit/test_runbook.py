@@ -1,4 +1,4 @@
-"""docs/runbook.md has an entry for each alarm, each class of Reason, and each state of failure."""
+"""docs/operating.md has an entry for each alarm, each class of Reason, and each state of failure."""
 
 import inspect
 import re
@@ -16,7 +16,7 @@ from sandbox.artifact import REPOSITORY
 from tests.stacks.pages import blocks
 
 DOCS = REPOSITORY / "docs"
-TEXT = (DOCS / "runbook.md").read_text()
+TEXT = (DOCS / "operating.md").read_text()
 ENTRIES: dict[str, str] = dict(
     re.findall(
         r"^### (.+)\n((?:(?!##).*\n)+)", TEXT.partition("## States of a stack")[2], re.MULTILINE
@@ -114,7 +114,7 @@ def test_the_blocks_of_the_life_cycle_are_those_that_whole_stack_tests_type() ->
     assert {name: len(each) for name, each in blocks("installations.md").items()} == typed
 
 
-@pytest.mark.parametrize("page", ["runbook.md", "installations.md", "operating.md"])
+@pytest.mark.parametrize("page", ["operating.md", "installations.md", "command.md"])
 def test_each_link_leads_to_a_heading(page: str) -> None:
     links = re.findall(r"\]\(([\w./]*)#([^)]+)\)", (DOCS / page).read_text())
 

@@ -1,4 +1,4 @@
-"""docs/operating.md shows what the commands write, and names each field."""
+"""docs/command.md shows what the commands write, and names each field."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from tests.unit.test_lifecycle import request
 from .conftest import Run
 from .things import bucket, bundle_at, image, put, snapshot
 
-TEXT = (REPOSITORY / "docs" / "operating.md").read_text()
+TEXT = (REPOSITORY / "docs" / "command.md").read_text()
 TRANSCRIPTS = re.findall(r"```console\n\$ instance-bundle (.+)\n((?:[^`\n].*\n)+)```", TEXT)
 STACKS = {
     "desktop": "CREATE_IN_PROGRESS",
