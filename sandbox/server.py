@@ -295,4 +295,4 @@ def _tick(ended: threading.Event) -> None:
 
 def _watch(alarms: Alarms, ended: threading.Event) -> None:
     while not ended.wait(alarms.seconds_to_next()):
-        alarms.advance()
+        alarms.advance(ended.is_set)

@@ -7,11 +7,12 @@ based on the window of time defined by the Period and Evaluation Periods"
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Protocol, cast
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
 from moto.cloudwatch.models import Alarm, CloudWatchBackend, MetricDatumBase, cloudwatch_backends
 
@@ -20,6 +21,9 @@ from sandbox.cloudwatch.clock import MINUTE
 from sandbox.cloudwatch.points import period_of, point_of
 from sandbox.cloudwatch.queue_metrics import QueueMetrics
 from sandbox.cloudwatch.states import COMPARISONS, MORE_PERIODS, Rule, state_of
+
+Dated = tuple[float, MetricDatumBase]
+"""When a datum is from, by CloudWatch's time, and the datum."""
 
 
 class Clock(Protocol):
@@ -46,6 +50,9 @@ class Alarms:
         self._clock = clock
         self._queues = QueueMetrics(clock)
         self._ended = self._minute()
+        self._data: WeakKeyDictionary[CloudWatchBackend, tuple[int, float, list[Dated]]] = (
+            WeakKeyDictionary()
+        )
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -59,10 +66,14 @@ class Alarms:
         ):
             yield
 
-    def advance(self) -> None:
+    def advance(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Publish what AWS publishes, and evaluate all alarms, for each minute that has ended since
-        the last time."""
-        while self._ended < self._minute():
+        the last time.
+
+        Args:
+            is_over: nobody needs the minutes that are left.
+        """
+        while self._ended < self._minute() and not is_over():
             self._ended += 1
             end = self._ended * MINUTE
             self._queues.publish(self._clock.real(end - MINUTE / 2))
@@ -78,10 +89,10 @@ class Alarms:
         return int(self._clock() // MINUTE)
 
     def _evaluate(self, backend: CloudWatchBackend, end: float) -> None:
-        data = [(self._clock.at(_epoch(datum)), datum) for datum in list(backend.metric_data)]
-        for alarm in list(backend.alarms.values()):
-            if alarm.rule is not None:  # a composite one
-                continue
+        alarms = [each for each in backend.alarms.values() if each.rule is None]  # not composite
+        begins = (begin for alarm in alarms for begin, _ in _windows(alarm, end))
+        data = self._recent(backend, min(begins, default=end))
+        for alarm in alarms:
             points = [
                 point_of(alarm, [datum for when, datum in data if begin <= when < begin + length])
                 for begin, length in _windows(alarm, end)
@@ -91,6 +102,18 @@ class Alarms:
                 shown = [point for point in points if point is not None]
                 reason = f"Threshold Crossed: {alarm.threshold} by the datapoints {shown}, {state}"
                 backend.set_alarm_state(alarm.name, reason, "{}", state)
+
+    def _recent(self, backend: CloudWatchBackend, begin: float) -> Sequence[Dated]:
+        """The data since a moment. moto keeps all data, and adds new ones at the end: what was read
+        is not read again, so that a minute takes no longer the more there are."""
+        read, since, kept = self._data.get(backend, (0, begin, []))
+        everything = list(backend.metric_data)
+        if len(everything) < read or begin < since:
+            read, kept = 0, []
+        new = ((self._clock.at(_epoch(datum)), datum) for datum in everything[read:])
+        recent = [dated for dated in (*kept, *new) if dated[0] >= begin]
+        self._data[backend] = (len(everything), begin, recent)
+        return recent
 
 
 def _windows(alarm: Alarm, end: float) -> list[tuple[float, float]]:
