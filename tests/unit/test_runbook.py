@@ -1,4 +1,4 @@
-"""docs/operating.md has an entry for each alarm, each class of Reason, and each state of failure."""
+"""docs/operating.md has an entry for each alarm, class of Reason, and state of failure."""
 
 import inspect
 import re
