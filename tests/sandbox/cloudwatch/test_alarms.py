@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.cloudwatch.models import MetricDatumBase
 
+from sandbox.cloudwatch import alarms
 from tests.sandbox.cloudwatch.conftest import CloudWatch, alarm
 
 
@@ -226,3 +228,34 @@ def test_an_expression_that_is_not_understood_is_refused(
     with pytest.raises(ClientError, match="not understood"):
         put_math_alarm(cloudwatch, expression)
     assert cloudwatch.client("cloudwatch").describe_alarms()["MetricAlarms"] == []
+
+
+def test_a_datum_is_read_once_until_an_alarm_needs_earlier_ones(
+    cloudwatch: CloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or an alarm falls behind, the more data there are."""
+    read: list[MetricDatumBase] = []
+
+    def reading(datum: MetricDatumBase) -> float:
+        read.append(datum)
+        return epoch(datum)
+
+    epoch = alarms._epoch
+    monkeypatch.setattr(alarms, "_epoch", reading)
+    cloudwatch.put_alarm()
+    cloudwatch.pass_minutes()
+    cloudwatch.datum(1)
+    assert cloudwatch.states(9)[0] == "ALARM"
+    [datum] = read
+
+    cloudwatch.put_alarm(AlarmName="longer", EvaluationPeriods=20, DatapointsToAlarm=1)
+    assert cloudwatch.states(1, "longer") == ["ALARM"]
+    assert read == [datum, datum]
+
+
+def test_no_minute_is_evaluated_once_the_sandbox_ends(cloudwatch: CloudWatch) -> None:
+    cloudwatch.put_alarm()
+    cloudwatch.datum(1)
+    cloudwatch.time.now += 600
+    cloudwatch.alarms.advance(lambda: True)
+    assert cloudwatch.state() == "INSUFFICIENT_DATA"
