@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.s3.models import s3_backends
 
-from sandbox.clients import Clients
 from sandbox.server import Server
 from tests.sandbox.s3.conftest import client, refused
 
@@ -52,18 +52,9 @@ def test_sdks_follow_the_redirect(s3: Any, far: str) -> None:
 @pytest.fixture(scope="module")
 def others(server: Server) -> str:
     """A bucket of another account, with an object."""
-    sts = Clients(server.endpoint).client("sts")
-    role = "arn:aws:iam::210987654321:role/other"
-    keys = sts.assume_role(RoleArn=role, RoleSessionName="other")["Credentials"]
-    other = client(
-        server,
-        "us-east-1",
-        aws_access_key_id=keys["AccessKeyId"],
-        aws_secret_access_key=keys["SecretAccessKey"],
-        aws_session_token=keys["SessionToken"],
-    )
-    other.create_bucket(Bucket="others")
-    other.put_object(Bucket="others", Key="web", Body=b"")
+    owner = s3_backends["210987654321"]["aws"]
+    owner.create_bucket("others", "us-east-1")
+    owner.put_object("others", "web", b"")
     return "others"
 
 
