@@ -104,15 +104,17 @@ def test_the_application_is_packaged_deployed_and_invoked(
         *("cloudformation", "package", "--template-file", ".aws-sam/build/template.yaml"),
         *("--s3-bucket", bucket, "--output-template-file", packaged),
     )
-    body = ("--template-body", f"file://{packaged}")
-    valid = json.loads(aws.run("cloudformation", "validate-template", *body))
+    # It is longer than what a request may have (AWS CloudFormation User Guide, quotas).
+    aws.run("s3", "cp", packaged, f"s3://{bucket}/{packaged}")
+    url = ("--template-url", f"https://{bucket}.s3.us-east-1.amazonaws.com/{packaged}")
+    valid = json.loads(aws.run("cloudformation", "validate-template", *url))
     assert {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"} == {*valid["Capabilities"]}
     assert "LogRetentionInDays" in {each["ParameterKey"] for each in valid["Parameters"]}
     aws.see(f"{', '.join(valid['Capabilities'])}, {len(valid['Parameters'])} parameters")
 
     deploy = (
         *("cloudformation", "deploy", "--stack-name", STACK_NAME, "--template-file", packaged),
-        *("--capabilities", "CAPABILITY_IAM"),
+        *("--s3-bucket", bucket, "--capabilities", "CAPABILITY_IAM"),
     )
     assert "Successfully created/updated stack" in aws.run(*deploy)
     assert bare_sandbox.stack(STACK_NAME)["StackStatus"] == "CREATE_COMPLETE"
