@@ -62,6 +62,7 @@ def test_what_is_deployed_runs_out_of_s3(
         "ServiceTokenParameter",
         "InstanceBundleLogGroup",
         "LedgerTable",
+        "OperatorsPolicy",
     }
     managed = bare_sandbox.stack("aws-sam-cli-managed-default")
     assert managed["StackStatus"] == "CREATE_COMPLETE"
