@@ -12,6 +12,7 @@ from .faults import (
     VISIBILITY,
     clear_faults,
     hits,
+    ledger_table,
     set_batch_size,
     set_fault,
     set_visibility,
@@ -137,8 +138,10 @@ def test_an_answer_that_can_not_be_read_is_waited_out_by_the_next_poll(aws: Aws)
     failed = _failed_invocations(aws)
     # Work that lasts has one poll send the next one.
     trials = [Trial(aws, instance=aws.instance(seconds="7", bundled="yes")) for _ in UNREADABLE]
+    # What was asked is read before the request is received: if that fails, Lambda invokes again.
+    held = {"dynamodb:Query": {"holding": ledger_table(aws.clients.client("dynamodb"))}}
     struck = [
-        set_fault(aws, call, "garble", trial.name, body=body)
+        set_fault(aws, call, "garble", trial.name, body=body, **held.get(call, {}))
         for trial, (call, body) in zip(trials, UNREADABLE, strict=True)
     ]
 
