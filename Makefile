@@ -112,9 +112,9 @@ clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS C
 
 faults: simulated-faults process-faults ## Kill the function at each call, and have each call fail
 
-# They run at low priority, since their clock is simulated.
+# They run at low priority, since their clock is simulated: beside other tests, one may take long.
 simulated-faults: $(SET_UP)
-	@nice -n 19 $(PYTEST) $(UNIT_WORKERS) -m "faults and not nightly" tests/chaos
+	@nice -n 19 $(PYTEST) $(UNIT_WORKERS) --timeout 3600 -m "faults and not nightly" tests/chaos
 
 # The tests of a file share a long run of stacks, so one worker runs all of them.
 process-faults: $(SET_UP)
