@@ -92,10 +92,7 @@ def test_a_read_is_allowed_by_its_action_on_its_resource(
     account.owner.s3.create_bucket(Bucket="shop")
     assert is_denied()
     if resource != "*":
-        account.allow(
-            action,
-            resource=resource.replace("shop", "other").replace(UUID, UUID[::-1]),
-        )
-        assert is_denied() or "role" in resource
+        account.allow(action, resource=f"{resource}-other")
+        assert is_denied()
     account.allow(action, resource=resource)
     assert not is_denied()
