@@ -112,7 +112,7 @@ clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS C
 
 faults: simulated-faults process-faults ## Kill the function at each call, and have each call fail
 
-# They run at low priority, since their clock is simulated: beside other tests, one may take long.
+# They run at low priority, since their clock is simulated: next to other tests, one may take long.
 simulated-faults: $(SET_UP)
 	@nice -n 19 $(PYTEST) $(UNIT_WORKERS) --timeout 3600 -m "faults and not nightly" tests/chaos
 
