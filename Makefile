@@ -179,6 +179,8 @@ lock: $(UV_SET_UP) ## Update the lock files after a change of pyproject.toml; wi
 	  $(call ON_TOP_OF,functions/requirements.txt requirements/dev.txt)
 	$(LOCK) --group checkov --output-file requirements/checkov.txt
 	$(LOCK) --group sam --output-file requirements/sam.txt
+	$(LOCK) --group cdk --output-file requirements/cdk.txt
+	$(LOCK) --group site --output-file requirements/site.txt
 	$(LOCK) --group uv --output-file requirements/uv.txt
 
 clean: ## Remove what the other targets made
