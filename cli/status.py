@@ -49,7 +49,7 @@ class Row:
         return self.record.due or None
 
     def as_json(self) -> Mapping[str, object]:
-        """The fields that README.md lists."""
+        """The fields that docs/command.md lists."""
         record, task = self.record, self.record.task
         return {
             "stack": record.key.stack_name,

@@ -188,7 +188,7 @@ class _Events:
 
 
 def _queue_of_events(clients: Clients, sqs: "SQSClient", stack_id: str) -> str:
-    """The URL of a new queue that receives the events about a stack, as README.md describes."""
+    """The URL of a new queue that receives the events about a stack, as in docs/events.md."""
     queue_url = sqs.create_queue(QueueName=_QUEUE)["QueueUrl"]
     queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])[
         "Attributes"

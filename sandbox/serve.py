@@ -121,7 +121,7 @@ Paste into another terminal, in this directory:
   .venv/bin/aws cloudformation wait stack-create-complete --stack-name web
   .venv/bin/aws cloudformation describe-stacks --stack-name web --query 'Stacks[0].Outputs' --output table
 
-The built functions in containers (sam build comes first; README.md says what containers need):
+The built functions in containers (sam build comes first; docs/local.md says what containers need):
 
   sam local invoke InstanceBundleFunction -e events/create.json
   curl {ready.endpoint}/sandbox/responses

@@ -44,7 +44,7 @@ def _asks_for_another(exchange: Exchange) -> bool:
 
 
 def identity(properties: Mapping[str, Any]) -> tuple[str | None, ...]:
-    """The bundle's identity: the properties whose change replaces it (see README.md)."""
+    """The bundle's identity: the properties whose change replaces it (see docs/reference.md)."""
     s3 = properties["Storage"]["S3"]
     names = (properties["Method"], properties["InstanceId"], s3["Bucket"])
     if properties["Method"] == "StoreImage":

@@ -13,7 +13,7 @@ from .table import Row
 from .tool import Tool, without_account
 
 SIZE_LIMIT = 22
-"""MB, unpacked, that the built function may have; README.md states it. Lambda's limit is 250 MB
+"""MB, unpacked, that the built function may have; CONTRIBUTING.md has it, too. Lambda allows 250 MB
 (AWS Lambda Developer Guide, Lambda quotas)."""
 
 _LOADED = """

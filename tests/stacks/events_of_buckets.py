@@ -15,7 +15,7 @@ def announcing(aws: Aws) -> str:
 
 
 def send_events(aws: Aws, bucket: str) -> None:
-    """Switch EventBridge on for a bucket, as the README says: get, add, put."""
+    """Switch EventBridge on for a bucket, as docs/events.md says: get, add, put."""
     s3 = aws.clients.s3
     found: Any = s3.get_bucket_notification_configuration(Bucket=bucket)
     found.pop("ResponseMetadata")

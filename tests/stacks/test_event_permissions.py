@@ -79,7 +79,7 @@ def _refused(aws: Aws, rule: str) -> float:
 
 
 @pytest.mark.parametrize("before", [{}, {"EventBridgeConfiguration": {}}, "of others"])
-def test_the_readmes_commands_add_eventbridge_to_what_the_bucket_has(
+def test_the_pages_commands_add_eventbridge_to_what_the_bucket_has(
     aws: Aws, tmp_path: Path, before: Any
 ) -> None:
     bucket = f"my-images-{uuid.uuid4().hex[:8]}"
@@ -89,7 +89,7 @@ def test_the_readmes_commands_add_eventbridge_to_what_the_bucket_has(
         Bucket=bucket, NotificationConfiguration=configuration
     )
 
-    section = (REPOSITORY / "README.md").read_text().partition("## Events of EC2 and S3")[2]
+    section = (REPOSITORY / "docs/events.md").read_text().partition("## Events of EC2 and S3")[2]
     commands = section.partition("```console\n")[2].partition("```")[0]
     typed = re.sub(r"^\$ ", "", commands, flags=re.MULTILINE).replace("my-images", bucket)
     environment = {

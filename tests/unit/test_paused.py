@@ -1,4 +1,4 @@
-"""What a paused application does: each row of the table in README.md."""
+"""What a paused application does: each row of the table in docs/operating.md."""
 
 import time
 from collections.abc import Iterator

@@ -69,8 +69,8 @@ def emitted_metrics() -> set[str]:
     return counted | {f"Throttled{name.title()}" for name in services}
 
 
-def test_the_readme_lists_the_metrics_that_are_emitted() -> None:
-    section = (ROOT / "README.md").read_text().partition("## Logs and metrics")[2]
+def test_the_page_lists_the_metrics_that_are_emitted() -> None:
+    section = (ROOT / "docs/monitoring.md").read_text().partition("## Metrics")[2]
     rows = re.findall(r"^\| (`.*?) \|", section.partition("\n## ")[0], re.MULTILINE)
 
     listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]

@@ -861,7 +861,7 @@ def test_the_service_token_is_in_a_parameter_named_after_the_function() -> None:
     assert TEMPLATE["Outputs"]["ServiceTokenParameter"]["Value"] == {"Ref": "ServiceTokenParameter"}
     default = TEMPLATE["Parameters"]["FunctionName"]["Default"]
     name = parameter["Name"]["Fn::Sub"].replace("${FunctionName}", default)
-    assert f"ServiceToken: '{{{{resolve:ssm:{name}}}}}'" in (ROOT / "README.md").read_text()
+    assert f"ServiceToken: '{{{{resolve:ssm:{name}}}}}'" in (ROOT / "docs/deploying.md").read_text()
 
 
 def test_a_stack_that_is_deleted_keeps_the_ledger_unless_it_was_never_complete() -> None:
@@ -915,17 +915,17 @@ def test_the_application_says_what_it_is(name: str) -> None:
     assert TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"][name]
 
 
-def test_template_project_and_readme_have_the_version_of_the_code() -> None:
+def test_template_project_and_pages_have_the_version_of_the_code() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    readme = (ROOT / "README.md").read_text()
+    pages = {name: (ROOT / f"docs/{name}.md").read_text() for name in ("deploying", "monitoring")}
 
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
     assert project["version"] == __version__
     application = TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"]
     assert application["SemanticVersion"] == __version__
     assert TEMPLATE["Outputs"]["Version"]["Value"] == __version__
-    assert re.findall(r"SemanticVersion: (\S+)", readme) == [__version__]
-    assert f"cfn-instance-bundle/{__version__}" in readme
+    assert re.findall(r"SemanticVersion: (\S+)", pages["deploying"]) == [__version__]
+    assert f"cfn-instance-bundle/{__version__}" in pages["monitoring"]
 
 
 def test_the_changelog_has_no_version_after_that_of_the_code() -> None:
@@ -934,23 +934,3 @@ def test_the_changelog_has_no_version_after_that_of_the_code() -> None:
     )
 
     assert released[:1] in ([], [__version__])
-
-
-def test_the_reference_in_the_readme_is_that_of_the_schema() -> None:
-    schema = json.loads(
-        (ROOT / "functions/instance_bundle/request/properties.schema.json").read_text()
-    )
-    readme = (ROOT / "README.md").read_text()
-
-    for path, definition in leaves(schema, ""):
-        assert f"| `{path}` |" in readme, path
-        assert definition["description"] in readme, path
-
-
-def leaves(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, definition in schema.get("properties", {}).items():
-        here = f"{path}.{name}" if path else name
-        if "properties" in definition:
-            yield from leaves(definition, here)
-        else:
-            yield here, definition

@@ -1,7 +1,7 @@
 """The properties of `Custom::InstanceBundle`: read, checked, and converted to a frozen value.
 
 `properties.schema.json` defines what is allowed, except that a tag's key is given once, which JSON
-Schema can't say. It is read here at run time, the property reference in the README repeats it, and
+Schema can't say. It is read here at run time, docs/reference.md repeats it, and
 template authors can lint against it.
 """
 
