@@ -26,6 +26,27 @@ OBJECT_EVENT = 1.00 / 1e6
 STATE_TRANSITION = 25 / 1e6
 """Of a standard workflow; a retry is one (https://aws.amazon.com/step-functions/pricing/)."""
 
+OTHERS_AS_OF = "2026-12-01"
+"""The day on which the prices below were put down, which the benchmarks do not need."""
+
+ALARM_METRIC = 0.10
+"""A month, of each metric of an alarm (https://aws.amazon.com/cloudwatch/pricing/)."""
+DASHBOARD = 3.00
+"""A month, of each beyond three of an account (the same page)."""
+OWN_METRIC = 0.30
+"""A month, of a metric that AWS does not send itself; by the hour (the same page)."""
+LOGS_GB = 0.50
+"""Received by CloudWatch Logs (the same page)."""
+TABLE_GB = 0.25
+"""A month, stored in DynamoDB (https://aws.amazon.com/dynamodb/pricing/on-demand/)."""
+RECOVERY_GB = 0.20
+"""A month, of a table with point-in-time recovery (the same page)."""
+SNAPSHOT_BLOCK = 0.003 / 1e3
+"""Read by GetSnapshotBlock (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapi-pricing.html);
+storing an AMI uses the EBS direct APIs (EC2 User Guide, Store and restore an AMI using S3)."""
+SNAPSHOT_BLOCKS_OF_GB = 2048
+"""A block has 512 KiB (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapi-elements.html)."""
+
 MONTH = 30 * 24 * 3600
 """Seconds."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import plots
+from benchmarks import plots, summary
 from benchmarks.section import Section, Table
 from sandbox.functions.runtime import prepare_runtime
 
@@ -21,7 +21,7 @@ _PACKAGES = ("aws-lambda-powertools", "awslambdaric", "boto3", "crhelper", "moto
 
 
 def write(sections: Sequence[Section], seconds: float) -> Path:
-    """Write the page and its plots.
+    """Write the page and its plots, and the figures that docs/limits-and-costs.md has of it.
 
     Args:
         sections: in the order in which they are to be read.
@@ -37,7 +37,9 @@ def write(sections: Sequence[Section], seconds: float) -> Path:
         for plot in section.plots:
             plots.draw(plot, RESULTS)
     page = RESULTS / "README.md"
-    page.write_text("\n".join(_page(sections, seconds)) + "\n")
+    text = "\n".join(_page(sections, seconds)) + "\n"
+    page.write_text(text)
+    summary.PAGE.write_text(summary.updated(summary.PAGE.read_text(), text))
     return page
 
 
