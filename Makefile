@@ -97,12 +97,12 @@ quick: $(SET_UP) ## After each edit: lint, check types, and run the unit and pro
 
 unit: $(SET_UP) ## Run the unit and property tests, and a short model check of the core
 	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" --ignore tests/model/test_long.py \
-	  tests/unit tests/properties tests/model tests/cli
+	  tests/unit tests/properties tests/model tests/cli tests/lint
 
 test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a model check, a short chaos search, stacks
 	@$(PYTEST) $(WORKERS) -m "not nightly and not faults and not clients" \
 	  --ignore tests/model/test_quick.py \
-	  tests/unit tests/properties tests/model tests/cli tests/chaos tests/stacks
+	  tests/unit tests/properties tests/model tests/cli tests/lint tests/chaos tests/stacks
 
 test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and of the audit
 	@$(PYTEST) $(SANDBOX_WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
@@ -154,11 +154,12 @@ style: $(SET_UP)
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m tools.exits functions
 	@$(RUN) -m tools.words
-	@PYTHONPATH=functions:. $(VENV)/bin/lint-imports --no-cache
+	@PYTHONPATH=functions:lint:. $(VENV)/bin/lint-imports --no-cache
 
 types: $(SET_UP)
 	@$(RUN) -m mypy
 
+# With the rules of this repository: .cfnlintrc appends them.
 templates: $(SET_UP)
 	@$(VENV)/bin/cfn-lint $(TEMPLATES)
 

@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 DIRECTORIES = frozenset(
     {
         *(".github", "benchmarks", "cli", "docs", "events", "examples"),
-        *("functions", "sandbox", "tests", "tools"),
+        *("functions", "lint", "sandbox", "tests", "tools"),
     }
 )
 TOP_FILES = frozenset(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-from botocore.loaders import Loader
-
 # The header of a PUT may have 8 KB (Amazon S3 User Guide, Working with object metadata).
 _LONGEST = 8192
 
@@ -149,6 +147,9 @@ def _names(region: str) -> tuple[str, str]:
 def _partitions(own_region: str) -> Mapping[str, tuple[str, str]]:
     """Name and DNS suffix of each Region's partition: for the Regions that botocore lists, and for
     this function's Region."""
+    # Imported here, so that the rules for cfn-lint need no botocore for the formats of this room.
+    from botocore.loaders import Loader
+
     partitions = Loader().load_data("partitions")["partitions"]
     found = {
         region: (partition["id"], partition["outputs"]["dnsSuffix"])

@@ -1,0 +1,133 @@
+"""Makes docs/template.schema.json, by which editors check templates while they are written.
+
+`python -m tools.editor_schema` writes the file. It is made of properties.schema.json, and accepts a
+function of CloudFormation's in each place. Editors can't resolve functions, so what depends on the
+value of one is left to cfn-lint.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "functions" / "instance_bundle" / "request" / "properties.schema.json"
+TARGET = ROOT / "docs" / "template.schema.json"
+
+Schema = dict[str, Any]
+
+TAGS = (
+    *("And", "Base64", "Cidr", "Condition", "Contains", "Equals", "FindInMap", "GetAZs", "GetAtt"),
+    *("If", "ImportValue", "Join", "Length", "Not", "Or", "Ref", "Select", "Split", "Sub"),
+    *("ToJsonString", "Transform"),
+)
+"""The functions that have a short form."""
+
+CUSTOM_TAGS = [
+    f"!{name} {kind}:object" for name in TAGS for kind in ("scalar", "sequence", "mapping")
+]
+"""The setting `yaml.customTags`: the short forms count as objects, as their long forms are."""
+
+_FORMATS: dict[str, Schema] = {
+    # Without the names that S3 reserves, and without IP addresses.
+    "s3-bucket-name": {
+        "pattern": r"^(?!xn--|sthree-)(?!.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$)"
+        r"(?![0-9]+(\.[0-9]+){3}$)[A-Za-z0-9._-]{3,255}$"
+    },
+    "s3-key-prefix": {"pattern": r"^(?!(\.\./))[^\u0000-\u001f\u007f]{1,900}$"},
+    "upload-policy": {"pattern": r"^\s*\{|^[A-Za-z0-9+/]+={0,2}$"},
+}
+"""The formats of the schema, as near as a pattern comes."""
+
+_AT_DEPLOYMENT = {
+    "description": "A function of CloudFormation's, or a dynamic reference.",
+    "anyOf": [
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "patternProperties": {"^(Ref|Condition|Fn::[A-Za-z:]+)$": {}},
+            "additionalProperties": False,
+        },
+        {"type": "object", "required": ["Fn::Transform"]},
+        {"type": "string", "pattern": r"\{\{resolve:"},
+    ],
+}
+_REF = {"$ref": "#/definitions/AtDeployment"}
+
+
+def made() -> Schema:
+    """The schema of a whole template."""
+    properties = _accepting(json.loads(SOURCE.read_text(encoding="utf-8")))
+    described = properties.pop("description")
+    properties["else"]["required"] = ["ServiceToken", *properties["else"]["required"]]
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "A template of AWS CloudFormation with Custom::InstanceBundle",
+        "description": "Made by `python -m tools.editor_schema` of properties.schema.json.",
+        "type": "object",
+        "properties": {
+            "Resources": {
+                "type": "object",
+                "additionalProperties": {
+                    "if": {
+                        "type": "object",
+                        "required": ["Type"],
+                        "properties": {"Type": {"enum": ["Custom::InstanceBundle"]}},
+                    },
+                    "then": {
+                        "description": described,
+                        "required": ["Properties"],
+                        "properties": {"Properties": properties},
+                    },
+                },
+            }
+        },
+        "definitions": {"AtDeployment": _AT_DEPLOYMENT},
+    }
+
+
+def _accepting(schema: Schema) -> Schema:
+    """A schema that accepts what the given one does, and what is known at deployment only."""
+    checked = {name: _part(name, value) for name, value in schema.items()}
+    for name in ("$schema", "title", "writeOnly"):
+        checked.pop(name, None)
+    checked |= _FORMATS.get(checked.pop("format", ""), {})
+    if checked.get("type") == "string":
+        # CloudFormation sends every scalar as text.
+        checked["type"] = ["string", "number", "boolean"]
+    if "else" in checked:
+        # A Method that is known at deployment only decides nothing here.
+        checked["allOf"] = _alternatives(
+            checked.pop("if"), checked.pop("then"), checked.pop("else")
+        )
+    if "additionalProperties" in checked:
+        checked["patternProperties"] = {"^Fn::(ForEach::|Transform$)": {}}
+    shown = {name: checked.pop(name) for name in ("description",) if name in checked}
+    return {**shown, "if": _REF, "else": checked}
+
+
+def _part(name: str, value: Any) -> Any:
+    if name in ("properties", "dependencies") and isinstance(value, dict):
+        return {
+            key: _accepting(part) if isinstance(part, dict) else part for key, part in value.items()
+        }
+    if name in ("items", "then", "else"):
+        return _accepting(value)
+    return value
+
+
+def _alternatives(condition: Schema, then: Schema, otherwise: Schema) -> list[Schema]:
+    [(name, values)] = condition["properties"].items()
+    other = {"properties": {name: {"not": {"anyOf": [_REF, values]}}}}
+    return [{"if": condition, "then": then}, {"if": other, "then": otherwise}]
+
+
+def text() -> str:
+    """The file's text."""
+    return json.dumps(made(), indent=2, ensure_ascii=True) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(text(), encoding="utf-8")
+    sys.stdout.write(f"{TARGET.relative_to(ROOT)}\n")
