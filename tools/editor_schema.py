@@ -28,7 +28,7 @@ CUSTOM_TAGS = [
 ]
 """The setting `yaml.customTags`: the short forms count as objects, as their long forms are."""
 
-_FORMATS: dict[str, Schema] = {
+FORMATS: dict[str, Schema] = {
     # Without the names that S3 reserves, and without IP addresses.
     "s3-bucket-name": {
         "pattern": r"^(?!xn--|sthree-)(?!.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$)"
@@ -46,7 +46,7 @@ _AT_DEPLOYMENT = {
             "type": "object",
             "minProperties": 1,
             "maxProperties": 1,
-            "patternProperties": {"^(Ref|Condition|Fn::[A-Za-z:]+)$": {}},
+            "patternProperties": {"^(Ref|Condition|Fn::[A-Za-z0-9:]+)$": {}},
             "additionalProperties": False,
         },
         {"type": "object", "required": ["Fn::Transform"]},
@@ -60,7 +60,7 @@ def made() -> Schema:
     """The schema of a whole template."""
     properties = _accepting(json.loads(SOURCE.read_text(encoding="utf-8")))
     described = properties.pop("description")
-    properties["else"]["required"] = ["ServiceToken", *properties["else"]["required"]]
+    properties["else"]["required"].insert(0, "ServiceToken")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A template of AWS CloudFormation with Custom::InstanceBundle",
@@ -92,7 +92,7 @@ def _accepting(schema: Schema) -> Schema:
     checked = {name: _part(name, value) for name, value in schema.items()}
     for name in ("$schema", "title", "writeOnly"):
         checked.pop(name, None)
-    checked |= _FORMATS.get(checked.pop("format", ""), {})
+    checked |= FORMATS.get(checked.pop("format", ""), {})
     if checked.get("type") == "string":
         # CloudFormation sends every scalar as text.
         checked["type"] = ["string", "number", "boolean"]
@@ -108,13 +108,17 @@ def _accepting(schema: Schema) -> Schema:
 
 
 def _part(name: str, value: Any) -> Any:
-    if name in ("properties", "dependencies") and isinstance(value, dict):
-        return {
-            key: _accepting(part) if isinstance(part, dict) else part for key, part in value.items()
-        }
-    if name in ("items", "then", "else"):
-        return _accepting(value)
-    return value
+    if name == "properties":
+        return {key: _accepting(part) for key, part in value.items()}
+    if name == "dependencies":
+        return {key: _dependency(key, part) for key, part in value.items()}
+    return _accepting(value) if name in ("items", "then", "else") else value
+
+
+def _dependency(name: str, needed: Schema | list[str]) -> Schema:
+    """What a property needs, unless its value is a function, which may be no value."""
+    needs = _accepting(needed) if isinstance(needed, dict) else {"required": needed}
+    return {"if": {"properties": {name: _REF}}, "else": needs}
 
 
 def _alternatives(condition: Schema, then: Schema, otherwise: Schema) -> list[Schema]:

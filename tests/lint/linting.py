@@ -84,7 +84,8 @@ def loaded(text: str) -> Any:
 
 def blocks(text: str) -> Iterator[tuple[int, str]]:
     """The YAML blocks of a page, each with its line, without the indentation of the block."""
-    start, indent, lines = 0, 0, []
+    start, indent = 0, 0
+    lines: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not start and line.strip() == "```yaml":
             start, indent, lines = number, len(line) - len(line.lstrip()), []

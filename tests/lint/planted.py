@@ -219,11 +219,11 @@ def _with(properties: Properties, path: Path, value: Any) -> Any:
     """Properties with a value at a path."""
     if not path:
         return value
-    made = copy.deepcopy(properties)
+    made: Any = copy.deepcopy(properties)
     inner = made
     for part in path[:-1]:
         inner = inner.setdefault(part, {}) if isinstance(inner, dict) else inner[part]
-    inner[path[-1]] = value  # type: ignore[index]
+    inner[path[-1]] = value
     return made
 
 

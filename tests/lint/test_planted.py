@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.lint.planted import BASES, HANDLE, Mistake, keywords, mistakes, templ
 
 MISTAKES = mistakes()
 URL = "https://cloudformation-waitcondition-us-east-1.s3.amazonaws.com/stack?Signature=s3cr3t"
-TEXTS = {
+TEXTS: dict[str, Callable[[Any], str]] = {
     "yaml": lambda content: yaml.safe_dump(content, sort_keys=False, width=1000),
     "json": lambda content: json.dumps(content, indent=1),
     # YAML has no tabs: cfn-lint's other parser reads these.
