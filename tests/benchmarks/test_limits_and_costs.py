@@ -11,6 +11,13 @@ from benchmarks import prices, summary
 from benchmarks.ceilings import designs
 from benchmarks.polling import assumptions
 from cli.prices import FILE
+from instance_bundle import budget
+from instance_bundle.request.formats import LONGEST_PREFIX
+from instance_bundle.request.properties import (
+    DEFAULT_COMPLETION_TIMEOUT,
+    DEFAULT_SERVICE_TIMEOUT,
+    SCHEMA_FILE,
+)
 from sandbox.artifact import REPOSITORY
 from sandbox.cloudformation import templates
 
@@ -18,6 +25,7 @@ PAGE = summary.PAGE.read_text()
 TEMPLATE = templates.parse((REPOSITORY / "template.yaml").read_text())
 SHOWN = [*summary.tables(PAGE)]
 MEASURED = [*summary.tables((REPOSITORY / "benchmarks" / "results" / "README.md").read_text())]
+SCHEMA = json.loads(SCHEMA_FILE.read_text())
 KEPT = json.loads(FILE.read_text())
 
 
@@ -176,6 +184,32 @@ def test_the_quotas_are_those_of_the_code_with_their_pages(
     value = int(number.replace(",", "")) * (1024 if unit == "KB" else 1)
     assert value == limit.value
     assert limit.source in page
+
+
+def test_what_happens_at_a_limit_has_the_figures_of_the_application() -> None:
+    resources = {name: each["Properties"] for name, each in TEMPLATE["Resources"].items()}
+    polls, events = (
+        resources[name]["ScalingConfig"]["MaximumConcurrency"]
+        for name in ("PollSource", "EventSource")
+    )
+    age = resources["InstanceBundleFunction"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"]
+    tags = SCHEMA["properties"]["Image"]["properties"]
+    buckets = TEMPLATE["Parameters"]["AllowedBuckets"]["MaxLength"]
+    text = " ".join(PAGE.split())
+
+    for sentence in (
+        f"Its polls use {polls} invocations at once, and events of EC2's and S3's {events}.",
+        f"an event of CloudFormation's again for {age // 60} minutes",
+        f"`Storage.S3.Prefix` has {LONGEST_PREFIX} bytes at most",
+        f"`Image.Tags` has {tags['Tags']['maxItems']} at most",
+        f"`Image.ObjectTags` has {tags['ObjectTags']['maxItems']} at most",
+        f"{DEFAULT_SERVICE_TIMEOUT:,} seconds for an answer",
+        f"{DEFAULT_COMPLETION_TIMEOUT:,} seconds for a wait condition",
+        f"repeated by a poll {budget.AFTER_FAULT} seconds later",
+        f"the longest delay is {designs.LONGEST_DELAY} seconds",
+        f"`AllowedBuckets` has 50 names and {buckets:,} characters at most",
+    ):
+        assert sentence in text
 
 
 def test_each_quota_has_a_page_of_aws_and_says_what_happens() -> None:
