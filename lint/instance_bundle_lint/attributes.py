@@ -1,6 +1,6 @@
 """What `Fn::GetAtt` returns of `Custom::InstanceBundle`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -50,17 +50,22 @@ def _uses(cfn: Template) -> Iterator[tuple[list[Any], str, str]]:
             for attribute in _values(cfn, parts[1]):
                 yield path, parts[0], attribute
     for *path, value in cfn.search_deep_keys("Fn::Sub"):
-        text, own = value if isinstance(value, list) and len(value) == 2 else (value, {})
+        text, own = value if isinstance(value, list) and len(value) == 2 else (value, None)
         for name in REGEX_SUB_PARAMETERS.findall(text) if isinstance(text, str) else []:
             resource, dot, attribute = name.strip().partition(".")
-            if dot and name.strip() not in own:
+            if dot and name.strip() not in (own or ()):
                 yield path, resource, attribute
 
 
 def _values(cfn: Template, attribute: Any) -> list[str]:
     """The names that an attribute can have: it may be a parameter's value."""
-    if isinstance(attribute, Mapping):
-        parameter = cfn.get_parameters().get(attribute.get("Ref"), {})
-        default = parameter.get("Default")
-        return list(parameter.get("AllowedValues", [] if default is None else [default]))
-    return [attribute] if isinstance(attribute, str) else []
+    match attribute:
+        case str():
+            return [attribute]
+        case {"Ref": str(name)}:
+            match cfn.template.get("Parameters", {}).get(name):
+                case {"AllowedValues": [*values]}:
+                    return [str(value) for value in values]
+                case {"Default": value}:
+                    return [str(value)]
+    return []

@@ -12,6 +12,7 @@ from cfnlint.template import Template
 
 from instance_bundle_lint.schema import TYPE
 
+_ANY = {True, False}
 _HANDLE = "AWS::CloudFormation::WaitConditionHandle"
 
 
@@ -23,13 +24,11 @@ class _Use:
         resource: the logical ID of the bundle.
         value: a text, or a function that is not `Fn::If`.
         path: where the value is in the template.
-        conditions: under which conditions it is used.
     """
 
     resource: str
     value: Any
     path: tuple[Any, ...]
-    conditions: Mapping[str, set[bool]]
 
     @property
     def name(self) -> str | None:
@@ -110,17 +109,16 @@ def _no_handle(use: _Use, resources: Mapping[str, Any]) -> str:
 def _uses(cfn: Template) -> Iterator[_Use]:
     for resource, definition in cfn.get_resources([TYPE]).items():
         properties = definition.get("Properties")
-        if isinstance(properties, dict) and "CompletionHandle" in properties:
+        if isinstance(properties, dict) and isinstance(definition.get("Condition", ""), str):
             path = ("Resources", resource, "Properties", "CompletionHandle")
-            for at, value in _values(properties["CompletionHandle"], path):
-                conditions = cfn.get_conditions_from_path(cfn.template, list(at))
-                yield _Use(resource, value, at, conditions)
+            for at, value in _values(properties.get("CompletionHandle"), path):
+                yield _Use(resource, value, at)
 
 
 def _values(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """The values, with their paths, between which `Fn::If` chooses."""
     match value:
-        case {"Fn::If": [_, yes, no]}:
+        case {"Fn::If": [str(), yes, no]}:
             yield from _values(yes, (*path, "Fn::If", 1))
             yield from _values(no, (*path, "Fn::If", 2))
         case _:
@@ -129,11 +127,10 @@ def _values(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...]
 
 def _at_once(cfn: Template, first: _Use, second: _Use) -> bool:
     """Whether the conditions of both can hold in the same stack."""
-    names = {*first.conditions, *second.conditions}
-    both = {
-        name: first.conditions.get(name, {True, False}) & second.conditions.get(name, {True, False})
-        for name in names
-    }
+    one, other = (
+        cfn.get_conditions_from_path(cfn.template, [*use.path]) for use in (first, second)
+    )
+    both = {name: one.get(name, _ANY) & other.get(name, _ANY) for name in {*one, *other}}
     return all(both.values()) and (not both or any(cfn.conditions.build_scenarios(both)))
 
 

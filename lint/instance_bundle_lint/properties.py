@@ -156,7 +156,7 @@ def _function(validator: Validator, schema: Schema, instance: Any, _: Schema) ->
             continue
         for error in resolved.descend(value, schema, path=name):
             # What is inside of the value has no place of its own in the template.
-            error.path = deque([name])
+            error.path = deque()
             error.path_override = _origin(resolved)
             yield error
 

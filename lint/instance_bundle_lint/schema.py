@@ -22,7 +22,7 @@ def of_properties() -> Schema:
 
 
 def for_cfn_lint() -> Schema:
-    """The same, with what the function checks besides the schema: keys of tags are given once."""
+    """The same, with what the schema can't say: each key of tags is given once."""
     made: Schema = _converted(of_properties())
     return made
 

@@ -1,4 +1,4 @@
-"""The command can be installed from the repository, as pipx does it."""
+"""The command, and the rules for cfn-lint, can be installed from the repository."""
 
 import os
 import subprocess
@@ -6,44 +6,74 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from sandbox.artifact import REPOSITORY
 
+_SHIPPED = ("cli", "functions", "lint", "pyproject.toml", "README.md", "LICENSE")
 _UV = REPOSITORY / ".venv-uv" / "bin" / "uv"
 
 
-def test_the_package_has_the_command_and_what_it_imports(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the package as it is installed."""
+    directory = tmp_path_factory.mktemp("package")
     # setuptools is installed, so nothing is downloaded.
     build = [*(str(_UV), "build", "--quiet", "--offline"), *("--wheel", "--no-build-isolation")]
-    where = ["--python", sys.executable, "--out-dir", str(tmp_path)]
-    source = _copy(tmp_path / "source")
+    where = ["--python", sys.executable, "--out-dir", str(directory)]
+    source = _copy(directory / "source")
     subprocess.run([*build, *where, str(source)], check=True)
-    [wheel] = tmp_path.glob("*.whl")
-    site = tmp_path / "site"
+    [wheel] = directory.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(site)
+        packed.extractall(directory / "site")
+    return directory / "site"
 
+
+def test_the_package_has_the_command_and_what_it_imports(site: Path, tmp_path: Path) -> None:
     assert {path.name for path in site.iterdir() if path.suffix != ".dist-info"} == {
         "cli",
         "instance_bundle",
+        "instance_bundle_lint",
     }
     assert (site / "cli" / "prices.json").is_file()
     [scripts] = site.glob("*.dist-info/entry_points.txt")
     assert "instance-bundle = cli.main:main" in scripts.read_text()
-    help_text = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "--help"],
+    assert _run(site, tmp_path, "-m", "cli", "--help").startswith("Usage: instance-bundle")
+
+
+def test_the_rules_need_cfn_lint_and_nothing_else(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(
+        "Resources: {Bundle: {Type: Custom::InstanceBundle, Properties: {ServiceToken: any}}}"
+    )
+    of_the_function = ["aws_lambda_powertools", "boto3", "botocore", "crhelper", "fastjsonschema"]
+    command = f"""
+import sys
+sys.modules.update(dict.fromkeys({of_the_function}))
+from cfnlint.runner import main
+sys.argv[1:] = ["--append-rules", "instance_bundle_lint.rules", "--", "template.yaml"]
+main()
+"""
+    assert _run(site, tmp_path, "-c", command, status=2).count("E9702 ") == 2
+
+
+def _run(site: Path, directory: Path, *command: str, status: int = 0) -> str:
+    """What Python prints with the package on its path, and nothing else of the repository."""
+    done = subprocess.run(
+        [sys.executable, "-P", *command],
         env=os.environ | {"PYTHONPATH": str(site)},
-        cwd=tmp_path,
+        cwd=directory,
         capture_output=True,
         text=True,
-        check=True,
-    ).stdout
-    assert help_text.startswith("Usage: instance-bundle")
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout
 
 
 def _copy(directory: Path) -> Path:
     """What a clone has, so that the build writes nothing into this one."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "cli", "functions", "pyproject.toml", "README.md", "LICENSE"],  # noqa: S607
+        ["git", "ls-files", "-z", *_SHIPPED],  # noqa: S607
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -30,7 +30,7 @@ def paths(*tops: str) -> set[str]:
 def test_each_module_is_on_the_map_with_its_tests() -> None:
     rows = re.findall(r"^\| `([\w/]+\.py)` \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
 
-    others = ("cli/", "sandbox/")
+    others = ("cli/", "lint/", "sandbox/", "tools/")
     ours = [(module, tests) for module, tests in rows if not module.startswith(others)]
 
     assert [module for module, _ in ours] == sorted(MODULES)
@@ -57,8 +57,19 @@ def test_each_module_of_the_command_is_on_the_map_with_its_tests() -> None:
     assert [module for module, tests in rows if "`tests/" not in tests] == []
 
 
+def test_each_module_of_the_rules_is_on_the_map_with_its_tests() -> None:
+    rows = re.findall(r"^\| `(lint/[\w/]+\.py)` \| [^|]+ \| ([^|]+) \|$", TEXT, re.MULTILINE)
+    top = REPOSITORY / "lint" / "instance_bundle_lint"
+    modules = {path for path in top.rglob("*.py") if not path.stem.startswith("_")}
+
+    assert {module for module, _ in rows} == {str(path.relative_to(REPOSITORY)) for path in modules}
+    assert [module for module, tests in rows if "`tests/" not in tests] == []
+
+
 def test_each_file_exists() -> None:
-    named = paths("benchmarks", "cli", "events", "functions", "sandbox", "tests", "tools")
+    named = paths(
+        *("benchmarks", "cli", "events", "functions", "lint", "sandbox", "tests", "tools"),
+    )
 
     assert "tests/unit/test_ledger.py" in named
     assert {path for path in named if not (REPOSITORY / path).exists()} == set()
