@@ -90,7 +90,7 @@ def made() -> Schema:
 def _accepting(schema: Schema) -> Schema:
     """A schema that accepts what the given one does, and what is known at deployment only."""
     checked = {name: _part(name, value) for name, value in schema.items()}
-    for name in ("$schema", "title", "writeOnly"):
+    for name in ("$schema", "title", "writeOnly", "updateRequires"):
         checked.pop(name, None)
     checked |= FORMATS.get(checked.pop("format", ""), {})
     if checked.get("type") == "string":

@@ -37,6 +37,10 @@ def _converted(schema: Any) -> Any:
     if isinstance(pattern, str) and pattern.endswith("$"):
         # In a request `$` is the end; in Python it may also be before a line's end.
         made["pattern"] = pattern.removesuffix("$") + r"\Z"
+    if "format" in made:
+        # The format has the lengths, too: one mistake is found once.
+        made.pop("minLength", None)
+        made.pop("maxLength", None)
     if made.get("type") == "array":
         made["uniqueKeys"] = made["items"]["required"][:1]
     return made

@@ -47,10 +47,10 @@ BASES = (BUNDLED, STORED, BY_SECRET)
 """Valid properties, which together have all that the schema describes."""
 
 _SAYS_NOTHING = {
-    *("$schema", "title", "description", "errorMessage", "writeOnly"),
-    *("properties", "items", "if", "then", "else"),
+    *("$schema", "title", "description", "errorMessage", "writeOnly", "updateRequires"),
+    *("properties", "items", "if", "then", "else", "minLength", "maxLength"),
 }
-"""Keywords that describe, or that lead to others."""
+"""Keywords that describe, that lead to others, or whose limits a format has, too."""
 
 _WRONG_TYPES = {"string": {"a": "b"}, "object": "text", "array": "text"}
 _WRONG_FORMATS = {"s3-bucket-name": "my/images", "s3-key-prefix": "../web", "upload-policy": "[]"}
