@@ -1,17 +1,20 @@
-"""pip-audit over lock files, skipped where the advisory service can't be reached.
+"""pip-audit over lock files, each by itself: two of them may pin the same package differently.
 
-pip-audit exits with 1 for a vulnerability, for a network that blocks it, and for any other
-problem. Its output distinguishes them.
+Where the advisory service can't be reached, the audit is skipped, or fails if the variable
+REQUIRE_AUDIT is set. pip-audit exits with 1 for a vulnerability, for a network that blocks it, and
+for any other problem. Its output distinguishes them.
 """
 
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 
 # Lock files hold all that is installed, so that nothing is left to resolve.
 PIP_AUDIT = [
     *(sys.executable, "-m", "pip_audit", "--disable-pip", "--strict"),
-    *("--vulnerability-service", "osv", "--timeout", "10", "--progress-spinner", "off"),
+    *("--vulnerability-service", "osv", "--progress-spinner", "off"),
 ]
 
 # Of these, pip-audit catches only what a timeout while connecting gives. A certificate that can't
@@ -23,17 +26,37 @@ UNREACHABLE = re.compile(
 )
 
 
-def audit(arguments: list[str]) -> int:
-    """Exit code of the audit: 0 too where it was skipped."""
-    done = subprocess.run(  # noqa: S603  our own pip-audit with our own list
-        [*PIP_AUDIT, *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0 and not done.stdout and UNREACHABLE.search(done.stderr):
-        sys.stdout.write("pip-audit: skipped, the advisory service can't be reached\n")
-        return 0
-    sys.stdout.write(done.stdout)
-    sys.stderr.write(done.stderr)
-    return done.returncode
+def audit(locks: Sequence[str], timeout: int = 10) -> int:
+    """Audit all lock files, or as many as the advisory service answers for.
+
+    Args:
+        locks: paths of lock files.
+        timeout: seconds to wait for the service each time.
+
+    Returns:
+        The exit code: 0 if no lock file has a known vulnerability, or the audit was skipped.
+    """
+    status = 0
+    for lock in locks:
+        done = subprocess.run(  # noqa: S603  our own pip-audit with our own list
+            [*PIP_AUDIT, "--timeout", str(timeout), "--requirement", lock],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0 and not done.stdout and UNREACHABLE.search(done.stderr):
+            return max(status, _unreachable(lock))
+        sys.stdout.write(f"{lock}: {done.stderr.strip()}\n{done.stdout}")
+        status = max(status, done.returncode)
+    return status
+
+
+def _unreachable(lock: str) -> int:
+    required = bool(os.environ.get("REQUIRE_AUDIT"))
+    outcome = "failed, since REQUIRE_AUDIT is set" if required else "skipped"
+    why = f"from {lock} on, the advisory service can't be reached"
+    sys.stdout.write(f"audit: {outcome}: {why}\n")
+    return int(required)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,14 @@ def test_no_test_of_the_clients_is_skipped(target: str) -> None:
     assert step["env"]["REQUIRE_CONTAINERS"]
 
 
+@pytest.mark.parametrize("target", ["audit", "nightly"])
+def test_no_audit_is_skipped(target: str) -> None:
+    steps = [step for job in JOBS.values() for step in job["steps"]]
+    [step] = [step for step in steps if step.get("run") == f"make {target}"]
+
+    assert step["env"]["REQUIRE_AUDIT"]
+
+
 def test_each_action_is_pinned_with_its_version() -> None:
     uses = [line.split("uses:")[1].strip() for line in TEXT.splitlines() if "uses:" in line]
     pin = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
