@@ -27,7 +27,7 @@ DIRECTORIES = frozenset(
 )
 TOP_FILES = frozenset(
     {
-        *("CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md"),
+        *("CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md", "SECURITY.md"),
         *("pyproject.toml", "samconfig.toml", "template.yaml"),
     }
 )
