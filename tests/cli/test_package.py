@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from instance_bundle import __version__
 from sandbox.artifact import REPOSITORY
 
 _SHIPPED = ("cli", "functions", "lint", "pyproject.toml", "README.md", "LICENSE")
@@ -24,6 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = _copy(directory / "source")
     subprocess.run([*build, *where, str(source)], check=True)
     [wheel] = directory.glob("*.whl")
+    assert wheel.name == f"cfn_instance_bundle-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(directory / "site")
     return directory / "site"

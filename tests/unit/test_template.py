@@ -916,11 +916,13 @@ def test_the_application_says_what_it_is(name: str) -> None:
 
 
 def test_template_project_and_pages_have_the_version_of_the_code() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     pages = {name: (ROOT / f"docs/{name}.md").read_text() for name in ("deploying", "monitoring")}
 
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
-    assert project["version"] == __version__
+    assert "version" in project["project"]["dynamic"]
+    version = project["tool"]["setuptools"]["dynamic"]["version"]
+    assert version == {"attr": "instance_bundle.__version__"}
     application = TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"]
     assert application["SemanticVersion"] == __version__
     assert TEMPLATE["Outputs"]["Version"]["Value"] == __version__
