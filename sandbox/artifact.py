@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import stat
 import subprocess
 import tempfile
 import zipfile
@@ -16,12 +17,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 _FUNCTIONS = REPOSITORY / "functions"
 _BUILD = REPOSITORY / "build"
 _TARGET = "build-InstanceBundleFunction"
+_UNIX = 3
+"""The system whose permissions an entry has (PKWARE's APPNOTE.TXT, 4.4.2)."""
 
 
 def build() -> bytes:
     """The zip of what `functions/Makefile` builds, for the runtime that the sandbox has.
 
-    It is built once for each state of `functions/`, and the last one is kept under `build/`.
+    Builds of the same files by the same Python give the same bytes. It is built once for each state
+    of `functions/`, and the last one is kept under `build/`.
 
     Raises:
         RuntimeError: make failed; with its own message.
@@ -41,6 +45,7 @@ def build() -> bytes:
 
 def _state(python: Path) -> str:
     digest = hashlib.sha256(str(python).encode())
+    digest.update(Path(__file__).read_bytes())
     for file in _files(_FUNCTIONS):
         if "__pycache__" not in file.parts:
             digest.update(f"{file.relative_to(_FUNCTIONS)} {file.stat().st_size} ".encode())
@@ -52,9 +57,21 @@ def _pack(python: Path, package: Path) -> None:
     with tempfile.TemporaryDirectory(dir=_BUILD) as directory:
         artifact = Path(directory)
         _make(python, artifact)
-        with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as zip_file:
+        with zipfile.ZipFile(package, "w") as zip_file:
             for file in _files(artifact):
-                zip_file.write(file, file.relative_to(artifact))
+                zip_file.writestr(_entry(file.relative_to(artifact)), file.read_bytes())
+
+
+def _entry(name: Path) -> zipfile.ZipInfo:
+    """A file with the earliest date that a zip can have, and the permissions that Lambda needs.
+
+    They are 644 (https://repost.aws/knowledge-center/lambda-deployment-package-errors).
+    """
+    entry = zipfile.ZipInfo(name.as_posix())
+    entry.create_system = _UNIX
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
 
 
 def _make(python: Path, artifact: Path) -> None:

@@ -1,11 +1,15 @@
 """SAM CLI checks and builds the application with no AWS account, and what it builds is whole."""
 
 import filecmp
+import io
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
+
+from sandbox import artifact as release
 
 from .conftest import size_of
 from .deployment import FUNCTIONS
@@ -42,6 +46,13 @@ def test_functions_are_built_alike_so_that_they_are_uploaded_once(built: Path) -
     one, other = (_contents(built / function) for function in FUNCTIONS)
 
     assert one == other
+
+
+def test_the_release_and_the_sandbox_have_the_files_that_sam_builds(built: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(release.build())) as archive:
+        files = {Path(name): archive.read(name) for name in archive.namelist()}
+
+    assert files == _contents(built / "InstanceBundleFunction")
 
 
 def test_each_module_comes_with_bytecode_that_is_known_by_its_hash(built: Path) -> None:
