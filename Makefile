@@ -39,7 +39,7 @@ LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.1
 ON_TOP_OF = $(1:%=--constraints %) $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(1))
 
 .PHONY: help setup demo sandbox quick unit test test-sandbox clients faults chaos bench check simulated-faults process-faults \
-  nightly lint style types templates scan audit lock clean
+  nightly lint style types templates scan audit release lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -104,7 +104,7 @@ test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a mode
 	  --ignore tests/model/test_quick.py \
 	  tests/unit tests/properties tests/model tests/cli tests/lint tests/chaos tests/stacks
 
-test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks and of the audit
+test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks, of the audit and of the release
 	@$(PYTEST) $(SANDBOX_WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
 
 clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
@@ -172,6 +172,9 @@ scan: .venv-checkov/.set-up ## Scan the templates for insecure settings
 audit: $(SET_UP) ## Check all locked dependencies for known vulnerabilities
 	@$(RUN) -m tools.audit functions/requirements.txt $(sort $(wildcard requirements/*.txt))
 
+release: $(SET_UP) ## Write a release to dist/: code, template, bill of materials, licenses, notes, checksums
+	@PYTHONPATH=functions $(RUN) -m tools.release
+
 lock: $(UV_SET_UP) ## Update the lock files after a change of pyproject.toml; with UPGRADE=1, all versions
 	$(LOCK) --extra function --output-file functions/requirements.txt
 	$(LOCK) --extra function --group dev --output-file requirements/dev.txt \
@@ -185,4 +188,4 @@ lock: $(UV_SET_UP) ## Update the lock files after a change of pyproject.toml; wi
 	$(LOCK) --group uv --output-file requirements/uv.txt
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .venv-* .aws-sam build
+	rm -rf $(VENV) .venv-* .aws-sam build dist
