@@ -14,9 +14,8 @@ FUNCTIONS = ("InstanceBundleFunction", "LastResortFunction")
 
 def check_code(sandbox: Aws) -> str:
     """Check that each function is the object that the deployed template names; describe one."""
-    clients = sandbox.clients
     template = yaml_parse(
-        clients.cloudformation.get_template(StackName=STACK_NAME, TemplateStage="Original")[
+        sandbox.clients.cloudformation.get_template(StackName=STACK_NAME, TemplateStage="Original")[
             "TemplateBody"
         ]
     )
@@ -24,13 +23,18 @@ def check_code(sandbox: Aws) -> str:
     for name in FUNCTIONS:
         uri = template["Resources"][name]["Properties"]["CodeUri"]
         code = stored(sandbox, uri)
-        resource = clients.cloudformation.describe_stack_resource(
-            StackName=STACK_NAME, LogicalResourceId=name
-        )["StackResourceDetail"]
-        deployed = clients.functions.get_function(FunctionName=resource["PhysicalResourceId"])
-        assert deployed["Configuration"]["CodeSha256"] == digest(code)
+        assert deployed_digest(sandbox, name) == digest(code)
         shown = f"zip of {len(code) / 1_000_000:.1f} MB from {uri}"
     return shown
+
+
+def deployed_digest(sandbox: Aws, logical_id: str) -> str:
+    """The CodeSha256 of a function of the application."""
+    resource = sandbox.clients.cloudformation.describe_stack_resource(
+        StackName=STACK_NAME, LogicalResourceId=logical_id
+    )["StackResourceDetail"]
+    found = sandbox.clients.functions.get_function(FunctionName=resource["PhysicalResourceId"])
+    return found["Configuration"]["CodeSha256"]
 
 
 def stored(sandbox: Aws, uri: str) -> bytes:

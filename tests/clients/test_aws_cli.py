@@ -1,19 +1,22 @@
 """AWS CLI packages and deploys the application, and takes the stacks of examples/ through life."""
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION
 from sandbox.deployment import STACK_NAME
 from tests.stacks.support import Aws
+from tools.release import contents
 
-from .deployment import FUNCTIONS, check_code
+from .deployment import FUNCTIONS, check_code, deployed_digest, digest
 from .tool import Tool
 
 MADE = ["CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
@@ -265,3 +268,56 @@ def test_a_change_set_is_described_and_executed(stack: Stack) -> None:
     [task] = sandbox.tasks(given["InstanceId"])
     assert stack.outputs()["BundleId"] == task["BundleId"]
     stack.delete()
+
+
+@pytest.fixture
+def shell(aws: Tool, tmp_path: Path) -> Tool:
+    """A shell in the folder of a release, with AWS CLI and no other program on its PATH."""
+    folder, programs = tmp_path / "release", tmp_path / "bin"
+    folder.mkdir()
+    for name, content in contents.files().items():
+        (folder / name).write_bytes(content)
+    programs.mkdir()
+    (programs / "aws").symlink_to(aws.program)
+    environment = {**aws.environment, "PATH": str(programs)}
+    return replace(aws, program=Path("/bin/sh"), directory=folder, environment=environment)
+
+
+def commands(beginning: str, bucket: str) -> str:
+    """The console block of docs/deploying.md that begins so, for this bucket."""
+    text = (REPOSITORY / "docs" / "deploying.md").read_text()
+    [block] = re.findall(rf"^```console\n(\$ {beginning}.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return re.sub(r"^\$ ", "", block, flags=re.MULTILINE).replace("amzn-s3-demo-bucket", bucket)
+
+
+def test_a_release_is_deployed_with_aws_cli_alone_and_stores_an_image(
+    bare_sandbox: Aws, shell: Tool, project: Path
+) -> None:
+    clients, bucket = bare_sandbox.clients, f"code-{uuid.uuid4().hex[:12]}"
+    shell.run("-c", f"set -e\n{commands('aws s3 mb', bucket)}")
+    assert bare_sandbox.stack(STACK_NAME)["StackStatus"] == "CREATE_COMPLETE"
+    outputs = bare_sandbox.outputs(bare_sandbox.stack(STACK_NAME))
+    code = digest((shell.directory / f"{contents.NAME}.zip").read_bytes())
+    assert {deployed_digest(bare_sandbox, name) for name in FUNCTIONS} == {code}
+    shell.see(f"CREATE_COMPLETE, version {outputs['Version']}")
+
+    given = {
+        "InstanceId": bare_sandbox.ebs_instance(image_seconds="1", store_seconds="1"),
+        "Bucket": bare_sandbox.ready["bucket"],
+        "OnDelete": "Delete",
+    }
+    overrides = " ".join(f"{name}={value}" for name, value in given.items())
+    example = project / "examples" / "store-image.yaml"
+    deploy = f"aws cloudformation deploy --stack-name web --template-file {example}"
+    shell.run("-c", f"{deploy} --parameter-overrides {overrides}")
+    image = bare_sandbox.outputs(bare_sandbox.stack("web"))["ImageId"]
+    assert bare_sandbox.keys(image) == [f"{image}.bin"]
+    shell.see(image)
+
+    web_id = bare_sandbox.stack("web")["StackId"]
+    clients.cloudformation.delete_stack(StackName=web_id)
+    assert bare_sandbox.at_rest(web_id)["StackStatus"] == "DELETE_COMPLETE"
+    assert bare_sandbox.keys(image) == []
+    shell.run("-c", f"set -e\n{commands('aws cloudformation delete-stack', bucket)}")
+    assert clients.cloudformation.describe_stacks()["Stacks"] == []
+    assert bucket not in {each["Name"] for each in clients.s3.list_buckets()["Buckets"]}
