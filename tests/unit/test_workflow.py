@@ -20,6 +20,8 @@ TEXT = (ROOT / ".github/workflows/check.yml").read_text()
 WORKFLOW: dict[Any, Any] = yaml.safe_load(TEXT)
 JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
 TRIGGERS: dict[str, Any] = WORKFLOW[True]  # YAML 1.1 takes the key `on` for a boolean
+RELEASE_TEXT = (ROOT / ".github/workflows/release.yml").read_text()
+RELEASE: dict[Any, Any] = yaml.safe_load(RELEASE_TEXT)
 RUNTIME = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Runtime"]
 
 each_job = pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
@@ -175,3 +177,42 @@ def test_a_job_has_the_python_that_functions_run_on(job: dict[str, Any]) -> None
     [python] = steps_with("actions/setup-python", job)
 
     assert RUNTIME.removeprefix("python") in python["python-version"].split()
+
+
+def test_a_tag_makes_a_draft_of_a_release_with_the_files_of_make() -> None:
+    [job] = RELEASE["jobs"].values()
+    *_, create = scripts(job)
+
+    assert RELEASE[True] == {"push": {"tags": ["v*"]}}
+    assert (RELEASE["permissions"], job["permissions"]) == ({}, {"contents": "write"})
+    assert targets(job) == ["release"]
+    assert create.startswith('gh release create "$GITHUB_REF_NAME" dist/* --draft --verify-tag ')
+    assert [script for script in scripts(job) if "${{" in script] == []
+    assert steps_with("actions/checkout", job)[0]["persist-credentials"] is False
+    assert steps_with("actions/setup-python", job) == steps_with(
+        "actions/setup-python", JOBS["lint"]
+    )
+
+
+def test_the_release_uses_the_actions_that_are_used_for_each_change() -> None:
+    uses = [set(re.findall(r"uses: (.*)", text)) for text in (RELEASE_TEXT, TEXT)]
+
+    assert uses[0]
+    assert uses[0] <= uses[1]
+
+
+@pytest.mark.parametrize(("tag", "status"), [("v0.1.0", 0), ("v0.1.1", 1)])
+def test_a_tag_of_another_version_is_not_released(tag: str, status: int, tmp_path: Path) -> None:
+    [job] = RELEASE["jobs"].values()
+    [check] = [script for script in scripts(job) if script.startswith("test ")]
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "cfn-instance-bundle-0.1.0.zip").touch()
+
+    done = subprocess.run(
+        ["bash", "-c", check],  # noqa: S607  the one of PATH
+        cwd=tmp_path,
+        env={**os.environ, "GITHUB_REF_NAME": tag},
+        check=False,
+    )
+
+    assert done.returncode == status
