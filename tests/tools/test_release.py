@@ -211,8 +211,19 @@ def test_the_template_takes_the_code_of_its_own_version_from_the_bucket_that_is_
 def test_a_template_of_another_form_is_not_packaged() -> None:
     text = (REPOSITORY / "template.yaml").read_text()
 
+    changed = text.replace("CodeUri: functions/", "CodeUri: elsewhere/")
     with pytest.raises(ValueError, match="CodeUri: functions/"):
-        template.packaged(text.replace("CodeUri: functions/", "CodeUri: elsewhere/"), "code.zip")
+        template.packaged(changed, "code.zip", __version__)
+
+
+@pytest.mark.parametrize("name", ["SemanticVersion", "Value"])
+def test_a_template_of_another_version_is_not_packaged(name: str) -> None:
+    text = (REPOSITORY / "template.yaml").read_text()
+
+    changed = text.replace(f"    {name}: {__version__}\n", f"    {name}: 99.0.0\n")
+    assert changed != text
+    with pytest.raises(ValueError, match=re.escape(f"the package has {__version__}")):
+        template.packaged(changed, "code.zip", __version__)
 
 
 def test_the_release_notes_are_the_versions_section(files: dict[str, bytes]) -> None:

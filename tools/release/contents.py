@@ -32,7 +32,7 @@ def files() -> dict[str, bytes]:
     code = artifact.build()
     shipped = packages.read(code, python)
     texts = {
-        f"{NAME}.yaml": template.packaged(source, f"{NAME}.zip"),
+        f"{NAME}.yaml": template.packaged(source, f"{NAME}.zip", __version__),
         f"{NAME}.cdx.json": sbom.document(__version__, released, code, shipped, _direct()),
         "LICENSE": _read("LICENSE"),
         "RELEASE-NOTES.md": f"# cfn-instance-bundle {__version__}\n\n{section}",

@@ -39,16 +39,20 @@ def runtime(template: str) -> str:
     return found[1]
 
 
-def packaged(template: str, key: str) -> str:
+def packaged(template: str, key: str, version: str) -> str:
     """The template for the functions' code in S3, instead of in this repository.
 
     Args:
         template: the text of `template.yaml`.
         key: the object's name; it contains the version.
+        version: the version that the template has to repeat.
 
     Raises:
-        ValueError: the template does not have what is to be replaced.
+        ValueError: the template is of another version, or does not have what is to be replaced.
     """
+    found = re.findall(r"^    (?:SemanticVersion|Value): ([\d.]+)$", template, re.MULTILINE)
+    if found != [version, version]:
+        raise ValueError(f"template.yaml has the versions {found}, and the package has {version}")
     for old, new, times in (
         ("\n    CodeUri: functions/\n", _CODE, 1),
         ("\nParameters:\n", f"\nParameters:{_PARAMETERS}", 1),
