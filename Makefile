@@ -99,7 +99,7 @@ unit: $(SET_UP) ## Run the unit and property tests, and a short model check of t
 	@$(PYTEST) $(UNIT_WORKERS) -m "not nightly" --ignore tests/model/test_long.py \
 	  tests/unit tests/properties tests/model tests/cli tests/lint
 
-test: $(SET_UP) ## Run the tests of the function: unit tests, properties, a model check, a short chaos search, stacks
+test: $(SET_UP) .venv-cdk/.set-up ## Run the tests of the function: unit tests, properties, a model check, a short chaos search, stacks
 	@$(PYTEST) $(WORKERS) -m "not nightly and not faults and not clients" \
 	  --ignore tests/model/test_quick.py \
 	  tests/unit tests/properties tests/model tests/cli tests/lint tests/chaos tests/stacks

@@ -101,11 +101,19 @@ def test_what_each_change_has_to_pass_leaves_out_the_nightly_forms_alone() -> No
     assert not [key for job in JOBS.values() for key in job if key == "continue-on-error"]
 
 
-@pytest.mark.parametrize("target", ["clients", "nightly"])
-def test_no_test_of_the_clients_is_skipped(target: str) -> None:
-    [step] = [step for step in JOBS[target]["steps"] if step.get("run") == f"make {target}"]
+@pytest.mark.parametrize(
+    ("job", "target", "variable"),
+    [
+        ("clients", "clients", "REQUIRE_CONTAINERS"),
+        ("nightly", "nightly", "REQUIRE_CONTAINERS"),
+        ("stacks", "test", "REQUIRE_NODE"),
+        ("nightly", "nightly", "REQUIRE_NODE"),
+    ],
+)
+def test_no_test_is_skipped_for_what_a_runner_has(job: str, target: str, variable: str) -> None:
+    [step] = [step for step in JOBS[job]["steps"] if step.get("run") == f"make {target}"]
 
-    assert step["env"]["REQUIRE_CONTAINERS"]
+    assert step["env"][variable]
 
 
 @pytest.mark.parametrize("target", ["audit", "nightly"])
