@@ -81,7 +81,12 @@ def test_the_commands_of_the_read_me_deploy_the_stack(aws: Aws, node: Path, tmp_
     assert not (home / ".cache").exists()
     [template] = (project / "cdk.out").glob("*.template.json")
     linted = subprocess.run(
-        [CFN_LINT, template], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [CFN_LINT, template],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert linted.returncode == 0, linted.stdout
     types = {each["Type"] for each in json.loads(template.read_text())["Resources"].values()}
