@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import uuid
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from instance_bundle import __version__
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION
 from sandbox.deployment import STACK_NAME
@@ -19,6 +22,8 @@ from tools.release import contents
 from .deployment import FUNCTIONS, check_code, deployed_digest, digest
 from .tool import Tool
 
+LATER = "99.0.0"
+"""The version of a later release."""
 MADE = ["CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
 """The events of a resource: it is started, it has a physical ID, it is complete."""
 
@@ -181,7 +186,6 @@ def update(stack: Stack, project: Path, template: str, given: Mapping[str, str])
 @pytest.mark.parametrize(
     ("example", "logical_id", "output", "more"),
     [
-        ("store-image.yaml", "Bundle", "ImageId", {}),
         ("published-image.yaml", "Published", "ParameterName", {"ParameterName": "/images/cli"}),
         ("long-running.yaml", "Bundle", "BundleId", {"Timeout": "300"}),
     ],
@@ -189,6 +193,13 @@ def update(stack: Stack, project: Path, template: str, given: Mapping[str, str])
 def test_an_image_is_stored_by_each_example(
     stack: Stack, example: str, logical_id: str, output: str, more: Mapping[str, str]
 ) -> None:
+    check_image_is_stored(stack, example, logical_id, output, **more)
+
+
+def check_image_is_stored(
+    stack: Stack, example: str, logical_id: str, output: str, **more: str
+) -> str:
+    """Create the stack of an example, check its image, and delete the stack; the image's ID."""
     sandbox = stack.sandbox
     instance = sandbox.ebs_instance(image_seconds="1", store_seconds="1")
     stack.create(example, InstanceId=instance, Bucket=sandbox.ready["bucket"], **more)
@@ -200,6 +211,7 @@ def test_an_image_is_stored_by_each_example(
     assert image["State"] == "available"
     assert sandbox.keys(outputs["ImageId"]) == [f"{outputs['ImageId']}.bin"]
     stack.delete()
+    return outputs["ImageId"]
 
 
 def test_a_queue_receives_events_of_bundles(stack: Stack) -> None:
@@ -283,6 +295,18 @@ def shell(aws: Tool, tmp_path: Path) -> Tool:
     return replace(aws, program=Path("/bin/sh"), directory=folder, environment=environment)
 
 
+def write_later_release(folder: Path) -> bytes:
+    """Write a release with other code next to the one that is there; its code."""
+    name = contents.NAME.replace(__version__, LATER)
+    template = (folder / f"{contents.NAME}.yaml").read_text()
+    (folder / f"{name}.yaml").write_text(template.replace(__version__, LATER))
+    code = folder / f"{name}.zip"
+    shutil.copyfile(folder / f"{contents.NAME}.zip", code)
+    with zipfile.ZipFile(code, "a") as archive:
+        archive.writestr("LATER", LATER)
+    return code.read_bytes()
+
+
 def commands(beginning: str, bucket: str) -> str:
     """The console block of docs/deploying.md that begins so, for this bucket."""
     text = (REPOSITORY / "docs" / "deploying.md").read_text()
@@ -291,33 +315,28 @@ def commands(beginning: str, bucket: str) -> str:
 
 
 def test_a_release_is_deployed_with_aws_cli_alone_and_stores_an_image(
-    bare_sandbox: Aws, shell: Tool, project: Path
+    bare_sandbox: Aws, shell: Tool, aws: Tool
 ) -> None:
     clients, bucket = bare_sandbox.clients, f"code-{uuid.uuid4().hex[:12]}"
-    shell.run("-c", f"set -e\n{commands('aws s3 mb', bucket)}")
+    make_bucket, _, deploy = commands("aws s3 mb", bucket).partition("\n")
+    shell.run("-c", f"set -e\n{make_bucket}\n{deploy}")
     assert bare_sandbox.stack(STACK_NAME)["StackStatus"] == "CREATE_COMPLETE"
     outputs = bare_sandbox.outputs(bare_sandbox.stack(STACK_NAME))
-    code = digest((shell.directory / f"{contents.NAME}.zip").read_bytes())
-    assert {deployed_digest(bare_sandbox, name) for name in FUNCTIONS} == {code}
+    code = (shell.directory / f"{contents.NAME}.zip").read_bytes()
+    assert {deployed_digest(bare_sandbox, name) for name in FUNCTIONS} == {digest(code)}
     shell.see(f"CREATE_COMPLETE, version {outputs['Version']}")
 
-    given = {
-        "InstanceId": bare_sandbox.ebs_instance(image_seconds="1", store_seconds="1"),
-        "Bucket": bare_sandbox.ready["bucket"],
-        "OnDelete": "Delete",
-    }
-    overrides = " ".join(f"{name}={value}" for name, value in given.items())
-    example = project / "examples" / "store-image.yaml"
-    deploy = f"aws cloudformation deploy --stack-name web --template-file {example}"
-    shell.run("-c", f"{deploy} --parameter-overrides {overrides}")
-    image = bare_sandbox.outputs(bare_sandbox.stack("web"))["ImageId"]
-    assert bare_sandbox.keys(image) == [f"{image}.bin"]
-    shell.see(image)
+    later = write_later_release(shell.directory)
+    upgrade = deploy.replace(__version__, LATER).replace(f"CodeBucket={bucket}", "Dashboard=false")
+    shell.run("-c", f"set -e\n{upgrade}")
+    assert {deployed_digest(bare_sandbox, name) for name in FUNCTIONS} == {digest(later)}
+    shell.see("UPDATE_COMPLETE, with the code of the later release")
 
-    web_id = bare_sandbox.stack("web")["StackId"]
-    clients.cloudformation.delete_stack(StackName=web_id)
-    assert bare_sandbox.at_rest(web_id)["StackStatus"] == "DELETE_COMPLETE"
+    image = check_image_is_stored(
+        Stack("web", aws, bare_sandbox), "store-image.yaml", "Bundle", "ImageId", OnDelete="Delete"
+    )
     assert bare_sandbox.keys(image) == []
+
     shell.run("-c", f"set -e\n{commands('aws cloudformation delete-stack', bucket)}")
     assert clients.cloudformation.describe_stacks()["Stacks"] == []
     assert bucket not in {each["Name"] for each in clients.s3.list_buckets()["Buckets"]}
