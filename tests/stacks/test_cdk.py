@@ -89,7 +89,10 @@ def test_the_commands_of_the_read_me_deploy_the_stack(aws: Aws, node: Path, tmp_
         check=False,
     )
     assert linted.returncode == 0, linted.stdout
-    types = {each["Type"] for each in json.loads(template.read_text())["Resources"].values()}
+    synthesized = json.loads(template.read_text())
+    assert synthesized.keys() == {"Parameters", "Resources", "Outputs"}  # no rule of a bootstrap
+    assert synthesized["Parameters"].keys() == {"InstanceId", "Bucket"}
+    types = {each["Type"] for each in synthesized["Resources"].values()}
     assert types == {"Custom::InstanceBundle"}
     outputs = complete(aws, name, "CREATE_COMPLETE")
     image_id = outputs["ImageId"]

@@ -35,6 +35,15 @@ def literals(argument: str) -> set[Any]:
     return set(ast.literal_eval(annotation.slice))
 
 
+def test_the_cdks_command_runs_the_app_and_reports_nothing() -> None:
+    """AWS CDK Developer Guide, Configure AWS CDK Library usage data reporting."""
+    folder = REPOSITORY / "examples" / "cdk"
+    settings = json.loads((folder / "cdk.json").read_text())
+
+    assert settings == {"app": "python3 app.py", "versionReporting": False}
+    assert (folder / "app.py").exists()
+
+
 def test_the_constructs_values_are_those_that_the_schema_allows() -> None:
     assert literals("method") == set(PROPERTIES["Method"]["enum"])
     assert literals("on_delete") == set(PROPERTIES["OnDelete"]["enum"])
