@@ -16,16 +16,18 @@ TARGET = ROOT / "docs" / "template.schema.json"
 
 Schema = dict[str, Any]
 
-TAGS = (
-    *("And", "Base64", "Cidr", "Condition", "Contains", "Equals", "FindInMap", "GetAZs", "GetAtt"),
-    *("If", "ImportValue", "Join", "Length", "Not", "Or", "Ref", "Select", "Split", "Sub"),
-    *("ToJsonString", "Transform"),
-)
-"""The functions that have a short form."""
+_SHORT_FORMS = {
+    "scalar": ("Base64", "Condition", "GetAZs", "GetAtt", "ImportValue", "Ref", "RefAll", "Sub"),
+    "sequence": (
+        *("And", "Cidr", "Contains", "EachMemberEquals", "EachMemberIn", "Equals", "FindInMap"),
+        *("GetAtt", "If", "Join", "Length", "Not", "Or", "Select", "Split", "Sub", "ToJsonString"),
+        "ValueOf",
+    ),
+    "mapping": ("Base64", "GetAZs", "ImportValue", "Length", "ToJsonString", "Transform"),
+}
+"""The functions that have a short form, by what they are written with."""
 
-CUSTOM_TAGS = [
-    f"!{name} {kind}:object" for name in TAGS for kind in ("scalar", "sequence", "mapping")
-]
+CUSTOM_TAGS = [f"!{name} {kind}:object" for kind, names in _SHORT_FORMS.items() for name in names]
 """The setting `yaml.customTags`: the short forms count as objects, as their long forms are."""
 
 FORMATS: dict[str, Schema] = {
@@ -93,6 +95,9 @@ def _accepting(schema: Schema) -> Schema:
     for name in ("$schema", "title", "writeOnly", "updateRequires"):
         checked.pop(name, None)
     checked |= FORMATS.get(checked.pop("format", ""), {})
+    if checked.pop("not", None) == {}:
+        # Nothing matches either; of this the language server shows the errorMessage.
+        checked["type"] = "null"
     if checked.get("type") == "string":
         # CloudFormation sends every scalar as text.
         checked["type"] = ["string", "number", "boolean"]

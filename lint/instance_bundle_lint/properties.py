@@ -151,14 +151,23 @@ def _function(validator: Validator, schema: Schema, instance: Any, _: Schema) ->
             yield ValidationError("", validator="not", schema_path=["not"])
         return
     [name] = instance
-    for value, resolved, problem in validator.resolve_value(instance):
-        if problem:
-            continue
+    for value, resolved in _values(validator, instance, schema):
         for error in resolved.descend(value, schema, path=name):
             # What is inside of the value has no place of its own in the template.
             error.path = deque()
             error.path_override = _origin(resolved)
             yield error
+
+
+def _values(validator: Validator, instance: Any, schema: Schema) -> Iterator[tuple[Any, Validator]]:
+    """What a function can return, each with what is known where it does."""
+    match instance:
+        case {"Fn::GetAtt": [_, "Arn"]} if schema.get("format") == "s3-bucket-name":
+            yield "arn:aws:s3:::…", validator
+        case _:
+            for value, resolved, problem in validator.resolve_value(instance):
+                if not problem:
+                    yield value, resolved
 
 
 def _origin(validator: Validator) -> deque[str | int]:
@@ -202,11 +211,9 @@ def _if(validator: Validator, condition: Schema, instance: Any, schema: Schema) 
     [(name, values)] = condition["properties"].items()
     if name not in instance:
         yield from validator.descend(instance, schema["else"], schema_path="else")
-        return
-    for value, resolved, problem in validator.resolve_value(instance[name]):
-        if not problem:
-            branch = "then" if value in values["enum"] else "else"
-            yield from resolved.descend(instance, schema[branch], schema_path=branch)
+    for value, resolved in _values(validator, instance.get(name, _NO_VALUE), {}):
+        branch = "then" if value in values["enum"] else "else"
+        yield from resolved.descend(instance, schema[branch], schema_path=branch)
 
 
 def _enum(_validator: Validator, values: list[Any], instance: Any, _: Schema) -> Errors:
@@ -312,8 +319,8 @@ def _property_path(path: deque[Any]) -> str:
     for part in path:
         if isinstance(part, int):
             shown += "" if after_if else f"[{part}]"
-        elif part != "Ref" and not part.startswith("Fn::"):
-            shown = _join(shown, part)
+        elif part != "Fn::If":
+            shown = _join(shown, str(part))
         after_if = part == "Fn::If"
     return shown
 

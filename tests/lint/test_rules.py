@@ -1,10 +1,13 @@
 """Each rule: in the catalogue, and where a value is not in the property itself."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cfnlint.schema.manager import ProviderSchemaManager
 
 from instance_bundle_lint.attributes import ATTRIBUTES
 from tests.chaos import stacks
@@ -87,6 +90,17 @@ def test_a_rule_can_be_ignored_by_metadata(rule: str) -> None:
     assert findings(ignoring.replace("W9711", rule) + MISTAKES[rule]) == []
 
 
+def test_schemas_of_a_registry_are_not_used_for_custom_resources(tmp_path: Path) -> None:
+    schema = {"typeName": "Custom::InstanceBundle", "properties": {}, "additionalProperties": False}
+    (tmp_path / "schema.json").write_text(json.dumps(schema))
+    manager = ProviderSchemaManager()
+    manager.load_registry_schemas(str(tmp_path))
+
+    [(_, used)] = manager.get_resource_schemas_by_regions("Custom::InstanceBundle", ["us-east-1"])
+
+    assert used.type_name == "AWS::CloudFormation::CustomResource"
+
+
 def test_the_page_has_the_setting_of_custom_tags() -> None:
     [setting] = re.findall(r'```json\n(\{"yaml.customTags".*?)```', CATALOGUE, re.DOTALL)
 
@@ -149,6 +163,11 @@ def bundle(bucket: str = "my-images", method: str = "StoreImage", more: str = ""
         (bundle("!Select [1, [a, arn:aws:s3:::b]]"), "E9705", (*IN_S3, "Bucket")),
         (bundle("|\n            my-images"), "E9705", (*IN_S3, "Bucket")),
         (bundle("{Ref: AWS::StackId}"), "E9705", (*IN_S3, "Bucket")),
+        (
+            bundle("{'Fn::GetAtt': [B, Arn]}", more="  B: {Type: AWS::S3::Bucket}\n"),
+            "E9705",
+            (*IN_S3, "Bucket"),
+        ),
         (
             "Mappings: {M: {A: {B: my/images}}}\n" + bundle("!FindInMap [M, A, B]"),
             "E9705",

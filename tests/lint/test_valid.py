@@ -11,6 +11,9 @@ from tests.lint.linting import EXAMPLES, ROOT, VALID, blocks, findings, loaded
 PACKS = ("cfn_lint_serverless.rules", "cfn_lint_cfn_handler.rules")
 """Rules of others, who know neither the function nor what it polls."""
 
+NO_TEMPLATE = r": (String|Integer|Boolean|Object|Json)$|^append_rules:"
+"""The syntax of a resource, with types in the places of values; settings of cfn-lint."""
+
 PAGES = sorted(
     path
     for place in ("*.md", "docs/**/*.md", "examples/**/*.md", "sandbox/*.md", "events/*.md")
@@ -20,10 +23,9 @@ BLOCKS = {
     f"{path.relative_to(ROOT)}:{line}": text
     for path in PAGES
     for line, text in blocks(path.read_text(encoding="utf-8"))
-    # In the syntax of a resource, types are in the places of values.
-    if not re.search(r": (String|Integer|Boolean|Object|Json)$", text, re.MULTILINE)
+    if not re.search(NO_TEMPLATE, text, re.MULTILINE)
 }
-SECTIONS = {"Parameters", "Mappings", "Conditions", "Outputs"}
+SECTIONS = {"Metadata", "Parameters", "Mappings", "Conditions", "Outputs"}
 
 BUNDLE = """\
 Resources:
@@ -118,6 +120,13 @@ def test_nothing_is_found_in_an_example(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_rules_of_others_find_nothing_that_is_not_answered(name: str) -> None:
     assert findings(EXAMPLES[name].read_text(), *PACKS) == []
+
+
+def test_rules_of_others_find_what_metadata_does_not_answer() -> None:
+    text = EXAMPLES["examples/on-bundle-complete.yaml"].read_text()
+    unanswered = text.replace("ES4000", "ES0000").replace("polling: true", "polling: false")
+
+    assert [found.rule for found in findings(unanswered, *PACKS)] == ["E9108", "ES4000"]
 
 
 @pytest.mark.parametrize("name", BLOCKS)
