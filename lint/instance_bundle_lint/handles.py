@@ -41,6 +41,12 @@ class _Use:
                 return str(names[0]) if names and text == f"${{{names[0]}}}" else None
         return None
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is a URL that the template itself has."""
+        text = self.value.get("Fn::Sub") if isinstance(self.value, Mapping) else self.value
+        return isinstance(text, str) and text.startswith("http")
+
 
 class NoHandle(CloudFormationLintRule):
     id = "E9709"
@@ -53,7 +59,7 @@ class NoHandle(CloudFormationLintRule):
         return [
             RuleMatch(use.path, _no_handle(use, resources))
             for use in _uses(cfn)
-            if str(use.value).startswith("http")
+            if use.is_fixed
             or (use.name in resources and resources[use.name].get("Type") != _HANDLE)
         ]
 
@@ -102,7 +108,9 @@ class NobodyWaits(CloudFormationLintRule):
 
 
 def _no_handle(use: _Use, resources: Mapping[str, Any]) -> str:
-    is_a = f"{use.name} is an {resources[use.name]['Type']}" if use.name else "is a fixed URL"
+    is_a = (
+        f"{use.name} is of type {resources[use.name].get('Type')}" if use.name else "is a fixed URL"
+    )
     return f"CompletionHandle: {is_a}; give !Ref of an {_HANDLE}"
 
 

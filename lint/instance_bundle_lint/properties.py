@@ -167,7 +167,15 @@ def _values(validator: Validator, instance: Any, schema: Schema) -> Iterator[tup
         case _:
             for value, resolved, problem in validator.resolve_value(instance):
                 if not problem:
-                    yield value, resolved
+                    yield _written(value, resolved), resolved
+
+
+def _written(value: Any, resolved: Validator) -> Any:
+    """A value as the template has it: cfn-lint makes `True` of a parameter's `true`."""
+    raw = resolved.cfn.template
+    for part in _origin(resolved):
+        raw = raw[part]
+    return raw if isinstance(raw, bool) and str(raw) == value else value
 
 
 def _origin(validator: Validator) -> deque[str | int]:

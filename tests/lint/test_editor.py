@@ -8,15 +8,18 @@ import pytest
 
 from instance_bundle.request.formats import FORMATS
 from tests.lint.linting import EXAMPLES, VALID, loaded
-from tests.lint.planted import Mistake, mistakes, template
+from tests.lint.planted import mistakes, template
 from tools import editor_schema
 
 SCHEMA = json.loads(editor_schema.TARGET.read_text(encoding="utf-8"))
 TEMPLATES = {**VALID, **EXAMPLES}
 
 
+VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
+
+
 def problems(content: Any) -> list[str]:
-    return [error.message for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(content)]
+    return [error.message for error in VALIDATOR.iter_errors(content)]
 
 
 def test_the_file_is_as_made() -> None:
@@ -29,9 +32,10 @@ def test_it_accepts_valid_templates_with_functions_in_each_place(name: str) -> N
     assert problems(loaded(TEMPLATES[name].read_text())) == []
 
 
-@pytest.mark.parametrize("mistake", mistakes(), ids=lambda mistake: mistake.name)
-def test_it_finds_each_planted_mistake(mistake: Mistake) -> None:
-    assert problems(template([mistake.properties])) != []
+def test_it_finds_each_planted_mistake() -> None:
+    assert [
+        mistake.name for mistake in mistakes() if not problems(template([mistake.properties]))
+    ] == []
 
 
 @pytest.mark.parametrize(

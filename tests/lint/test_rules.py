@@ -298,6 +298,7 @@ def handled(handle: str, second: str = "", more: str = DONE) -> str:
     [
         (handled("Handle"), ["E9701"]),
         (handled("https://cloudformation-waitcondition.example/a"), ["E9709"]),
+        (handled("!Sub 'https://example.com/${AWS::StackName}'"), ["E9709"]),
         (handled("!Sub '${Done}'"), ["E9709"]),
         (handled("!If [IsProd, !Ref Handle, !Ref Done]"), ["E9709"]),
         (handled("!If [IsProd, !Ref Handle, !Ref AWS::NoValue]"), []),
