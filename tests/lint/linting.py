@@ -40,18 +40,31 @@ def rules(*packs: str) -> Rules:
     return made
 
 
-def findings(text: str, *packs: str) -> list[Finding]:
-    """What is found in a template's text, by our rules or by other packs."""
+@cache
+def few_rules() -> Rules:
+    """Our rules, and those of cfn-lint's that lead to them: for large templates."""
+    lead = ("E1001", "E1101", "E3001", "E3002", "E3012")
+    return Rules(
+        {name: rule for name, rule in rules(OURS).items() if name in lead or _is_ours(name)}
+    )
+
+
+def findings(text: str, *packs: str, used: Rules | None = None) -> list[Finding]:
+    """What is found in a template's text, by our rules or by other packs, next to cfn-lint's."""
     template, found = decode_str(text)
     if not found:
         config = ConfigMixIn(regions=["us-east-1"])
-        found = run_template_by_data(template, config, rules(*(packs or (OURS,))))
+        found = run_template_by_data(template, config, used or rules(*(packs or (OURS,))))
     return sorted({Finding(match.linenumber, match.rule.id, match.message) for match in found})
+
+
+def _is_ours(rule: str) -> bool:
+    return rule[1:3] == "97"
 
 
 def ours(found: Iterable[Finding]) -> list[Finding]:
     """Those of the rules of this repository, and of rules that fail."""
-    return [finding for finding in found if finding.rule[1:3] in ("97", "00")]
+    return [finding for finding in found if _is_ours(finding.rule) or finding.rule[1:3] == "00"]
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from instance_bundle.request.properties import problems
-from tests.lint.linting import Finding, findings, line_of, ours
+from tests.lint.linting import Finding, few_rules, findings, line_of, ours
 from tests.lint.planted import BASES, HANDLE, Mistake, keywords, mistakes, template
 
 MISTAKES = mistakes()
@@ -29,7 +29,7 @@ def found(form: str) -> dict[str, list[Finding]]:
     text = TEXTS[form](template([mistake.properties for mistake in MISTAKES]))
     starts = [line_of(text, ("Resources", f"Bundle{index}")) for index in range(len(MISTAKES))]
     by_name: dict[str, list[Finding]] = {mistake.name: [] for mistake in MISTAKES}
-    for finding in findings(text):
+    for finding in findings(text, used=few_rules()):
         index = max(index for index, start in enumerate(starts) if start <= finding.line)
         by_name[MISTAKES[index].name].append(finding)
     return by_name

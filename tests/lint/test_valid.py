@@ -112,7 +112,8 @@ def _functions(value: object) -> Iterator[str]:
             yield from _functions(inner)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+# `make templates` runs cfn-lint on template.yaml.
+@pytest.mark.parametrize("name", sorted(EXAMPLES.keys() - {"template.yaml"}))
 def test_nothing_is_found_in_an_example(name: str) -> None:
     assert findings(EXAMPLES[name].read_text()) == []
 
