@@ -41,8 +41,7 @@ FORMATS: dict[str, Schema] = {
 }
 """The formats of the schema, as near as a pattern comes."""
 
-_AT_DEPLOYMENT = {
-    "description": "A function of CloudFormation's, or a dynamic reference.",
+_AT_DEPLOYMENT: Schema = {
     "anyOf": [
         {
             "type": "object",
