@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cfnlint.rules import Rules
 from cfnlint.schema.manager import ProviderSchemaManager
 
 from instance_bundle_lint.attributes import ATTRIBUTES
@@ -73,6 +75,13 @@ def test_each_rule_has_its_entry_and_no_other_has_one() -> None:
     assert own == set(ROWS) == set(MISTAKES)
     assert [name for name in own if rules(OURS)[name].severity not in ROWS[name]] == []
     assert [name for name in own if not rules(OURS)[name].description] == []
+
+
+def test_cfn_lint_in_this_repository_uses_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    [directory] = yaml.safe_load((ROOT / ".cfnlintrc").read_text())["append_rules"]
+
+    assert set(Rules.create_from_directory(str(ROOT / directory))) == set(MISTAKES)
 
 
 @pytest.mark.parametrize("rule", MISTAKES)
