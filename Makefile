@@ -39,7 +39,7 @@ LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.1
 ON_TOP_OF = $(1:%=--constraints %) $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(1))
 
 .PHONY: help setup demo sandbox quick unit test test-sandbox clients faults chaos bench check simulated-faults process-faults \
-  nightly lint style types templates scan audit release lock clean
+  nightly lint style types templates scan audit release site browse lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -104,7 +104,7 @@ test: $(SET_UP) .venv-cdk/.set-up ## Run the tests of the function: unit tests, 
 	  --ignore tests/model/test_quick.py \
 	  tests/unit tests/properties tests/model tests/cli tests/lint tests/chaos tests/stacks
 
-test-sandbox: $(SET_UP) ## Run the tests of the sandbox, of the benchmarks, of the audit and of the release
+test-sandbox: $(SET_UP) .venv-site/.set-up ## Run the tests of the sandbox, of the benchmarks and of the tools
 	@$(PYTEST) $(SANDBOX_WORKERS) -m "not nightly" tests/sandbox tests/benchmarks tests/tools
 
 clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
@@ -132,7 +132,7 @@ chaos: $(SET_UP) ## Search for sequences of stacks, faults and kills that break 
 bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost, compared with the alternatives
 	@PYTHONPATH=functions .venv-bench/bin/python -m benchmarks
 
-check: $(SET_UP) ## All checks that a change has to pass: lint, scan, audit, and all tests but the nightly ones
+check: $(SET_UP) ## All checks that a change has to pass: lint, scan, audit, the site, and all tests but the nightly ones
 	@echo "The output of each part follows when the part has ended; the longest takes minutes"
 	@$(MAKE) $(SIDE_BY_SIDE) --jobs 3 IN_ORDER=1 simulated-faults clients process-faults
 
@@ -141,7 +141,7 @@ check: $(SET_UP) ## All checks that a change has to pass: lint, scan, audit, and
 ifdef IN_ORDER
 clients process-faults: | test-sandbox
 test-sandbox: | test
-test: | lint scan audit
+test: | lint scan audit browse
 endif
 
 nightly: $(SET_UP) ## Run all of `make check` and all long forms; show a table of the results
@@ -174,6 +174,14 @@ audit: $(SET_UP) ## Check all locked dependencies for known vulnerabilities
 
 release: $(SET_UP) ## Write a release to dist/: code, template, bill of materials, licenses, notes, checksums
 	@PYTHONPATH=functions $(RUN) -m tools.release
+
+# Without the variable, the theme says that it has a successor. With --quiet, a broken link is no error.
+site: .venv-site/.set-up ## Make a site of README.md and docs/ in build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build
+	@echo "The site is in build/site; to read it: python3 -m http.server --directory build/site"
+
+browse: site ## Read each page of the site in Chromium, as on a desktop and on a phone
+	@.venv-site/bin/python -m tools.browse
 
 lock: $(UV_SET_UP) ## Update the lock files after a change of pyproject.toml; with UPGRADE=1, all versions
 	$(LOCK) --extra function --output-file functions/requirements.txt

@@ -45,7 +45,10 @@ class Result:
 PARTS = (
     *(
         Part(target, ("make", "--no-print-directory", target))
-        for target in ("lint", "scan", "audit", "test", "test-sandbox", "clients", "faults")
+        for target in (
+            *("lint", "scan", "audit", "browse"),
+            *("test", "test-sandbox", "clients", "faults"),
+        )
     ),
     Part("long tests", (*_PYTEST, "-m", "nightly and not faults")),
     # They need the machine for themselves, as the faults in `make check` do.

@@ -28,7 +28,7 @@ DIRECTORIES = frozenset(
 TOP_FILES = frozenset(
     {
         *("CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "README.md", "SECURITY.md"),
-        *("pyproject.toml", "samconfig.toml", "template.yaml"),
+        *("mkdocs.yml", "pyproject.toml", "samconfig.toml", "template.yaml"),
     }
 )
 SUFFIXES = frozenset({".json", ".md", ".py", ".toml", ".yaml", ".yml"})
