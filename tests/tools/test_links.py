@@ -93,14 +93,6 @@ def test_each_image_has_a_text_in_its_place(page: Path) -> None:
     assert [image.attrs["src"] for image in images if not image.content] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_what_belongs_to_an_item_of_a_list_is_indented_by_four_spaces(page: Path) -> None:
-    # CommonMark takes fewer, Python-Markdown, which the site is made with, ends the list there.
-    outside = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-
-    assert re.findall(r"\n\n {1,3}\S.*", outside) == []
-
-
 @pytest.mark.parametrize(
     "link",
     [
