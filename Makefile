@@ -39,7 +39,7 @@ LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.1
 ON_TOP_OF = $(1:%=--constraints %) $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(1))
 
 .PHONY: help setup demo sandbox quick unit test test-sandbox clients faults chaos bench check simulated-faults process-faults \
-  nightly lint style types templates scan audit release site browse lock clean
+  nightly lint style types templates scan audit release site browse pictures lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -182,6 +182,9 @@ site: .venv-site/.set-up ## Make a site of README.md and docs/ in build/site; a 
 
 browse: site ## Read each page of the site in Chromium, as on a desktop and on a phone
 	@.venv-site/bin/python -m tools.browse
+
+pictures: $(SET_UP) .venv-bench/.set-up ## Draw docs/pictures: the architecture, the dashboard, the demo
+	@PYTHONPATH=functions .venv-bench/bin/python -m tools.pictures
 
 lock: $(UV_SET_UP) ## Update the lock files after a change of pyproject.toml; with UPGRADE=1, all versions
 	$(LOCK) --extra function --output-file functions/requirements.txt
