@@ -81,6 +81,19 @@ def new_image(call: Call) -> Iterator[Target]:
     yield _new(call, "image", _specified(call).get("image", {}))
 
 
+def new_snapshots(call: Call) -> Iterator[Target]:
+    """The snapshots that are made."""
+    yield Target(_arn(call, "snapshot", "*"))
+
+
+def restored_tags(call: Call) -> Iterator[Target]:
+    """What gets the tags that were stored with an image, and those of the request: the image and
+    its snapshots. No page names the condition keys of this."""
+    specified = _specified(call)
+    for kind in ("image", "snapshot"):
+        yield _new(call, kind, specified.get(kind, {}))
+
+
 def image_from_instance(call: Call) -> Iterator[Target]:
     """The instance, the image that is made of it, and the snapshots that this is made of."""
     yield from _there(call, call.parameters.get("InstanceId", ""))

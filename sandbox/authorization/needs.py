@@ -175,6 +175,18 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
 """The needs, by the call, as `service:Action`."""
 
 OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
+    # What of that list restoring needs (see CreateStoreImageTask).
+    "ec2:CreateRestoreImageTask": (
+        Need("ec2:CreateRestoreImageTask", ec2.new_image),
+        Need("s3:ListBucket", s3.bucket_of_stored_image),
+        Need("s3:GetObject", s3.restored_image),
+        Need("ec2:GetEbsEncryptionByDefault", ec2.anything),
+        *_all(
+            ec2.new_snapshots,
+            *("ebs:StartSnapshot", "ebs:PutSnapshotBlock", "ebs:CompleteSnapshot"),
+        ),
+        Need("ec2:CreateTags", ec2.restored_tags),
+    ),
     # Amazon S3 API Reference, DeleteObject, as DeleteObjects.
     "s3:DeleteObject": (
         Need("s3:DeleteObject", s3.current_object),

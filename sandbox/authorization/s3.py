@@ -100,6 +100,12 @@ def stored_image(call: Call) -> Iterator[Target]:
     yield from _in_bucket(_bucket(call.parameters.get("Bucket", "")), key)
 
 
+def restored_image(call: Call) -> Iterator[Target]:
+    """The object that an image is restored from."""
+    key = str(call.parameters.get("ObjectKey", ""))
+    yield from _in_bucket(_bucket(call.parameters.get("Bucket", "")), key)
+
+
 def listed(call: Call) -> list[Element]:
     """The `Object` elements of DeleteObjects."""
     return [member for member in fromstring(call.body).iter() if _is(member, "Object")]

@@ -8,6 +8,9 @@ state of things. Tags on an instance steer the next image of it:
   deregistering the image;
 * `sandbox:image-error`: `Code: message`, the StateReason of an image that fails;
 * `sandbox:delete-snapshot`: what comes of deleting its snapshots with it, `success` if absent.
+
+Tags that were stored with an image steer how it is restored: `sandbox:restore-seconds`, `-outcome`
+and `-error`.
 """
 
 import re
@@ -23,7 +26,7 @@ from moto.ec2.models.instances import Instance
 from moto.s3.models import S3Backend, s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.ec2 import history, kept, manifests
+from sandbox.ec2 import history, kept, manifests, stored_image
 from sandbox.ec2.image import Device, Image, devices_of, snapshot_ids
 from sandbox.ec2.image_rules import NewImage, check_name, check_owner, image_of
 from sandbox.ec2.instances import product_codes
@@ -39,6 +42,7 @@ class Creation:
     """An image that is being made.
 
     Attributes:
+        instance: None of an image that is restored.
         ends: epoch seconds; infinite if it hangs.
         fails: whether the image fails then.
         error: `Code: message` of that.
@@ -47,11 +51,11 @@ class Creation:
     """
 
     image: Image
-    instance: Instance
+    instance: Instance | None
     ends: float
     fails: bool
     error: str
-    reboots: bool
+    reboots: bool = False
     no_reboot: bool = False
 
 
@@ -168,6 +172,44 @@ class Images:
             image.devices = devices
             return image
 
+    def restore(
+        self, bucket: str | None, key: str | None, new: NewImage, *, dry_run: bool
+    ) -> Image:
+        """Start restoring an image from its object, with new snapshots.
+
+        Args:
+            new: what the request says; an empty name is that of the stored image. Tags of the
+                request prevail over those that were stored.
+
+        Raises:
+            EC2ClientError: EC2 refuses; `DryRunOperation` where it would not have.
+        """
+        with self._lock:
+            self.advance()
+            if not bucket or not key:
+                raise MissingParameterError("objectKey" if bucket else "bucket")
+            stored = stored_image.read(self._s3, self._ec2.region_name, bucket, key)
+            named = new.name or stored.name
+            check_name(self._ec2, named)
+            if dry_run:
+                raise DryRunClientError
+            steering = Steering.of(stored.tags, "restore", _ERROR)
+            image = self._image(
+                NewImage(named, stored.description, {**stored.tags, **new.image_tags}),
+                state="pending",
+                image_location=f"{self._ec2.account_id}/{named}",
+                root_device_type="ebs",
+                root_device_name=stored.root_device_name,
+                architecture=stored.architecture,
+                virtualization_type=stored.virtualization_type,
+            )
+            tags = new.snapshot_tags
+            image.devices = stored.snapshots(self._ec2, image.id, (bucket, key), tags)
+            ends = self._clock() + steering.seconds
+            creation = Creation(image, None, ends, steering.fails, steering.error)
+            self._creations[image.id] = creation
+            return image
+
     def deregister(
         self,
         image_id: str | None,
@@ -253,8 +295,9 @@ class Images:
         """Have snapshots end in a state, and the instance run again."""
         for device in creation.image.devices:
             device.snapshot.status = snapshots
-        if creation.reboots and creation.instance.state == "stopped":
-            creation.instance.start()
+        instance = creation.instance
+        if instance is not None and creation.reboots and instance.state == "stopped":
+            instance.start()
         del self._creations[creation.image.id]
 
     def _instance(self, instance_id: str | None) -> Instance:

@@ -230,6 +230,16 @@ def _create_store_image_task(response: AmisResponse, clock: Clock) -> ActionResu
     return ActionResult({"ObjectKey": task.target.key})
 
 
+def _create_restore_image_task(response: AmisResponse, clock: Clock) -> ActionResult:
+    made = _images(response, clock).restore(
+        response._get_param("Bucket"),
+        response._get_param("ObjectKey"),
+        _new_image(response, "image", "snapshot"),
+        dry_run=_is_true(response, "DryRun"),
+    )
+    return ActionResult({"ImageId": made.id})
+
+
 def _describe_store_image_tasks(
     response: AmisResponse, clock: Clock, started_by: float
 ) -> ActionResult:
@@ -252,4 +262,5 @@ _ACTIONS: dict[str, Callable[[AmisResponse, Clock], ActionResult]] = {
     "deregister_image": _deregister_image,
     "modify_image_attribute": _modify_image_attribute,
     "create_store_image_task": _create_store_image_task,
+    "create_restore_image_task": _create_restore_image_task,
 }

@@ -17,11 +17,13 @@ class StoredObject:
 
     Attributes:
         tags: S3 object tags.
+        content: of the object.
     """
 
     bucket: str
     key: str
     tags: Mapping[str, str]
+    content: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

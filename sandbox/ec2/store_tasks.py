@@ -36,12 +36,12 @@ from sandbox.ec2.store_rules import (
     target_of,
 )
 from sandbox.ec2.store_task import StoredObject, StoreTask, View
+from sandbox.ec2.stored_image import StoredImage
 from sandbox.events.object_events import requested_by
 
 LISTED_SECONDS = 31 * 86400
 """Seconds that a task is listed (EC2 API Reference, DescribeStoreImageTasks)."""
 
-_BYTES = 1024
 _ERROR = "Internal error"
 _PAGES = {
     "page": {
@@ -98,7 +98,7 @@ class StoreTasks:
             task = StoreTask(
                 number=self._count,
                 image_id=image.id,
-                target=target,
+                target=replace(target, content=StoredImage.of(image).content()),
                 snapshots=tuple(snapshot_ids(image)),
                 started=self._clock(),
                 steering=steering,
@@ -186,10 +186,9 @@ class StoreTasks:
         task.view = view
 
     def _write(self, target: StoredObject) -> None:
-        content = (target.key.encode() * _BYTES)[:_BYTES]
         # PutObject takes 5 GB at most, and an image may have more.
         with requested_by(SERVICE, "CompleteMultipartUpload"):
-            written = self._s3.put_object(target.bucket, target.key, content)
+            written = self._s3.put_object(target.bucket, target.key, target.content)
         self._s3.put_object_tagging(written, dict(target.tags))
 
     def _check_bucket(self, target: StoredObject) -> None:

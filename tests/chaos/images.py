@@ -128,7 +128,7 @@ class WorldsImages:
                 # It has no instance, so none is started again.
                 self.images._creations[image.id] = Creation(
                     image=image,
-                    instance=None,  # type: ignore[arg-type]
+                    instance=None,
                     ends=time.time() + self.registers_for,
                     fails=not self.registers,
                     error="Client.InternalError: It can't be read",

@@ -243,6 +243,31 @@ def test_storing_an_image_needs_what_ec2_does_for_the_caller(account: Account) -
     assert resources["ec2:CreateStoreImageTask"] == f"arn:aws:ec2:us-east-1::image/{image_id}"
 
 
+RESTORING = (
+    *("ec2:CreateRestoreImageTask", "ec2:CreateTags", "ec2:GetEbsEncryptionByDefault"),
+    *("ebs:CompleteSnapshot", "ebs:PutSnapshotBlock", "ebs:StartSnapshot"),
+    *("s3:GetObject", "s3:ListBucket"),
+)
+
+
+def test_restoring_an_image_needs_what_ec2_does_for_the_caller(account: Account) -> None:
+    account.owner.s3.create_bucket(Bucket="vault")
+    restoring = {"Bucket": "vault", "ObjectKey": "ami-0123456789abcdef0.bin", "DryRun": True}
+
+    for action in RESTORING:
+        account.allow(*(other for other in RESTORING if other != action))
+        assert account.missing("ec2", "create_restore_image_task", **restoring) == action
+
+    resources = {each["action"]: each["resource"] for each in account.asked()}
+    assert resources["s3:GetObject"] == "arn:aws:s3:::vault/ami-0123456789abcdef0.bin"
+    assert resources["s3:ListBucket"] == "arn:aws:s3:::vault"
+    assert resources["ebs:StartSnapshot"] == "arn:aws:ec2:us-east-1::snapshot/*"
+    assert resources["ec2:CreateRestoreImageTask"] == "arn:aws:ec2:us-east-1::image/*"
+    account.allow(*RESTORING)
+    refused = account.refusal("ec2", "create_restore_image_task", **restoring)
+    assert code(refused) == (400, "InvalidParameterValue")
+
+
 def test_storing_an_encrypted_image_needs_the_keys_of_its_snapshots(account: Account) -> None:
     account.owner.s3.create_bucket(Bucket="vault")
     key = account.owner.client("kms").create_key()["KeyMetadata"]["Arn"]

@@ -10,6 +10,7 @@ from sandbox.api_calls import call_name
     "action",
     [
         "CreateImage",
+        "CreateRestoreImageTask",
         "CreateStoreImageTask",
         "DeleteSnapshot",
         "DeregisterImage",
