@@ -1,12 +1,17 @@
-"""The commands of a page of docs/, typed into a shell as they are there."""
+"""The commands of the pages, typed into a shell as they are there."""
 
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
+from textwrap import dedent
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS
@@ -15,56 +20,146 @@ from tests.fixtures import PATIENCE
 from .examples import environment
 from .support import Aws
 
-_SECTION = re.compile(r"^#+ (.+)\n((?:(?!^#+ ).*\n)*)", re.MULTILINE)
-_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FENCED = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
+PAGES = (
+    *sorted(
+        str(path.relative_to(REPOSITORY))
+        for pattern in ("README.md", "SECURITY.md", "docs/**/*.md", "examples/**/*.md")
+        for path in REPOSITORY.glob(pattern)
+    ),
+    "events/README.md",
+    "sandbox/README.md",
+)
+"""The pages for users, by their paths from the repository's root."""
+
+SHELLS = ("console", "bash", "sh", "shell")
+"""The languages of blocks of commands."""
+
+INDENTED = "indented"
+"""The language of a block that no fence encloses."""
+
+_FENCE = re.compile(r" *(?P<fence>```+|~~~+) *(?P<language>\w*)")
+_HEADING = re.compile(r"#+ (.+)")
+_INDENTED = re.compile(
+    r"(?: {4,}|\t)\s*(?:\$ |(?:aws|curl|git|instance-bundle|make|pip|pipx|sam) )"
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code of a page.
+
+    Attributes:
+        page: its path from the repository's root.
+        heading: the one above it.
+        number: which one it is of the blocks of commands below this heading, from 0 on; -1 of
+            other blocks.
+        language: of its fence, or `INDENTED`.
+        text: without the indentation that it has in a list.
+    """
+
+    page: str
+    heading: str
+    number: int
+    language: str
+    text: str
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """What no other block of commands has."""
+        return self.page, self.heading, self.number
+
+    @property
+    def typed(self) -> str:
+        """The text, without the prompts."""
+        return re.sub(r"^\$ ", "", self.text, flags=re.MULTILINE)
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands behind prompts, each as one line, without comments and what they print."""
+        lines = re.sub(r" *\\\n *", " ", self.text).splitlines()
+        prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        return [re.sub(r" +# .*", "", line) for line in prompted]
+
+
+@cache
+def blocks_of_code(page: str) -> tuple[Block, ...]:
+    """All blocks of code of a page, in their order."""
+    numbers = Counter[str]()
+    found = []
+    for heading, language, text in _pieces((REPOSITORY / page).read_text()):
+        number = -1
+        if language in (*SHELLS, INDENTED) or re.search(r"^\$ ", text, re.MULTILINE):
+            number, numbers[heading] = numbers[heading], numbers[heading] + 1
+        found.append(Block(page, heading, number, language, text))
+    return tuple(found)
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str, str]]:
+    """Heading, language and text of each block of code."""
+    heading, lines = "", iter(text.splitlines())
+    for line in lines:
+        if opened := _FENCE.match(line):
+            body = takewhile(lambda inside: inside.strip() != opened["fence"], lines)
+            yield heading, opened["language"], dedent("".join(f"{each}\n" for each in body))
+        elif found := _HEADING.match(line):
+            heading = found[1]
+        elif _INDENTED.match(line):
+            yield heading, INDENTED, f"{line.strip()}\n"
+
+
+def block(page: str, heading: str, number: int = 0) -> Block:
+    """A block of commands."""
+    [found] = [each for each in blocks_of_code(page) if each.place == (page, heading, number)]
+    return found
 
 
 def blocks(page: str) -> dict[str, list[str]]:
-    """The blocks of commands of a page of docs/, by their headings, without the prompts."""
-    text = (REPOSITORY / "docs" / page).read_text()
-    # A comment in a block is no heading.
-    fenced = _FENCED.sub(lambda match: match[0].replace("\n#", "\n #"), text)
-    found = {
-        heading: [re.sub(r"^\$ ", "", block, flags=re.MULTILINE) for block in _BLOCK.findall(body)]
-        for heading, body in _SECTION.findall(fenced)
-    }
-    return {heading: commands for heading, commands in found.items() if commands}
+    """The blocks of commands of a page, by their headings, without the prompts."""
+    found: dict[str, list[str]] = {}
+    for each in blocks_of_code(page):
+        if each.number >= 0:
+            found.setdefault(each.heading, []).append(each.typed)
+    return found
 
 
 @dataclass
 class Operator:
-    """Someone who types what a page says.
+    """Someone who types what a page says, with what it stands for replaced by their own.
 
     Attributes:
         aws: the sandbox.
-        page: the page's name.
+        page: the page's path.
         directory: where they type it, and their home.
+        before: what they have typed before.
+        own: their own IDs and names, by those of the page.
         typed: the headings and numbers of the blocks that were typed.
     """
 
     aws: Aws
     page: str
     directory: Path
+    before: str = field(default_factory=lambda: blocks(RUNBOOK)["Before you start"][0])
+    own: Mapping[str, str] = field(default_factory=dict)
     typed: set[tuple[str, int]] = field(default_factory=set)
 
-    def type(self, heading: str, block: int = 0, **variables: str) -> str:
-        """Type a block, after that of "Before you start"; what it prints.
+    def type(self, heading: str, number: int = 0, **variables: str) -> str:
+        """Type a block; what it prints.
 
         Args:
             heading: the block's.
-            block: its number below the heading, from 0 on.
+            number: its number below the heading, from 0 on.
             variables: their own names, instead of those of the page.
         """
-        self.typed.add((heading, block))
-        return self.run(blocks(self.page)[heading][block], **variables)
+        self.typed.add((heading, number))
+        return self.run(block(self.page, heading, number).typed, **variables)
 
     def run(self, commands: str, **variables: str) -> str:
         """Type commands; what they print."""
-        before = blocks("operating.md")["Before you start"][0]
+        for name, own in self.own.items():
+            commands = commands.replace(name, own)
         names = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
         done = subprocess.run(
-            ["/bin/bash", "-euo", "pipefail", "-c", f"{before}\n{names}\n{commands}"],
+            ["/bin/bash", "-euo", "pipefail", "-c", f"{self.before}\n{names}\n{commands}"],
             cwd=self.directory,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -92,3 +187,7 @@ class Operator:
             script.chmod(0o755)
         inherited = environment(self.aws, self.directory)
         return {**inherited, **CREDENTIALS, "PATH": f"{programs}:{inherited['PATH']}"}
+
+
+RUNBOOK = "docs/operating.md"
+"""The page for operators, whose first block defines what its others need."""

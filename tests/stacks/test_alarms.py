@@ -36,7 +36,7 @@ def aws(tmp_path: Path) -> Iterator[Aws]:
 def test_each_alarm_fires_and_clears(aws: Aws, template: Template, tmp_path: Path) -> None:
     home = tmp_path / "operator"
     home.mkdir()
-    operator = Operator(aws, "operating.md", home)
+    operator = Operator(aws, "docs/operating.md", home)
     stories: Mapping[str, Callable[[], object]] = {
         "DeadLettersAnsweredAlarm": partial(_crash, aws, template),
         "DeadLetterWaitsAlarm": partial(_hold_a_dead_letter, aws),

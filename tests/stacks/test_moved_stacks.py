@@ -67,7 +67,7 @@ def _removes_the_earlier(aws: Aws, template: Template, home: Path) -> None:
 
 def _operator(aws: Aws, home: Path) -> Operator:
     home.mkdir()
-    return Operator(aws, "installations.md", home)
+    return Operator(aws, "docs/installations.md", home)
 
 
 def _move(operator: Operator, stack: str, body: dict[str, Any]) -> None:

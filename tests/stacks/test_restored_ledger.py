@@ -73,7 +73,7 @@ class Story:
 def test_what_a_restored_ledger_does_not_have_is_never_removed(
     aws: Aws, template: Template, tmp_path: Path
 ) -> None:
-    operator = Operator(aws, "installations.md", tmp_path)
+    operator = Operator(aws, "docs/installations.md", tmp_path)
     typed = partial(operator.type, SECTION, APPLICATION=NAME, RESTORED=f"{NAME}-ledger")
     installation = install(aws, NAME, {"FunctionName": NAME, "ExportName": ""})
     assert aws.at_rest(installation)["StackStatus"] == "CREATE_COMPLETE", aws.events(installation)
@@ -159,7 +159,7 @@ def _updated_to_another_place(story: Story) -> None:
 def _updated_in_place(story: Story, operator: Operator) -> None:
     story.update("one", "UPDATE_ROLLBACK_FAILED", ServiceTimeout=600)
     assert len(story.aws.bundle_requests(story.instance)) == 1
-    Operator(story.aws, "operating.md", operator.directory).type(
+    Operator(story.aws, "docs/operating.md", operator.directory).type(
         "Continue the rollback", 1, STACK=story.stack_id
     )
     story.update("two")

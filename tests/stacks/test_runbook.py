@@ -17,7 +17,7 @@ from .support import Aws, Observers, SandboxProcess, created, signing_secret, wa
 
 Template = Callable[..., dict[str, Any]]
 
-PAGE = "operating.md"
+PAGE = "docs/operating.md"
 
 
 @pytest.fixture

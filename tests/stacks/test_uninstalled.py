@@ -20,7 +20,7 @@ SECTION = "Uninstall"
 def test_stacks_that_need_the_application_are_found_before_it_is_uninstalled(
     aws: Aws, template: Template, tmp_path: Path
 ) -> None:
-    operator = Operator(aws, "installations.md", tmp_path)
+    operator = Operator(aws, "docs/installations.md", tmp_path)
     installation = install(aws, NAME, {"FunctionName": NAME, "ExportName": EXPORT})
     assert aws.at_rest(installation)["StackStatus"] == "CREATE_COMPLETE", aws.events(installation)
     ledger = resources(aws, NAME)["LedgerTable"]

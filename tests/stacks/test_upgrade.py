@@ -77,7 +77,9 @@ def test_work_of_every_kind_goes_on_over_an_update_of_the_code(aws: Aws, tmp_pat
         trial.name for trial in (bundle, dead, image, accepted, replaced)
     }
     wait_for(lambda: _has_no_dead_letters(aws), "the dead letter to be dealt with")
-    version, in_flight = Operator(aws, "installations.md", tmp_path).type("Upgrade").splitlines()
+    version, in_flight = (
+        Operator(aws, "docs/installations.md", tmp_path).type("Upgrade").splitlines()
+    )
     assert version == aws.outputs(aws.stack(STACK_NAME))["Version"]
     assert in_flight == "Nothing is in flight."
 

@@ -64,7 +64,7 @@ def test_figures_of_the_benchmark_are_its_results() -> None:
         for row in _rows(results)
     }
     record = RECORDS[0].read_text()
-    table = re.findall(r"^ +\| (.* \| .* \| [\d.]+ \| [\d.]+ \| [\d.]+) \|$", record, re.MULTILINE)
+    table = re.findall(r"^\| (.* \| .* \| [\d.]+ \| [\d.]+ \| [\d.]+) \|$", record, re.MULTILINE)
 
     assert len(table) == 6
     assert {tuple(row.split(" | ")) for row in table} - measured == set()

@@ -13,7 +13,6 @@ from instance_bundle.errors import Problem, Refusal, Timeout
 from instance_bundle.methods import Task
 from instance_bundle.settings import Identity
 from sandbox.artifact import REPOSITORY
-from tests.stacks.pages import blocks
 
 DOCS = REPOSITORY / "docs"
 TEXT = (DOCS / "operating.md").read_text()
@@ -101,17 +100,6 @@ def test_an_entry_has_a_reason_as_the_class_words_it(name: str) -> None:
     shown = re.findall(r"```text\n(.+?)\n```", ENTRIES[name], re.DOTALL)
 
     assert [" ".join(each.split()) for each in shown] == [str(example)]
-
-
-def test_the_blocks_of_the_life_cycle_are_those_that_whole_stack_tests_type() -> None:
-    typed = {
-        "Upgrade": 1,  # tests/stacks/test_upgrade.py
-        "Move a stack": 2,  # tests/stacks/test_moved_stacks.py
-        "Restore the ledger": 5,  # tests/stacks/test_restored_ledger.py
-        "Uninstall": 4,  # tests/stacks/test_uninstalled.py
-    }
-
-    assert {name: len(each) for name, each in blocks("installations.md").items()} == typed
 
 
 @pytest.mark.parametrize("page", ["operating.md", "installations.md", "command.md"])
