@@ -1,6 +1,7 @@
 """Which test types each block of commands of the pages, as `tests/stacks/pages.py` finds them.
 
-A new block needs an entry here, and a test that types it as it is there.
+A new block needs an entry here, and a test that types it as it is there. Its IDs and names are
+replaced by those of the test, as docs/local.md says; what else is replaced is said here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,13 +34,23 @@ _UNINSTALLED = (
     "::test_stacks_that_need_the_application_are_found_before_it_is_uninstalled"
 )
 
-_NOT_YET = ""
-"""No test types the block as it is there: the inventory names these blocks."""
+_CDK = "tests/stacks/test_cdk.py::test_the_commands_of_the_read_me_deploy_the_stack"
+_RELEASE = (
+    "tests/clients/test_aws_cli.py"
+    "::test_a_release_is_deployed_with_aws_cli_alone_and_stores_an_image"
+)
+_CHECKSUMS = "tests/tools/test_release.py::test_all_files_have_checksums"
+_PUBLISHED = "tests/clients/test_publish.py::test_the_application_is_published_twice"
+_SAM_LOCAL = "tests/clients/test_sam_local.py::test_a_bundle_lives_from_create_to_delete"
+"""With the sandbox at an address that containers reach on Linux, as the page says below."""
+_COMMAND = "tests/cli/test_package.py::test_the_package_has_the_command_and_what_it_imports"
+_RULES = "tests/cli/test_package.py::test_the_rules_need_cfn_lint_and_nothing_else"
+"""uv builds and unpacks the wheel, in place of pipx and pip, which would download requirements."""
 
 TYPED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "README.md": {"Quick start": (_QUICK_START, _NOT_YET, _QUICK_START)},
+    "README.md": {"Quick start": (_QUICK_START,) * 3},
     "docs/command.md": {
-        "The operators' command": (_NOT_YET,),
+        "The operators' command": (_COMMAND,),
         "What is in flight": (_TRANSCRIPT,),
         "Why a stack waits": (_TRANSCRIPT, _TRANSCRIPT),
         "What an update will do": (_EXAMPLES, _TRANSCRIPT),
@@ -49,8 +60,10 @@ TYPED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Whether it is healthy": (_DOCTOR,),
     },
     "docs/deploying.md": {
-        "With SAM CLI": (_NOT_YET,),
-        "Through the Serverless Application Repository": (_NOT_YET,),
+        "With SAM CLI": (_QUICK_START,),
+        "Without SAM CLI": (_RELEASE,) * 2,
+        "Through the Serverless Application Repository": (_PUBLISHED,),
+        "What a release contains": (_CHECKSUMS,),
     },
     "docs/events.md": {"Events of EC2 and S3": (_EVENTBRIDGE,)},
     "docs/installations.md": {
@@ -59,9 +72,10 @@ TYPED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Restore the ledger": (_RESTORED,) * 5,
         "Uninstall": (_UNINSTALLED,) * 4,
     },
+    "docs/lint.md": {"Switch the rules on": (_RULES,)},
     "docs/local.md": {
-        "See it work": (_NOT_YET,),
-        "Invoke the functions": (_NOT_YET, _NOT_YET),
+        "See it work": (_QUICK_START,),
+        "Invoke the functions": (_SAM_LOCAL,) * 2,
     },
     RUNBOOK: {
         "Before you start": (_RUNBOOK,),
@@ -88,8 +102,9 @@ TYPED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "examples/README.md": {
         "One resource": (_EXAMPLES, _RESTORED_IMAGE, _EXAMPLES, _EXAMPLES, _EXAMPLES),
         "An image for each commit": (_PIPELINE,) * 3,
+        "With the AWS CDK": (_CDK,),
     },
-    "sandbox/README.md": {"The sandbox": (_QUICK_START, _NOT_YET), "Faults": (_NOT_YET,)},
+    "sandbox/README.md": {"The sandbox": (_QUICK_START,) * 2, "Faults": (_QUICK_START,)},
 }
 """The tests, by page and heading, in the order of the blocks below the heading."""
 
@@ -99,19 +114,7 @@ def claims() -> Iterator[tuple[tuple[str, str, int], str]]:
     for page, headings in TYPED.items():
         for heading, tests in headings.items():
             for number, test in enumerate(tests):
-                if test:
-                    yield (page, heading, number), test
-
-
-def not_yet() -> set[tuple[str, str, int]]:
-    """The places of the blocks that no test types as they are there."""
-    return {
-        (page, heading, number)
-        for page, headings in TYPED.items()
-        for heading, tests in headings.items()
-        for number, test in enumerate(tests)
-        if test == _NOT_YET
-    }
+                yield (page, heading, number), test
 
 
 def claimed(test: str) -> set[tuple[str, str, int]]:

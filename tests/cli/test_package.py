@@ -1,4 +1,7 @@
-"""The command, and the rules for cfn-lint, can be installed from the repository."""
+"""The command, and the rules for cfn-lint, can be installed from the repository.
+
+docs/command.md and docs/lint.md do so by pipx and pip.
+"""
 
 import os
 import subprocess

@@ -1,8 +1,12 @@
 """The container engine that `sam local` needs, and where containers find this machine."""
 
+import shlex
 import subprocess
 
 from tests.fixtures import PATIENCE
+
+HOST_ADDRESS = "docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}'"
+"""The command that prints the address of this machine on the engine's bridge."""
 
 _BASE_IMAGE = "public.ecr.aws/lambda/python:3.13-x86_64"
 
@@ -18,7 +22,7 @@ def host_address() -> str | None:
         return None
     if system == "Docker Desktop":
         return "127.0.0.1"
-    return _docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    return _docker(*shlex.split(HOST_ADDRESS)[1:])
 
 
 def base_image_is_here() -> bool:

@@ -14,6 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import REGION
+from tests.stacks.pages import block
 from tests.stacks.support import Aws
 
 from .deployment import FUNCTIONS, stored
@@ -88,7 +89,7 @@ def test_the_application_is_published_twice(
     check_the_repository_may_read(sandbox, metadata["LicenseUrl"])
     sam.see("code, license and read-me are in S3")
 
-    publish = ("publish", "--template", PACKAGED, "--region", REGION)
+    publish = ("publish", "--template", PACKAGED)
     said = sam.run(*publish)
     assert "Created new application with the following metadata:" in said
     sam.see(f"created, {metadata['SemanticVersion']}")
@@ -104,6 +105,10 @@ def test_the_application_is_published_twice(
     said = sam.run(*publish, "--semantic-version", "99.0.0", seen="updated, 99.0.0")
     assert f'The following metadata of application "{APPLICATION}" has been updated:' in said
     assert get_application(aws)["Version"]["SemanticVersion"] == "99.0.0"
+
+    page = block("docs/deploying.md", "Through the Serverless Application Repository")
+    typed = [each.removeprefix("sam build && ") for each in page.commands]
+    assert {*typed} <= {row.command for row in sam.rows}
 
 
 def get_application(aws: Tool) -> dict[str, Any]:

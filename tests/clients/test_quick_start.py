@@ -3,6 +3,7 @@
 The environment is made as `make` makes it, with the caches of the machine.
 """
 
+import json
 import os
 import re
 import signal
@@ -12,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.artifact import REPOSITORY
 from tests.fixtures import PATIENCE
@@ -22,7 +26,8 @@ from tests.typed import claimed
 from .table import Row
 from .tool import without_account
 
-README, OF_SANDBOX = "README.md", "sandbox/README.md"
+README, LOCAL, DEPLOYING = "README.md", "docs/local.md", "docs/deploying.md"
+OF_SANDBOX = "sandbox/README.md"
 _SET_UP = 900
 """Seconds that the first `make` may take, with cold caches."""
 
@@ -47,17 +52,17 @@ class Reader:
     typed: set[tuple[str, str, int]] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
 
-    def follow(self, page: str, heading: str, number: int = 0) -> str:
-        """Type a block of a page; what it prints."""
-        return self.type(self._read(page, heading, number))
+    def follow(self, page: str, heading: str, number: int = 0, *, answers: str = "") -> str:
+        """Type a block of a page, and what it asks for; what it prints."""
+        return self.type(self._read(page, heading, number), answers=answers)
 
-    def type(self, command: str) -> str:
-        """Type a command; what it prints."""
+    def type(self, command: str, *, answers: str = "") -> str:
+        """Type a command, and what it asks for; what it prints."""
         done = subprocess.run(
             ["/bin/bash", "-euc", self._put_down(command)],
             cwd=self.directory,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            input=answers,
             capture_output=True,
             text=True,
             timeout=_SET_UP,
@@ -67,9 +72,11 @@ class Reader:
         return done.stdout
 
     @contextmanager
-    def another_terminal(self, page: str, heading: str, log: Path) -> Iterator[None]:
+    def another_terminal(
+        self, page: str, heading: str, log: Path, *, number: int = 0
+    ) -> Iterator[None]:
         """Type a block in another terminal, until Ctrl-C."""
-        command = self._put_down(self._read(page, heading, 0))
+        command = self._put_down(self._read(page, heading, number))
         with log.open("w") as output:
             process = subprocess.Popen(
                 ["/bin/bash", "-euc", f"exec {command}"],
@@ -86,10 +93,16 @@ class Reader:
             os.killpg(process.pid, signal.SIGINT)
             process.wait(timeout=PATIENCE)
 
+    def knows(self, page: str, heading: str) -> bool:
+        """Whether the commands of a block have been typed already."""
+        found = block(page, heading)
+        self.typed.add(found.place)
+        return {*found.commands} <= {row.command for row in self.rows}
+
     def _read(self, page: str, heading: str, number: int) -> str:
         found = block(page, heading, number)
         self.typed.add(found.place)
-        text = found.typed.strip()
+        text = "\n".join(found.commands) or found.typed.strip()
         for name, own in self.own.items():
             text = text.replace(name, own)
         return text
@@ -119,19 +132,43 @@ def test_from_a_clone_to_a_stack_with_only_the_pages(rows: list[Row], tmp_path: 
         printed = wait_for(lambda: _usage(log), "the sandbox")
         exports = re.findall(r"(AWS_\w+)=(\S+)", printed["export"])
         reader.rows.append(Row("reader", "", printed["export"]))
-        # The environment that make has made has the AWS CLI.
-        path = f"{reader.directory / '.venv/bin'}:{reader.environment['PATH']}"
+        # The environments that make has made have the AWS CLI and SAM CLI.
+        programs = (reader.directory / ".venv/bin", REPOSITORY / ".venv-sam/bin")
+        path = os.pathsep.join(map(str, (*programs, reader.environment["PATH"])))
         reader.environment |= {**dict(exports), "PATH": path}
         reader.own = {
             "i-1234567890abcdef0": printed["EBS instance"],
             "my-images": printed["bucket"],
         }
+        deployed = reader.follow(README, "Quick start", 1, answers=_guided())
+        assert re.search(r"^UPDATE_COMPLETE +AWS::CloudFormation::Stack ", deployed, re.MULTILINE)
+        assert reader.knows(DEPLOYING, "With SAM CLI")
         reader.follow(README, "Quick start", 2)
         outputs = reader.type(printed["outputs"])
         reader.see_the_count()
         [made] = {*re.findall(r"ami-[0-9a-f]{17}", outputs)}
         assert f"s3://{printed['bucket']}/{made}.bin" in outputs
+        assert json.loads(reader.follow(OF_SANDBOX, "Faults"))["call"] == "ec2:BundleInstance"
+
+    limited = tmp_path / "limited.log"
+    with reader.another_terminal(OF_SANDBOX, "The sandbox", limited, number=1):
+        wait_for(lambda: _usage(limited), "the sandbox")
+        [stack] = json.loads(reader.type("aws cloudformation describe-stacks"))["Stacks"]
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        assert given["AllowObjectDeletion"] == "false"
+        assert given["AllowedBuckets"] == "one,two"
+    assert "s3://instance-bundles/web/windows" in reader.follow(LOCAL, "See it work")
     assert reader.typed == claimed("test_from_a_clone_to_a_stack_with_only_the_pages")
+
+
+def _guided() -> str:
+    """What `sam deploy --guided` asks for: Enter accepts what it suggests.
+
+    The stack's name, the Region, each parameter; whether to confirm, to create roles, to disable
+    rollback and to save that; the file and its environment. Then, whether to deploy.
+    """
+    template: dict[str, Any] = yaml_parse((REPOSITORY / "template.yaml").read_text())
+    return "\n" * (2 + len(template["Parameters"]) + 6) + "y\n"
 
 
 def _usage(log: Path) -> Mapping[str, str] | None:

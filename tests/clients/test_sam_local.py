@@ -26,6 +26,7 @@ from sandbox.clients import REGION, Clients
 from sandbox.server import HOST
 from sandbox.world import BUNDLE_ID, EBS_INSTANCE_ID, INSTANCE_ID
 from tests.fixtures import PATIENCE
+from tests.stacks.pages import block
 from tests.stacks.support import Aws, SandboxProcess, json_of, wait_for
 
 from . import containers
@@ -179,6 +180,11 @@ def test_a_bundle_lives_from_create_to_delete(local: Local) -> None:
     invented = event("delete-invented-id")["PhysicalResourceId"]
     assert (deleted["Status"], deleted["PhysicalResourceId"]) == ("SUCCESS", invented)
     assert keys(local) == keys_of("web/windows-2")  # of a later request than the Create
+
+    serve, _build, *invoke, _read = block("docs/local.md", "Invoke the functions").commands
+    assert {*invoke} <= {row.command for row in local.sam.rows}
+    on_linux = block("docs/local.md", "Invoke the functions", 1).commands
+    assert on_linux == [f"{serve} HOST=$({containers.HOST_ADDRESS})"]
 
 
 @pytest.mark.parametrize("kind", BAD_INPUT)

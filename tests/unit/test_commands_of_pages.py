@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.artifact import REPOSITORY
 from tests.stacks.pages import INDENTED, PAGES, blocks_of_code
-from tests.typed import claims, not_yet
+from tests.typed import claims
 
 CLAIMS = list(claims())
 COMMANDS = {each.place: each for page in PAGES for each in blocks_of_code(page) if each.number >= 0}
@@ -24,8 +24,8 @@ IN_PASSING = {
 """Commands of the project's that the text of a page names."""
 
 
-def test_each_block_of_commands_is_typed_by_one_test_or_named_as_untyped() -> None:
-    assert sorted([*(place for place, _ in CLAIMS), *not_yet()]) == sorted(COMMANDS)
+def test_each_block_of_commands_is_typed_by_one_test() -> None:
+    assert sorted(place for place, _ in CLAIMS) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("test", sorted({test for _, test in CLAIMS}))
@@ -76,3 +76,10 @@ def test_each_module_that_the_text_names_exists_and_has_the_options(command: str
             check=True,
         ).stdout
         assert [option for option in options if option not in help_text] == []
+
+
+def test_each_target_that_the_text_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    named = {command.split()[1] for command in IN_PASSING if command.startswith("make ")}
+
+    assert named - targets == set()
