@@ -195,6 +195,7 @@ class Server:
             permissions=self._permissions,
             forms=self._forms,
             read_delay=self._describe_delay,
+            refusal=self._authorization.refusal_to_invoke,
         )
         parts.callback(self._stacks.close)
         parts.enter_context(_Background("http", self._http.serve_forever, self._http.shutdown))

@@ -66,6 +66,17 @@ class Authorization:
         call = Call(name, function.account_id, function.region, parameters)
         return self.refusal(caller, call) is None
 
+    def refusal_to_invoke(self, role_arn: str, function_arn: str) -> str | None:
+        """Why CloudFormation may not invoke a function by the service role of a stack.
+
+        Source: CloudFormation User Guide, CloudFormation service role.
+        """
+        caller = Caller("AWSCloudFormation", role_arn)
+        region = function_arn.split(":")[3]
+        name = {"FunctionName": function_arn}
+        refusal = self.refusal(caller, Call("lambda:InvokeFunction", caller.account, region, name))
+        return refusal.message if refusal else None
+
     def described(self) -> list[dict[str, Any]]:
         """The authorization decisions, as JSON can hold them: `function` (the session's name),
         `call`, `action`, `resource`, `context` (condition keys and values), `allowed` and `count`.

@@ -204,6 +204,19 @@ OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
         *("cloudformation", others.stack),
         *("DescribeChangeSet", "DescribeStackResources", "GetTemplate", "ListStackResources"),
     ),
+    # CloudFormation User Guide, CloudFormation service role; IAM User Guide, Grant a user
+    # permissions to pass a role to an AWS service.
+    **{
+        f"cloudformation:{call}": (
+            Need(f"cloudformation:{call}", others.stack),
+            Need("iam:PassRole", others.passed_role),
+        )
+        for call in ("CreateChangeSet", "CreateStack", "DeleteStack", "UpdateStack")
+    },
+    **_each(
+        *("cloudformation", others.stack),
+        *("DeleteChangeSet", "ExecuteChangeSet", "GetTemplateSummary", "ListChangeSets"),
+    ),
     **_each("events", others.rule, "DescribeRule", "ListTargetsByRule"),
     **_each(
         *("iam", others.role),

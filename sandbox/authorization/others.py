@@ -47,6 +47,13 @@ def stack(call: Call) -> Iterator[Target]:
     yield Target(named if named.startswith("arn:") else _arn(call, f"stack/{named}/*"))
 
 
+def passed_role(call: Call) -> Iterator[Target]:
+    """The service role that a stack is given, which CloudFormation takes on
+    (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html)."""
+    if arn := call.parameters.get("RoleARN"):
+        yield Target(arn, (("iam:PassedToService", "cloudformation.amazonaws.com"),))
+
+
 def secret(call: Call) -> Iterator[Target]:
     """The secret."""
     secret_id = call.parameters.get("SecretId", "")

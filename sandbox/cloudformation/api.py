@@ -699,6 +699,7 @@ def install(
     permissions: Permissions | None = None,
     forms: RequestForms = USUAL_FORMS,
     read_delay: float = READ_DELAY,
+    refusal: Callable[[str, str], str | None] = lambda *_: None,
 ) -> Stacks:
     """Put this CloudFormation in the place of moto's, in this process.
 
@@ -706,10 +707,10 @@ def install(
     custom resource is. `clock` gives epoch seconds, to all time stamps and timeouts. `permissions`
     says when roles and policies count; where nobody judges them, nothing waits for that. `forms`
     are those of requests to custom resources. `read_delay` is by how many seconds what functions
-    read of stacks is out of date.
+    read of stacks is out of date. `refusal` says why a stack's role may not invoke a function.
     """
     changed = Condition()
-    custom_resources = CustomResources(endpoint, clock, changed, forms)
+    custom_resources = CustomResources(endpoint, clock, changed, forms, refusal)
     signals = Signals(endpoint, clock, changed, forms.signature_version)
     own: dict[str, Provider] = {
         wait_conditions.HANDLE: wait_conditions.Handles(signals),

@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition
 from typing import Any
 from urllib.parse import quote, unquote
@@ -139,13 +139,16 @@ class CustomResources:
         clock: Callable[[], float],
         changed: Condition,
         forms: RequestForms,
+        refusal: Callable[[str, str], str | None] = lambda *_: None,
     ) -> None:
         """endpoint: the server's own URL, as functions reach it. changed: notified on answers.
-        forms: of the requests."""
+        forms: of the requests. refusal: why a stack's role may not invoke a function, by their
+        ARNs."""
         self._endpoint = endpoint
         self._clock = clock
         self._changed = changed
         self._forms = forms
+        self._refusal_to_invoke = refusal
         self._exchanges: dict[str, _Exchange] = {}
         self._received: list[dict[str, Any]] = []
 
@@ -164,7 +167,7 @@ class CustomResources:
         )
 
     def delete(self, order: Order, physical_id: str, made: Made | None) -> Work:
-        order = made.order if made else order
+        order = replace(made.order, role_arn=order.role_arn) if made else order
         return self._send("Delete", order, physical_id, {"PhysicalResourceId": physical_id})
 
     def _send(
@@ -179,6 +182,9 @@ class CustomResources:
             return Finished(
                 Failed(f"ServiceTimeout must be an integer from 1 to {SERVICE_TIMEOUT_LIMIT}")
             )
+        refused = order.role_arn and self._refusal_to_invoke(order.role_arn, service_token)
+        if refused:
+            return Finished(Failed(refused))
         exchange = self._open(order, physical_id, timeout)
         request = exchange.request
         event = {

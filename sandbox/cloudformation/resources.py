@@ -49,7 +49,7 @@ class Order:
     """One resource, as CloudFormation asks its provider for it.
 
     properties: with intrinsic functions worked out. tags: the stack's. since: when the resource's
-    turn was announced, in epoch seconds.
+    turn was announced, in epoch seconds. role_arn: of the stack's service role, if it has one.
     """
 
     stack_id: str
@@ -61,6 +61,7 @@ class Order:
     properties: dict[str, Any]
     tags: Mapping[str, str]
     since: float
+    role_arn: str | None = None
 
 
 class Attributes(Protocol):

@@ -172,6 +172,7 @@ class Convergence:
             properties=resolved(template, StackNames(stack, template), declaration.properties),
             tags=stack.tags,
             since=now.timestamp(),
+            role_arn=stack.settings.role_arn,
         )
         return order, resolved(template, shown, declaration.properties)
 
@@ -282,6 +283,7 @@ class Removal:
             self._move(resource, "DELETE_COMPLETE")
             return None
         self._move(resource, "DELETE_IN_PROGRESS")
+        order = replace(order, role_arn=self._stack.settings.role_arn)
         return lambda: self._provider(order.type).delete(order, physical_id, made)
 
     def finish(self, logical_id: str, outcome: Outcome) -> bool:
