@@ -86,6 +86,9 @@ class Snapshot:
     def add_tags(self, tags: Mapping[str, str]) -> None:
         self.ec2_backend.create_tags([self.id], dict(tags))
 
+    def get_tags(self) -> list[dict[str, str]]:
+        return self.ec2_backend.describe_tags({"resource-id": [self.id]})
+
 
 class Ec2:
     """The parts of moto's EC2 backend that the sandbox's models use."""
