@@ -4,6 +4,7 @@ docs/command.md and docs/lint.md do so by pipx and pip.
 """
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 
 from instance_bundle import __version__
 from sandbox.artifact import REPOSITORY
+from tests.stacks.pages import block
 
 _SHIPPED = ("cli", "functions", "lint", "pyproject.toml", "README.md", "LICENSE")
 _UV = REPOSITORY / ".venv-uv" / "bin" / "uv"
@@ -41,6 +43,14 @@ def test_the_package_has_the_command_and_what_it_imports(site: Path, tmp_path: P
         "instance_bundle_lint",
     }
     assert (site / "cli" / "prices.json").is_file()
+    [metadata] = site.glob("*.dist-info/METADATA")
+    extras = re.findall(r"^Provides-Extra: (\S+)$", metadata.read_text(), re.MULTILINE)
+    for page, heading in (
+        ("docs/command.md", "The operators' command"),
+        ("docs/lint.md", "Switch the rules on"),
+    ):
+        [extra] = re.findall(r"^pipx? install '\.\[(\w+)\]'", block(page, heading).commands[0])
+        assert extra in extras
     [scripts] = site.glob("*.dist-info/entry_points.txt")
     assert "instance-bundle = cli.main:main" in scripts.read_text()
     assert _run(site, tmp_path, "-m", "cli", "--help").startswith("Usage: instance-bundle")
