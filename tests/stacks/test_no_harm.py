@@ -199,7 +199,7 @@ def _part_that_another_tool_uploads(aws: Aws, template: Template, on_delete: str
 
 
 def _deregistered_while_it_is_stored(aws: Aws, template: Template) -> None:
-    instance = aws.ebs_instance(image_seconds="1", store_seconds="10")
+    instance = aws.ebs_instance(image_seconds="1", store_seconds="40")
     stack_id = aws.create_stack(stored(template, instance))
     [image] = wait_for(lambda: aws.images(instance) or None, "the image")
     image_id = image["ImageId"]

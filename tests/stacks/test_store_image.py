@@ -397,7 +397,7 @@ def _deleted_while_its_image_is_pending(aws: Aws, template: Template) -> None:
 
 def _deleted_while_its_image_is_stored(aws: Aws, template: Template) -> None:
     """EC2 ends no store task."""
-    instance = aws.ebs_instance(image_seconds="1", store_seconds="10")
+    instance = aws.ebs_instance(image_seconds="1", store_seconds="40")
     stack_id = aws.create_stack(stored(template, instance))
     [image] = wait_for(lambda: aws.images(instance) or None, "the image")
     image_id = image["ImageId"]
