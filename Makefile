@@ -38,7 +38,7 @@ LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.1
 # Lock on top of other lock files: at their versions, and without the packages that they have.
 ON_TOP_OF = $(1:%=--constraints %) $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' $(1))
 
-.PHONY: help setup demo sandbox quick unit test test-sandbox clients faults chaos bench check simulated-faults process-faults \
+.PHONY: help setup demo sandbox quick unit test test-sandbox clients judges faults chaos bench check simulated-faults process-faults \
   nightly lint style types templates scan audit release site browse pictures lock clean
 
 help: ## Show this list
@@ -109,6 +109,9 @@ test-sandbox: $(SET_UP) .venv-site/.set-up ## Run the tests of the sandbox, of t
 
 clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS CLI, and show the result of each command
 	@$(RUN) -m pytest -m clients tests/clients
+
+judges: $(SET_UP) .venv-judges/.set-up .venv-ministack/.set-up ## Have software by others judge the application and the sandbox, and show a table
+	@$(RUN) -m pytest -m judges tests/judges
 
 faults: simulated-faults process-faults ## Kill the function at each call, and have each call fail
 
@@ -196,6 +199,8 @@ lock: $(UV_SET_UP) ## Update the lock files after a change of pyproject.toml; wi
 	$(LOCK) --group sam --output-file requirements/sam.txt
 	$(LOCK) --group cdk --output-file requirements/cdk.txt
 	$(LOCK) --group site --output-file requirements/site.txt
+	$(LOCK) --group judges --output-file requirements/judges.txt
+	$(LOCK) --group ministack --output-file requirements/ministack.txt
 	$(LOCK) --group uv --output-file requirements/uv.txt
 
 clean: ## Remove what the other targets made

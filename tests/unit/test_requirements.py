@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # What .venv and .venv-bench are made of, and what creates them.
 LAYERS = ("functions/requirements.txt", "requirements/dev.txt", "requirements/bench.txt")
-TOOLS = ("cdk", "checkov", "sam", "site", "uv")
+TOOLS = ("cdk", "checkov", "judges", "ministack", "sam", "site", "uv")
 LOCK_FILES = (*LAYERS, *(f"requirements/{name}.txt" for name in TOOLS))
 
 _PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?:.*\\\n)+.*", re.MULTILINE)
