@@ -13,8 +13,10 @@ from moto.ec2.models import instances as motos_instances
 from moto.ec2.responses.windows import Windows
 
 from sandbox.ec2 import bundle_tasks, image_parameters, images_api, instances, kept, visibility
-from sandbox.ec2.bundle_tasks import BundleTasks, Ec2Error, S3Storage
+from sandbox.ec2.bundle_task import S3Storage
+from sandbox.ec2.bundle_tasks import BundleTasks
 from sandbox.ec2.images import Images
+from sandbox.ec2.refusals import Ec2Error
 from sandbox.ec2.store_tasks import StoreTasks
 from sandbox.ec2.visibility import Clock
 

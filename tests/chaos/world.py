@@ -45,6 +45,7 @@ from sandbox.clients import CREDENTIALS
 from sandbox.cloudformation.reads import by_function
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, images, store_tasks
+from sandbox.ec2.bundle_task import BundleTask
 from sandbox.events_put import EventsPut
 from sandbox.functions import trace_headers
 from sandbox.functions.lineage import LIMIT, Lineage
@@ -262,7 +263,7 @@ class World:
     wake: Callable[[], None] = lambda: None
     counts: Counter[str] = field(default_factory=Counter)
     started: list[Started] = field(default_factory=list)
-    finished: dict[str, bundle_tasks.BundleTask] = field(default_factory=dict)
+    finished: dict[str, BundleTask] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     delivered: list[Mapping[str, Any]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
@@ -390,7 +391,7 @@ class World:
         keys = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys
         return {key: keys[key].etag for key in keys}
 
-    def tasks(self, bucket: str) -> list[bundle_tasks.BundleTask]:
+    def tasks(self, bucket: str) -> list[BundleTask]:
         """The bundle tasks that write to a bucket."""
         tasks = bundle_tasks.of(ACCOUNT, REGION, time.time)
         tasks.advance()

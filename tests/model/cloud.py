@@ -19,7 +19,8 @@ from unittest.mock import patch
 from moto.s3.exceptions import MissingBucket
 
 from sandbox.ec2 import history
-from sandbox.ec2.bundle_tasks import BundleTask, BundleTasks
+from sandbox.ec2.bundle_task import BundleTask
+from sandbox.ec2.bundle_tasks import BundleTasks
 from sandbox.ec2.images import Images
 from sandbox.ec2.store_tasks import StoreTasks
 

@@ -22,8 +22,9 @@ from instance_bundle.methods.method import Phase, parsed
 from instance_bundle.methods.store_task import BUCKET_TAG
 from instance_bundle.request import Image, Location, RequestKey, Target
 from instance_bundle.settings import Limits
-from sandbox.ec2.bundle_tasks import BundleTask, Ec2Error, S3Storage
+from sandbox.ec2.bundle_task import BundleTask, S3Storage
 from sandbox.ec2.image_rules import NewImage
+from sandbox.ec2.refusals import Ec2Error
 from tests.model.cloud import Cloud, is_part
 
 _SKEW = 5
