@@ -5,13 +5,14 @@ import re
 from functools import cache
 
 from sandbox.artifact import REPOSITORY
+from tools.fidelity import areas, counted
 
 TEXT = (REPOSITORY / "docs" / "fidelity.md").read_text()
 HEADER = ["Behaviour", "AWS page", "Sandbox", "Test", "Evidence"]
 SOURCES = ("https://docs.aws.amazon.com/", "https://aws.amazon.com/", "https://github.com/")
 TABLES = [
     [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]
-    for table in re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE)
+    for table in re.findall(r"(?:^\|.*\n)+", TEXT[TEXT.index("## ") :], re.MULTILINE)
 ]
 ROWS = [row for table in TABLES for row in table[2:]]
 
@@ -68,3 +69,16 @@ def test_each_row_says_how_its_behaviour_is_known() -> None:
     assert [
         row[4] for row in ROWS if not re.match(r"(documented|recorded|assumed)\b", row[4])
     ] == []
+
+
+def test_the_counts_are_those_of_the_rows() -> None:
+    assert counted(TEXT) == TEXT
+
+
+def test_a_row_counts_for_each_kind_of_its_evidence() -> None:
+    [area] = areas(
+        "## Area\n\n| B | P | S | T | E |\n|---|---|---|---|---|\n"
+        "| a \\| b | p | s | t | documented; its message: recorded |\n| c | p | s | t | assumed |\n"
+    )
+
+    assert area.row() == "| Area | 2 | 1 | 1 | 1 |"
