@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
@@ -111,6 +111,8 @@ _MESSAGES = {
     "throttle": "Rate exceeded. Please reduce your request rate.",
     "deny": "You are not authorized to perform this operation.",
 }
+_REST_SERVICES = ("lambda", "rbin", "serverlessrepo")
+_ID_HEADERS: Mapping[str, tuple[str, ...]] = {"s3": ("x-amz-request-id", "x-amz-id-2")}
 _REQUEST_ID = "5a4db0f0-0000-4000-8000-000000000000"
 
 
@@ -135,6 +137,13 @@ def region_of(environ: dict[str, Any]) -> str:
     """The Region that a call is signed for, which `call_name` gave a name of a service."""
     scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return scope["region"] if scope else ""
+
+
+def service_of(environ: dict[str, Any]) -> str:
+    """The service that a call is signed for, by the name that signatures have; empty if it is not
+    signed."""
+    scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return scope["service"] if scope else ""
 
 
 def access_key_of(environ: dict[str, Any]) -> str:
@@ -178,13 +187,37 @@ def error_answer(environ: dict[str, Any], name: str, error: ServiceError) -> Res
 
     name: what `call_name` said of the request.
     """
-    if "HTTP_X_AMZ_TARGET" in environ:
+    answer = _error_answer(environ, _service(name), error)
+    answer.headers.extend(_request_ids([*answer.headers], _service(name)))
+    return answer
+
+
+def with_request_id(headers: list[tuple[str, str]], service: str) -> list[tuple[str, str]]:
+    """The headers of an answer, with the request's ID.
+
+    "Every request" to S3 has one in x-amz-request-id, next to x-amz-id-2 (Amazon S3 User Guide,
+    Getting Amazon S3 request IDs for AWS Support); other services have x-amzn-RequestId.
+    """
+    return [*headers, *_request_ids(headers, service)]
+
+
+def _request_ids(headers: list[tuple[str, str]], service: str) -> Iterator[tuple[str, str]]:
+    given = {name.lower(): value for name, value in headers}
+    request_id = given.get("x-amzn-requestid", _REQUEST_ID)
+    for name in _ID_HEADERS.get(service, ("x-amzn-RequestId",)):
+        if name.lower() not in given:
+            yield name, request_id
+
+
+def _error_answer(environ: dict[str, Any], service: str, error: ServiceError) -> Response:
+    is_json = environ.get("CONTENT_TYPE", "").startswith("application/x-amz-json")
+    if is_json or "HTTP_X_AMZ_TARGET" in environ:
         return _json_error(environ, error)
-    if name.startswith("lambda:"):
+    if service in _REST_SERVICES:
         return _rest_error(error)
     if environ["REQUEST_METHOD"] == "HEAD":
         return Response(status=error.status)
-    return _xml_error(_service(name), error)
+    return _xml_error(service, error)
 
 
 def read_body(environ: dict[str, Any]) -> bytes:
@@ -246,7 +279,7 @@ def _s3_action(environ: dict[str, Any]) -> str | None:
 
 
 def _json_error(environ: dict[str, Any], error: ServiceError) -> Response:
-    namespace = environ["HTTP_X_AMZ_TARGET"].rpartition(".")[0]
+    namespace = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[0]
     body = {"__type": f"{namespace}#{error.code}", "message": error.message}
     answer = Response(
         json.dumps(body), status=error.status, content_type="application/x-amz-json-1.0"

@@ -38,10 +38,11 @@ def _operations() -> Sequence[tuple[str, re.Pattern[str], str]]:
     model = Session().get_service_model("lambda")
     operations = [model.operation_model(name) for name in model.operation_names]
     return [
-        (each.http["method"], _pattern(each.http["requestUri"]), each.name) for each in operations
+        (each.http["method"], pattern(each.http["requestUri"]), each.name) for each in operations
     ]
 
 
-def _pattern(uri: str) -> re.Pattern[str]:
+def pattern(uri: str) -> re.Pattern[str]:
+    """What matches the paths of a call, by the URI that botocore's model has of it."""
     path = uri.partition("?")[0].rstrip("/")
     return re.compile(re.sub(r"\{(\w+)\+?\}", r"(?P<\1>[^/]+)", path) + "/?")

@@ -9,11 +9,7 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 from moto.core.base_backend import BackendDict
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
+from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
@@ -59,6 +55,7 @@ from sandbox.functions import service as functions
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.functions.logs import Logs
 from sandbox.messages_sent import MessagesSent
+from sandbox.unknown_calls import Dispatcher, KnownCalls
 
 HOST = "127.0.0.1"
 
@@ -118,7 +115,7 @@ class Server:
         cloudwatch_minute: float = MINUTE,
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
-        self._moto = cast(Wsgi, DomainDispatcherApplication(create_backend_app))
+        self._moto = cast(Wsgi, Dispatcher(create_backend_app))
         self._http = make_server(
             host, port, self._answer, threaded=True, request_handler=_RequestHandler
         )
@@ -184,7 +181,7 @@ class Server:
         parts.callback(self._functions.close)
         parts.callback(event_sources.install(self._functions, self._faults, self._calls).close)
         self._faulty = FaultyApp(
-            AuthorizedApp(self._call, self._authorization),
+            KnownCalls(AuthorizedApp(self._call, self._authorization)),
             self._faults,
             self._calls,
             self._functions.calling,

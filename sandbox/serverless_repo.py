@@ -79,7 +79,10 @@ class Applications:
         self._applications: dict[str, _Application] = {}
 
     def serve(self, request: Request, region: str) -> Response:
-        """The answer to a request that is for this service in a region."""
+        """The answer to a request that is for this service in a region.
+
+        Raises NotImplementedError for other calls than `sam publish` makes.
+        """
         try:
             with self._lock:
                 status, answer = self._answer(request, region)
@@ -102,7 +105,7 @@ class Applications:
             case "GET", str(application_id), None:
                 found = self._find(application_id)
                 return 200, found.described(request.args.get("semanticVersion"))
-        raise _Refused(404, "NotFoundException", "The sandbox has no such operation")
+        raise NotImplementedError(request.path)
 
     def _find(self, application_id: str) -> _Application:
         if application_id not in self._applications:

@@ -28,9 +28,12 @@ def region_of(environ: Mapping[str, Any]) -> str | None:
 
 
 def serve(request: Request, region: str) -> Response:
-    """The answer to a request that is for this service in a region."""
+    """The answer to a request that is for this service in a region.
+
+    Raises NotImplementedError for other calls than CreateRule.
+    """
     if (request.method, request.path) != ("POST", "/rules"):
-        return _error(404, "ResourceNotFoundException", "The sandbox has no such operation")
+        raise NotImplementedError(request.path)
     given = request.get_json()
     period = given["RetentionPeriod"]["RetentionPeriodValue"]
     if given["ResourceType"] not in {IMAGE, SNAPSHOT} or not 1 <= period <= DAYS:
