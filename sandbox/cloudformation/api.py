@@ -32,9 +32,9 @@ from sandbox import request_models
 from sandbox.cloudformation import changes, template_limits, wait_conditions
 from sandbox.cloudformation.change_sets import ChangeSet, ChangeSetNotFound, InvalidChangeSetStatus
 from sandbox.cloudformation.custom_resources import CustomResources
-from sandbox.cloudformation.describe_api import DescribeCalls
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.nested_stacks import NestedStacks
+from sandbox.cloudformation.operation_calls import OperationCalls, begun
 from sandbox.cloudformation.operations import Operations
 from sandbox.cloudformation.reads import READ_DELAY, Reads
 from sandbox.cloudformation.refusals import (
@@ -42,6 +42,7 @@ from sandbox.cloudformation.refusals import (
     check_change_set,
     check_continuation,
     check_deletable,
+    check_protectable,
     check_rollback,
     check_updatable,
 )
@@ -244,7 +245,7 @@ class Backend(CloudFormationBackend):
         """Begin to create a stack as a resource. Raises CloudFormationError."""
         parent, name = self.get_stack(order.stack_id), generated_id(order)
         stack_id = generate_stack_id(name, self.region_name, self.account_id)
-        settings = replace(parent.settings, protected=False)
+        settings = parent.settings
         wanted = self._nested(url, given, settings, stack_id, name)
         stack = self._new_stack(stack_id, name, settings, parent)
         self._begin_creation(stack, wanted)
@@ -255,7 +256,7 @@ class Backend(CloudFormationBackend):
 
         Raises CloudFormationError.
         """
-        settings = replace(self.get_stack(order.stack_id).settings, protected=False)
+        settings = self.get_stack(order.stack_id).settings
         check_updatable(stack, preserves=settings.preserves)
         wanted = self._nested(url, given, settings, stack.stack_id, stack.name)
         if changes.unchanged(stack, wanted, settings):
@@ -278,18 +279,25 @@ class Backend(CloudFormationBackend):
         operations.start(stack, operation, partial(operations.update, stack, operation, wanted))
 
     def delete_stack(
-        self, name_or_stack_id: str, retain: Iterable[str] = (), *, force: bool = False
+        self,
+        name_or_stack_id: str,
+        retain: Iterable[str] = (),
+        *,
+        force: bool = False,
+        role_arn: str | None = None,
+        by_parent: bool = False,
     ) -> None:
         """Begin to delete a stack; a stack that is not there, or going, is left alone.
 
-        force: whether what could not be deleted is left.
+        force: whether what could not be deleted is left. role_arn: of the role to delete it by, if
+        not by that of the operation before. by_parent: whether it is an operation of the parent's.
         Raises ValidationError where the stack is protected, being updated, or used by another.
         """
         stack = self._find(name_or_stack_id)
         if stack is None or stack.status in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
             return
         retain = set(retain)
-        check_deletable(stack, retain, force=force)
+        check_deletable(stack, retain, force=force, by_parent=by_parent)
         for export in stack.own_exports():
             stack.check_unused(export, "deleted")
         if force:
@@ -298,16 +306,18 @@ class Backend(CloudFormationBackend):
                 for name, resource in stack.resources.items()
                 if resource.status == "DELETE_FAILED"
             }
+        stack.use_role(role_arn)
         operation = stack.begin("DELETE_IN_PROGRESS", "DELETE_STACK")
         delete = partial(self._engine.operations.delete, stack, operation, retain, force=force)
         self._engine.operations.start(stack, operation, delete)
 
-    def roll_back(self, stack: Stack) -> None:
+    def roll_back(self, stack: Stack, role_arn: str | None = None) -> None:
         """Begin to roll a stack back whose failure was left: delete it, if it was never complete.
 
         Raises ValidationError.
         """
         check_rollback(stack)
+        stack.use_role(role_arn)
         operations = self._engine.operations
         if stack.stable is None:
             operation = stack.begin("DELETE_IN_PROGRESS", "ROLLBACK")
@@ -317,13 +327,16 @@ class Backend(CloudFormationBackend):
             run = partial(operations.roll_back_update, stack, operation)
         operations.start(stack, operation, run)
 
-    def continue_rollback(self, stack: Stack, skipped: Iterable[str]) -> None:
+    def continue_rollback(
+        self, stack: Stack, skipped: Iterable[str], role_arn: str | None = None
+    ) -> None:
         """Begin to roll a stack back whose rollback failed, but leave the `skipped` resources.
 
         Raises ValidationError.
         """
         skipped = frozenset(skipped)
         check_continuation(stack, skipped)
+        stack.use_role(role_arn)
         operation = stack.begin("UPDATE_ROLLBACK_IN_PROGRESS", "CONTINUE_ROLLBACK")
         operations = self._engine.operations
         run = partial(operations.roll_back_update, stack, operation, skipped=skipped)
@@ -339,6 +352,13 @@ class Backend(CloudFormationBackend):
         operations = self._engine.operations
         run = partial(operations.roll_back_update, stack, operation)
         operations.start(stack, operation, run)
+
+    def protect(self, stack: Stack, *, on: bool) -> None:
+        """Set whether the stack, and those nested in it, can be deleted. Raises ValidationError."""
+        check_protectable(stack)
+        for each in self.live_stacks():
+            if stack.stack_id in (each.stack_id, each.root_id):
+                each.protect(on=on)
 
     def make_change_set(
         self,
@@ -445,7 +465,7 @@ class Backend(CloudFormationBackend):
             self._begin_creation(stack, change_set.template)
 
 
-class Response(DescribeCalls):
+class Response(OperationCalls):
     """CloudFormation's API calls that concern stacks and change sets."""
 
     RESPONSE_KEY_PATH_TO_TRANSFORMER = {  # noqa: RUF012 (moto's attribute)
@@ -457,9 +477,6 @@ class Response(DescribeCalls):
     @property
     def _backend(self) -> Backend:
         return cast(Backend, self.cloudformation_backend)
-
-    def _stack(self) -> Stack:
-        return self._backend.get_stack(self._get_param("StackName"))
 
     def _body(self, previous: Stack | None = None) -> str | None:
         as_before = self._get_bool_param("UsePreviousTemplate")
@@ -519,33 +536,14 @@ class Response(DescribeCalls):
             self._settings(),
             self._get_param("StackPolicyBody"),
         )
-        return _begun(stack)
+        return begun(stack)
 
     def update_stack(self) -> ActionResult:
         stack = self._stack()
         self._backend.change_stack(
             stack, self._body(stack), self._given(stack), self._settings(stack)
         )
-        return _begun(stack)
-
-    def delete_stack(self) -> ActionResult:
-        retain = self._get_param("RetainResources", [])
-        force = self._get_param("DeletionMode") == "FORCE_DELETE_STACK"
-        self._backend.delete_stack(self._get_param("StackName"), retain, force=force)
-        return EmptyResult()
-
-    def cancel_update_stack(self) -> ActionResult:
-        self._backend.cancel_update(self._stack())
-        return EmptyResult()
-
-    def rollback_stack(self) -> ActionResult:
-        stack = self._stack()
-        self._backend.roll_back(stack)
-        return _begun(stack)
-
-    def continue_update_rollback(self) -> ActionResult:
-        self._backend.continue_rollback(self._stack(), self._get_param("ResourcesToSkip", []))
-        return EmptyResult()
+        return begun(stack)
 
     def list_imports(self) -> ActionResult:
         export = self._get_param("ExportName")
@@ -627,12 +625,6 @@ class Response(DescribeCalls):
                 "Metadata": json.dumps(metadata) if metadata else None,
             }
         )
-
-
-def _begun(stack: Stack) -> ActionResult:
-    """The answer to a call that began an operation."""
-    operation_id = stack.operation.operation_id
-    return ActionResult({"StackId": stack.stack_id, "OperationId": operation_id})
 
 
 def _summary(template: dict[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,9 @@ class Stacks(Protocol):
         Raises CloudFormationError.
         """
 
-    def delete_stack(self, name_or_stack_id: str) -> None:
+    def delete_stack(
+        self, name_or_stack_id: str, *, role_arn: str | None = None, by_parent: bool = False
+    ) -> None:
         """Begin to delete a stack. Raises ValidationError."""
 
 
@@ -120,7 +122,7 @@ class NestedStacks:
     def delete(self, order: Order, physical_id: str, made: Made | None) -> Work:  # noqa: ARG002
         try:
             stack = self._of(order).get_stack(physical_id)
-            self._of(order).delete_stack(physical_id)
+            self._of(order).delete_stack(physical_id, role_arn=order.role_arn, by_parent=True)
         except CloudFormationError as problem:
             return Finished(Failed(problem.message))
         return _Nested(stack, order, "deleted", ("DELETE_COMPLETE",))

@@ -62,10 +62,26 @@ def check_cancelable(stack: Stack) -> None:
         raise invalid("CancelUpdateStack cannot be called from current stack status")
 
 
-def check_deletable(stack: Stack, retain: Collection[str], *, force: bool) -> None:
+def check_protectable(stack: Stack) -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-protect-stacks.html;
+    the words are not known. Raises ValidationError."""
+    if stack.root_id:
+        raise invalid(
+            f"Termination protection of the nested stack [{stack.name}] is set on its root stack, "
+            f"[{stack.root_id}]"
+        )
+    if stack.status in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
+        raise invalid(
+            f"Termination protection of stack [{stack.name}] can not be changed while in status "
+            f"{stack.status}"
+        )
+
+
+def check_deletable(stack: Stack, retain: Collection[str], *, force: bool, by_parent: bool) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html; the
-    words about `force` are not known. Raises ValidationError."""
-    if stack.settings.protected:
+    words about `force` are not known. by_parent: whether it is an operation of the parent's, which
+    deletes a protected stack, too. Raises ValidationError."""
+    if stack.settings.protected and not by_parent:
         raise invalid(
             f"Stack [{stack.name}] cannot be deleted while TerminationProtection is enabled"
         )

@@ -156,6 +156,17 @@ class Stack:
             self._remember()
         self._announce(event)
 
+    def use_role(self, role_arn: str | None) -> None:
+        """Act by this role from now on; None: by the same as before."""
+        with self.changed:
+            self.settings = replace(self.settings, role_arn=role_arn or self.settings.role_arn)
+
+    def protect(self, *, on: bool) -> None:
+        """Set whether the stack can be deleted."""
+        with self.changed:
+            self.settings = replace(self.settings, protected=on)
+            self._remember()
+
     def mark_stable(self) -> None:
         """From now on the stack is rolled back to what it is now."""
         if self.template is None:

@@ -147,14 +147,16 @@ class Sandbox:
 
 
 @contextmanager
-def installed(aws: Callable[[str], Any]) -> Iterator[Sandbox]:
+def installed(
+    aws: Callable[[str], Any], refusal: Callable[[str, str], str | None] = lambda *_: None
+) -> Iterator[Sandbox]:
     """The sandbox's CloudFormation in this process, and a function named `bundler`.
 
-    aws: gives clients.
+    aws: gives clients. refusal: why a stack's role may not invoke a function, by their ARNs.
     """
     clock = Clock()
     with mock_aws():
-        stacks = cloudformation.install(lambda: "http://127.0.0.1:5000", clock)
+        stacks = cloudformation.install(lambda: "http://127.0.0.1:5000", clock, refusal=refusal)
         box = Sandbox(aws("cloudformation"), aws, stacks, clock)
 
         def invoke(
