@@ -245,7 +245,8 @@ class Backend(CloudFormationBackend):
         """Begin to create a stack as a resource. Raises CloudFormationError."""
         parent, name = self.get_stack(order.stack_id), generated_id(order)
         stack_id = generate_stack_id(name, self.region_name, self.account_id)
-        settings = parent.settings
+        minutes = order.properties.get("TimeoutInMinutes")
+        settings = replace(parent.settings, timeout_in_minutes=minutes and int(text(minutes)))
         wanted = self._nested(url, given, settings, stack_id, name)
         stack = self._new_stack(stack_id, name, settings, parent)
         self._begin_creation(stack, wanted)

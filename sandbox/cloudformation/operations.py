@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Set
+from functools import partial
 from threading import Condition, Thread
 
 from moto.cloudformation.exceptions import CloudFormationError
 
+from sandbox.cloudformation import clean_ups
 from sandbox.cloudformation.nested_stacks import NestedStacks
 from sandbox.cloudformation.outputs import output
+from sandbox.cloudformation.reasons import failures
 from sandbox.cloudformation.resources import (
     ModelledResources,
     Placeholders,
@@ -22,9 +25,17 @@ from sandbox.cloudformation.resources import (
     model_of,
 )
 from sandbox.cloudformation.restoration import Restoration
+from sandbox.cloudformation.retention import (
+    existing,
+    replaced,
+    retained,
+    retained_on_creation,
+    retained_on_replacement,
+)
 from sandbox.cloudformation.stacks import STACK_TYPE, Stack
 from sandbox.cloudformation.steps import Convergence, Removal
 from sandbox.cloudformation.templates import Template
+from sandbox.cloudformation.timeouts import Deadline
 from sandbox.cloudformation.views import Operation, Resource
 from sandbox.cloudformation.walks import Visit, Walk, dependents
 from sandbox.cloudformation.watch import Watch
@@ -37,18 +48,6 @@ _JOIN = 2.0  # seconds that a thread is given to end
 
 class _Closed(Exception):
     """The sandbox closes, and operations stop."""
-
-
-def _retained(resource: Resource) -> bool:
-    return resource.declaration.deletion_policy in ("Retain", "RetainExceptOnCreate")
-
-
-def _retained_on_creation(resource: Resource) -> bool:
-    return resource.declaration.deletion_policy == "Retain"
-
-
-def _retained_on_replacement(resource: Resource) -> bool:
-    return resource.declaration.update_replace_policy == "Retain"
 
 
 class Operations:
@@ -141,10 +140,18 @@ class Operations:
         """Create the stack's resources, and on failure do what the stack's settings say."""
         settings = stack.settings
         convergence = self._convergence(stack, template)
+        deadline = Deadline(stack)
         failed = self._walk(
-            stack, operation, template.graph, convergence, persevere=settings.preserves
+            stack,
+            operation,
+            template.graph,
+            convergence,
+            persevere=settings.preserves,
+            ends=deadline.ends,
         )
-        problem = self._failures(stack, failed) or self._publish(stack, operation, template)
+        problem = (
+            deadline.problem or failures(stack, failed) or self._publish(stack, operation, template)
+        )
         if stack.operation is not operation:
             return
         if not problem:
@@ -157,7 +164,7 @@ class Operations:
             stack.become(
                 "DELETE_IN_PROGRESS", reason, operation=operation, begun=Operation("DELETE_STACK")
             )
-            self._remove_all(stack, operation, kept=_retained_on_creation)
+            self._remove_all(stack, operation, kept=retained_on_creation)
         else:
             reason = f"{problem}Rollback requested by user."
             stack.become(
@@ -166,9 +173,9 @@ class Operations:
             self._roll_back_creation(stack, operation)
 
     def _roll_back_creation(self, stack: Stack, operation: Operation) -> None:
-        failed = self._remove(stack, operation, _existing(stack), kept=_retained_on_creation)
+        failed = self._remove(stack, operation, existing(stack), kept=retained_on_creation)
         if failed:
-            stack.become("ROLLBACK_FAILED", self._failures(stack, failed), operation=operation)
+            stack.become("ROLLBACK_FAILED", failures(stack, failed), operation=operation)
         else:
             stack.become("ROLLBACK_COMPLETE", operation=operation)
 
@@ -183,13 +190,13 @@ class Operations:
         self._remove_all(
             stack,
             operation,
-            kept=lambda resource: resource.declaration.logical_id in retain or _retained(resource),
+            kept=lambda resource: resource.declaration.logical_id in retain or retained(resource),
             force=force,
         )
 
     def undo_creation(self, stack: Stack, operation: Operation) -> None:
         """Delete a stack that was never complete, as its rollback does."""
-        self._remove_all(stack, operation, kept=_retained_on_creation)
+        self._remove_all(stack, operation, kept=retained_on_creation)
 
     def _remove_all(
         self,
@@ -199,12 +206,16 @@ class Operations:
         kept: Callable[[Resource], bool],
         force: bool = False,
     ) -> None:
-        failed = self._remove(stack, operation, _existing(stack), kept=kept)
-        left = self._clean_up(stack, operation, {}, _replaced(stack), kept=kept)
+        failed = self._remove(stack, operation, existing(stack), kept=kept)
+        left = [
+            name
+            for to_delete, recreated in clean_ups.layers({}, replaced(stack))
+            for name in self._remove(stack, operation, to_delete, kept=kept, replaced=recreated)
+        ]
         stack.former = [was for was in stack.former if was.declaration.logical_id in left]
         failed += left
         if failed and not force:
-            stack.become("DELETE_FAILED", self._failures(stack, failed), operation=operation)
+            stack.become("DELETE_FAILED", failures(stack, failed), operation=operation)
             return
         stack.retract()
         stack.deletion_time = stack.now()
@@ -221,14 +232,14 @@ class Operations:
             raise LookupError(f"stack {stack.name} has no template to update")
         stack.template, stack.imports = template, set()
         if unmade := self._remove_unmade(stack, operation):
-            stack.become("UPDATE_FAILED", self._failures(stack, unmade), operation=operation)
+            stack.become("UPDATE_FAILED", failures(stack, unmade), operation=operation)
             return
         preserves = stack.settings.preserves
         forth = self._convergence(stack, template)
         failed = self._walk(stack, operation, template.graph, forth, persevere=preserves)
         stack.created |= forth.created
         stack.former += forth.replaced.values()
-        problem = self._failures(stack, failed) or self._publish(stack, operation, template)
+        problem = failures(stack, failed) or self._publish(stack, operation, template)
         if stack.operation is not operation:
             return  # the update was cancelled: its rollback follows
         if problem and preserves:
@@ -253,19 +264,20 @@ class Operations:
         nested = self._keep_nested(stack)
         removed = {
             name: resource
-            for name, resource in _existing(stack).items()
+            for name, resource in existing(stack).items()
             if name not in template.resources
         }
-        self._clean_up(stack, operation, removed, _replaced(stack), kept=_retained)
+        problem = self._clean_up(stack, operation, removed, replaced(stack), kept=retained)
         self._wait_for_rest(stack, nested)
         stack.mark_stable()
-        stack.become("UPDATE_COMPLETE", operation=operation)
+        reason = problem and f"Update successful. {problem}"
+        stack.become("UPDATE_COMPLETE", reason, operation=operation)
 
     def _keep_nested(self, stack: Stack) -> list[Stack]:
         """The stack's nested stacks, whose last updates are final now."""
         return [
             self._nested.keep(stack, resource.physical_id)
-            for resource in _existing(stack).values()
+            for resource in existing(stack).values()
             if resource.declaration.type == STACK_TYPE and resource.made and resource.physical_id
         ]
 
@@ -278,10 +290,10 @@ class Operations:
             return []
         unmade = {
             name: resource
-            for name, resource in _existing(stack).items()
+            for name, resource in existing(stack).items()
             if resource.made is None and (stack.stable is None or name in stack.created)
         }
-        return self._remove(stack, operation, unmade, kept=_retained_on_creation)
+        return self._remove(stack, operation, unmade, kept=retained_on_creation)
 
     def _restore(self, stack: Stack, operation: Operation, forth: Convergence) -> None:
         before = {name: forth.before[name] for name in forth.failed if name in forth.before}
@@ -302,25 +314,25 @@ class Operations:
         stack.former += back.replaced.values()
         if failed:
             stack.unrestored = frozenset(back.failed)
-            problem = self._failures(stack, failed)
+            problem = failures(stack, failed)
             stack.become("UPDATE_ROLLBACK_FAILED", problem, operation=operation)
             return
         stack.become("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", operation=operation)
         self._wait(stack, lambda: stack.verdict == "kept")
         nested = self._keep_nested(stack)
         created = {
-            name: resource for name, resource in _existing(stack).items() if name in stack.created
+            name: resource for name, resource in existing(stack).items() if name in stack.created
         }
         stable = stack.stable.physical_ids
-        replaced = [
+        others = [
             resource
-            for resource in _replaced(stack)
+            for resource in replaced(stack)
             if resource.physical_id != stable.get(resource.declaration.logical_id)
         ]
-        self._clean_up(stack, operation, created, replaced, kept=_retained_on_creation)
+        problem = self._clean_up(stack, operation, created, others, kept=retained_on_creation)
         self._wait_for_rest(stack, nested)
         stack.mark_stable()
-        stack.become("UPDATE_ROLLBACK_COMPLETE", operation=operation)
+        stack.become("UPDATE_ROLLBACK_COMPLETE", problem, operation=operation)
 
     def _clean_up(
         self,
@@ -330,21 +342,17 @@ class Operations:
         replaced: Iterable[Resource],
         *,
         kept: Callable[[Resource], bool],
-    ) -> list[str]:
-        """Delete what operations left, but what is `kept` of the removed resources. Returns what
-        can't be deleted, which, as on AWS, fails no update."""
-        failed: list[str] = []
-        layers: list[tuple[dict[str, Resource], set[str]]] = [(dict(removed), set())]
-        for resource in replaced:
-            name = resource.declaration.logical_id
-            if all(name in to_delete for to_delete, _ in layers):
-                layers.append(({}, set()))
-            to_delete, recreated = next(layer for layer in layers if name not in layer[0])
-            to_delete[name] = resource
-            recreated.add(name)
-        for to_delete, recreated in layers:
-            failed += self._remove(stack, operation, to_delete, kept=kept, replaced=recreated)
-        return failed
+    ) -> str | None:
+        """Delete what an update, or its rollback, left, but what is `kept` of the removed
+        resources. What can't be deleted fails nothing. Returns what is said of it."""
+        skipped: list[str] = []
+        for to_delete, recreated in clean_ups.layers(removed, replaced):
+            remove = partial(self._removal, stack, operation, kept=kept, replaced=recreated)
+            given_up = clean_ups.repeated(to_delete, remove)
+            for name in set(given_up) - recreated:
+                stack.forget(name)
+            skipped += given_up
+        return clean_ups.INCOMPLETE if skipped else None
 
     def _remove(
         self,
@@ -355,20 +363,33 @@ class Operations:
         kept: Callable[[Resource], bool],
         replaced: Set[str] = frozenset(),
     ) -> list[str]:
+        """Delete resources. Returns those that can't be deleted."""
+        return self._removal(stack, operation, to_delete, kept=kept, replaced=replaced).failed
+
+    def _removal(
+        self,
+        stack: Stack,
+        operation: Operation,
+        to_delete: Mapping[str, Resource],
+        *,
+        kept: Callable[[Resource], bool],
+        replaced: Set[str],
+    ) -> Removal:
         """Delete resources, but those that are `kept`, and those of the `replaced` that their
-        policy keeps. Returns those that can't be deleted."""
+        policy keeps."""
         removal = Removal(
             stack,
             to_delete,
             self._provider,
             kept=lambda resource: (
-                _retained_on_replacement(resource)
+                retained_on_replacement(resource)
                 if resource.declaration.logical_id in replaced
                 else kept(resource)
             ),
             replaced=replaced,
         )
-        return self._walk(stack, operation, dependents(to_delete), removal, persevere=True)
+        self._walk(stack, operation, dependents(to_delete), removal, persevere=True)
+        return removal
 
     def _publish(self, stack: Stack, operation: Operation, template: Template) -> str | None:
         """Make the outputs, unless the operation is superseded. Returns what went wrong."""
@@ -380,19 +401,6 @@ class Operations:
             return f"{problem.message.rstrip('. ')}. "
         return None
 
-    @staticmethod
-    def _failures(stack: Stack, failed: list[str]) -> str | None:
-        """The reason of a stack whose resources failed, by what they failed to do."""
-        reasons = []
-        for verb in ("create", "update", "delete"):
-            names = [
-                name for name in failed if stack.resources[name].status.startswith(verb.upper())
-            ]
-            if names:
-                listed = ", ".join(names)
-                reasons.append(f"The following resource(s) failed to {verb}: [{listed}]. ")
-        return "".join(reasons) or None
-
     def _walk(
         self,
         stack: Stack,
@@ -401,28 +409,19 @@ class Operations:
         visit: Visit,
         *,
         persevere: bool,
+        ends: Callable[[], bool] = lambda: False,
     ) -> list[str]:
+        """ends: whether it is to end before it is complete."""
         walk = Walk(
             graph,
             visit,
             persevere=persevere,
-            interrupted=lambda: visit.interruptible and stack.operation is not operation,
+            interrupted=lambda: (
+                ends() or (visit.interruptible and stack.operation is not operation)
+            ),
         )
         return walk.run(lambda: self._wait(stack, walk.has_news))
 
     def _wait(self, stack: Stack, has_news: Callable[[], bool]) -> None:
         self._watch.wait(lambda: stack.abandoned or has_news())
         self._check_open(stack)
-
-
-def _existing(stack: Stack) -> dict[str, Resource]:
-    return {name: resource for name, resource in stack.resources.items() if resource.exists}
-
-
-def _replaced(stack: Stack) -> list[Resource]:
-    """What resources were before they were created again, where that is something else."""
-    return [
-        resource
-        for resource in stack.former
-        if resource.physical_id != stack.resources[resource.declaration.logical_id].physical_id
-    ]

@@ -111,6 +111,10 @@ class Stack:
         """Whether the stack is gone, and found by its ID only."""
         return self.status == "DELETE_COMPLETE"
 
+    def time(self) -> float:
+        """The time, in epoch seconds."""
+        return self._clock()
+
     def now(self) -> datetime:
         """The time, later by a millisecond at least than what was returned before."""
         with self.changed:
@@ -202,6 +206,12 @@ class Stack:
             )
             self._remember()
         self._announce(event)
+
+    def forget(self, logical_id: str) -> None:
+        """Let a resource be none of the stack's any more, with no event."""
+        with self.changed:
+            del self.resources[logical_id]
+            self._remember()
 
     def keep(self, resource: Resource) -> None:
         """Record a resource's current state, with no event."""

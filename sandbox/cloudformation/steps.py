@@ -246,7 +246,8 @@ def resolved(template: Template, names: StackNames, value: Any) -> Any:
 class Removal:
     """Deletes resources, and skips those that are to be kept.
 
-    replaced: those whose logical IDs now stand for other resources.
+    replaced: those whose logical IDs now stand for other resources. failed: those that could not
+    be deleted.
     """
 
     interruptible = False
@@ -265,6 +266,12 @@ class Removal:
         self._provider = provider
         self._kept = kept
         self._replaced = replaced
+        self.failed: list[str] = []
+
+    @property
+    def left(self) -> dict[str, Resource]:
+        """The resources that are still to be deleted: they failed, or others held them up."""
+        return {name: each for name, each in self._to_delete.items() if each.exists}
 
     def first(self, ready: Sequence[str]) -> list[str]:
         """Which of the resources that could begin now are to begin."""
@@ -291,6 +298,7 @@ class Removal:
         resource = self._to_delete[logical_id]
         if isinstance(outcome, Failed):
             self._move(resource, "DELETE_FAILED", outcome.reason)
+            self.failed.append(logical_id)
             return False
         self._move(resource, "DELETE_COMPLETE")
         return True
