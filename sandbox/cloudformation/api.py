@@ -29,7 +29,7 @@ from moto.cloudformation.utils import (
 from moto.core.responses import ActionResult, EmptyResult
 
 from sandbox import request_models
-from sandbox.cloudformation import changes, template_limits, wait_conditions
+from sandbox.cloudformation import changes, continuations, template_limits, wait_conditions
 from sandbox.cloudformation.change_sets import ChangeSet, ChangeSetNotFound, InvalidChangeSetStatus
 from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.intrinsics import invalid, text
@@ -40,7 +40,6 @@ from sandbox.cloudformation.reads import READ_DELAY, Reads
 from sandbox.cloudformation.refusals import (
     check_cancelable,
     check_change_set,
-    check_continuation,
     check_deletable,
     check_protectable,
     check_rollback,
@@ -331,13 +330,28 @@ class Backend(CloudFormationBackend):
     def continue_rollback(
         self, stack: Stack, skipped: Iterable[str], role_arn: str | None = None
     ) -> None:
-        """Begin to roll a stack back whose rollback failed, but leave the `skipped` resources.
-
-        Raises ValidationError.
-        """
-        skipped = frozenset(skipped)
-        check_continuation(stack, skipped)
+        """Begin to roll a stack back whose rollback failed, but leave the `skipped` resources, of
+        nested stacks, too. Raises ValidationError."""
+        continuations.check(stack)
+        nested = [each for each in self.live_stacks() if each.root_id == stack.stack_id]
+        to_skip = continuations.skipped(stack, nested, skipped)
+        for each in nested:
+            if each.status == "UPDATE_ROLLBACK_FAILED":
+                each.to_skip = to_skip.get(each.stack_id, frozenset())
         stack.use_role(role_arn)
+        self._continue(stack, to_skip.get(stack.stack_id, frozenset()))
+
+    def continue_nested(self, stack: Stack, role_arn: str | None) -> bool:
+        """Begin to roll a nested stack back whose rollback failed, if that of its root is
+        continued; whether it is."""
+        to_skip, stack.to_skip = stack.to_skip, None
+        if to_skip is None:
+            return False
+        stack.use_role(role_arn)
+        self._continue(stack, to_skip)
+        return True
+
+    def _continue(self, stack: Stack, skipped: frozenset[str]) -> None:
         operation = stack.begin("UPDATE_ROLLBACK_IN_PROGRESS", "CONTINUE_ROLLBACK")
         operations = self._engine.operations
         run = partial(operations.roll_back_update, stack, operation, skipped=skipped)

@@ -49,6 +49,10 @@ class Stacks(Protocol):
         Raises CloudFormationError.
         """
 
+    def continue_nested(self, stack: Stack, role_arn: str | None) -> bool:
+        """Begin to roll a nested stack back whose rollback failed, if that of its root is
+        continued; whether it is."""
+
     def delete_stack(
         self, name_or_stack_id: str, *, role_arn: str | None = None, by_parent: bool = False
     ) -> None:
@@ -111,7 +115,7 @@ class NestedStacks:
     def update(self, order: Order, made: Made) -> Work:
         try:
             stack = self._of(order).get_stack(made.physical_id)
-            if stack.decide("undone"):
+            if stack.decide("undone") or self._of(order).continue_nested(stack, order.role_arn):
                 return _Nested(stack, order, "rolled back", _ROLLED_BACK)
             if not self._of(order).change_nested(stack, order, *_source(order)):
                 return Finished(Made(made.physical_id, order, made.attributes))

@@ -40,21 +40,6 @@ def check_rollback(stack: Stack) -> None:
         )
 
 
-def check_continuation(stack: Stack, skipped: Collection[str]) -> None:
-    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html;
-    the words are not known. Raises ValidationError."""
-    if stack.status != "UPDATE_ROLLBACK_FAILED":
-        raise invalid(
-            f"Stack:{stack.stack_id} is in {stack.status} state and can not continue rollback."
-        )
-    wrong = sorted(set(skipped) - stack.unrestored)
-    if wrong:
-        raise invalid(
-            f"[{', '.join(wrong)}] can not be skipped: only resources that are in the "
-            "UPDATE_FAILED state because a rollback failed can be"
-        )
-
-
 def check_cancelable(stack: Stack) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html;
     its words: https://github.com/aws/copilot-cli/pull/5046. Raises ValidationError."""

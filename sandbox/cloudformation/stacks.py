@@ -87,6 +87,8 @@ class Stack:
         """What resources were, since then, before they were created again, oldest first."""
         self.unrestored: frozenset[str] = frozenset()
         """The resources whose rollback failed."""
+        self.to_skip: frozenset[str] | None = None
+        """Which of them a continued rollback of the root is to leave; None where none is due."""
         self.parent_id: str | None = parent.stack_id if parent else None
         self.root_id: str | None = (parent.root_id or parent.stack_id) if parent else None
         self.verdict: Verdict | None = "kept"
