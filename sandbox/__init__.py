@@ -15,6 +15,9 @@ PUBLIC_IMAGES = Path(__file__).parent / "ec2" / "public_images.json"
 # volume and a snapshot, whenever the EC2 of a Region is first used.
 os.environ.setdefault("MOTO_AMIS_PATH", str(PUBLIC_IMAGES))
 
+# So it does this one. It would let pages of every origin read all answers (CORS).
+os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+
 # Each session of boto3 reads the models of AWS's APIs for itself, half a second for EC2's, and moto
 # makes three sessions while it is imported.
 _read_once = functools.cache(JSONFileLoader().load_file)

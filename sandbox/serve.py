@@ -4,13 +4,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
 from sandbox import deployment, world
-from sandbox.clients import CREDENTIALS, REGION, Clients
+from sandbox.clients import REGION, Clients
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
 from sandbox.cloudwatch.clock import MINUTE
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
@@ -26,6 +26,8 @@ class Ready:
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
         region: the region that the application is in.
+        access_key_id: of the access key for containers, other users and other machines.
+        secret_access_key: of the same key.
         service_token: the application's ServiceToken.
         bucket: an empty bucket for bundles.
         instance_id: a running Windows instance with an instance-store root volume.
@@ -35,6 +37,8 @@ class Ready:
 
     endpoint: str
     region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
     service_token: str
     bucket: str
     instance_id: str
@@ -70,6 +74,8 @@ def running(
         yield Ready(
             endpoint=server.endpoint,
             region=REGION,
+            access_key_id=server.key.key_id,
+            secret_access_key=server.key.secret,
             service_token=outputs["ServiceToken"],
             log_group=outputs["InstanceBundleLogGroup"],
             **asdict(made),
@@ -98,14 +104,20 @@ def serve(
 
 
 def _write(file: Path, ready: Ready) -> None:
-    """Write the file atomically, so that a process that waits for it never reads half of it."""
+    """Write the file atomically, so that a process that waits for it never reads half of it.
+
+    It has the access key: only its owner can read it.
+    """
     unfinished = file.with_name(f".{file.name}.unfinished")
+    unfinished.touch(mode=0o600)
     unfinished.write_text(json.dumps(asdict(ready)) + "\n")
     unfinished.rename(file)
 
 
 def _usage(ready: Ready) -> str:
-    exports = " ".join(f"{name}={value}" for name, value in CREDENTIALS.items())
+    exports = (
+        f"AWS_ACCESS_KEY_ID={ready.access_key_id} AWS_SECRET_ACCESS_KEY={ready.secret_access_key}"
+    )
     return f"""\
 AWS is served at {ready.endpoint}, with the application deployed in {ready.region}.
 
@@ -114,7 +126,8 @@ AWS is served at {ready.endpoint}, with the application deployed in {ready.regio
   EBS instance     {ready.ebs_instance_id}  running, EBS root
   ServiceToken     {ready.service_token}
 
-Paste into another terminal, in this directory:
+Paste into another terminal, in this directory. Of your own processes the sandbox takes any
+access key; containers, other users and other machines need this one:
 
   export AWS_ENDPOINT_URL={ready.endpoint} AWS_DEFAULT_REGION={ready.region} {exports}
   .venv/bin/aws cloudformation create-stack --stack-name web --template-body file://examples/bundle.yaml --parameters ParameterKey=InstanceId,ParameterValue={ready.instance_id} ParameterKey=Bucket,ParameterValue={ready.bucket}

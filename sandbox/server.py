@@ -34,6 +34,8 @@ from sandbox import (
     simulation,
     table_keys,
 )
+from sandbox.access.guarded_app import OWN_RESPONSES, GuardedApp
+from sandbox.access.keys import AccessKey
 from sandbox.authorization.authorization import Authorization
 from sandbox.authorization.authorized_app import AuthorizedApp
 from sandbox.calls_made import CallsMade
@@ -62,7 +64,6 @@ HOST = "127.0.0.1"
 Receiver = Callable[[str, str, Mapping[str, str], bytes], tuple[int, str]]
 """What takes a PUT, by path, query, headers and body, and answers status and body."""
 
-_OWN_RESPONSES = "/sandbox/responses/"
 _TICK = 0.1
 # Times as long as a tick took is waited until the next: thousands of bundle tasks make it long.
 _REST = 20
@@ -100,6 +101,7 @@ class Server:
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
+        key: the access key of those who are not the user that runs the sandbox.
     """
 
     def __init__(
@@ -116,8 +118,10 @@ class Server:
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(Wsgi, Dispatcher(create_backend_app))
+        self.key = AccessKey.new()
+        guarded = GuardedApp(self._answer, host, self.key, frozenset())
         self._http = make_server(
-            host, port, self._answer, threaded=True, request_handler=_RequestHandler
+            host, port, guarded, threaded=True, request_handler=_RequestHandler
         )
         self._parts = ExitStack()
         self._concurrency = concurrency
@@ -130,7 +134,7 @@ class Server:
         self._applications = serverless_repo.Applications()
         self._iam_delay = iam_delay
         self._ec2_delay = ec2_delay
-        self.endpoint = f"http://{host}:{self._http.server_port}"
+        self.endpoint = f"http://{_in_url(host)}:{self._http.server_port}"
 
     def __enter__(self) -> "Server":
         with ExitStack() as parts:
@@ -205,7 +209,7 @@ class Server:
         path = environ.get("PATH_INFO", "")
         if path == faults.PATH or path.startswith(f"{faults.PATH}/"):
             return faults.serve(self._faults, Request(environ))(environ, start_response)
-        if environ["REQUEST_METHOD"] == "PUT" and path.startswith(_OWN_RESPONSES):
+        if environ["REQUEST_METHOD"] == "PUT" and path.startswith(OWN_RESPONSES):
             self._stacks.custom_resources.receive_unasked(Request(environ).get_data())
             return Response()(environ, start_response)
         if path.startswith("/sandbox/"):
@@ -274,6 +278,11 @@ class _Background:
     def __exit__(self, *_: object) -> None:
         self._stop()
         self._thread.join()
+
+
+def _in_url(host: str) -> str:
+    """A host as a URL has it: IPv6 addresses in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _received(request: Request, receive: Receiver) -> Response:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,7 +146,7 @@ def application(sandbox: Aws) -> dict[str, str]:
 @pytest.fixture
 def sam(sam_without_account: Tool, built: Path, sandbox: Aws) -> Tool:
     """SAM CLI in the project that it has built, for the sandbox; it polls stacks each second."""
-    return _against(sam_without_account, sandbox.clients.endpoint, SAM_CLI_POLL_DELAY="1")
+    return _against(sam_without_account, sandbox.ready, SAM_CLI_POLL_DELAY="1")
 
 
 @pytest.fixture
@@ -155,11 +155,11 @@ def aws(project: Path, sandbox: Aws, tmp_path: Path) -> Tool:
     patch_sleep(tmp_path / "sleep")
     environment = without_account(PYTHONPATH=str(tmp_path / "sleep"))
     tool = Tool("AWS CLI", version_of(_AWS), _AWS, project, ROWS, environment)
-    return _against(tool, sandbox.clients.endpoint)
+    return _against(tool, sandbox.ready)
 
 
-def _against(tool: Tool, endpoint: str, **more: str) -> Tool:
-    return replace(tool, environment={**tool.environment, **of_sandbox(endpoint), **more})
+def _against(tool: Tool, ready: Mapping[str, str], **more: str) -> Tool:
+    return replace(tool, environment={**tool.environment, **of_sandbox(ready), **more})
 
 
 @pytest.fixture(scope="session")

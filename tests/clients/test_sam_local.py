@@ -132,7 +132,12 @@ def local(
     process = SandboxProcess.start(tmp_path_factory.mktemp("near"), host=host, port=PORT)
     aws = Aws(process.ready, Clients(process.ready["endpoint"]))
     variables = {"SAM_SKIP_PULL_IMAGE": "true"} if containers.base_image_is_here() else {}
-    environment = {**sam_without_account.environment, **variables}
+    # The function's calls come from a container, and SAM CLI gives it the key that is exported.
+    key = {
+        "AWS_ACCESS_KEY_ID": process.ready["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": process.ready["secret_access_key"],
+    }
+    environment = {**sam_without_account.environment, **variables, **key}
     try:
         yield Local(replace(sam_without_account, environment=environment), aws)
     finally:

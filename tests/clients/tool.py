@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox.clients import CREDENTIALS, REGION
 from tests.fixtures import PATIENCE
 
 from .table import Row
@@ -106,9 +105,14 @@ def without_account(**more: str) -> dict[str, str]:
     }
 
 
-def of_sandbox(endpoint: str) -> dict[str, str]:
-    """What is to be exported for a client of a sandbox."""
-    return {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": REGION, **CREDENTIALS}
+def of_sandbox(ready: Mapping[str, str]) -> dict[str, str]:
+    """What is to be exported for a client of a sandbox, as its ready file has it."""
+    return {
+        "AWS_ENDPOINT_URL": ready["endpoint"],
+        "AWS_DEFAULT_REGION": ready["region"],
+        "AWS_ACCESS_KEY_ID": ready["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": ready["secret_access_key"],
+    }
 
 
 def version_of(program: Path) -> str:
