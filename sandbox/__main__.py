@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from sandbox.ports import LAST_PORT, CannotListen, require_free
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4580
 LONGEST_MINUTE = 3600
+DEFAULT_STACK_NAME = "app"
 
 
 def main() -> int:
@@ -55,19 +57,24 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
     with _without_collecting():
         from sandbox.cloudformation.request_forms import RequestForms
         from sandbox.serve import serve
+        from sandbox.serve_template import serve_template
+        from sandbox.server import Server
 
-    parameters = dict(arguments.parameter)
-    serve(
-        arguments.host,
+    make_server = partial(
+        Server,
         arguments.port,
-        parameters,
-        arguments.ready_file,
-        console,
-        arguments.concurrency,
-        RequestForms(arguments.signature_version, arguments.service_timeout),
-        arguments.cloudwatch_minute,
+        arguments.host,
+        **({} if arguments.concurrency is None else {"concurrency": arguments.concurrency}),
+        forms=RequestForms(arguments.signature_version, arguments.service_timeout),
+        cloudwatch_minute=arguments.cloudwatch_minute,
     )
-    return 0
+    parameters, ready_file = dict(arguments.parameter), arguments.ready_file
+    if arguments.template is None and not arguments.empty:
+        serve(make_server, parameters, ready_file, console)
+        return 0
+    return serve_template(
+        make_server, arguments.template, arguments.stack_name, parameters, ready_file, console
+    )
 
 
 @contextmanager
@@ -95,7 +102,26 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     serving = commands.add_parser(
-        "serve", help="serve AWS on this machine, with the application deployed, until Ctrl-C"
+        "serve",
+        help="serve AWS on this machine until Ctrl-C, with the application deployed, or with a "
+        "template of yours",
+    )
+    contents = serving.add_mutually_exclusive_group()
+    contents.add_argument(
+        "--template",
+        type=Path,
+        metavar="FILE",
+        help="a template of yours to deploy instead of the application; local code that it refers "
+        "to is packaged, and SAM templates are transformed",
+    )
+    contents.add_argument(
+        "--empty", action="store_true", help="deploy nothing: serve an account with nothing in it"
+    )
+    serving.add_argument(
+        "--stack-name",
+        default=DEFAULT_STACK_NAME,
+        metavar="NAME",
+        help=f"of the stack of --template; default {DEFAULT_STACK_NAME}",
     )
     serving.add_argument(
         "--host",
@@ -118,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a parameter of template.yaml; may be given again for others",
+        help="a parameter of the template that is deployed; may be given again for others",
     )
     serving.add_argument(
         "--concurrency",

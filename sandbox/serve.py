@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,13 +10,16 @@ from pathlib import Path
 from rich.console import Console
 
 from sandbox import deployment, world
+from sandbox.access.keys import AccessKey
 from sandbox.clients import REGION, Clients
-from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
-from sandbox.cloudwatch.clock import MINUTE
-from sandbox.functions.concurrency import ACCOUNT_LIMIT
-from sandbox.server import HOST, Server
+from sandbox.server import Server
 
 _INTERVAL = 1.0  # seconds
+
+KEY_NEEDED = (
+    "The sandbox takes any access key of your own\n"
+    "processes; containers, other users and other machines need this one"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +51,15 @@ class Ready:
 
 @contextmanager
 def running(
-    port: int = 0,
-    parameters: Mapping[str, str] | None = None,
-    host: str = HOST,
-    concurrency: int = ACCOUNT_LIMIT,
-    forms: RequestForms = USUAL_FORMS,
-    cloudwatch_minute: float = MINUTE,
+    make_server: Callable[[], Server] = Server, parameters: Mapping[str, str] | None = None
 ) -> Iterator[Ready]:
     """A sandbox with the application deployed, which ends with the context.
 
     Args:
-        port: the port to listen on; 0 takes a free one.
-        host: the address to listen on.
+        make_server: makes the server.
         parameters: the parameters of the application's template; they override the sandbox's own.
-        concurrency: executions of functions that the account may have at once.
-        forms: of CloudFormation's requests to custom resources.
-        cloudwatch_minute: how many seconds a minute of CloudWatch's takes.
     """
-    with Server(
-        port, host, concurrency=concurrency, forms=forms, cloudwatch_minute=cloudwatch_minute
-    ) as server:
+    with make_server() as server:
         clients = Clients(server.endpoint)
         made = world.make(clients)
         outputs = deployment.deploy(clients, parameters or {})
@@ -83,41 +75,47 @@ def running(
 
 
 def serve(
-    host: str,
-    port: int,
+    make_server: Callable[[], Server],
     parameters: Mapping[str, str],
     ready_file: Path | None,
     console: Console,
-    concurrency: int | None = None,
-    forms: RequestForms = USUAL_FORMS,
-    cloudwatch_minute: float = MINUTE,
 ) -> None:
-    """Serve until interrupted; then leave no process behind."""
-    limit = ACCOUNT_LIMIT if concurrency is None else concurrency
-    with running(port, parameters, host, limit, forms, cloudwatch_minute) as ready:
-        if ready_file is not None:
-            _write(ready_file, ready)
-        console.print(_usage(ready), markup=False, highlight=False, soft_wrap=True)
-        # A signal that another thread took is handled here, and not before this thread wakes.
-        while True:
-            time.sleep(_INTERVAL)
+    """Serve the application until interrupted; then leave no process behind."""
+    with running(make_server, parameters) as ready:
+        offer(asdict(ready), _usage(ready), ready_file, console)
 
 
-def _write(file: Path, ready: Ready) -> None:
+def offer(ready: object, usage: str, ready_file: Path | None, console: Console) -> None:
+    """Write the ready file and print the usage; return never, but by an exception."""
+    if ready_file is not None:
+        _write(ready_file, ready)
+    console.print(usage, markup=False, highlight=False, soft_wrap=True)
+    # A signal that another thread took is handled here, and not before this thread wakes.
+    while True:
+        time.sleep(_INTERVAL)
+
+
+def exports(endpoint: str, key: AccessKey) -> str:
+    """What a client's environment needs, as a command to paste."""
+    return (
+        f"export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION={REGION} "
+        f"AWS_ACCESS_KEY_ID={key.key_id} AWS_SECRET_ACCESS_KEY={key.secret}"
+    )
+
+
+def _write(file: Path, ready: object) -> None:
     """Write the file atomically, so that a process that waits for it never reads half of it.
 
     It has the access key: only its owner can read it.
     """
     unfinished = file.with_name(f".{file.name}.unfinished")
     unfinished.touch(mode=0o600)
-    unfinished.write_text(json.dumps(asdict(ready)) + "\n")
+    unfinished.write_text(json.dumps(ready) + "\n")
     unfinished.rename(file)
 
 
 def _usage(ready: Ready) -> str:
-    exports = (
-        f"AWS_ACCESS_KEY_ID={ready.access_key_id} AWS_SECRET_ACCESS_KEY={ready.secret_access_key}"
-    )
+    export = exports(ready.endpoint, AccessKey(ready.access_key_id, ready.secret_access_key))
     return f"""\
 AWS is served at {ready.endpoint}, with the application deployed in {ready.region}.
 
@@ -126,10 +124,9 @@ AWS is served at {ready.endpoint}, with the application deployed in {ready.regio
   EBS instance     {ready.ebs_instance_id}  running, EBS root
   ServiceToken     {ready.service_token}
 
-Paste into another terminal, in this directory. Of your own processes the sandbox takes any
-access key; containers, other users and other machines need this one:
+Paste into another terminal, in this directory. {KEY_NEEDED}:
 
-  export AWS_ENDPOINT_URL={ready.endpoint} AWS_DEFAULT_REGION={ready.region} {exports}
+  {export}
   .venv/bin/aws cloudformation create-stack --stack-name web --template-body file://examples/bundle.yaml --parameters ParameterKey=InstanceId,ParameterValue={ready.instance_id} ParameterKey=Bucket,ParameterValue={ready.bucket}
   .venv/bin/aws cloudformation wait stack-create-complete --stack-name web
   .venv/bin/aws cloudformation describe-stacks --stack-name web --query 'Stacks[0].Outputs' --output table
