@@ -14,7 +14,7 @@ import psutil
 
 from benchmarks import plots, summary
 from benchmarks.section import Section, Table
-from sandbox.functions.runtime import prepare_runtime
+from sandbox.functions.interpreter import prepare_runtime
 
 RESULTS = Path(__file__).with_name("results")
 _PACKAGES = ("aws-lambda-powertools", "awslambdaric", "boto3", "crhelper", "moto")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox import packages
-from sandbox.functions.runtime import prepare_runtime
+from sandbox.functions.interpreter import prepare_runtime
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -20,7 +20,8 @@ from benchmarks.cold_start.recordings import APPLICATION, STOCK, Recording, Reco
 from benchmarks.cold_start.tape import Endpoint, Tape
 from benchmarks.section import Plot, Section, Series, Table
 from sandbox import artifact, packages
-from sandbox.functions.runtime import Deployment, Runtime, prepare_runtime
+from sandbox.functions.interpreter import Runtime, prepare_runtime
+from sandbox.functions.runtime import Deployment
 
 _ROUNDS = 9
 _BATCH = 10

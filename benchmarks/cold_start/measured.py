@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.functions.interpreter import Runtime
 from sandbox.functions.lineage import Lineage
-from sandbox.functions.runtime import Deployment, ExecutionEnvironment, InvokeResult, Runtime
+from sandbox.functions.runtime import Deployment, ExecutionEnvironment, InvokeResult
 
 _TIMEOUT = 30.0
 _CPUCLOCK_SCHED = 2

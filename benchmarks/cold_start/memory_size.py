@@ -12,7 +12,7 @@ from benchmarks.cold_start.tape import Endpoint
 from benchmarks.polling.assumptions import FULL_PROCESSOR
 from benchmarks.prices import LAMBDA_GB_SECOND, LAMBDA_REQUEST
 from benchmarks.section import Table
-from sandbox.functions.runtime import Runtime
+from sandbox.functions.interpreter import Runtime
 
 BATCHES = (1, 10, 50, 100)
 """Sizes of the batches of polls that are measured; the function gathers 100 at the most."""

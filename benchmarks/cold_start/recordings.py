@@ -17,7 +17,8 @@ from instance_bundle.state import poll_queue
 from sandbox import world
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
-from sandbox.functions.runtime import Deployment, Runtime
+from sandbox.functions.interpreter import Runtime
+from sandbox.functions.runtime import Deployment
 from sandbox.instances import run_like
 from sandbox.serve import Ready, running
 

@@ -7,26 +7,19 @@ here are wall-clock seconds.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import functools
-import hashlib
 import http.server
 import json
 import logging
 import os
 import queue
-import re
-import shutil
 import signal
 import socket
 import socketserver
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -35,7 +28,7 @@ from typing import IO
 
 import psutil
 
-from sandbox import packages
+from sandbox.functions.interpreter import Runtime
 
 logger = logging.getLogger("sandbox")
 
@@ -48,29 +41,12 @@ INIT_SECONDS = 10.0
 """Time for the code outside the handler to load; past it, loading uses up the timeout of the first
 invocation (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html)."""
 
-_RUNTIME_PACKAGES = ("awslambdaric", "simplejson", "snapshot-restore-py")
-_PREFERRED_VERSION = "3.13"
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _JOIN_SECONDS = 1.0
 
 
 def log_to_logger(function_name: str, line: str) -> None:
     """The log sink for those who have none: the logger `sandbox.lambda`, level INFO."""
     logging.getLogger("sandbox.lambda").info("%s: %s", function_name, line)
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """What runs the code of functions.
-
-    python: the interpreter.
-    version: its version, such as `3.13`.
-    library: directory that holds awslambdaric, and what it needs, for this interpreter.
-    """
-
-    python: Path
-    version: str
-    library: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +243,7 @@ class ExecutionEnvironment:
             if self._closed or self._process is not None:
                 return
             self._process = subprocess.Popen(  # noqa: S603  the handler's name is an argument of its own
-                # -S: only the function's own packages, none that the interpreter happens to have.
+                # -S: the function's packages and Lambda's, none that the interpreter has.
                 [self._runtime.python, "-sS", "-m", "awslambdaric", self.deployment.handler],
                 cwd=self.deployment.code,
                 env={
@@ -303,105 +279,6 @@ class ExecutionEnvironment:
         self._log(self.deployment.name, f"{_now().isoformat()} {request_id} {message}")
         problem = {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}
         return InvokeResult(json.dumps(problem).encode(), "Unhandled", timed_out)
-
-
-def prepare_runtime() -> Runtime:
-    """Find the interpreter for functions, and install awslambdaric for it where that is missing.
-
-    The interpreter is the one named by the variable SANDBOX_PYTHON, else a Python 3.13 of this
-    machine, else the one that runs now (without its virtual environment). awslambdaric and what it
-    needs go into a directory of their own under `build/`, in the versions and with the hashes of
-    requirements/dev.txt; after a change of a pin they are installed again.
-
-    Raises RuntimeError if SANDBOX_PYTHON does not run, or uv fails.
-    """
-    return _prepare_runtime(os.environ.get("SANDBOX_PYTHON"))
-
-
-@functools.cache
-def _prepare_runtime(chosen: str | None) -> Runtime:
-    interpreter = _interpreter(chosen)
-    library = _REPOSITORY / "build" / f"runtime-{interpreter.version}"
-    requirements = _pinned_requirements()
-    stamp = hashlib.sha256(requirements.encode()).hexdigest()
-    if not _is_stamped(library, stamp):
-        library.parent.mkdir(exist_ok=True)
-        with library.with_name(f"{library.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _is_stamped(library, stamp):
-                _install(interpreter.python, requirements, library, stamp)
-    return Runtime(interpreter.python, interpreter.version, library)
-
-
-@dataclass(frozen=True, slots=True)
-class _Interpreter:
-    python: Path
-    version: str
-
-
-def _interpreter(chosen: str | None) -> _Interpreter:
-    if chosen:
-        if found := _probe(Path(chosen)):
-            return found
-        raise RuntimeError(f"SANDBOX_PYTHON={chosen} does not run")
-    for candidate in _candidates():
-        found = _probe(candidate)
-        if found and found.version == _PREFERRED_VERSION:
-            return found
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
-    python = Path(sys.base_prefix) / "bin" / f"python{running}"
-    return _Interpreter(python, running)
-
-
-def _candidates() -> Iterator[Path]:
-    name = f"python{_PREFERRED_VERSION}"
-    for directory in os.get_exec_path():
-        if (python := Path(directory) / name).is_file():
-            yield python
-    versions = Path("~/.pyenv/versions").expanduser()
-    yield from sorted(versions.glob(f"{_PREFERRED_VERSION}.*/bin/{name}"))
-
-
-def _probe(python: Path) -> _Interpreter | None:
-    """The interpreter behind a path, or None: shims of pyenv may be there and yet not run."""
-    code = "import sys; print(sys.executable); print('%d.%d' % sys.version_info[:2])"
-    try:
-        answer = subprocess.run(  # noqa: S603  the path of an interpreter on this machine
-            [python, "-I", "-c", code], capture_output=True, text=True, timeout=20, check=True
-        )
-    except (OSError, subprocess.SubprocessError) as problem:
-        logger.debug("%s is passed over: %s", python, problem)
-        return None
-    executable, version = answer.stdout.splitlines()
-    return _Interpreter(Path(executable), version)
-
-
-def _pinned_requirements() -> str:
-    lock_file = (_REPOSITORY / "requirements" / "dev.txt").read_text()
-    pins = []
-    for package in _RUNTIME_PACKAGES:
-        pin = re.search(rf"^{re.escape(package)}==.*(?:\n[ \t].*)*", lock_file, re.MULTILINE)
-        if pin is None:
-            raise RuntimeError(f"requirements/dev.txt does not pin {package}")
-        pins.append(pin[0])
-    return "\n".join([*pins, ""])
-
-
-def _is_stamped(library: Path, stamp: str) -> bool:
-    file = library / ".stamp"
-    return file.is_file() and file.read_text() == stamp
-
-
-def _install(python: Path, requirements: str, library: Path, stamp: str) -> None:
-    with tempfile.TemporaryDirectory(dir=library.parent) as directory:
-        listing = Path(directory) / "requirements.txt"
-        listing.write_text(requirements)
-        target = Path(directory) / "library"
-        packages.install(python, listing, target)
-        (target / ".stamp").write_text(stamp)
-        if library.exists():
-            shutil.rmtree(library)
-        target.rename(library)
 
 
 class _RuntimeApi(socketserver.TCPServer):
@@ -533,7 +410,9 @@ def _process_environment(
         "LAMBDA_RUNTIME_DIR": str(runtime.library),
         "LAMBDA_TASK_ROOT": str(deployment.code),
         "PYTHONNOUSERSITE": "1",
-        "PYTHONPATH": os.pathsep.join([str(deployment.code), str(runtime.library)]),
+        # The function's own packages come before Lambda's
+        # (https://docs.aws.amazon.com/lambda/latest/dg/python-package.html).
+        "PYTHONPATH": os.pathsep.join(map(str, (deployment.code, runtime.library, runtime.sdk))),
         "_HANDLER": deployment.handler,
     }
 

@@ -41,6 +41,7 @@ from sandbox.functions.concurrency import (
     Concurrency,
     TooManyRequestsException,
 )
+from sandbox.functions.interpreter import Runtime, prepare_runtime
 from sandbox.functions.lineage import HEADER, Lineage
 from sandbox.functions.payloads import require_sync_size
 from sandbox.functions.runtime import (
@@ -48,9 +49,7 @@ from sandbox.functions.runtime import (
     ExecutionEnvironment,
     InvokeResult,
     LogSink,
-    Runtime,
     log_to_logger,
-    prepare_runtime,
 )
 
 logger = logging.getLogger("sandbox")

@@ -12,7 +12,7 @@ import pytest
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from sandbox.deployment import STACK_NAME, deploy
-from sandbox.functions.runtime import prepare_runtime
+from sandbox.functions.interpreter import prepare_runtime
 from tests.stacks.examples import patch_sleep
 from tests.stacks.support import Aws, SandboxProcess
 

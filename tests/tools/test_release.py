@@ -21,7 +21,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from instance_bundle import __version__
 from sandbox.artifact import REPOSITORY
-from sandbox.functions.runtime import prepare_runtime
+from sandbox.functions.interpreter import prepare_runtime
 from tests.stacks.pages import block
 from tools.release import contents, licenses, notes, packages, template
 from tools.release.contents import NAME
@@ -81,9 +81,10 @@ def copy_of_the_repository(directory: Path) -> Path:
     for name in (".venv", ".venv-uv"):
         (directory / name).unlink(missing_ok=True)
         (directory / name).symlink_to((REPOSITORY / name).resolve())
-    library = prepare_runtime().library
+    runtime = prepare_runtime()
     (directory / "build").mkdir()
-    (directory / "build" / library.name).symlink_to(library)
+    for installed in (runtime.library, runtime.sdk):
+        (directory / "build" / installed.name).symlink_to(installed)
     return directory
 
 

@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from instance_bundle import __version__
 from sandbox import artifact
-from sandbox.functions.runtime import prepare_runtime
+from sandbox.functions.interpreter import prepare_runtime
 from tools.release import licenses, notes, packages, sbom, template
 
 NAME = f"cfn-instance-bundle-{__version__}"

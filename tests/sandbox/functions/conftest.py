@@ -98,8 +98,12 @@ class Account:
             Handler=f"app.{handler}" if "." not in handler else handler,
             Runtime="python3.13",
             Role=self.role(),
-            Code={"ZipFile": package()},
-            **{"Timeout": 20, "Environment": {"Variables": self.variables()}, **settings},
+            **{
+                "Code": {"ZipFile": package()},
+                "Timeout": 20,
+                "Environment": {"Variables": self.variables()},
+                **settings,
+            },
         )
         arn: str = function["FunctionArn"]
         return arn

@@ -127,7 +127,7 @@ def test_a_function_sees_the_environment_of_aws_and_not_ours(
     }
     assert environment | expected == environment
     assert "OURS" not in environment
-    assert seen["importable"] == ["json", "awslambdaric", "app"]
+    assert seen["importable"] == ["json", "awslambdaric", "app", "boto3"]
 
 
 def test_printed_lines_reach_the_log_whole(account: Account, deploy: Deploy) -> None:
