@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, cast
 
 from moto.core.base_backend import BackendDict
@@ -21,6 +22,7 @@ from sandbox import (
     event_source_rules,
     faults,
     function_rules,
+    https,
     key_ids,
     message_keys,
     object_locks,
@@ -50,6 +52,7 @@ from sandbox.cloudwatch.clock import MINUTE, CloudWatchClock
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, retention_rules, visibility
 from sandbox.events import api as events
+from sandbox.events.scheduled_rules import ScheduledRules
 from sandbox.events_put import EventsPut
 from sandbox.faulty_app import FaultyApp, Wsgi
 from sandbox.functions import event_sources
@@ -98,10 +101,16 @@ class Server:
             date.
         cloudwatch_minute: how many seconds a minute of CloudWatch's takes, by which alarms are
             evaluated and messages grow old.
+        schedule_minute: how many seconds a minute of EventBridge's takes, by which rules run that
+            have a schedule.
+        https_responses: whether ResponseURLs are HTTPS, as those of AWS are. Functions trust the
+            certificate.
 
     Attributes:
         endpoint: the endpoint URL for AWS's clients.
         key: the access key of those who are not the user that runs the sandbox.
+        response_origin: where ResponseURLs, and the URLs of wait condition handles, lead.
+        authorities: a PEM file by which a client trusts HTTPS there; None without HTTPS.
     """
 
     def __init__(
@@ -115,26 +124,31 @@ class Server:
         forms: RequestForms = USUAL_FORMS,
         describe_delay: float = READ_DELAY,
         cloudwatch_minute: float = MINUTE,
+        schedule_minute: float = MINUTE,
+        https_responses: bool = False,
     ) -> None:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(Wsgi, Dispatcher(create_backend_app))
         self.key = AccessKey.new()
-        guarded = GuardedApp(self._answer, host, self.key, frozenset())
+        self._guarded = GuardedApp(self._answer, host, self.key, frozenset())
         self._http = make_server(
-            host, port, guarded, threaded=True, request_handler=_RequestHandler
+            host, port, self._guarded, threaded=True, request_handler=_RequestHandler
         )
         self._parts = ExitStack()
         self._concurrency = concurrency
         self._forms = forms
         self._describe_delay = describe_delay
         self._alarms = Alarms(CloudWatchClock(cloudwatch_minute))
+        self._scheduled_rules = ScheduledRules(CloudWatchClock(schedule_minute))
         self._faults = faults.Faults()
         self._messages = MessagesSent()
         self._events = EventsPut()
         self._applications = serverless_repo.Applications()
         self._iam_delay = iam_delay
         self._ec2_delay = ec2_delay
-        self.endpoint = f"http://{_in_url(host)}:{self._http.server_port}"
+        self.endpoint = self.response_origin = f"http://{_in_url(host)}:{self._http.server_port}"
+        self.authorities: Path | None = None
+        self._https_responses = https_responses
 
     def __enter__(self) -> "Server":
         with ExitStack() as parts:
@@ -157,7 +171,7 @@ class Server:
         parts.enter_context(conditional_deletes.enforced())
         parts.enter_context(self._messages.watching())
         parts.enter_context(self._events.watching())
-        parts.enter_context(events.install(self._faults))
+        parts.enter_context(events.install(self._faults, scheduled_rules=self._scheduled_rules))
         parts.enter_context(quotas.enforced())
         self._permissions = parts.enter_context(permissions.installed(delay=self._iam_delay))
         parts.enter_context(simulation.served(self._permissions))
@@ -173,9 +187,13 @@ class Server:
         parts.enter_context(key_ids.known())
         parts.enter_context(embedded_metrics.extracted())
         parts.enter_context(self._alarms.watching())
-        environment = {"AWS_ENDPOINT_URL": self.endpoint, "SANDBOX_RESPONSE_ORIGIN": self.endpoint}
+        trusted = self._listen_to_https(parts) if self._https_responses else {}
         self._functions = functions.install(
-            environment,
+            {
+                **trusted,
+                "AWS_ENDPOINT_URL": self.endpoint,
+                "SANDBOX_RESPONSE_ORIGIN": self.response_origin,
+            },
             Logs(self._calls).write,
             retry_delays=_RETRY_DELAYS,
             concurrency=self._concurrency,
@@ -192,7 +210,7 @@ class Server:
         )
         self._services = OfFunctions(self._moto, self._functions.calling)
         self._stacks = cloudformation.install(
-            lambda: self.endpoint,
+            lambda: self.response_origin,
             permissions=self._permissions,
             forms=self._forms,
             read_delay=self._describe_delay,
@@ -204,6 +222,20 @@ class Server:
         ended = threading.Event()
         parts.enter_context(_Background("clock", lambda: _tick(ended), ended.set))
         parts.enter_context(_Background("alarms", lambda: _watch(self._alarms, ended), ended.set))
+        parts.enter_context(
+            _Background("schedules", lambda: _run(self._scheduled_rules, ended), ended.set)
+        )
+
+    def _listen_to_https(self, parts: ExitStack) -> Mapping[str, str]:
+        """The variables by which functions trust it."""
+        host = str(self._http.server_address[0])
+        trust = parts.enter_context(https.made(host))
+        listener = https.listener(host, self._guarded, _RequestHandler, trust.context)
+        parts.callback(listener.server_close)
+        parts.enter_context(_Background("https", listener.serve_forever, listener.shutdown))
+        self.response_origin = f"https://{_in_url(host)}:{listener.server_port}"
+        self.authorities = trust.bundle
+        return trust.variables
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -303,3 +335,8 @@ def _tick(ended: threading.Event) -> None:
 def _watch(alarms: Alarms, ended: threading.Event) -> None:
     while not ended.wait(alarms.seconds_to_next()):
         alarms.advance(ended.is_set)
+
+
+def _run(rules: ScheduledRules, ended: threading.Event) -> None:
+    while not ended.wait(rules.seconds_to_next()):
+        rules.advance()

@@ -218,6 +218,7 @@ OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
         *("DeleteChangeSet", "ExecuteChangeSet", "GetTemplateSummary", "ListChangeSets"),
     ),
     **_each("events", others.rule, "DescribeRule", "ListTargetsByRule"),
+    **_each("events", others.rule, "DeleteRule", "PutRule", "PutTargets", "RemoveTargets"),
     **_each(
         *("iam", others.role),
         *("GetRole", "ListAttachedRolePolicies", "ListRolePolicies", "SimulatePrincipalPolicy"),
@@ -225,8 +226,8 @@ OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
     **_each("kms", others.named_key, "DescribeKey", "GetKeyPolicy"),
     **_each(
         *("lambda", others.function),
-        *("GetFunctionConcurrency", "GetFunctionConfiguration"),
-        *("GetFunctionEventInvokeConfig", "GetFunctionRecursionConfig"),
+        *("AddPermission", "GetFunctionConcurrency", "GetFunctionConfiguration"),
+        *("GetFunctionEventInvokeConfig", "GetFunctionRecursionConfig", "RemovePermission"),
     ),
     **_each("lambda", others.event_source_mapping, "GetEventSourceMapping"),
     # The service signs as `monitoring` (Service Authorization Reference, Amazon CloudWatch).

@@ -14,6 +14,7 @@ from moto.events.responses import EventsHandler
 
 from sandbox.events import ami_events, bucket_notifications, object_events, patterns
 from sandbox.events.deliveries import Deliveries
+from sandbox.events.scheduled_rules import ScheduledRules
 from sandbox.faults import Faults
 
 _NOT_AUTHORIZED = {
@@ -22,13 +23,18 @@ _NOT_AUTHORIZED = {
 }
 
 
-def install(faults: Faults, clock: Callable[[], float] = time.time) -> ExitStack:
+def install(
+    faults: Faults,
+    clock: Callable[[], float] = time.time,
+    scheduled_rules: ScheduledRules | None = None,
+) -> ExitStack:
     """Put rules that deliver, and the events of EC2 and S3, into moto, until the result is closed,
     which waits for the deliveries at work.
 
     Args:
         faults: close them first, where deliveries may be held.
         clock: epoch seconds, for the time of events.
+        scheduled_rules: keeps the rules that have a schedule; without it, they never run.
     """
     installed = ExitStack()
     deliveries = Deliveries(faults, others=Rule.send_to_targets)
@@ -45,6 +51,8 @@ def install(faults: Faults, clock: Callable[[], float] = time.time) -> ExitStack
         (EventsHandler, "put_events", _put_events),
     ):
         installed.enter_context(patch.object(owner, name, replacement))
+    if scheduled_rules is not None:
+        installed.enter_context(scheduled_rules.kept(deliveries.run))
     installed.enter_context(ami_events.raised(clock))
     installed.enter_context(object_events.raised(clock))
     installed.enter_context(bucket_notifications.served())

@@ -51,6 +51,10 @@ class Deliveries:
         text = shown(event)
         if rule.state == "DISABLED" or not rule.event_pattern.matches_event(text):  # type: ignore[arg-type]
             return
+        self.run(rule, event)
+
+    def run(self, rule: Rule, event: Event) -> None:
+        """Start the delivery to each target of a rule, whatever its pattern."""
         metrics.count(rule, "TriggeredRules")
         for target in list(rule.targets):
             self._spawn(partial(self._see_through, rule, target, event))
