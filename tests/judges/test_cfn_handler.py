@@ -1,0 +1,109 @@
+"""cfn-handler's custom resources, with and without its polling, in the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sandbox.cloudformation.serving import Served
+
+from . import providers, stories
+from .providers import Provider
+from .table import Suite
+
+SUITE = Suite(
+    "cfn-handler",
+    providers.version("cfn-handler"),
+    "custom resources in the sandbox: answers at once, and by polls of an EventBridge schedule",
+)
+
+AT_ONCE = """
+from cfn_handler import CustomResource
+
+resource = CustomResource()
+
+
+def make(event, context):
+    resource.physical_resource_id = name_of(event)
+    resource.no_echo = is_secret(event)
+    return put(event)
+
+
+resource.create(make)
+resource.update(make)
+
+
+@resource.delete
+def delete(event, context):
+    remove(event)
+
+
+def handler(event, context):
+    return resource(event, context)
+"""
+
+POLLING = """
+from cfn_handler import CustomResource
+
+resource = CustomResource()
+
+
+def begin(event, context):
+    return None
+
+
+def finish(event, context):
+    if not is_ready(event):
+        return None
+    resource.physical_resource_id = name_of(event)
+    resource.no_echo = is_secret(event)
+    return put(event)
+
+
+resource.create(begin)
+resource.update(begin)
+resource.delete(begin)
+resource.poll_create(finish)
+resource.poll_update(finish)
+
+
+@resource.poll_delete
+def finish_deletion(event, context):
+    if not is_ready(event):
+        return None
+    remove(event)
+    return {}
+
+
+def handler(event, context):
+    return resource(event, context)
+"""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with providers.sandbox() as served:
+        yield served
+
+
+@pytest.fixture(scope="module", params=["at once", "polling"])
+def provider(request: pytest.FixtureRequest, served: Served) -> Provider:
+    polls = request.param == "polling"
+    return providers.deploy(served, POLLING if polls else AT_ONCE, ["cfn-handler"], polls=polls)
+
+
+def test_create_update_and_delete(provider: Provider) -> None:
+    stories.create_update_and_delete(provider)
+
+
+def test_a_failing_create_rolls_back(provider: Provider) -> None:
+    stories.failing_create(provider)
+
+
+def test_a_failing_update_rolls_back(provider: Provider) -> None:
+    stories.failing_update(provider)
+
+
+def test_secret_attributes_are_masked(provider: Provider) -> None:
+    stories.secret_attributes(provider)

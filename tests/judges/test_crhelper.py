@@ -1,0 +1,105 @@
+"""crhelper's custom resources, with and without its polling, in the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sandbox.cloudformation.serving import Served
+
+from . import providers, stories
+from .providers import Provider
+from .table import Suite
+
+SUITE = Suite(
+    "crhelper",
+    providers.version("crhelper"),
+    "custom resources in the sandbox: answers at once, and by polls of an EventBridge schedule",
+)
+
+AT_ONCE = """
+from crhelper import CfnResource
+
+helper = CfnResource()
+
+
+@helper.create
+@helper.update
+def make(event, context):
+    helper.NoEcho = is_secret(event)
+    helper.Data.update(put(event))
+    return name_of(event)
+
+
+@helper.delete
+def delete(event, context):
+    remove(event)
+
+
+def handler(event, context):
+    helper(event, context)
+"""
+
+POLLING = """
+from crhelper import CfnResource
+
+helper = CfnResource(polling_interval=1)
+
+
+@helper.create
+@helper.update
+@helper.delete
+def begin(event, context):
+    helper.Data["Begun"] = event["RequestType"]
+
+
+@helper.poll_create
+@helper.poll_update
+def finish(event, context):
+    if not is_ready(event):
+        return None
+    helper.NoEcho = is_secret(event)
+    helper.Data.update(put(event))
+    return name_of(event)
+
+
+@helper.poll_delete
+def finish_deletion(event, context):
+    if not is_ready(event):
+        return None
+    remove(event)
+    return event["PhysicalResourceId"]
+
+
+def handler(event, context):
+    helper(event, context)
+"""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with providers.sandbox() as served:
+        yield served
+
+
+@pytest.fixture(scope="module", params=["at once", "polling"])
+def provider(request: pytest.FixtureRequest, served: Served) -> Provider:
+    polls = request.param == "polling"
+    return providers.deploy(served, POLLING if polls else AT_ONCE, ["crhelper"], polls=polls)
+
+
+def test_create_update_and_delete(provider: Provider) -> None:
+    stories.create_update_and_delete(provider)
+
+
+def test_a_failing_create_rolls_back(provider: Provider) -> None:
+    stories.failing_create(provider)
+
+
+def test_a_failing_update_rolls_back(provider: Provider) -> None:
+    stories.failing_update(provider)
+
+
+def test_secret_attributes_are_masked(provider: Provider) -> None:
+    stories.secret_attributes(provider)
