@@ -3,7 +3,8 @@
 
 They are read when an operation is requested, and not again in its rollback; a change of the value
 alone is no update (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/844).
-References to secrets and to secure strings stay as they are: custom resources do not support them
+References to secrets and to secure strings stay as they are here; `secret_references` has what they
+are to AWS's own types. Custom resources do not support them
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references.html).
 """
 
@@ -18,13 +19,14 @@ from moto.ssm.models import SimpleSystemManagerBackend
 from sandbox.cloudformation.intrinsics import invalid
 
 _REFERENCE = re.compile(r"\{\{resolve:ssm:([A-Za-z0-9_.\-/]+(?::\d+)?)\}\}")
+_ANY = re.compile(r"\{\{resolve:(?:ssm|ssm-secure|secretsmanager):[^{}]+\}\}")
 _PLAIN = ("String", "StringList")
 _LIMIT = 60  # of dynamic references in a template
 
 
 def used_in(body: str) -> bool:
     """Whether a template may have such references."""
-    return "{{resolve:ssm:" in body
+    return "{{resolve:" in body
 
 
 def values(value: Any, ssm: SimpleSystemManagerBackend) -> dict[str, str]:
@@ -33,8 +35,8 @@ def values(value: Any, ssm: SimpleSystemManagerBackend) -> dict[str, str]:
     Raises ValidationError for more than a template may have, and where a parameter is missing or a
     secure string.
     """
-    named = list(_named(value))
-    if len(named) > _LIMIT:
+    named = list(_named(value, _REFERENCE))
+    if len(list(_named(value, _ANY))) > _LIMIT:
         raise invalid(f"Template error: a template can have {_LIMIT} dynamic references")
     found = {name: stored for name in named if (stored := ssm.get_parameter(name))}
     missing = [name for name in dict.fromkeys(named) if name not in found]
@@ -47,14 +49,14 @@ def values(value: Any, ssm: SimpleSystemManagerBackend) -> dict[str, str]:
     return {name: stored.value for name, stored in found.items()}
 
 
-def _named(value: Any) -> Iterator[str]:
+def _named(value: Any, pattern: re.Pattern[str]) -> Iterator[str]:
     if isinstance(value, str):
-        yield from _REFERENCE.findall(value)
+        yield from pattern.findall(value)
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
         for item in value:
-            yield from _named(item)
+            yield from _named(item, pattern)
 
 
 def replaced(value: Any, values: Mapping[str, str]) -> Any:

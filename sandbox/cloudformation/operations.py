@@ -32,6 +32,7 @@ from sandbox.cloudformation.retention import (
     retained_on_creation,
     retained_on_replacement,
 )
+from sandbox.cloudformation.secret_references import Revealing
 from sandbox.cloudformation.stacks import STACK_TYPE, Stack
 from sandbox.cloudformation.steps import Convergence, Removal
 from sandbox.cloudformation.templates import Template
@@ -67,7 +68,7 @@ class Operations:
         self._permissions = permissions
         self._own = {**own, STACK_TYPE: nested}
         self._nested = nested
-        self._modelled = ModelledResources()
+        self._modelled = Revealing(ModelledResources())
         self._placeholders = Placeholders()
         self._changed = changed
         self._threads: dict[str, Thread] = {}

@@ -21,7 +21,12 @@ from moto.cloudformation.exceptions import CloudFormationError
 from moto.ssm.models import ssm_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.cloudformation import dynamic_references, exports, template_limits
+from sandbox.cloudformation import (
+    dynamic_references,
+    exports,
+    secret_references,
+    template_limits,
+)
 from sandbox.cloudformation.intrinsics import (
     Names,
     Resolver,
@@ -444,7 +449,9 @@ def read(
     if not dynamic_references.used_in(template.body):
         return template
     ssm = ssm_backends[pseudo["AWS::AccountId"]][pseudo["AWS::Region"]]
-    return replace(template, references=dynamic_references.values(template.sketch(), ssm))
+    sketch = template.sketch()
+    secret_references.check({name: sketch[name] for name in template.resources})
+    return replace(template, references=dynamic_references.values(sketch, ssm))
 
 
 def _process(
