@@ -1,9 +1,11 @@
-"""How large the payload of a function may be.
+"""The payload of a function: JSON, and no larger than it may be.
 
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
 from __future__ import annotations
+
+import json
 
 from moto.awslambda.exceptions import LambdaClientError
 
@@ -37,3 +39,18 @@ def require_async_size(payload: bytes) -> None:
             f"{len(payload)} byte payload is too large for the Event invocation type "
             f"(limit {ASYNC_BYTES} bytes)"
         )
+
+
+def json_payload(body: str | bytes) -> bytes:
+    """A payload as bytes of JSON; an empty one is an empty object.
+
+    Raises AWS's InvalidRequestContentException for what is no JSON.
+    """
+    payload = body.encode() if isinstance(body, str) else body
+    try:
+        json.loads(payload or b"{}")
+    except ValueError as problem:
+        raise LambdaClientError(
+            "InvalidRequestContentException", f"Could not parse request body into json: {problem}"
+        ) from problem
+    return payload or b"{}"

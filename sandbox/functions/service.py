@@ -7,35 +7,32 @@ or by another service of moto's, comes here.
 from __future__ import annotations
 
 import base64
-import io
-import json
 import logging
 import re
-import shutil
-import tempfile
 import threading
 import time
 import uuid
-import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
 from moto.awslambda import models as moto_lambda
-from moto.awslambda.exceptions import LambdaClientError, UnknownFunctionException
 from moto.awslambda.models import LambdaFunction
-from moto.awslambda.utils import get_backend
 from moto.cloudformation import parsing as moto_cloudformation
 from moto.core.common_models import CloudFormationModel
 
 from sandbox.calls_made import CallsMade
 from sandbox.faults import Faults
-from sandbox.functions import metrics, recursion
+from sandbox.functions import (
+    event_invoke_config,  # noqa: F401  defines a model
+    metrics,
+    recursion,
+)
 from sandbox.functions.async_events import AsyncEvents
+from sandbox.functions.code_store import CodeStore
 from sandbox.functions.concurrency import (
     ACCOUNT_LIMIT,
     Concurrency,
@@ -43,7 +40,7 @@ from sandbox.functions.concurrency import (
 )
 from sandbox.functions.interpreter import Runtime, prepare_runtime
 from sandbox.functions.lineage import HEADER, Lineage
-from sandbox.functions.payloads import require_sync_size
+from sandbox.functions.payloads import json_payload, require_sync_size
 from sandbox.functions.runtime import (
     Deployment,
     ExecutionEnvironment,
@@ -94,7 +91,7 @@ class Functions:
         self._extra_environment = extra_environment
         self._log = log
         self._concurrency = Concurrency(concurrency)
-        self._code = _CodeStore()
+        self._code = CodeStore()
         self._lock = threading.Lock()
         self._pools = defaultdict[str, _Pool](lambda: _Pool(threading.Condition(self._lock)))
         self._invocations: Counter[str] = Counter()
@@ -248,32 +245,6 @@ class Functions:
             environment.close()
 
 
-class _CodeStore:
-    """Code packages, unpacked once each into a temporary directory."""
-
-    def __init__(self) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="sandbox-lambda-"))
-        self._lock = threading.Lock()
-
-    def unpacked(self, digest: str, package: bytes) -> Path:
-        """The directory of a package (a zip file), named by its digest.
-
-        Raises AWS's InvalidParameterValueException if it cannot be unpacked.
-        """
-        directory = self._directory / digest
-        with self._lock:
-            if not directory.exists():
-                with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
-                    code = Path(scratch) / "code"
-                    _unzip(package, code)
-                    code.rename(directory)
-        return directory
-
-    def close(self) -> None:
-        with self._lock:
-            shutil.rmtree(self._directory)
-
-
 class SandboxFunction(LambdaFunction, CloudFormationModel):
     """moto's function, run by the installed service, and with the logging config that moto drops.
 
@@ -302,7 +273,7 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
     def invoke(self, body: str | bytes, request_headers: Any, response_headers: Any) -> str | bytes:
         if self.service is None:
             raise RuntimeError(f"{self.function_name} can't run: no service is installed")
-        payload = _json_payload(body)
+        payload = json_payload(body)
         require_sync_size(payload)
         headers = {name.lower(): value for name, value in dict(request_headers).items()}
         response_headers["X-Amz-Executed-Version"] = str(self.version)
@@ -365,83 +336,6 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
         )
 
 
-class EventInvokeConfigResource(CloudFormationModel):
-    """CloudFormation's AWS::Lambda::EventInvokeConfig, on the configs that moto keeps."""
-
-    def __init__(self, function_name: str, qualifier: str) -> None:
-        self.function_name = function_name
-        self.qualifier = qualifier
-
-    @property
-    def physical_resource_id(self) -> str:
-        return f"{self.function_name}|{self.qualifier}"
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        return ""
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        return "AWS::Lambda::EventInvokeConfig"
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:  # noqa: ARG003  it has none
-        return False
-
-    @classmethod
-    def create_from_cloudformation_json(
-        cls,
-        resource_name: str,  # noqa: ARG003  the resource names itself
-        cloudformation_json: dict[str, Any],
-        account_id: str,
-        region_name: str,
-        **kwargs: Any,  # noqa: ARG003
-    ) -> EventInvokeConfigResource:
-        properties = cloudformation_json["Properties"]
-        name, qualifier = properties["FunctionName"], properties["Qualifier"]
-        numbers = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")
-        config: dict[str, Any] = {k: int(properties[k]) for k in numbers if k in properties}
-        if "DestinationConfig" in properties:
-            config["DestinationConfig"] = properties["DestinationConfig"]
-        backend = get_backend(account_id, region_name)
-        function = backend.get_function(name)
-        function.event_invoke_config.clear()
-        backend.put_function_event_invoke_config(name, config)
-        return cls(function.function_name, qualifier)
-
-    @classmethod
-    def update_from_cloudformation_json(
-        cls,
-        original_resource: EventInvokeConfigResource,
-        new_resource_name: str,
-        cloudformation_json: dict[str, Any],
-        account_id: str,
-        region_name: str,
-    ) -> EventInvokeConfigResource:
-        original_resource.delete(account_id, region_name)
-        return cls.create_from_cloudformation_json(
-            new_resource_name, cloudformation_json, account_id, region_name
-        )
-
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls,
-        resource_name: str,
-        cloudformation_json: dict[str, Any],  # noqa: ARG003  the physical ID says all
-        account_id: str,
-        region_name: str,
-    ) -> None:
-        cls(*resource_name.split("|")).delete(account_id, region_name)
-
-    def delete(self, account_id: str, region_name: str) -> None:
-        try:
-            function = get_backend(account_id, region_name).get_function(self.function_name)
-        except UnknownFunctionException:
-            logger.debug("%s went before its event invoke config", self.function_name)
-            return
-        function.event_invoke_config.clear()
-
-
 def install(
     extra_environment: Mapping[str, str],
     log: LogSink = log_to_logger,
@@ -494,24 +388,3 @@ def logging_config_of(function: LambdaFunction) -> dict[str, str]:
     if given.get("LogFormat") == "JSON":
         defaults |= {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
     return {**defaults, **given}
-
-
-def _json_payload(body: str | bytes) -> bytes:
-    payload = body.encode() if isinstance(body, str) else body
-    try:
-        json.loads(payload or b"{}")
-    except ValueError as problem:
-        raise LambdaClientError(
-            "InvalidRequestContentException", f"Could not parse request body into json: {problem}"
-        ) from problem
-    return payload or b"{}"
-
-
-def _unzip(package: bytes, directory: Path) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(package)) as archive:
-            archive.extractall(directory)
-    except zipfile.BadZipFile as problem:
-        raise LambdaClientError(
-            "InvalidParameterValueException", f"Could not unzip uploaded file: {problem}"
-        ) from problem
