@@ -18,6 +18,8 @@ SANDBOX_WORKERS := 3
 WORKERS := 4
 # Processes with injected faults are killed if they take too long, so few run in parallel.
 FAULT_WORKERS := 2
+# Each judge works against a sandbox of its own, and mostly waits.
+JUDGES := 4
 PYTEST := $(RUN) -m pytest --dist worksteal --numprocesses
 # The output of each target stays together, if make supports that.
 SIDE_BY_SIDE := --no-print-directory $(if $(filter output-sync,$(.FEATURES)),--output-sync)
@@ -111,7 +113,7 @@ clients: $(SET_UP) .venv-sam/.set-up ## Deploy and invoke with SAM CLI and AWS C
 	@$(RUN) -m pytest -m clients tests/clients
 
 judges: $(SET_UP) .venv-judges/.set-up .venv-ministack/.set-up ## Have software by others judge the application and the sandbox, and show a table
-	@$(RUN) -m pytest -m judges tests/judges
+	@$(PYTEST) $(JUDGES) --dist loadfile -m judges tests/judges
 
 faults: simulated-faults process-faults ## Kill the function at each call, and have each call fail
 
@@ -137,12 +139,12 @@ bench: $(SET_UP) .venv-bench/.set-up ## Measure speed and cost, compared with th
 
 check: $(SET_UP) ## All checks that a change has to pass: lint, scan, audit, the site, and all tests but the nightly ones
 	@echo "The output of each part follows when the part has ended; the longest takes minutes"
-	@$(MAKE) $(SIDE_BY_SIDE) --jobs 3 IN_ORDER=1 simulated-faults clients process-faults
+	@$(MAKE) $(SIDE_BY_SIDE) --jobs 4 IN_ORDER=1 simulated-faults clients judges process-faults
 
-# The simulated faults run in parallel to the rest. Of the rest, the clients and the process faults,
-# which often wait, run in parallel, and the others one after the other.
+# The simulated faults run in parallel to the rest. Of the rest, the clients, the judges and the process
+# faults, which often wait, run in parallel, and the others one after the other.
 ifdef IN_ORDER
-clients process-faults: | test-sandbox
+clients judges process-faults: | test-sandbox
 test-sandbox: | test
 test: | lint scan audit browse
 endif

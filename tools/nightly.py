@@ -47,7 +47,7 @@ PARTS = (
         Part(target, ("make", "--no-print-directory", target))
         for target in (
             *("lint", "scan", "audit", "browse"),
-            *("test", "test-sandbox", "clients", "faults"),
+            *("test", "test-sandbox", "clients", "judges", "faults"),
         )
     ),
     Part("long tests", (*_PYTEST, "-m", "nightly and not faults")),

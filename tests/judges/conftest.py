@@ -1,5 +1,6 @@
 """The suites' results, gathered for the table. A test file's `SUITE` says which suite it is."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -7,27 +8,30 @@ import pytest
 from . import table
 from .table import Suite
 
-_SUITES: dict[Path, Suite] = {}
-_OF_TEST: dict[str, Suite] = {}
+_HERE = Path(__file__).parent
+_SUITES: dict[str, Suite] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All that is here needs the others' software."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and isinstance(item, pytest.Function):
+        if _HERE in item.path.parents:
             item.add_marker(pytest.mark.judges)
-            suite: Suite = item.module.SUITE
-            _SUITES[item.path] = _OF_TEST[item.nodeid] = suite
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember how each case ends; a failure anywhere in it counts."""
-    if suite := _OF_TEST.get(report.nodeid):
-        before = suite.outcomes.get(report.nodeid, "passed")
-        suite.outcomes[report.nodeid] = report.outcome if before == "passed" else before
+    """Remember how each case ends, also in another process; a failure anywhere in it counts."""
+    file = Path(report.nodeid.partition("::")[0])
+    if file.parent.name != _HERE.name:
+        return
+    if file.stem not in _SUITES:
+        _SUITES[file.stem] = importlib.import_module(f".{file.stem}", __package__).SUITE
+    outcomes = _SUITES[file.stem].outcomes
+    before = outcomes.get(report.nodeid, "passed")
+    outcomes[report.nodeid] = report.outcome if before == "passed" else before
 
 
 def pytest_terminal_summary() -> None:
     """Show the table."""
     if _SUITES:
-        table.show(_SUITES.values())
+        table.show(_SUITES[name] for name in sorted(_SUITES))
