@@ -67,6 +67,8 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
         **({} if arguments.concurrency is None else {"concurrency": arguments.concurrency}),
         forms=RequestForms(arguments.signature_version, arguments.service_timeout),
         cloudwatch_minute=arguments.cloudwatch_minute,
+        schedule_minute=arguments.schedule_minute,
+        https_responses=_has_https(arguments),
     )
     parameters, ready_file = dict(arguments.parameter), arguments.ready_file
     if arguments.template is None and not arguments.empty:
@@ -75,6 +77,13 @@ def _serve(arguments: argparse.Namespace, console: Console) -> int:
     return serve_template(
         make_server, arguments.template, arguments.stack_name, parameters, ready_file, console
     )
+
+
+def _has_https(arguments: argparse.Namespace) -> bool:
+    """As on AWS, but for the application: containers reach HTTP without a certificate."""
+    if arguments.https is None:
+        return arguments.template is not None or arguments.empty
+    return bool(arguments.https)
 
 
 @contextmanager
@@ -172,6 +181,19 @@ def _parser() -> argparse.ArgumentParser:
         default=60.0,
         metavar="SECONDS",
         help="how long a minute takes by which alarms are evaluated; default 60",
+    )
+    serving.add_argument(
+        "--schedule-minute",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a minute takes by which rules with a schedule run; default 60",
+    )
+    serving.add_argument(
+        "--https",
+        action=argparse.BooleanOptionalAction,
+        help="whether ResponseURLs are HTTPS, with a certificate that functions trust; default: "
+        "only if the application is not deployed",
     )
     showing = commands.add_parser("demo", help="deploy an example and watch")
     showing.add_argument(

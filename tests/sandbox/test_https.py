@@ -15,6 +15,7 @@ import urllib3
 from sandbox.clients import Clients
 from sandbox.server import Server
 from tests.sandbox.cloudformation.serving import Served, handle
+from tests.stacks.support import SandboxProcess
 
 CLIENTS = {
     "http.client": """
@@ -135,3 +136,20 @@ def test_without_it_response_urls_are_http() -> None:
 
         assert served.physical_id(stack, "Handle").startswith(f"{server.endpoint}/")
         assert server.authorities is None
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [(["--empty"], "https"), (["--empty", "--no-https"], "http"), ([], "http")],
+)
+def test_serve_has_https_where_the_application_is_not_deployed(
+    tmp_path: Path, options: list[str], scheme: str
+) -> None:
+    process = SandboxProcess.start(tmp_path, options=options)
+    try:
+        served = Served(Clients(process.ready["endpoint"]))
+        stack = served.create({"Handle": handle()})
+
+        assert urlsplit(served.physical_id(stack, "Handle")).scheme == scheme
+    finally:
+        assert process.end() == 0

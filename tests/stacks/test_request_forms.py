@@ -48,6 +48,14 @@ def test_requests_of_each_form_are_answered_and_one_with_too_little_time_at_once
     _message_of_a_topic(aws, template)
 
 
+def test_the_application_answers_over_https(tmp_path: Path, template: Template) -> None:
+    sandbox = SandboxProcess.start(tmp_path, options=["--https"])
+    _create_replacement_and_delete(
+        Aws(sandbox.ready, Observers(sandbox.ready["endpoint"])), template
+    )
+    assert sandbox.end() == 0
+
+
 def _create_replacement_and_delete(aws: Aws, template: Template) -> None:
     instance = aws.instance(seconds="1")
     stack_id = aws.create_stack(template(instance, "forms/one", OnDelete="Delete"))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,6 +15,7 @@ from sandbox.clients import Clients
 from sandbox.events.schedules import parsed
 from sandbox.server import Server
 from tests.sandbox.functions.conftest import package, wait_for
+from tests.stacks.support import SandboxProcess
 
 from .support import SENDS, EventBridge, name
 
@@ -168,3 +170,16 @@ def test_a_function_that_permits_it_is_invoked_with_the_targets_input(
 
     seen = [json.loads(line)["event"] for line in record.read_text().splitlines()]
     assert {each["from"] for each in seen} == {"permitted"}
+
+
+def test_serve_takes_how_long_a_minute_is(tmp_path: Path) -> None:
+    options = ["--empty", "--schedule-minute", str(MINUTE)]
+    process = SandboxProcess.start(tmp_path, options=options)
+    try:
+        bridge = EventBridge(cache(Clients(process.ready["endpoint"]).client))
+        queue = bridge.queue(SENDS)
+        put(bridge, "rate(1 minute)", queue.arn)
+
+        wait_for(lambda: count(bridge, queue.url) >= 2)
+    finally:
+        assert process.end() == 0
