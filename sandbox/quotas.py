@@ -48,6 +48,19 @@ class PolicyLengthExceeded(LambdaClientError):
         )
 
 
+class StatementExists(LambdaClientError):
+    """A function's policy has a statement of this ID."""
+
+    code = 409
+
+    def __init__(self, statement_id: str) -> None:
+        super().__init__(
+            "ResourceConflictException",
+            f"The statement id ({statement_id}) provided already exists. Please provide a new "
+            "statement id, or remove the existing statement.",
+        )
+
+
 class LimitExceeded(JsonRESTError):
     """There are as many rules, or targets, as there may be."""
 
@@ -82,6 +95,8 @@ def _within_policy(add_statement: Callable[..., tuple[Any, str]]) -> Callable[..
         if len(statement_id) > STATEMENT_ID:
             message = _too_long(statement_id, "statementId", STATEMENT_ID)
             raise LambdaClientError("ValidationException", message)
+        if statement_id and any(each.get("Sid") == statement_id for each in policy.statements):
+            raise StatementExists(statement_id)
         added = add_statement(policy, raw, qualifier)
         size = policy_bytes(policy)
         if size > POLICY_BYTES:

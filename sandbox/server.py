@@ -60,6 +60,7 @@ from sandbox.functions import service as functions
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.functions.logs import Logs
 from sandbox.messages_sent import MessagesSent
+from sandbox.tidied import Tidied
 from sandbox.unknown_calls import Dispatcher, KnownCalls
 
 HOST = "127.0.0.1"
@@ -203,7 +204,7 @@ class Server:
         parts.callback(self._functions.close)
         parts.callback(event_sources.install(self._functions, self._faults, self._calls).close)
         self._faulty = FaultyApp(
-            KnownCalls(AuthorizedApp(self._call, self._authorization)),
+            KnownCalls(Tidied(AuthorizedApp(self._call, self._authorization))),
             self._faults,
             self._calls,
             self._functions.calling,

@@ -90,7 +90,7 @@ class Applications:
             body = {"errorCode": refusal.code, "message": str(refusal)}
             headers = {"x-amzn-ErrorType": refusal.code}
             return Response(json.dumps(body), refusal.status, headers, mimetype="application/json")
-        return Response(json.dumps(answer), status, mimetype="application/json")
+        return Response(json.dumps(_given(answer)), status, mimetype="application/json")
 
     def _answer(self, request: Request, region: str) -> tuple[int, dict[str, Any]]:
         place = _PATH.fullmatch(request.path)
@@ -164,6 +164,13 @@ class Applications:
         _check_artifacts(changed)
         application.shown |= changed
         return application.described(None)
+
+
+def _given(value: Any) -> Any:
+    """The value without members that are None, which are left out of answers."""
+    if isinstance(value, dict):
+        return {key: _given(each) for key, each in value.items() if each is not None}
+    return [_given(each) for each in value] if isinstance(value, list) else value
 
 
 def _now() -> str:

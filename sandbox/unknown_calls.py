@@ -160,6 +160,8 @@ def _refusal_of_target(
     environ: dict[str, Any], service: str, name: str, model: ServiceModel
 ) -> ServiceError | None:
     prefix, _, action = environ["HTTP_X_AMZ_TARGET"].rpartition(".")
+    if environ["PATH_INFO"] != "/" and service != "sqs":  # whose clients call the queue's URL
+        return _unknown(environ, service, name)
     if prefix != model.metadata.get("targetPrefix"):  # such as DynamoDB's streams
         return None
     if action not in model.operation_names:
