@@ -214,7 +214,7 @@ def _error_answer(environ: dict[str, Any], service: str, error: ServiceError) ->
     if is_json or "HTTP_X_AMZ_TARGET" in environ:
         return _json_error(environ, error)
     if service in _REST_SERVICES:
-        return _rest_error(error)
+        return _rest_error(service, error)
     if environ["REQUEST_METHOD"] == "HEAD":
         return Response(status=error.status)
     return _xml_error(service, error)
@@ -289,8 +289,12 @@ def _json_error(environ: dict[str, Any], error: ServiceError) -> Response:
     return answer
 
 
-def _rest_error(error: ServiceError) -> Response:
-    body = {"Type": "User", "Message": error.message}
+def _rest_error(service: str, error: ServiceError) -> Response:
+    body = {
+        "lambda": {"Type": "User", "Message": error.message},
+        "rbin": {"Message": error.message},
+        "serverlessrepo": {"errorCode": error.code, "message": error.message},
+    }[service]
     answer = Response(json.dumps(body), status=error.status, content_type="application/json")
     answer.headers["x-amzn-ErrorType"] = error.code
     return answer

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
+from xml.etree import ElementTree
+from xml.parsers.expat import ExpatError
 
 from botocore.model import OperationModel, ServiceModel
 from moto.core.utils import get_service_model
@@ -50,6 +52,8 @@ _MODELS: Mapping[str, str] = {
 
 _BY_FORM = ("cloudformation", "ec2", "iam", "sns", "sts")
 """The services that have the query protocol, or EC2's form of it, and no other."""
+
+_MALFORMED_XML = ServiceError(400, "MalformedXML", "The XML you provided was not well-formed.")
 
 _logger = logging.getLogger("sandbox")
 
@@ -96,6 +100,8 @@ class KnownCalls:
             answer = self._app(environ, begin)
         except ConnectionError:
             raise
+        except ExpatError:
+            failed = _MALFORMED_XML
         except NotImplementedError:
             failed = _unknown(environ, service, name, lacking=True)
         except Exception:
@@ -122,6 +128,8 @@ def _refusal(environ: dict[str, Any], service: str, name: str) -> ServiceError |
     """What is wrong with a request before anything is carried out."""
     if not service:
         return _without_scope(environ)
+    if service == "s3":
+        return _MALFORMED_XML if _has_bad_xml(environ, name) else None
     if service not in _MODELS:
         return None
     model = get_service_model(_MODELS[service])
@@ -137,6 +145,24 @@ def _refusal(environ: dict[str, Any], service: str, name: str) -> ServiceError |
     ):
         return _unknown(environ, service, name)
     return None
+
+
+def _has_bad_xml(environ: dict[str, Any], name: str) -> bool:
+    """Whether a call of S3's that takes a document has one that is none."""
+    model, operation = get_service_model("s3"), name.partition(":")[2]
+    if operation not in model.operation_names:
+        return False
+    shape = model.operation_model(operation).input_shape
+    payload = shape.serialization.get("payload") if shape else None
+    if shape is None or payload is None or shape.members[payload].type_name != "structure":
+        return False
+    text = read_body(environ)
+    try:
+        if text:
+            ElementTree.fromstring(text)  # noqa: S314  of a local client
+    except ElementTree.ParseError:
+        return True
+    return False
 
 
 def _without_scope(environ: dict[str, Any]) -> ServiceError | None:
@@ -216,7 +242,9 @@ def _form_of(environ: dict[str, Any]) -> dict[str, str]:
 
 
 def _rest_operation(model: ServiceModel, environ: dict[str, Any]) -> OperationModel | None:
-    path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+    # An ID may have slashes, which only the path as it was sent distinguishes from the others.
+    path = str(environ.get("REQUEST_URI", environ["PATH_INFO"])).partition("?")[0]
+    method = environ["REQUEST_METHOD"]
     for its_method, its_path, name in _rest_operations(model.service_name):
         if its_method == method and its_path.fullmatch(path):
             return model.operation_model(name)
@@ -267,7 +295,6 @@ def _is_json(environ: dict[str, Any]) -> bool:
 
 def _malformed(service: str, message: str) -> ServiceError:
     code = {
-        "lambda": "InvalidRequestContentException",
         "rbin": "ValidationException",
         "serverlessrepo": "BadRequestException",
     }.get(service, "SerializationException")

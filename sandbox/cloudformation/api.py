@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -597,7 +598,8 @@ class Response(OperationCalls):
         return EmptyResult()
 
     def delete_change_set(self) -> ActionResult:
-        self._backend.forget_change_set(self._change_set())
+        with suppress(ChangeSetNotFound):  # which is no error of DeleteChangeSet
+            self._backend.forget_change_set(self._change_set())
         return EmptyResult()
 
     def list_change_sets(self) -> ActionResult:

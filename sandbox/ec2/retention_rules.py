@@ -18,6 +18,10 @@ from sandbox.ec2.recycle_bin import IMAGE, SNAPSHOT, Rule
 DAYS = 365
 """Days that a rule keeps a resource at most."""
 
+_SHOWN = (
+    *("RetentionPeriod", "Description", "Tags", "ResourceType", "ResourceTags"),
+    *("LockConfiguration", "ExcludeResourceTags"),
+)
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/(?P<region>[^/]+)/rbin/aws4_request")
 
 
@@ -46,7 +50,8 @@ def serve(request: Request, region: str) -> Response:
         _tags(given.get("ExcludeResourceTags", [])),
     )
     recycle_bin.of(DEFAULT_ACCOUNT_ID, region).rules.append(rule)
-    made = {**given, "Identifier": secrets.token_urlsafe(8), "Status": "available"}
+    shown = {name: given[name] for name in _SHOWN if name in given}
+    made = {**shown, "Identifier": secrets.token_urlsafe(8), "Status": "available"}
     return Response(json.dumps(made), 201, mimetype="application/json")
 
 

@@ -78,7 +78,10 @@ def test_an_unknown_call_gets_an_error_in_its_own_protocol(
         ("events", {"headers": RULE, "body": b"[]"}, "SerializationException"),
         ("sqs", {"headers": target("AmazonSQS.SendMessage"), "body": b"\xff"},
          "SerializationException"),
-        ("lambda", {"path": FUNCTIONS, "body": b"{"}, "InvalidRequestContentException"),
+        ("lambda", {"path": FUNCTIONS, "body": b"{"}, "SerializationException"),
+        ("serverlessrepo",
+         {"path": "/applications/arn%3Aa%2Fb/versions/1.0.0", "method": "PUT", "body": b"{"},
+         "BadRequestException"),
         ("rbin", {"path": "/rules", "body": b"{"}, "ValidationException"),
         ("serverlessrepo", {"path": "/applications", "body": b"{"}, "BadRequestException"),
     ],
@@ -88,6 +91,14 @@ def test_a_body_that_can_not_be_read_is_refused(
 ) -> None:
     answer = send(endpoint, service, **request_)
     assert (answer.status, _code(answer)) == (400, code)
+
+
+def test_xml_that_can_not_be_read_is_refused(endpoint: str) -> None:
+    send(endpoint, "s3", method="PUT", path="/bucket-of-xml")
+    for subresource in ("notification", "versioning", "object-lock"):
+        path = f"/bucket-of-xml?{subresource}"
+        answer = send(endpoint, "s3", b"<a", method="PUT", path=path)
+        assert (answer.status, _code(answer)) == (400, "MalformedXML"), subresource
 
 
 @pytest.mark.parametrize(
