@@ -2,10 +2,7 @@
 sandbox's EC2 and S3."""
 
 import json
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,23 +12,21 @@ from tests.stacks.support import Aws, SandboxProcess, created, deleted, wait_for
 
 from .ministack import application, emulator, faults
 from .ministack.application import Both
+from .ministack.bus import Bus
+from .ministack.stacks import (
+    VERIFYING,
+    comes_to,
+    reasons,
+    stored,
+    template,
+    with_bad_sibling,
+    with_condition,
+)
 from .table import Fault, Suite
 
-VERIFYING, TRUSTING, AUTHORIZED = "verifying", "trusting", "authorized"
-"""Installations: with the template's defaults; with VerifyRequests false, which does harm without a
-confirmation; and in a ministack that evaluates IAM's policies."""
-
-LEFT_OUT = {
-    "metric-math": "the alarms of expressions, which are not in the copy of the template",
-    "cleanup-status": "the confirmation of a Delete in the clean-up of an update",
-    "delete-status": "the confirmation of a Delete in the rollback of a creation",
-    "rollback-update": "a replacement that is rolled back, and its clean-up's confirmation",
-    "failed-create": "that a failed Create leaves no image, which its Delete removes",
-    "deleted-while-created": "a stack that is deleted while an image is made",
-    "no-retry": "a request on which the function crashes, and its failure handler",
-    "principal-arn": "the queues' policies, whose Deny statements are not in the copy under IAM",
-    "table-policy": "the tables' policies",
-}
+TRUSTING, AUTHORIZED = "trusting", "authorized"
+"""Installations: one with VerifyRequests false, which CloudFormation need not confirm anything to;
+and one in a ministack that evaluates IAM's policies. VERIFYING has the template's defaults."""
 
 SUITE = Suite(
     "ministack",
@@ -39,8 +34,8 @@ SUITE = Suite(
     "the application on its CloudFormation, Lambda, SQS, DynamoDB and EventBridge, with the "
     "sandbox's EC2 and S3",
     tuple(
-        Fault(case, f".venv/bin/python -m tests.judges.ministack.faults {name}")
-        for name, case in LEFT_OUT.items()
+        Fault(each.case, f".venv/bin/python -m tests.judges.ministack.faults {name}")
+        for name, each in faults.REPRODUCERS.items()
     ),
 )
 
@@ -87,83 +82,6 @@ def authorized(ready: dict[str, str], authorizing: Clients) -> Aws:
     return Aws(ready, both)
 
 
-def template(
-    aws: Aws, instance: str, prefix: str, installation: str = VERIFYING, **properties: Any
-) -> dict[str, Any]:
-    """A template of one bundle, whose objects are deleted with it."""
-    return {
-        "Resources": {
-            "Bundle": {
-                "Type": "Custom::InstanceBundle",
-                "Properties": {
-                    "ServiceToken": {"Fn::ImportValue": f"{installation}-ServiceToken"},
-                    "InstanceId": instance,
-                    "Storage": {"S3": {"Bucket": aws.ready["bucket"], "Prefix": prefix}},
-                    "OnDelete": "Delete",
-                    **properties,
-                },
-            }
-        },
-        "Outputs": {
-            "BundleId": {"Value": {"Ref": "Bundle"}},
-            "ManifestLocation": {"Value": {"Fn::GetAtt": ["Bundle", "ManifestLocation"]}},
-        },
-    }
-
-
-def stored(aws: Aws, instance: str, **properties: Any) -> dict[str, Any]:
-    """A template of one stored image, which is marked as one of the instance."""
-    mark = [{"Key": "made-for", "Value": instance}]
-    body = template(aws, instance, "", Method="StoreImage", Image={"Tags": mark}, **properties)
-    del body["Resources"]["Bundle"]["Properties"]["Storage"]["S3"]["Prefix"]
-    return body
-
-
-def with_bad_sibling(body: dict[str, Any]) -> dict[str, Any]:
-    """The template, with a resource that can't be created, after the bundle."""
-    bad = {
-        "Type": "AWS::SSM::Parameter",
-        "DependsOn": "Bundle",
-        "Properties": {"Type": "None", "Value": "x"},
-    }
-    return {**body, "Resources": {**body["Resources"], "Bad": bad}}
-
-
-def with_condition(body: dict[str, Any]) -> dict[str, Any]:
-    """The template, with a handle for the bundle, and a wait condition that it signals."""
-    bundle = body["Resources"]["Bundle"]
-    properties = bundle["Properties"] | {"CompletionHandle": {"Ref": "Handle"}}
-    condition = {
-        "Type": "AWS::CloudFormation::WaitCondition",
-        "DependsOn": "Bundle",
-        "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "300"},
-    }
-    return {
-        "Resources": {
-            "Bundle": bundle | {"Properties": properties},
-            "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
-            "Condition": condition,
-        },
-        "Outputs": body["Outputs"] | {"Data": {"Value": {"Fn::GetAtt": ["Condition", "Data"]}}},
-    }
-
-
-def comes_to(aws: Aws, stack_id: str, status: str) -> dict[str, str]:
-    """The outputs of a stack that comes to rest with this status."""
-    stack = aws.at_rest(stack_id)
-    assert stack["StackStatus"] == status, aws.events(stack_id)
-    return aws.outputs(stack) if stack.get("Outputs") else {}
-
-
-def reasons(aws: Aws, stack_id: str, status: str, logical_id: str = "Bundle") -> list[str]:
-    """Why a resource came to this status, each time."""
-    return [
-        event["ResourceStatusReason"]
-        for event in aws.events(stack_id)
-        if (event["LogicalResourceId"], event["ResourceStatus"]) == (logical_id, status)
-    ]
-
-
 def test_a_stack_gets_its_bundle_which_stays_where_that_is_asked(aws: Aws) -> None:
     instance = aws.instance(**SOON)
 
@@ -203,11 +121,10 @@ def test_an_update_of_other_properties_keeps_the_bundle(aws: Aws) -> None:
 
 
 def test_a_replaced_bundle_stays_where_that_is_asked(aws: Aws) -> None:
-    stack_id, before = created(
-        aws, template(aws, aws.instance(**SOON), "first/web", OnDelete="Retain")
-    )
+    kept = template(aws, aws.instance(**SOON), "first/web", TRUSTING, OnDelete="Retain")
+    stack_id, before = created(aws, kept)
 
-    aws.update_stack(stack_id, template(aws, aws.instance(**SOON), "second/web"))
+    aws.update_stack(stack_id, template(aws, aws.instance(**SOON), "second/web", TRUSTING))
 
     after = comes_to(aws, stack_id, "UPDATE_COMPLETE")
     assert after["BundleId"] != before["BundleId"]
@@ -354,46 +271,61 @@ def test_properties_that_are_refused_are_all_named_and_nothing_is_made(aws: Aws)
     assert aws.bundle_requests("my-instance") == []
 
 
-def test_events_about_a_bundle_come_from_the_bus(aws: Aws) -> None:
-    sqs, events = (aws.clients.emulated.client(service) for service in ("sqs", "events"))  # type: ignore[attr-defined]
-    name = f"watched-{uuid.uuid4().hex[:8]}"
-    url = sqs.create_queue(QueueName=name)["QueueUrl"]
-    asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    instance = aws.instance(**SOON)
-    pattern = {"source": ["cfn-instance-bundle"], "detail": {"instance-id": [instance]}}
-    events.put_rule(Name=name, EventPattern=json.dumps({"source": pattern["source"]}))
-    events.put_targets(
-        Rule=name, Targets=[{"Id": "queue", "Arn": asked["Attributes"]["QueueArn"]}]
-    )
+def test_events_about_a_bundle_come_by_the_bus(aws: Aws, ministack: Clients) -> None:
+    watched = Bus(ministack)
 
-    stack_id, _ = created(aws, template(aws, instance, "watched/web"))
-
-    seen: list[dict[str, Any]] = []
+    stack_id, outputs = created(aws, template(aws, aws.instance(seconds="8"), "watched/web"))
 
     def is_complete() -> bool | None:
-        for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
-            "Messages", []
-        ):
-            event = json.loads(message["Body"])
-            if event["detail"].get("stackId") == stack_id:
-                seen.append(event)
-        return any(event["detail"].get("state") == "complete" for event in seen) or None
+        return "complete" in {event["State"] for event in watched.events(stack_id)} or None
 
     wait_for(is_complete, "the event of the end")
+    events = watched.events(stack_id)
+    assert {event["BundleId"] for event in events} == {outputs["BundleId"]}
+    assert {event["State"] for event in events} >= {"started", "complete"}
+    deleted(aws, stack_id)
 
 
 def test_the_application_works_with_its_roles_permissions(authorized: Aws) -> None:
     aws = authorized
-    first, second = aws.instance(**SOON), aws.instance(**SOON)
-    body = template(aws, first, "permitted/web", AUTHORIZED, OnDelete="Retain")
-    stack_id, _ = created(aws, body)
+    instance = aws.instance(**SOON)
+    body = template(aws, instance, "permitted/web", AUTHORIZED, OnDelete="Retain")
+    stack_id, before = created(aws, body)
 
-    aws.update_stack(stack_id, template(aws, second, "permitted/other", AUTHORIZED))
+    aws.update_stack(stack_id, template(aws, instance, "permitted/web", AUTHORIZED))
 
-    comes_to(aws, stack_id, "UPDATE_COMPLETE")
-    assert aws.keys("permitted/other")
+    assert comes_to(aws, stack_id, "UPDATE_COMPLETE") == before
+    assert aws.keys("permitted/")
     deleted(aws, stack_id)
-    assert aws.keys("permitted/other") == []
+    assert aws.keys("permitted/") == []
+
+
+@pytest.mark.usefixtures("authorized")
+def test_what_its_role_does_not_permit_is_refused(authorizing: Clients) -> None:
+    """Shown by a user with the policies of the role: nobody else can be the function."""
+    sqs = authorizing.client("sqs")
+    [queue] = sqs.list_queues(QueueNamePrefix=f"{AUTHORIZED}-PollQueue")["QueueUrls"]
+    user = application.user_like(authorizing, "InstanceBundleRole")
+
+    user("sqs").send_message(QueueUrl=queue, MessageBody="{}", DelaySeconds=900)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        user("sqs").purge_queue(QueueUrl=queue)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        user("dynamodb").list_tables()
+    assert authorizing.client("dynamodb").list_tables()["TableNames"]
+
+
+def test_the_application_that_is_deleted_keeps_its_ledger_alone(
+    aws: Aws, ministack: Clients
+) -> None:
+    assert isinstance(aws.clients, Both)
+    name = "short-lived"
+    table = application.deployed(aws.clients, name)["LedgerTable"]
+    assert len(application.parts(ministack, name)) == 2 + 3 + 2  # functions, queues, tables
+
+    application.deleted(ministack, name)
+
+    assert application.parts(ministack, name) == {table}
 
 
 @pytest.mark.parametrize("name", sorted(faults.REPRODUCERS))
@@ -402,8 +334,4 @@ def test_a_fault_that_is_named_is_still_there(
 ) -> None:
     reproducer = faults.REPRODUCERS[name]
     shown = reproducer.show(authorizing if reproducer.variables else ministack)
-    assert shown.is_there, f"{name} is mended: {shown.seen}"
-
-
-def test_each_fault_has_a_reproducer() -> None:
-    assert set(LEFT_OUT) == set(faults.REPRODUCERS)
+    assert shown.is_there, f"{name} is fixed: {shown.seen}"

@@ -1,1 +1,1 @@
-"""ministack, an emulator of AWS by others: its process, the application in it, and its own faults."""
+"""ministack, an emulator by others: its process, the application in it, and its own faults."""

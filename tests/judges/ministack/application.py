@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from sandbox import artifact, deployment
-from sandbox.clients import Clients
+from sandbox.clients import REGION, Clients
 from tests.stacks.support import Observers, wait_for
 
 if TYPE_CHECKING:
@@ -93,6 +95,50 @@ def without_denials(body: Template) -> None:
             ]
             if not document["Statement"]:
                 del body["Resources"][logical_id]
+
+
+def deleted(emulated: Clients, name: str) -> None:
+    """Delete the application's stack."""
+    emulated.cloudformation.delete_stack(StackName=name)
+
+    def is_deleted() -> bool | None:
+        stacks = emulated.cloudformation.list_stacks(StackStatusFilter=["DELETE_COMPLETE"])
+        return name in {stack["StackName"] for stack in stacks["StackSummaries"]} or None
+
+    wait_for(is_deleted, f"ministack to delete {name}")
+
+
+def parts(emulated: Clients, name: str) -> set[str]:
+    """The names of the functions, queues and tables of an installation."""
+    queues = emulated.client("sqs").list_queues(QueueNamePrefix=name).get("QueueUrls", [])
+    listed = [
+        *(each["FunctionName"] for each in emulated.functions.list_functions()["Functions"]),
+        *(url.rpartition("/")[2] for url in queues),
+        *emulated.client("dynamodb").list_tables()["TableNames"],
+    ]
+    return {each for each in listed if each.startswith(name)}
+
+
+def user_like(emulated: Clients, role: str) -> Callable[[str], Any]:
+    """What makes clients of services by a new user with the policies of a role.
+
+    Args:
+        emulated: of a ministack that evaluates IAM's policies.
+        role: what the role's name has in it.
+    """
+    iam, user = emulated.client("iam"), f"like-{role}"
+    [name] = [
+        each["RoleName"] for each in iam.list_roles()["Roles"] if f"-{role}-" in each["RoleName"]
+    ]
+    iam.create_user(UserName=user)
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        found = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+        iam.put_user_policy(UserName=user, PolicyName=policy, PolicyDocument=json.dumps(found))
+    for attached in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+        iam.attach_user_policy(UserName=user, PolicyArn=attached["PolicyArn"])
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION)
+    return partial(session.client, endpoint_url=emulated.endpoint)
 
 
 def _outputs(emulated: Clients, name: str) -> dict[str, str]:

@@ -52,10 +52,12 @@ class Reproducer:
     """How a fault is shown.
 
     Attributes:
+        case: what of the application can't be shown in ministack.
         show: does it, by the clients of a ministack.
         variables: of that ministack's environment.
     """
 
+    case: str
     show: Callable[[Clients], Shown]
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -204,9 +206,7 @@ def _table_policy(aws: Clients) -> Shown:
             "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
             "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-            "ResourcePolicy": {
-                "PolicyDocument": {"Version": "2012-10-17", "Statement": [denied]}
-            },
+            "ResourcePolicy": {"PolicyDocument": {"Version": "2012-10-17", "Statement": [denied]}},
         },
     }
     declared = small.declared(Id="first", Table={"Ref": "Table"})
@@ -219,15 +219,31 @@ def _table_policy(aws: Clients) -> Shown:
 
 
 REPRODUCERS: Mapping[str, Reproducer] = {
-    "metric-math": Reproducer(_metric_math),
-    "cleanup-status": Reproducer(_cleanup_status),
-    "delete-status": Reproducer(_delete_status),
-    "rollback-update": Reproducer(_rollback_update),
-    "failed-create": Reproducer(_failed_create),
-    "deleted-while-created": Reproducer(_deleted_while_created),
-    "no-retry": Reproducer(_no_retry),
-    "principal-arn": Reproducer(_principal_arn, AUTHORIZED),
-    "table-policy": Reproducer(_table_policy, AUTHORIZED),
+    "metric-math": Reproducer(
+        "the alarms of expressions, which are not in the copy of the template", _metric_math
+    ),
+    "cleanup-status": Reproducer(
+        "the confirmation of a Delete in the clean-up of an update", _cleanup_status
+    ),
+    "delete-status": Reproducer(
+        "the confirmation of a Delete in the rollback of a creation", _delete_status
+    ),
+    "rollback-update": Reproducer("a replacement that is rolled back", _rollback_update),
+    "failed-create": Reproducer(
+        "that a failed Create leaves no image, which its Delete removes", _failed_create
+    ),
+    "deleted-while-created": Reproducer(
+        "a stack that is deleted while an image is made", _deleted_while_created
+    ),
+    "no-retry": Reproducer(
+        "a request on which the function crashes, and its failure handler", _no_retry
+    ),
+    "principal-arn": Reproducer(
+        "the queues' policies, whose Deny statements are not in the copy that IAM evaluates",
+        _principal_arn,
+        AUTHORIZED,
+    ),
+    "table-policy": Reproducer("the tables' policies", _table_policy, AUTHORIZED),
 }
 
 

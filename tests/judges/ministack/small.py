@@ -7,10 +7,10 @@ says of the stack and of the resource.
 
 import json
 import time
-import urllib.request
 from typing import Any
 
 import boto3
+import urllib3
 from botocore.exceptions import ClientError
 
 
@@ -59,6 +59,4 @@ def _answer(event: dict[str, Any], status: str) -> None:
         if event["RequestType"] == "Delete"
         else event["ResourceProperties"]["Id"],
     }
-    urllib.request.urlopen(
-        urllib.request.Request(event["ResponseURL"], json.dumps(answer).encode(), method="PUT")
-    )
+    urllib3.request("PUT", event["ResponseURL"], body=json.dumps(answer), headers={})

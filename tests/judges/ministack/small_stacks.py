@@ -13,8 +13,16 @@ from sandbox.clients import Clients
 from tests.stacks.support import wait_for
 
 _CODE = Path(__file__).with_name("small.py")
-_TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-_NEEDED = {"Effect": "Allow", "Action": ["s3:PutObject", "cloudformation:Describe*"], "Resource": "*"}
+_TRUST = {
+    "Effect": "Allow",
+    "Principal": {"Service": "lambda.amazonaws.com"},
+    "Action": "sts:AssumeRole",
+}
+_NEEDED = {
+    "Effect": "Allow",
+    "Action": ["s3:PutObject", "cloudformation:Describe*"],
+    "Resource": "*",
+}
 
 
 @dataclass(frozen=True)
