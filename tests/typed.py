@@ -18,6 +18,12 @@ _RESTORED = (
 _RUNBOOK = "tests/stacks/test_runbook.py::test_each_way_leads_out_of_each_state_of_failure"
 _RESTORED_IMAGE = "tests/stacks/test_pages.py::test_a_stored_image_is_restored_by_the_command"
 _EXAMPLES = "tests/stacks/test_pages.py::test_the_commands_of_the_examples"
+_RECORDED = "tests/tools/test_record.py::test_each_phase_is_recorded_to_its_end"
+_SMOKE = "tests/tools/test_record.py::test_an_image_is_stored_and_everything_is_deleted"
+_CLEANED = (
+    "tests/tools/test_record.py::test_what_killed_runs_left_is_deleted_later_and_nothing_else"
+)
+"""These are typed with options that suit the sandbox, and write into a directory of the test's."""
 _PIPELINE = "tests/stacks/test_pages.py::test_the_commands_of_the_pipeline"
 _QUICK_START = "tests/clients/test_quick_start.py::test_from_a_clone_to_a_stack_with_only_the_pages"
 _TABLES = "tests/stacks/test_pages.py::test_the_commands_about_tables_and_secrets"
@@ -93,6 +99,11 @@ TYPED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "LoopStoppedAlarm": (_ALARMS,),
         "LastResortStoppedAlarm": (_ALARMS,),
         "EventsRefusedAlarm": (_ALARMS,),
+    },
+    "docs/recording.md": {
+        "Record the phases": (_RECORDED,),
+        "Run the smoke test": (_SMOKE,),
+        "Delete what was left": (_CLEANED,),
     },
     "docs/security.md": {"Change the key": (_TABLES,), "Who can read the ledger": (_TABLES,)},
     "docs/storage.md": {

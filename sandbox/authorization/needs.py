@@ -211,11 +211,20 @@ OTHER_NEEDS: Mapping[str, tuple[Need, ...]] = {
             Need(f"cloudformation:{call}", others.stack),
             Need("iam:PassRole", others.passed_role),
         )
-        for call in ("CreateChangeSet", "CreateStack", "DeleteStack", "UpdateStack")
+        for call in (
+            *("ContinueUpdateRollback", "CreateChangeSet", "CreateStack", "DeleteStack"),
+            *("RollbackStack", "UpdateStack"),
+        )
     },
     **_each(
         *("cloudformation", others.stack),
-        *("DeleteChangeSet", "ExecuteChangeSet", "GetTemplateSummary", "ListChangeSets"),
+        *(
+            "CancelUpdateStack",
+            "DeleteChangeSet",
+            "ExecuteChangeSet",
+            "GetTemplateSummary",
+            "ListChangeSets",
+        ),
     ),
     **_each("events", others.rule, "DescribeRule", "ListTargetsByRule"),
     **_each("events", others.rule, "DeleteRule", "PutRule", "PutTargets", "RemoveTargets"),

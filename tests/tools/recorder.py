@@ -1,17 +1,26 @@
 """The recorder as a command against a sandbox that is a process."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+import boto3
+from botocore.exceptions import ClientError
+
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, REGION, Clients
-from tools.record.site import PREFIX
+from tests.fixtures import PATIENCE
+from tests.stacks.pages import block
+from tests.stacks.support import wait_for
+from tools.record.site import PREFIX, TAG
 
 QUICK = ("--yes", "--pause", "0.3", "--patience", "120")
 """A sandbox is as fast as this."""
+
+POLICY = REPOSITORY / "tools" / "record" / "policy.json"
 
 
 def environment(ready: Mapping[str, str]) -> dict[str, str]:
@@ -26,12 +35,64 @@ def environment(ready: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def started(ready: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """`python -m tools.record`, begun."""
+def least(clients: Clients) -> dict[str, str]:
+    """The credentials of a role that has the policy that docs/recording.md names, and no other."""
+    iam = clients.client("iam")
+    everybody = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    role = iam.create_role(RoleName="least", AssumeRolePolicyDocument=json.dumps(everybody))["Role"]
+    iam.put_role_policy(RoleName="least", PolicyName="least", PolicyDocument=POLICY.read_text())
+    session = clients.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")
+    given = {
+        "AWS_ACCESS_KEY_ID": session["Credentials"]["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": session["Credentials"]["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": session["Credentials"]["SessionToken"],
+    }
+    wait_for(lambda: _counts(clients.endpoint, given), "the policy to count")
+    return given
+
+
+def _counts(endpoint: str, given: Mapping[str, str]) -> bool | None:
+    """Whether a role's policy counts by now."""
+    client = boto3.client(
+        "cloudformation",
+        region_name=REGION,
+        endpoint_url=endpoint,
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=given["AWS_SESSION_TOKEN"],
+    )
+    try:
+        client.list_stacks()
+    except ClientError:
+        return None
+    return True
+
+
+def on_page(heading: str) -> list[str]:
+    """The arguments of the command that docs/recording.md has below a heading."""
+    [command] = block("docs/recording.md", heading).commands
+    program, *arguments = command.split(" ")
+    assert [program, *arguments[:2]] == [".venv/bin/python", "-m", "tools.record"]
+    return arguments[2:]
+
+
+def started(
+    ready: Mapping[str, str], *arguments: str, by: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """`python -m tools.record`, begun, with other credentials if they are given."""
     return subprocess.Popen(
         [sys.executable, "-m", "tools.record", *arguments],
         cwd=REPOSITORY,
-        env=environment(ready),
+        env={**environment(ready), **(by or {})},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,10 +100,9 @@ def started(ready: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def typed(ready: Mapping[str, str], *arguments: str, answer: str = "") -> tuple[int, str]:
+def ended(process: subprocess.Popen[str], answer: str = "") -> tuple[int, str]:
     """The exit status and the output of the command; `answer` is typed into it."""
-    process = started(ready, *arguments)
-    printed, _ = process.communicate(answer, timeout=300)
+    printed, _ = process.communicate(answer, timeout=PATIENCE)
     return process.returncode, printed
 
 
@@ -56,6 +116,8 @@ def left(clients: Clients) -> list[str]:
         (clients.client("iam").list_roles()["Roles"], "RoleName"),
         (clients.client("dynamodb").list_tables()["TableNames"], ""),
         (clients.client("sqs").list_queues().get("QueueUrls", []), ""),
+        (_instances(clients), ""),
+        (clients.ec2.describe_images(Owners=["self"])["Images"], "Name"),
     ]
     return [
         *(
@@ -70,4 +132,15 @@ def left(clients: Clients) -> list[str]:
             for text in (thing[name] if name else thing for thing in things)
             if PREFIX in text
         ),
+    ]
+
+
+def _instances(clients: Clients) -> list[str]:
+    """The instances that the recorder has made, and that are not terminated."""
+    found = clients.ec2.describe_instances(Filters=[{"Name": "tag-key", "Values": [TAG]}])
+    return [
+        f"{PREFIX}: {instance['InstanceId']}"
+        for reservation in found["Reservations"]
+        for instance in reservation["Instances"]
+        if instance["State"]["Name"] != "terminated"
     ]

@@ -1,9 +1,11 @@
 """The recorder records all phases of the sandbox, which are compared with those that are committed,
-and leaves nothing."""
+and leaves nothing; so does the smoke test. The commands are those of docs/recording.md."""
 
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,14 @@ import pytest
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from tests.stacks.support import SandboxProcess, wait_for
-from tests.tools.recorder import QUICK, left, started, typed
+from tests.tools.recorder import QUICK, ended, least, left, on_page, started
 from tools.record.comparison import differences
 from tools.record.fixtures import Recording, read, read_all
 from tools.record.phases import PHASES
 from tools.record.replacement import KINDS
+
+IMAGE = ("--image-id", "ami-03c3da4cfa8e8943a")
+"""An Amazon Linux that the sandbox has; the newest one it has not."""
 
 RECORDINGS = REPOSITORY / "tests" / "recordings"
 COMMITTED = sorted(RECORDINGS.glob("*/*.json"))
@@ -42,20 +47,37 @@ def clients(ready: dict[str, str]) -> Clients:
     return Clients(ready["endpoint"])
 
 
+@dataclass(frozen=True)
+class Runs:
+    """A complete recording and a smoke test, side by side.
+
+    Attributes:
+        directory: with the recordings.
+        smoke: what the smoke test printed.
+    """
+
+    directory: Path
+    smoke: str
+
+
 @pytest.fixture(scope="module")
-def directory(ready: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete recording of the sandbox."""
+def runs(ready: dict[str, str], clients: Clients, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Both, as docs/recording.md has them; the recording by a role that has the least policy."""
     directory = tmp_path_factory.mktemp("recordings")
-    output = ("--output", str(directory), "--delay", "0", "--parallel", "16")
-    status, printed = typed(ready, "phases", *QUICK, *output)
+    *phases, _ = on_page("Record the phases")
+    smoking = started(ready, *on_page("Run the smoke test"), *QUICK, *IMAGE)
+    options = (*QUICK, "--delay", "0", "--parallel", "16")
+    recording = started(ready, *phases, str(directory), *options, by=least(clients))
+    (status, printed), (smoke_status, smoke) = ended(recording), ended(smoking)
     assert status == 0, printed
     assert printed.startswith("Account 123456789012, us-east-1, as arn:aws:sts::123456789012:")
-    return directory
+    assert smoke_status == 0, smoke
+    return Runs(directory, smoke)
 
 
 @pytest.fixture(scope="module")
-def recorded(directory: Path) -> dict[str, Recording]:
-    return {recording.phase: recording for recording in read_all(directory)}
+def recorded(runs: Runs) -> dict[str, Recording]:
+    return {recording.phase: recording for recording in read_all(runs.directory)}
 
 
 def test_each_phase_is_recorded_to_its_end(recorded: dict[str, Recording]) -> None:
@@ -87,8 +109,8 @@ def test_a_nested_stack_is_recorded_with_its_parent(recorded: dict[str, Recordin
     ]
 
 
-def test_a_recording_identifies_nobody(directory: Path) -> None:
-    texts = [file.read_text() for file in [*directory.glob("*.json"), *COMMITTED]]
+def test_a_recording_identifies_nobody(runs: Runs) -> None:
+    texts = [file.read_text() for file in [*runs.directory.glob("*.json"), *COMMITTED]]
     found = {match[0] for text in texts for each in IDENTIFIERS for match in each.finditer(text)}
 
     assert len(texts) == len(PHASES) + len(COMMITTED)
@@ -106,8 +128,13 @@ def test_what_belongs_together_can_be_seen(recorded: dict[str, Recording]) -> No
     assert {event["StackId"] for event in events} == {request["StackId"]}
 
 
-def test_nothing_is_left(recorded: dict[str, Recording], clients: Clients) -> None:
-    assert recorded
+def test_an_image_is_stored_and_everything_is_deleted(runs: Runs, clients: Clients) -> None:
+    lines = runs.smoke.splitlines()
+
+    assert "In an hour it would cost, by list prices of us-east-1:" in lines
+    assert [line for line in lines if line.startswith("The image is stored: ami-")]
+    assert "The image, its snapshots and the object were deleted with their stack." in lines
+    assert re.fullmatch(r" +at most, in all +\$0\.\d{4}", lines[-1])
     assert left(clients) == []
 
 
@@ -119,54 +146,70 @@ def test_the_sandbox_does_what_was_recorded(file: Path, recorded: dict[str, Reco
     assert differences(committed, recorded[committed.phase]) == []
 
 
+@pytest.mark.parametrize("command", [("phases", "--output", "unused"), ("smoke", *IMAGE)])
 def test_nothing_is_made_unless_it_is_confirmed(
-    ready: dict[str, str], clients: Clients, tmp_path: Path
+    ready: dict[str, str], clients: Clients, command: tuple[str, ...]
 ) -> None:
-    stacks = len(clients.cloudformation.list_stacks()["StackSummaries"])
-    status, printed = typed(ready, "phases", "--output", str(tmp_path / "out"), answer="no\n")
+    status, printed = ended(started(ready, *command), "no\n")
 
     assert status == 1
     assert "Account 123456789012, us-east-1" in printed
-    assert len(clients.cloudformation.list_stacks()["StackSummaries"]) == stacks
+    [run] = re.findall(r"Run (\w+):", printed)
+    summaries = clients.cloudformation.get_paginator("list_stacks").paginate()
+    names = [stack["StackName"] for page in summaries for stack in page["StackSummaries"]]
+    assert [name for name in names if run in name] == []
 
 
+ENDS = ("-create-timeout", "-replacement", "-application")
 OPEN = ("--only", "create-timeout", "--only", "replacement", "--delay", "0")
 
 
-def _all_open(clients: Clients) -> bool | None:
-    names = {name for name in left(clients) if name.endswith(("-create-timeout", "-replacement"))}
-    return True if len(names) == 2 else None
+def _both(
+    ready: dict[str, str], clients: Clients, directory: Path
+) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
+    """A recording and a smoke test, midway."""
+    recording = started(ready, "phases", *QUICK, *OPEN, "--output", str(directory))
+    smoking = started(ready, "smoke", *QUICK, *IMAGE)
+
+    def are_midway() -> bool | None:
+        return {end for name in left(clients) for end in ENDS if name.endswith(end)} == {
+            *ENDS
+        } or None
+
+    wait_for(are_midway, "both to be midway")
+    return recording, smoking
 
 
 def test_an_interrupt_leaves_nothing(
     ready: dict[str, str], clients: Clients, tmp_path: Path
 ) -> None:
-    process = started(ready, "phases", *QUICK, *OPEN, "--output", str(tmp_path))
-    wait_for(lambda: _all_open(clients), "both stacks")
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=120)
+    processes = _both(ready, clients, tmp_path)
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
 
-    assert process.returncode == 130, printed
-    assert "It remained" not in printed
+    for process in processes:
+        status, printed = ended(process)
+        assert status == 130, printed
+        assert "It remained" not in printed
     assert left(clients) == []
 
 
-def test_what_a_killed_run_left_is_deleted_later_and_nothing_else(
+def test_what_killed_runs_left_is_deleted_later_and_nothing_else(
     ready: dict[str, str], clients: Clients, tmp_path: Path
 ) -> None:
     other = clients.cloudformation.create_stack(
         StackName="cfn-recorder-0000abcd-other",
         TemplateBody='{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}',
     )["StackId"]
-    process = started(ready, "phases", *QUICK, *OPEN, "--output", str(tmp_path))
-    wait_for(lambda: _all_open(clients), "both stacks")
-    process.kill()
-    process.communicate()
+    for process in _both(ready, clients, tmp_path):
+        process.kill()
+        process.communicate()
 
-    status, printed = typed(ready, "clean", *QUICK)
+    status, printed = ended(started(ready, *on_page("Delete what was left"), *QUICK))
 
     assert status == 0, printed
     assert left(clients) == ["cfn-recorder-0000abcd-other"]
     clients.cloudformation.delete_stack(StackName=other)
-    assert typed(ready, "clean", *QUICK)[1].endswith("There is nothing to delete.\n")
+    again = ended(started(ready, "clean", *QUICK))
+    assert again[1].endswith("There is nothing to delete.\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tools.record import cleaning, running
+from tools.record import cleaning, costs, running, smoke
 from tools.record.phases import PHASES
 from tools.record.site import Site, new_run
 
@@ -42,6 +42,23 @@ def _phases(site: Site, given: argparse.Namespace) -> int:
     pace = running.Pace(given.delay, given.pause, given.patience, given.parallel)
     problems = running.record(site, run, chosen, given.output, pace, _say)
     return 1 if problems else 0
+
+
+def _smoke(site: Site, given: argparse.Namespace) -> int:
+    try:
+        made_of = smoke.machine(site, given.image_id, given.subnet_id)
+    except (ClientError, smoke.Failed) as problem:
+        _say(f"Nothing was made: {problem}")
+        return 2
+    run = new_run()
+    _say(f"Run {run}: the application, a {costs.INSTANCE_TYPE} of {made_of.image_id}, one image.")
+    _say("In an hour it would cost, by list prices of us-east-1:")
+    for line in costs.table(costs.Used(smoke.USUAL_SECONDS, made_of.gigabytes)):
+        _say(line)
+    if not _confirmed(given):
+        return 1
+    pace = running.Pace(pause=given.pause, patience=given.patience)
+    return 1 if smoke.smoke(site, run, made_of, pace, _say) else 0
 
 
 def _clean(site: Site, given: argparse.Namespace) -> int:
@@ -116,6 +133,13 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds between the two times that a request's stack is described; default 5",
     )
     phases.add_argument("--parallel", type=int, default=6, help="phases at a time; default 6")
+
+    smoking = commands.add_parser(
+        "smoke", parents=[common], help="store an image with the application, and delete all"
+    )
+    smoking.set_defaults(command=_smoke)
+    smoking.add_argument("--image-id", help="the instance's AMI; default Amazon Linux, minimal")
+    smoking.add_argument("--subnet-id", help="default: one of the default VPC")
 
     cleaned = commands.add_parser(
         "clean", parents=[common], help="delete what runs that were killed have left"

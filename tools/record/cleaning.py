@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -25,6 +26,11 @@ _ALIVE = [
 """All statuses but DELETE_COMPLETE and those of change sets and imports."""
 
 
+APPLICATION = "application"
+"""How the name of a smoke test's stack of the application ends: it has to be deleted after those
+that need it, and leaves its ledger, a table, in whose name its own is."""
+
+
 def runs(site: Site) -> set[str]:
     """The IDs of the runs that have stacks."""
     return {run for _, run in _tagged(site)}
@@ -40,9 +46,11 @@ def _tagged(site: Site) -> Iterator[tuple[dict[str, Any], str]]:
     client = site.client("cloudformation")
     for page in client.get_paginator("list_stacks").paginate(StackStatusFilter=_ALIVE):
         for summary in page["StackSummaries"]:
-            if not summary["StackName"].startswith(f"{PREFIX}-") or "ParentId" in summary:
+            if not summary["StackName"].startswith(f"{PREFIX}-"):
                 continue
             [stack] = client.describe_stacks(StackName=summary["StackId"])["Stacks"]
+            if "ParentId" in stack:
+                continue
             for tag in stack.get("Tags", []):
                 if tag["Key"] == TAG and stack["StackName"].startswith(f"{PREFIX}-{tag['Value']}"):
                     yield stack, tag["Value"]
@@ -71,21 +79,78 @@ def clean(
     opened = mailbox or _mailbox(site, stacks(site, run).get(own))
     asked: dict[str, int] = {}
     try:
-        while left := {name for name in stacks(site, run) if name != own}:
+        while left := _next(stacks(site, run), own):
             if time.monotonic() > deadline:
                 break
             if opened is not None:
                 _answer_all(opened, pause)
             for name, stack in stacks(site, run).items():
-                if name != own:
-                    _delete(site, stack, asked)
-            say(f"Deleting {len(left)} stacks")
+                if name in left:
+                    _delete(site, stack, asked, say)
+            time.sleep(pause)
     finally:
         if opened is not None and mailbox is None:
             opened.close()
     if not left:
+        _delete_images(site, run)
+        _delete_tables(site, run)
         _delete_own(site, stacks(site, run).get(own), pause, deadline)
-    return [f"stack {name}: {each['StackStatus']}" for name, each in stacks(site, run).items()]
+    return remaining(site, run)
+
+
+def remaining(site: Site, run: str) -> list[str]:
+    """What there is of a run, for people to read."""
+    return [
+        *(f"stack {name}: {each['StackStatus']}" for name, each in stacks(site, run).items()),
+        *(f"image {image_id}" for image_id in images(site, run)),
+        *(f"snapshot {snapshot_id}" for snapshot_id in _snapshots(site, run)),
+        *(f"table {table}" for table in _tables(site, run)),
+    ]
+
+
+def images(site: Site, run: str) -> list[str]:
+    """The AMIs that have the run's tag."""
+    found = site.client("ec2").describe_images(Owners=["self"], Filters=_of_run(run))
+    return [image["ImageId"] for image in found["Images"]]
+
+
+def _snapshots(site: Site, run: str) -> list[str]:
+    found = site.client("ec2").describe_snapshots(OwnerIds=["self"], Filters=_of_run(run))
+    return [snapshot["SnapshotId"] for snapshot in found["Snapshots"]]
+
+
+def _of_run(run: str) -> list[dict[str, Any]]:
+    return [{"Name": f"tag:{TAG}", "Values": [run]}]
+
+
+def _tables(site: Site, run: str) -> list[str]:
+    pages = site.client("dynamodb").get_paginator("list_tables").paginate()
+    names = [name for page in pages for name in page["TableNames"]]
+    return [name for name in names if name.startswith(f"{PREFIX}-{run}-{APPLICATION}-")]
+
+
+def _delete_images(site: Site, run: str) -> None:
+    """Delete AMIs and snapshots that no stack has deleted, as far as that is possible now."""
+    ec2 = site.client("ec2")
+    for image_id in images(site, run):
+        with suppress(ClientError):
+            ec2.deregister_image(ImageId=image_id)
+    for snapshot_id in _snapshots(site, run):
+        with suppress(ClientError):
+            ec2.delete_snapshot(SnapshotId=snapshot_id)
+
+
+def _delete_tables(site: Site, run: str) -> None:
+    """Delete the ledger, which outlives its stack."""
+    for table in _tables(site, run):
+        site.client("dynamodb").delete_table(TableName=table)
+        site.client("dynamodb").get_waiter("table_not_exists").wait(TableName=table)
+
+
+def _next(found: dict[str, dict[str, Any]], own: str) -> set[str]:
+    """The names of the stacks to be deleted now."""
+    last = {own, f"{own}-{APPLICATION}"}
+    return ({*found} - last) or ({*found} - {own})
 
 
 def _mailbox(site: Site, own: dict[str, Any] | None) -> Mailbox | None:
@@ -109,9 +174,12 @@ def _answer_all(mailbox: Mailbox, pause: float) -> None:
             put(request, "SUCCESS", physical_id_of(request), "")
         except HTTPError:
             continue
+        mailbox.done(request)
 
 
-def _delete(site: Site, stack: dict[str, Any], asked: dict[str, int]) -> None:
+def _delete(
+    site: Site, stack: dict[str, Any], asked: dict[str, int], say: Callable[[str], None]
+) -> None:
     """Delete a stack if that is possible now; the second time without what can't be deleted."""
     name, status = stack["StackName"], stack["StackStatus"]
     if status.endswith("_IN_PROGRESS") and status != "CREATE_IN_PROGRESS":
@@ -122,8 +190,12 @@ def _delete(site: Site, stack: dict[str, Any], asked: dict[str, int]) -> None:
         resources = client.describe_stack_resources(StackName=name)["StackResources"]
         failed = [r for r in resources if r["ResourceStatus"] == "DELETE_FAILED"]
         kept = {"RetainResources": [each["LogicalResourceId"] for each in failed]}
+    if name not in asked:
+        say(f"Deleting stack {name}")
     asked[name] = asked.get(name, 0) + 1
-    client.delete_stack(StackName=name, **kept)
+    # One that is refused now is tried again, and reported at last.
+    with suppress(ClientError):
+        client.delete_stack(StackName=name, **kept)
 
 
 def _delete_own(site: Site, own: dict[str, Any] | None, pause: float, deadline: float) -> None:

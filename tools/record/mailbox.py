@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from contextlib import suppress
 from typing import Any
 
 import urllib3
@@ -29,10 +30,11 @@ class Mailbox:
         self._boxes: dict[str, queue.Queue[Request]] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._seen: set[tuple[str, str]] = set()
+        self._receipts: dict[tuple[str, str], str] = {}
+        self._done: set[tuple[str, str]] = set()
         self._thread = threading.Thread(target=self._receive, name="mailbox", daemon=True)
         self.rest: queue.Queue[Request] = queue.Queue()
-        """Requests of stacks that no box is open for."""
+        """Requests of stacks that no box is open for, and those that were left unanswered."""
 
     def start(self) -> None:
         self._thread.start()
@@ -54,6 +56,14 @@ class Mailbox:
         while box and not box.empty():
             self.rest.put(box.get())
 
+    def done(self, request: Request) -> None:
+        """Take a request that is answered out of the queue."""
+        identity = _identity(request)
+        self._done.add(identity)
+        # If its receipt handle is too old, it comes again, and is deleted then.
+        with suppress(ClientError):
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=self._receipts[identity])
+
     def _receive(self) -> None:
         while not self._closed.is_set():
             try:
@@ -61,27 +71,31 @@ class Mailbox:
                     QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=_LONG_POLL
                 )
                 for message in received.get("Messages", []):
-                    self._deliver(json.loads(message["Body"])["requestPayload"])
-                    self._sqs.delete_message(
-                        QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"]
-                    )
+                    request = json.loads(message["Body"])["requestPayload"]
+                    self._deliver(request, message["ReceiptHandle"])
             except (BotoCoreError, ClientError):
                 # The connection failed, or the queue is gone: `close` comes, or it is tried again.
                 self._closed.wait(1)
 
-    def _deliver(self, request: Request) -> None:
-        """Put a request into its box, once: a queue may deliver it twice."""
-        identity = request["StackId"], request["RequestId"]
-        if identity in self._seen:
-            return
-        self._seen.add(identity)
+    def _deliver(self, request: Request, receipt: str) -> None:
+        """Put a request into its box, once: it comes again until it is answered."""
+        identity = _identity(request)
         with self._lock:
-            self._box_of(name_of(request["StackId"])).put(request)
+            is_new = identity not in self._receipts
+            self._receipts[identity] = receipt
+            if is_new:
+                self._box_of(name_of(request["StackId"])).put(request)
+        if identity in self._done:
+            self.done(request)
 
     def _box_of(self, stack: str) -> queue.Queue[Request]:
         """A nested stack's name begins with that of its parent."""
         fitting = [name for name in self._boxes if stack == name or stack.startswith(f"{name}-")]
         return self._boxes[max(fitting, key=len)] if fitting else self.rest
+
+
+def _identity(request: Request) -> tuple[str, str]:
+    return request["StackId"], request["RequestId"]
 
 
 def name_of(stack_id: str) -> str:

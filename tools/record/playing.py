@@ -26,6 +26,10 @@ from tools.record.templates import BUCKET_URL, SERVICE_TOKEN
 REASON = "The recorder was asked to fail."
 
 
+class EndedEarly(Exception):
+    """A phase can't go on; the message is for people."""
+
+
 class Stopped(Exception):
     """The run is interrupted."""
 
@@ -70,11 +74,12 @@ class Player:
         self._stacks: dict[str, str] = {}  # names by IDs
         self._stack_id = ""
         self._seen: Counter[Kind] = Counter()
+        self._unanswered: list[Request] = []
         self._waiting: list[tuple[Request, Answer]] = []
         self._began = datetime.now(UTC)
 
     def play(self) -> Recording:
-        """Make all steps, and delete the stack. Raises Stopped, and TimeoutError."""
+        """Make all steps, and delete the stack. Raises Stopped."""
         finished = False
         with self._open_box() as box:
             try:
@@ -83,7 +88,7 @@ class Player:
                 if not self._is_deleted():
                     self._make(Step("DeleteStack"), box)
                 finished = True
-            except TimeoutError as problem:
+            except EndedEarly as problem:
                 self._note("problem", message=str(problem))
         return self._recording(finished)
 
@@ -93,6 +98,8 @@ class Player:
             yield self._stage.mailbox.open(self.stack_name)
         finally:
             self._stage.mailbox.shut(self.stack_name)
+            for request in self._unanswered:
+                self._stage.mailbox.rest.put(request)
 
     def _make(self, step: Step, box: queue.Queue[Request]) -> None:
         before = len(self._describing.own_statuses(self._stack_id)) if self._stack_id else 0
@@ -114,7 +121,9 @@ class Player:
             elif self._is_at_rest(before):
                 break
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{step.call}: not at rest after {self._stage.patience:g} s")
+                raise EndedEarly(f"{step.call}: not at rest after {self._stage.patience:g} s")
+        # DescribeStacks may still show an earlier status than the events.
+        self._stage.stop.wait(self._stage.delay)
         self._note("at-rest", describes=self._describing.at_rest(self._stack_id))
 
     def _called(self, step: Step) -> bool:
@@ -136,7 +145,10 @@ class Player:
         try:
             answer = getattr(self._client, _METHODS[step.call])(**request)
         except ClientError as error:
-            self._note("call", call=step.call, request=made, error=error_of(error))
+            refused = error_of(error)
+            self._note("call", call=step.call, request=made, error=refused)
+            if refused["Code"] in _NOT_ALLOWED:
+                raise EndedEarly(f"{step.call}: {refused['Message']}") from error
             return False
         self._note("call", call=step.call, request=made)
         if step.call == "CreateStack":
@@ -173,12 +185,14 @@ class Player:
         waiting, self._waiting = self._waiting, []
         for request, answer in waiting:
             if answer.status == "NONE":
+                self._unanswered.append(request)
                 continue
             if answer.after is not None and not self._seen[answer.after]:
                 self._waiting.append((request, answer))
                 continue
             reason = REASON if answer.status == "FAILED" else ""
             self._note("answer", **put(request, answer.status, physical_id_of(request), reason))
+            self._stage.mailbox.done(request)
 
     def _note(self, kind: str, **seen: Any) -> None:
         since = (datetime.now(UTC) - self._began).total_seconds()
@@ -205,6 +219,8 @@ class Player:
             finished=finished,
         )
 
+
+_NOT_ALLOWED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 
 _METHODS = {
     "CreateStack": "create_stack",

@@ -13,7 +13,7 @@ import boto3
 import urllib3
 from botocore.config import Config
 
-TAG = "cfn-instance-bundle:recorder"
+TAG = "instance-bundle-recorder"
 """The key of the tag of all that a run makes; the value is the run's ID."""
 
 PREFIX = "cfn-recorder"
@@ -49,11 +49,10 @@ class Site:
             botocore.exceptions.ClientError: the credentials are refused.
         """
         session = session or boto3.Session()
-        sts = session.client("sts")
-        caller = sts.get_caller_identity()
-        endpoint = session.client("cloudformation").meta.endpoint_url
-        region = sts.meta.region_name
-        return cls(caller["Account"], caller["Arn"], region, source_of(endpoint), session)
+        meta = session.client("cloudformation").meta
+        caller = session.client("sts").get_caller_identity()
+        source = source_of(meta.endpoint_url)
+        return cls(caller["Account"], caller["Arn"], meta.region_name, source, session)
 
     def client(self, service: str) -> Any:
         """A client of the service, which tries throttled calls again."""
