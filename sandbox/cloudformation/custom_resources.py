@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Condition
@@ -16,8 +15,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
-from moto.awslambda.utils import get_backend as get_lambda_backend
-
+from sandbox.cloudformation import service_tokens
 from sandbox.cloudformation.intrinsics import as_text, invalid, text
 from sandbox.cloudformation.presigned import (
     is_the_signed,
@@ -54,9 +52,6 @@ _ANOTHER_FUNCTION = "Modifying service token is not allowed."
 ServiceToken; the words: https://github.com/cloudcomponents/cdk-constructs/issues/197)."""
 
 _KEY = ("StackId", "LogicalResourceId", "RequestId")
-_FUNCTION_ARN = re.compile(
-    r"arn:aws[\w-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):function:[\w-]+(:[\w$-]+)?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +124,8 @@ class _Data:
 class CustomResources:
     """Provider of ``Custom::*`` and ``AWS::CloudFormation::CustomResource``.
 
-    Functions are invoked asynchronously through moto's Lambda backend, and answer by a PUT that the
-    server hands to `receive`.
+    Functions are invoked asynchronously through moto's Lambda backend, or requests are published to
+    a topic; they are answered by a PUT that the server hands to `receive`.
     """
 
     def __init__(
@@ -174,15 +169,18 @@ class CustomResources:
         self, request_type: str, order: Order, physical_id: str, more: Mapping[str, Any]
     ) -> Work:
         service_token = text(order.properties.get("ServiceToken", ""))
-        arn = _FUNCTION_ARN.fullmatch(service_token)
-        if arn is None:
+        if not service_tokens.is_valid(service_token):
             return Finished(Failed(f"Invalid service token. ({service_token})"))
         timeout = _service_timeout(order.properties.get("ServiceTimeout", SERVICE_TIMEOUT_LIMIT))
         if timeout is None:
             return Finished(
                 Failed(f"ServiceTimeout must be an integer from 1 to {SERVICE_TIMEOUT_LIMIT}")
             )
-        refused = order.role_arn and self._refusal_to_invoke(order.role_arn, service_token)
+        refused = (
+            order.role_arn
+            and service_tokens.is_function(service_token)
+            and self._refusal_to_invoke(order.role_arn, service_token)
+        )
         if refused:
             return Finished(Failed(refused))
         exchange = self._open(order, physical_id, timeout)
@@ -199,11 +197,7 @@ class CustomResources:
             **more,
         }
         try:
-            backend = get_lambda_backend(arn["account"], arn["region"])
-            backend.get_function(service_token)
-            backend.invoke(
-                service_token, None, json.dumps(event), {"X-Amz-Invocation-Type": "Event"}, {}
-            )
+            service_tokens.send(service_token, json.dumps(event))
         except Exception as problem:  # a backend may raise anything
             log.info("a custom resource's function was not invoked", exc_info=True)
             exchange.abandon()

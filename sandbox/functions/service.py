@@ -30,6 +30,7 @@ from sandbox.functions import (
     event_invoke_config,  # noqa: F401  defines a model
     metrics,
     recursion,
+    topics,
 )
 from sandbox.functions.async_events import AsyncEvents
 from sandbox.functions.code_store import CodeStore
@@ -372,6 +373,7 @@ def install(
     functions._moto.enter_context(patch.object(moto_lambda, "LambdaFunction", SandboxFunction))
     functions._moto.enter_context(patch.object(SandboxFunction, "service", functions))
     functions._moto.enter_context(recursion.served())
+    functions._moto.enter_context(topics.invoking())
     for cache in (
         moto_cloudformation.get_model_list,
         moto_cloudformation.get_model_map,

@@ -174,7 +174,7 @@ def test_an_answer_that_is_no_json_fails_the_resource(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("token", "reason"),
     [
-        ("arn:aws:sns:us-east-1:123456789012:topic", "Invalid service token."),
+        ("arn:aws:sqs:us-east-1:123456789012:queue", "Invalid service token."),
         ("bundler", "Invalid service token."),
         (f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:nobody", "Function not found"),
     ],
