@@ -121,6 +121,14 @@ class _Data:
         return self.data[name]
 
 
+def is_custom(resource_type: str) -> bool:
+    """Whether it is a type of custom resources."""
+    return (
+        resource_type.startswith("Custom::")
+        or resource_type == "AWS::CloudFormation::CustomResource"
+    )
+
+
 class CustomResources:
     """Provider of ``Custom::*`` and ``AWS::CloudFormation::CustomResource``.
 

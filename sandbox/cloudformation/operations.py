@@ -2,7 +2,7 @@
 
 An operation runs in a thread of its own. It starts every resource whose needs are met, waits until
 work under way has an outcome, and goes on from there. Updates know replacement, clean-up and
-rollback; what they lack is said at `Operations.update`.
+rollback.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from threading import Condition, Thread
 from moto.cloudformation.exceptions import CloudFormationError
 
 from sandbox.cloudformation import clean_ups
+from sandbox.cloudformation.custom_resources import is_custom
 from sandbox.cloudformation.nested_stacks import NestedStacks
 from sandbox.cloudformation.outputs import output
+from sandbox.cloudformation.property_checks import Checked
 from sandbox.cloudformation.reasons import failures
 from sandbox.cloudformation.resources import (
     ModelledResources,
@@ -68,8 +70,8 @@ class Operations:
         self._permissions = permissions
         self._own = {**own, STACK_TYPE: nested}
         self._nested = nested
-        self._modelled = Revealing(ModelledResources())
-        self._placeholders = Placeholders()
+        self._modelled = Checked(Revealing(ModelledResources()))
+        self._placeholders = Checked(Placeholders())
         self._changed = changed
         self._threads: dict[str, Thread] = {}
         self._watch = Watch(changed)
@@ -117,9 +119,7 @@ class Operations:
             raise _Closed
 
     def _provider(self, resource_type: str) -> Provider:
-        if resource_type.startswith("Custom::"):
-            return self._custom
-        if resource_type == "AWS::CloudFormation::CustomResource":
+        if is_custom(resource_type):
             return self._custom
         if resource_type in self._own:
             return self._own[resource_type]
@@ -224,11 +224,7 @@ class Operations:
 
     def update(self, stack: Stack, operation: Operation, template: Template) -> None:
         """Bring the stack to `template` and clean up; on failure, bring it back to what it was, or
-        leave it, as the stack's settings say.
-
-        Not done as AWS does: modelled resources that need replacement are replaced by their model,
-        in place, before the clean-up, or not at all where the model knows no update.
-        """
+        leave it, as the stack's settings say."""
         if stack.template is None:
             raise LookupError(f"stack {stack.name} has no template to update")
         stack.template, stack.imports = template, set()

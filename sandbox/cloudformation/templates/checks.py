@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from sandbox.cloudformation import template_limits
+from sandbox.cloudformation import schemas, template_limits
 from sandbox.cloudformation.intrinsics import invalid, references
 from sandbox.cloudformation.templates.parameters import PSEUDO
 
 _RESOURCE_TYPE = re.compile(r"\w+::\w+::\w+(::\w+)?|Custom::[\w@-]+")
+_REGION = "us-east-1"
+"""Whose types a template has that is validated: it has the most."""
 
 
 def transforms(template: Mapping[str, Any]) -> list[str]:
@@ -26,7 +28,7 @@ def check(template: Mapping[str, Any]) -> None:
     check_sections(template)
     if not transforms(template):
         names = {*(template.get("Parameters") or {}), *PSEUDO}
-        check_resources(template["Resources"], names)
+        check_resources(template["Resources"], names, _REGION)
 
 
 def check_sections(template: Mapping[str, Any]) -> None:
@@ -61,12 +63,12 @@ def _check_nulls(value: Any, path: str) -> None:
             _check_nulls(item, f"{path}/{index}")
 
 
-def check_resources(resources: Mapping[str, Any], names: set[str]) -> None:
+def check_resources(resources: Mapping[str, Any], names: set[str], region: str) -> None:
     types = {resource["Type"] for resource in resources.values()}
     unrecognized = sorted(
         kind
         for kind in types
-        if not _RESOURCE_TYPE.fullmatch(kind) or kind.startswith("AWS::Serverless::")
+        if not _RESOURCE_TYPE.fullmatch(kind) or not _is_recognized(kind, region)
     )
     if unrecognized:
         listed = ", ".join(unrecognized)
@@ -75,6 +77,10 @@ def check_resources(resources: Mapping[str, Any], names: set[str]) -> None:
     for resource in resources.values():
         check_references(resource.get("Properties") or {}, known, set(resources), "Resources")
         _check_names(depends_on(resource), set(resources), "Resources")
+
+
+def _is_recognized(kind: str, region: str) -> bool:
+    return kind.startswith("Custom::") or schemas.is_known(kind, region)
 
 
 def check_references(value: Any, names: set[str], resources: set[str], section: str) -> None:

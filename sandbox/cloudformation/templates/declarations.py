@@ -19,7 +19,7 @@ def declarations(
     template: Mapping[str, Any], conditions: Mapping[str, bool], values: Mapping[str, Any]
 ) -> dict[str, Declaration]:
     resources: dict[str, Any] = template["Resources"]
-    check_resources(resources, set(values))
+    check_resources(resources, set(values), values["AWS::Region"])
     kept = {
         name: resource
         for name, resource in resources.items()

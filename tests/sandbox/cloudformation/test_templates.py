@@ -253,7 +253,10 @@ def test_a_parameter_that_breaks_a_rule_is_refused(
             "Circular dependency between conditions",
         ),
         (
-            "Resources: {A: {Type: A::B::C, DependsOn: B}, B: {Type: A::B::C, DependsOn: A}}",
+            (
+                "Resources: {A: {Type: AWS::SQS::Queue, DependsOn: B}, "
+                "B: {Type: AWS::SQS::Queue, DependsOn: A}}"
+            ),
             "Circular dependency between resources: [A, B]",
         ),
         (f"Parameters: {{P: {{Type: String}}}}\n{QUEUE}", "Parameters: [P] must have values"),
