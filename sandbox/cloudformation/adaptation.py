@@ -17,7 +17,6 @@ _RULE = "AWS::Events::Rule"
 _PARAMETER = "AWS::SSM::Parameter"
 _LOG_GROUP = "AWS::Logs::LogGroup"
 _ALARM = "AWS::CloudWatch::Alarm"
-_ROLE = "AWS::IAM::Role"
 
 
 def keeps_name(resource_type: str) -> bool:
@@ -30,12 +29,6 @@ def stays(resource_type: str, name: str, resource: Any) -> bool:
     """Whether an update leaves the resource as it is: a bus that is created again would lose its
     rules, and the model knows nothing of it except its name."""
     return resource_type == _BUS and name == resource.name
-
-
-def replaces(resource_type: str, before: dict[str, Any], properties: dict[str, Any]) -> bool:
-    """Whether an update replaces the resource where its model would change it
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-iam-role.html)."""
-    return resource_type == _ROLE and before.get("Path", "/") != properties.get("Path", "/")
 
 
 def updated(

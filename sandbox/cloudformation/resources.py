@@ -29,6 +29,7 @@ from sandbox import aws_policies
 from sandbox.cloudformation import (
     adaptation,
     queue_policies,  # noqa: F401  defines a model, see model_of
+    schemas,
     tables,
 )
 from sandbox.cloudformation.half_made import no_role_left
@@ -185,7 +186,16 @@ class ModelledResources:
         return _finished(lambda: self._create_whole(order))
 
     def update(self, order: Order, made: Made) -> Finished:
-        return _finished(lambda: self._update(order, made))
+        if not schemas.replaces(order.type, order.region, made.order.properties, order.properties):
+            return _finished(lambda: self._update(order, made))
+        name_type = _model(order).cloudformation_name_type() or ""
+        if keeps_custom_name(order, made, name_type):
+            refused = custom_named(order.properties.get(name_type))
+            return Finished(Failed(refused, untouched=True))
+        replaced = self.create(order).result
+        if isinstance(replaced, Failed):
+            replaced = replace(replaced, physical_id=None, untouched=True)
+        return Finished(replaced)
 
     def delete(self, order: Order, physical_id: str, made: Made | None) -> Finished:
         return _finished(lambda: self._delete(order, physical_id, made))
@@ -216,8 +226,6 @@ class ModelledResources:
 
     def _update(self, order: Order, made: Made) -> Made:
         model = _model(order)
-        if adaptation.replaces(order.type, made.order.properties, order.properties):
-            return self._create_whole(order)
         if adaptation.updated(order.type, _resource(made), made.order.properties, order.properties):
             return replace(made, order=order)
         if not _implements(model.update_from_cloudformation_json):
@@ -295,6 +303,22 @@ def _name(order: Order, model: type[CloudFormationModel], made: Made | None = No
     if made and adaptation.keeps_name(order.type) and name_type not in made.order.properties:
         return str(_resource(made).name)
     return generated_id(order)
+
+
+def keeps_custom_name(order: Order, made: Made, name_type: str) -> bool:
+    """Whether the resource has a name of the template's, which the update does not change."""
+    if name_type not in order.properties:
+        return False
+    return bool(order.properties[name_type] == made.order.properties.get(name_type))
+
+
+def custom_named(name: Any) -> str:
+    """What is said of such a resource where it would have to be replaced
+    (https://github.com/cloudtools/stacker/issues/96)."""
+    return (
+        "CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+        f"Rename {name} and update the stack again."
+    )
 
 
 class _AlreadyExists(Exception):
@@ -437,6 +461,9 @@ class Placeholders:
         return Finished(_placeholder(order, generated_id(order)))
 
     def update(self, order: Order, made: Made) -> Finished:
+        before, after = made.order.properties, order.properties
+        if schemas.replaces(order.type, order.region, before, after):
+            return self.create(order)
         return Finished(_placeholder(order, made.physical_id))
 
     def delete(self, order: Order, physical_id: str, made: Made | None) -> Finished:

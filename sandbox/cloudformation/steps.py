@@ -11,6 +11,7 @@ from typing import Any
 from moto.cloudformation.exceptions import CloudFormationError
 
 from sandbox.cloudformation import dynamic_references, inconvenience
+from sandbox.cloudformation.custom_resources import is_custom
 from sandbox.cloudformation.inconvenience import Spreading
 from sandbox.cloudformation.intrinsics import invalid
 from sandbox.cloudformation.resources import Failed, Finished, Made, Order, Outcome, Provider, Work
@@ -156,8 +157,30 @@ class Convergence:
                 self._stack.keep(resource)
             return None
         self._stack.move(replace(resource, order=order, shown=shown), "UPDATE_IN_PROGRESS")
+        former = self._former(order) if self._back else None
+        if former:
+            self.replaced[declaration.logical_id] = before
+            back = replace(resource, order=order, shown=shown, made=former)
+            self._stack.move(replace(back, physical_id=former.physical_id), "UPDATE_COMPLETE")
+            return None
         provider = self._provider(declaration.type)
         return lambda: self._spreading(declaration, provider.update(order, made))
+
+    def _former(self, order: Order) -> Made | None:
+        """What the update to roll back replaced, which is there still. Custom resources are asked
+        for it instead."""
+        stable = self._stack.stable
+        if stable is None or is_custom(order.type):
+            return None
+        for each in self._stack.former:
+            if (
+                each.made
+                and each.declaration.logical_id == order.logical_id
+                and each.physical_id == stable.physical_ids.get(order.logical_id)
+                and each.made.order.properties == order.properties
+            ):
+                return each.made
+        return None
 
     def _order(self, declaration: Declaration, now: datetime) -> tuple[Order, Mapping[str, Any]]:
         stack, template = self._stack, self._template
