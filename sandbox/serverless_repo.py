@@ -19,6 +19,7 @@ from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 from werkzeug import Request, Response
 
+from sandbox.cloudformation import published_templates
 from sandbox.cloudformation.intrinsics import text
 from sandbox.cloudformation.templates import capabilities, parse
 
@@ -77,6 +78,7 @@ class Applications:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._applications: dict[str, _Application] = {}
+        published_templates.forget()
 
     def serve(self, request: Request, region: str) -> Response:
         """The answer to a request that is for this service in a region.
@@ -155,7 +157,9 @@ class Applications:
             "requiredCapabilities": _required(template),
             "resourcesSupported": True,
             "sourceCodeUrl": given.get("sourceCodeUrl"),
-            "templateUrl": f"https://sandbox.invalid/{uuid.uuid4()}",
+            "templateUrl": published_templates.publish(
+                application_id, version, str(uuid.uuid4()), given["templateBody"]
+            ),
         }
         return application.versions[version]
 

@@ -38,7 +38,7 @@ def _types(region: str) -> Mapping[str, str]:
 
 
 def is_known(resource_type: str, region: str) -> bool:
-    """Whether CloudFormation has the type in the Region, as far as anybody here can tell."""
+    """Whether CloudFormation has the type in the Region, as far as its schemas show."""
     types = _types(region)
     return not types or resource_type in types or resource_type in _UNLISTED
 

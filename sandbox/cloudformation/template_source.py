@@ -8,12 +8,16 @@ from urllib.parse import unquote, urlsplit
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from sandbox.cloudformation import template_limits
+from sandbox.cloudformation import published_templates, template_limits
 from sandbox.cloudformation.intrinsics import invalid
 
 
 def from_s3(url: str, account: str, region: str) -> str:
-    """The template that the URL names, in the path or the virtual-host style, on any host."""
+    """The template that the URL names, in the path or the virtual-host style, on any host, or that
+    of an application in the Serverless Application Repository."""
+    published = published_templates.body_of(url)
+    if published is not None:
+        return published
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path).lstrip("/")
     if host == "localhost" or host.startswith(("s3.", "s3-")) or _is_address(host):

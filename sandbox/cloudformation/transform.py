@@ -12,7 +12,10 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.utilities.utils import get_partition
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
+from samtranslator.plugins.application.serverless_app_plugin import ServerlessAppPlugin
 from samtranslator.translator.translator import Translator
+
+from sandbox.cloudformation.published_templates import Repository
 
 SAM_TRANSFORM = "AWS::Serverless-2016-10-31"
 
@@ -49,7 +52,10 @@ def transform(
     values = {**parameters, "AWS::AccountId": account}
     with _translator:
         translator = Translator(
-            _managed_policies(region), Parser(), boto_session=Session(region_name=region)
+            _managed_policies(region),
+            Parser(),
+            plugins=[ServerlessAppPlugin(sar_client=Repository(), parameters=values)],
+            boto_session=Session(region_name=region),
         )
         try:
             processed: dict[str, Any] = translator.translate(copy.deepcopy(template), values)
