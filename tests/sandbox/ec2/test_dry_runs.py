@@ -6,6 +6,7 @@ That it asks for permission first, tests of authorization show.
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sandbox.ec2 import api as ec2
 from tests.fixtures import Clock
@@ -33,6 +34,24 @@ def snapshot(image: str) -> str:
     [found] = snapshots_of(image_of(image))
     snapshot_id: str = found["SnapshotId"]
     return snapshot_id
+
+
+def test_a_dry_run_that_would_have_succeeded_has_status_412(
+    image: str, snapshot: str, ebs_instance: str
+) -> None:
+    classic = ec2.run_windows_instance_store(EC2)
+    calls: Any = [
+        (EC2.deregister_image, {"ImageId": image}),
+        (EC2.create_image, {"InstanceId": ebs_instance, "Name": "other"}),
+        (EC2.create_store_image_task, {"ImageId": image, "Bucket": "images"}),
+        (EC2.bundle_instance, {"InstanceId": classic, "Storage": STORAGE}),
+        (EC2.describe_store_image_tasks, {}),
+    ]
+    for call, arguments in calls:
+        with pytest.raises(ClientError) as refused:
+            call(**arguments, DryRun=True)
+        assert refused.value.response["Error"]["Code"] == "DryRunOperation"
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
 
 
 def test_a_dry_run_changes_nothing(
