@@ -41,6 +41,7 @@ from sandbox.functions.concurrency import (
 )
 from sandbox.functions.interpreter import Runtime, prepare_runtime
 from sandbox.functions.lineage import HEADER, Lineage
+from sandbox.functions.log_results import Tail, log_result
 from sandbox.functions.payloads import json_payload, require_sync_size
 from sandbox.functions.runtime import (
     Deployment,
@@ -95,6 +96,7 @@ class Functions:
         self._code = CodeStore()
         self._lock = threading.Lock()
         self._pools = defaultdict[str, _Pool](lambda: _Pool(threading.Condition(self._lock)))
+        self._tails: dict[str, Tail] = {}
         self._invocations: Counter[str] = Counter()
         self._closed = threading.Event()
         self._threads: set[threading.Thread] = set()
@@ -111,10 +113,12 @@ class Functions:
         chain: Lineage,
         *,
         request_id: str | None = None,
+        tail: list[str] | None = None,
     ) -> InvokeResult:
         """Run a function now and wait for its result.
 
-        payload: JSON. chain: the chain of requests that led here.
+        payload: JSON. chain: the chain of requests that led here. tail: gets the log's end, as
+        LogType Tail asks for it.
         Raises TooManyRequestsException if the function is throttled, or the sandbox is closing,
         and RecursiveInvocationException if the chain is stopped here.
         """
@@ -123,13 +127,17 @@ class Functions:
             environment = self._acquire(function, self._deployment(function))
             with self._lock:
                 self._invocations[function.function_name] += 1
+            request_id = request_id or str(uuid.uuid4())
+            log, began = self._tails[environment.name], time.monotonic()
+            log.begin()
             try:
                 result = environment.invoke(
-                    request_id or str(uuid.uuid4()),
-                    payload,
-                    float(function.timeout),
-                    entered.header(),
+                    request_id, payload, float(function.timeout), entered.header()
                 )
+                if tail is not None:
+                    took = time.monotonic() - began
+                    version, memory = str(function.version), function.memory_size
+                    tail.append(log_result(request_id, version, memory, took, log.lines()))
             finally:
                 self._release(function, environment)
         metrics.count(function, "Invocations")
@@ -228,11 +236,17 @@ class Functions:
             if pool.idle:
                 environment = pool.idle.pop()
             else:
-                environment = ExecutionEnvironment(deployment, self._runtime, self._log)
+                tail = Tail(self._log)
+                environment = ExecutionEnvironment(deployment, self._runtime, tail)
+                self._tails[environment.name] = tail
             pool.busy.append(environment)
         for old in outdated:
-            old.close()
+            self._close(old)
         return environment
+
+    def _close(self, environment: ExecutionEnvironment) -> None:
+        environment.close()
+        self._tails.pop(environment.name, None)
 
     def _release(self, function: LambdaFunction, environment: ExecutionEnvironment) -> None:
         keep = environment.alive
@@ -243,7 +257,7 @@ class Functions:
                 pool.idle.append(environment)
             pool.freed.notify()
         if not keep or self._closed.is_set():
-            environment.close()
+            self._close(environment)
 
 
 class SandboxFunction(LambdaFunction, CloudFormationModel):
@@ -285,7 +299,10 @@ class SandboxFunction(LambdaFunction, CloudFormationModel):
             case "Event":
                 self.service.send(self, payload, chain)
                 return b""
-        result = self.service.invoke(self, payload, chain)
+        tail: list[str] | None = [] if headers.get("x-amz-log-type") == "Tail" else None
+        result = self.service.invoke(self, payload, chain, tail=tail)
+        if tail:
+            response_headers["x-amz-log-result"] = tail[0]
         if result.error:
             response_headers["X-Amz-Function-Error"] = result.error
         return result.payload
