@@ -41,6 +41,7 @@ INIT_SECONDS = 10.0
 """Time for the code outside the handler to load; past it, loading uses up the timeout of the first
 invocation (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html)."""
 
+_CONFINE = Path(__file__).with_name("confine.py")
 _JOIN_SECONDS = 1.0
 
 
@@ -244,7 +245,10 @@ class ExecutionEnvironment:
                 return
             self._process = subprocess.Popen(  # noqa: S603  the handler's name is an argument of its own
                 # -S: the function's packages and Lambda's, none that the interpreter has.
-                [self._runtime.python, "-sS", "-m", "awslambdaric", self.deployment.handler],
+                [
+                    *_confined(self._runtime, self.deployment.code),
+                    *(self._runtime.python, "-sS", "-m", "awslambdaric", self.deployment.handler),
+                ],
                 cwd=self.deployment.code,
                 env={
                     **_process_environment(self.deployment, self._runtime, self._api.address),
@@ -375,19 +379,26 @@ class _RuntimeApiHandler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def _confined(runtime: Runtime, code: Path) -> list[str | Path]:
+    """The command in front of another, which runs that without rights to the user's files."""
+    more = os.environ.get("SANDBOX_READABLE", "").split(os.pathsep)
+    readable = (runtime.python.parents[1], runtime.library.parent, code)
+    return [runtime.python, "-IS", _CONFINE, *readable, *more, "--"]
+
+
 def _process_environment(
     deployment: Deployment, runtime: Runtime, api_address: str
 ) -> dict[str, str]:
-    """The variables that AWS sets, and the function's own; next to nothing of ours.
+    """The variables that AWS sets, and the function's own; nothing of ours.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
-    inherited = {
-        name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
-    }
     log_level = {"AWS_LAMBDA_LOG_LEVEL": deployment.log_level} if deployment.log_level else {}
     return {
-        **inherited,
+        "LANG": "en_US.UTF-8",
+        # An interpreter that is built with a shared library may find it only by this.
+        "LD_LIBRARY_PATH": f"{runtime.python.parents[1] / 'lib'}:/var/task:/var/task/lib:/opt/lib",
+        "PATH": "/usr/local/bin:/usr/bin/:/bin:/opt/bin",
         "HOME": "/nonexistent",  # AWS has none either; ours may hold somebody's ~/.aws
         "TZ": ":UTC",
         **deployment.variables,

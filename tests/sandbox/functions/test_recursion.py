@@ -35,7 +35,8 @@ def account(tmp_path: Path) -> Iterator[Account]:
 
 
 @pytest.fixture(autouse=True)
-def functions(account: Account) -> Iterator[Functions]:
+def functions(account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    monkeypatch.setenv("SANDBOX_READABLE", SDK)
     environment = {"AWS_ENDPOINT_URL": str(account.endpoint), "SDK": SDK}
     service = lambda_functions.install(environment, account.log, retry_delays=(0.0, 0.0))
     sources = event_sources.install(service)
