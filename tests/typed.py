@@ -26,6 +26,10 @@ _CLEANED = (
 """These are typed with options that suit the sandbox, and write into a directory of the test's."""
 _PIPELINE = "tests/stacks/test_pages.py::test_the_commands_of_the_pipeline"
 _QUICK_START = "tests/clients/test_quick_start.py::test_from_a_clone_to_a_stack_with_only_the_pages"
+_OWN_RESOURCE = (
+    "tests/stacks/test_own_resource.py::test_a_custom_resource_is_developed_with_only_the_read_me"
+)
+"""With a free port, which the first command does not name."""
 _TABLES = "tests/stacks/test_pages.py::test_the_commands_about_tables_and_secrets"
 _TRANSCRIPT = "tests/cli/test_transcripts.py::test_a_transcript_is_what_the_command_writes"
 _EVENTBRIDGE = (
@@ -115,7 +119,11 @@ TYPED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "An image for each commit": (_PIPELINE,) * 3,
         "With the AWS CDK": (_CDK,),
     },
-    "sandbox/README.md": {"The sandbox": (_QUICK_START,) * 2, "Faults": (_QUICK_START,)},
+    "sandbox/README.md": {
+        "Getting started": (_QUICK_START,) * 2,
+        "Develop a custom resource": (_OWN_RESOURCE,) * 4,
+        "Faults": (_QUICK_START,),
+    },
 }
 """The tests, by page and heading, in the order of the blocks below the heading."""
 

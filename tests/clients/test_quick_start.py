@@ -130,7 +130,7 @@ def test_from_a_clone_to_a_stack_with_only_the_pages(
     assert f"s3://instance-bundles/{image_id}.bin" in shown
 
     log = tmp_path / "sandbox.log"
-    with reader.another_terminal(OF_SANDBOX, "The sandbox", log):
+    with reader.another_terminal(OF_SANDBOX, "Getting started", log):
         printed = wait_for(lambda: _usage(log), "the sandbox")
         exports = re.findall(r"(AWS_\w+)=(\S+)", printed["export"])
         reader.rows.append(Row("reader", "", printed["export"]))
@@ -152,7 +152,7 @@ def test_from_a_clone_to_a_stack_with_only_the_pages(
         assert json.loads(reader.follow(OF_SANDBOX, "Faults"))["call"] == "ec2:BundleInstance"
 
     limited = tmp_path / "limited.log"
-    with reader.another_terminal(OF_SANDBOX, "The sandbox", limited, number=1):
+    with reader.another_terminal(OF_SANDBOX, "Getting started", limited, number=1):
         wait_for(lambda: _usage(limited), "the sandbox")
         [stack] = json.loads(reader.type("aws cloudformation describe-stacks"))["Stacks"]
         given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
