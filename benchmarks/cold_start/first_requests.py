@@ -21,7 +21,7 @@ from benchmarks.cold_start.tape import Endpoint, Tape
 from benchmarks.section import Plot, Section, Series, Table
 from sandbox import artifact, packages
 from sandbox.functions.interpreter import Runtime, prepare_runtime
-from sandbox.functions.runtime import Deployment
+from sandbox.functions.process import Deployment
 
 _ROUNDS = 9
 _BATCH = 10

@@ -11,7 +11,9 @@ from typing import Any
 
 from sandbox.functions.interpreter import Runtime
 from sandbox.functions.lineage import Lineage
-from sandbox.functions.runtime import Deployment, ExecutionEnvironment, InvokeResult
+from sandbox.functions.process import Deployment
+from sandbox.functions.runtime import ExecutionEnvironment
+from sandbox.functions.runtime_api import InvokeResult
 
 _TIMEOUT = 30.0
 _CPUCLOCK_SCHED = 2

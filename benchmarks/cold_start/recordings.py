@@ -18,7 +18,7 @@ from sandbox import world
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import Clients
 from sandbox.functions.interpreter import Runtime
-from sandbox.functions.runtime import Deployment
+from sandbox.functions.process import Deployment
 from sandbox.instances import run_like
 from sandbox.serve import Ready, running
 

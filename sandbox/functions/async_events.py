@@ -25,7 +25,7 @@ from sandbox.functions.destinations import Condition, Failure, call_to, deliver
 from sandbox.functions.lineage import Lineage
 from sandbox.functions.payloads import require_async_size
 from sandbox.functions.recursion import RecursiveInvocationException
-from sandbox.functions.runtime import InvokeResult
+from sandbox.functions.runtime_api import InvokeResult
 
 logger = logging.getLogger("sandbox")
 

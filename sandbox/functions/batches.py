@@ -17,7 +17,7 @@ from moto.sqs.models import Message
 
 from sandbox.functions import trace_headers
 from sandbox.functions.payloads import SYNC_BYTES
-from sandbox.functions.runtime import InvokeResult
+from sandbox.functions.runtime_api import InvokeResult
 
 logger = logging.getLogger("sandbox")
 

@@ -19,7 +19,7 @@ from moto.sqs.models import sqs_backends
 
 from sandbox.functions import trace_headers
 from sandbox.functions.lineage import Lineage
-from sandbox.functions.runtime import InvokeResult
+from sandbox.functions.runtime_api import InvokeResult
 
 logger = logging.getLogger("sandbox")
 

@@ -26,7 +26,7 @@ from sandbox.functions import batches, message_rules, queues, trace_headers
 from sandbox.functions.batches import Batch
 from sandbox.functions.concurrency import TooManyRequestsException
 from sandbox.functions.lineage import Lineage
-from sandbox.functions.runtime import InvokeResult
+from sandbox.functions.runtime_api import InvokeResult
 from sandbox.functions.service import Functions
 
 logger = logging.getLogger("sandbox")

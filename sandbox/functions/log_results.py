@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import base64
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 SIZE = 4096
 """Bytes of the log in an answer."""
-_QUIET = 0.05  # seconds without a line, after which all that was printed has come
 
 
 class Tail:
@@ -26,25 +24,19 @@ class Tail:
         self._sink = sink
         self._lock = threading.Lock()
         self._lines: deque[str] = deque(maxlen=SIZE)
-        self._last = 0.0
 
     def __call__(self, function_name: str, line: str) -> None:
         with self._lock:
             self._lines.append(line)
-            self._last = time.monotonic()
         self._sink(function_name, line)
 
     def begin(self) -> None:
         """Forget the lines of the invocation before."""
         with self._lock:
             self._lines.clear()
-            self._last = time.monotonic()
 
     def lines(self) -> list[str]:
-        """The lines, once no more come: the process writes them before it answers, and its pipe is
-        read next to that."""
-        while (wait := self._last + _QUIET - time.monotonic()) > 0:
-            time.sleep(wait)
+        """The lines."""
         with self._lock:
             return list(self._lines)
 

@@ -43,13 +43,9 @@ from sandbox.functions.interpreter import Runtime, prepare_runtime
 from sandbox.functions.lineage import HEADER, Lineage
 from sandbox.functions.log_results import Tail, log_result
 from sandbox.functions.payloads import json_payload, require_sync_size
-from sandbox.functions.runtime import (
-    Deployment,
-    ExecutionEnvironment,
-    InvokeResult,
-    LogSink,
-    log_to_logger,
-)
+from sandbox.functions.process import Deployment
+from sandbox.functions.runtime import ExecutionEnvironment, LogSink, log_to_logger
+from sandbox.functions.runtime_api import InvokeResult
 
 logger = logging.getLogger("sandbox")
 
