@@ -35,8 +35,13 @@ def environment(ready: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def least(clients: Clients) -> dict[str, str]:
-    """The credentials of a role that has the policy that docs/recording.md names, and no other."""
+def least(clients: Clients, denied: str = "") -> dict[str, str]:
+    """The credentials of a role that has the policy that docs/recording.md names.
+
+    Args:
+        denied: an action that another policy denies.
+    """
+    name = f"least-{denied.replace(':', '-')}"
     iam = clients.client("iam")
     everybody = {
         "Version": "2012-10-17",
@@ -48,8 +53,12 @@ def least(clients: Clients) -> dict[str, str]:
             }
         ],
     }
-    role = iam.create_role(RoleName="least", AssumeRolePolicyDocument=json.dumps(everybody))["Role"]
-    iam.put_role_policy(RoleName="least", PolicyName="least", PolicyDocument=POLICY.read_text())
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(everybody))["Role"]
+    iam.put_role_policy(RoleName=name, PolicyName="least", PolicyDocument=POLICY.read_text())
+    if denied:
+        deny = {"Effect": "Deny", "Action": denied, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+        iam.put_role_policy(RoleName=name, PolicyName="denied", PolicyDocument=document)
     session = clients.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")
     given = {
         "AWS_ACCESS_KEY_ID": session["Credentials"]["AccessKeyId"],

@@ -54,10 +54,14 @@ class Runs:
     Attributes:
         directory: with the recordings.
         smoke: what the smoke test printed.
+        refused: the recording of a phase that may not call CancelUpdateStack.
+        printed: with the latter.
     """
 
     directory: Path
     smoke: str
+    refused: Recording
+    printed: str
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +71,17 @@ def runs(ready: dict[str, str], clients: Clients, tmp_path_factory: pytest.TempP
     *phases, _ = on_page("Record the phases")
     smoking = started(ready, *on_page("Run the smoke test"), *QUICK, *IMAGE)
     options = (*QUICK, "--delay", "0", "--parallel", "16")
+    refused = tmp_path_factory.mktemp("refused")
+    denied = least(clients, denied="cloudformation:CancelUpdateStack")
+    only = ("--only", "cancel-update", "--output", str(refused), "--delay", "0")
+    refusing = started(ready, "phases", *QUICK, *only, by=denied)
     recording = started(ready, *phases, str(directory), *options, by=least(clients))
     (status, printed), (smoke_status, smoke) = ended(recording), ended(smoking)
     assert status == 0, printed
     assert printed.startswith("Account 123456789012, us-east-1, as arn:aws:sts::123456789012:")
     assert smoke_status == 0, smoke
-    return Runs(directory, smoke)
+    _, printed = ended(refusing)
+    return Runs(directory, smoke, read(refused / "cancel-update.json"), printed)
 
 
 @pytest.fixture(scope="module")
@@ -160,24 +169,31 @@ def test_nothing_is_made_unless_it_is_confirmed(
     assert [name for name in names if run in name] == []
 
 
-ENDS = ("-create-timeout", "-replacement", "-application")
 OPEN = ("--only", "create-timeout", "--only", "replacement", "--delay", "0")
+
+
+def test_a_phase_ends_where_a_call_is_not_allowed(runs: Runs) -> None:
+    problem = "cancel-update: CancelUpdateStack: User: arn:aws:sts::{account-1}:"
+
+    assert not runs.refused.finished
+    assert f"cancel-update: {runs.refused.entries[-1]['message']}".startswith(problem)
+    assert "cancel-update: recorded" not in runs.printed
+    assert "It remained" not in runs.printed
 
 
 def _both(
     ready: dict[str, str], clients: Clients, directory: Path
 ) -> tuple[subprocess.Popen[str], subprocess.Popen[str]]:
     """A recording and a smoke test, midway."""
-    recording = started(ready, "phases", *QUICK, *OPEN, "--output", str(directory))
     smoking = started(ready, "smoke", *QUICK, *IMAGE)
-
-    def are_midway() -> bool | None:
-        return {end for name in left(clients) for end in ENDS if name.endswith(end)} == {
-            *ENDS
-        } or None
-
-    wait_for(are_midway, "both to be midway")
+    wait_for(lambda: _are_there(clients, "-application"), "the application's stack")
+    recording = started(ready, "phases", *QUICK, *OPEN, "--output", str(directory))
+    wait_for(lambda: _are_there(clients, "-create-timeout"), "a phase")
     return recording, smoking
+
+
+def _are_there(clients: Clients, end: str) -> bool | None:
+    return any(name.endswith(end) for name in left(clients)) or None
 
 
 def test_an_interrupt_leaves_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -103,7 +104,9 @@ def _confirmed(given: argparse.Namespace) -> bool:
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201  it is a command
+    # Nobody may read it any more: the clean-up goes on.
+    with suppress(BrokenPipeError):
+        print(line, flush=True)  # noqa: T201  it is a command
 
 
 def _named(source: str) -> str:
