@@ -36,7 +36,7 @@ class Output:
             while not self._read_all():
                 poll.poll()
 
-    def settle(self) -> None:
+    def catch_up(self) -> None:
         """Forward what is printed up to now."""
         if not self._pipe.closed:
             self._read_all()

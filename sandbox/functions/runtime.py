@@ -123,7 +123,7 @@ class ExecutionEnvironment:
         finally:
             self._payload = None
             if self._output is not None:
-                self._output.settle()
+                self._output.catch_up()
 
     def _invoke(self, invocation: Invocation) -> InvokeResult:
         request_id, timeout = invocation.request_id, invocation.timeout
