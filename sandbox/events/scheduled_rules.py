@@ -98,7 +98,8 @@ def _is_there(rule: Rule) -> bool:
 
 
 def _event(rule: Rule, moment: float) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-events.html"""
+    """As in the examples of the Rust runtime for Lambda
+    (https://github.com/aws/aws-lambda-rust-runtime/commit/5dcad203ab8677a54e039276fa4531c2e624e1cb)."""
     return {
         "version": "0",
         "id": str(uuid.uuid4()),

@@ -1,4 +1,4 @@
-"""What reads an installation asks IAM, each call for its own resource."""
+"""What reads an installation, and what polls by rules, asks IAM: each call for its own resource."""
 
 from __future__ import annotations
 
@@ -73,6 +73,37 @@ READS: list[tuple[str, str, dict[str, Any], str, str]] = [
 ]
 
 
+WRITES: list[tuple[str, str, dict[str, Any], str, str]] = [
+    *(
+        ("events", call, parameters, f"events:{action}", f"arn:aws:events:{HERE}:rule/shop")
+        for call, parameters, action in (
+            ("put_rule", {"Name": "shop", "ScheduleExpression": "rate(1 minute)"}, "PutRule"),
+            (
+                "put_targets",
+                {"Rule": "shop", "Targets": [{"Id": "1", "Arn": FUNCTION}]},
+                "PutTargets",
+            ),
+            ("remove_targets", {"Rule": "shop", "Ids": ["1"]}, "RemoveTargets"),
+            ("delete_rule", {"Name": "shop"}, "DeleteRule"),
+        )
+    ),
+    (
+        *("lambda", "add_permission"),
+        {
+            "FunctionName": "shop",
+            "StatementId": "rule",
+            "Action": "lambda:InvokeFunction",
+            "Principal": "events.amazonaws.com",
+        },
+        *("lambda:AddPermission", FUNCTION),
+    ),
+    (
+        *("lambda", "remove_permission", {"FunctionName": "shop", "StatementId": "rule"}),
+        *("lambda:RemovePermission", FUNCTION),
+    ),
+]
+
+
 @pytest.mark.parametrize(("service", "call", "parameters", "action", "resource"), READS)
 def test_a_read_is_allowed_by_its_action_on_its_resource(
     account: Account,
@@ -82,6 +113,31 @@ def test_a_read_is_allowed_by_its_action_on_its_resource(
     action: str,
     resource: str,
 ) -> None:
+    _is_allowed_by(account, service, call, parameters, action, resource)
+
+
+@pytest.mark.parametrize(("service", "call", "parameters", "action", "resource"), WRITES)
+def test_a_rule_and_a_permission_are_made_and_removed_by_who_may(
+    account: Account,
+    service: str,
+    call: str,
+    parameters: dict[str, Any],
+    action: str,
+    resource: str,
+) -> None:
+    _is_allowed_by(account, service, call, parameters, action, resource)
+
+
+def _is_allowed_by(
+    account: Account,
+    service: str,
+    call: str,
+    parameters: dict[str, Any],
+    action: str,
+    resource: str,
+) -> None:
+    """A call is denied without the action on the resource, and not with it."""
+
     def is_denied() -> bool:
         try:
             getattr(account.client(service), call)(**parameters)
