@@ -10,12 +10,19 @@ from tests.sandbox.cloudformation.serving import Served
 
 from . import providers, stories
 from .providers import Provider
-from .table import Suite
+from .table import Fault, Suite
 
 SUITE = Suite(
     "cfn-handler",
     providers.version("cfn-handler"),
     "custom resources in the sandbox: answers at once, and by polls of an EventBridge schedule",
+    (
+        Fault(
+            "polls of a function that is deleted with the resource: it answers before it removes "
+            "the rule, which then stays. So the function has a stack of its own here.",
+            ".venv-judges/bin/python tests/judges/reproducers/answers_first.py",
+        ),
+    ),
 )
 
 AT_ONCE = """
