@@ -1,4 +1,4 @@
-"""Caches what moto computes again in each call, although it is the same in each."""
+"""Caches what moto computes again in each call, and keeps no list of all that it makes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from botocore.model import Shape
 from moto.core import responses, utils
+from moto.core.common_models import BaseModel
 from moto.core.serialize import AttributePickerContext, XFormedAttributePicker
 
 
@@ -18,12 +19,19 @@ def installed() -> Iterator[None]:
       fewer: the sandbox adds some;
     * the names by which it finds a member of an answer in an object. An answer about an
       instance has a hundred members, with up to ten names each.
+
+    And moto keeps each object that it ever made, for a page that lists them. Here it does not.
     """
     with (
+        patch.object(BaseModel, "__new__", _untracked),
         patch.object(responses, "method_names_from_class", _listing()),
         patch.object(XFormedAttributePicker, "get_possible_keys", _remembering()),
     ):
         yield
+
+
+def _untracked(cls: type[BaseModel], *_: Any, **__: Any) -> Any:
+    return object.__new__(cls)
 
 
 def _listing() -> Callable[[type], list[str]]:

@@ -79,6 +79,11 @@ class _Engine:
     reads: Reads
 
 
+KEPT_DELETED = 300
+"""How many deleted stacks of a Region are known, so that memory is bounded: the newest. AWS knows
+those of the last 90 days."""
+
+
 class Backend(CloudFormationBackend):
     """The stacks of one account and region."""
 
@@ -172,6 +177,9 @@ class Backend(CloudFormationBackend):
             if self._find(name):
                 raise AlreadyExistsException(f"Stack [{name}] already exists")
             self._stacks[stack_id] = stack
+            deleted = [stack_id for stack_id, each in self._stacks.items() if each.deleted]
+            for forgotten in deleted[:-KEPT_DELETED]:
+                del self._stacks[forgotten]
         return stack
 
     def importers(self, export: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from threading import Condition
@@ -44,6 +45,8 @@ RESPONSE_PATH = "/cloudformation-custom-resource-response-"
 RESPONSE_LIMIT = 4096  # bytes
 PHYSICAL_ID_LIMIT = 1024  # bytes
 URL_LIFETIME = 7200  # seconds; not documented, but seen
+KEPT = 2000
+"""How many requests and responses are known, so that memory is bounded: the newest."""
 SERVICE_TIMEOUT_LIMIT = 3600  # seconds, and the default
 
 _ANOTHER_FUNCTION = "Modifying service token is not allowed."
@@ -153,7 +156,7 @@ class CustomResources:
         self._forms = forms
         self._refusal_to_invoke = refusal
         self._exchanges: dict[str, _Exchange] = {}
-        self._received: list[dict[str, Any]] = []
+        self._received: deque[dict[str, Any]] = deque(maxlen=KEPT)
 
     def create(self, order: Order) -> Work:
         return self._send("Create", order, generated_id(order), {})
@@ -234,6 +237,9 @@ class CustomResources:
         exchange = _Exchange(request, self._clock, self._changed)
         with self._changed:
             self._exchanges[signature_of(request.query)] = exchange
+            oldest = next(iter(self._exchanges))
+            if len(self._exchanges) > KEPT and self._exchanges[oldest].closed:
+                del self._exchanges[oldest]
         return exchange
 
     def _response_url(self, request: _Request) -> str:

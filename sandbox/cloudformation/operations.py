@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Set
 from functools import partial
-from threading import Condition, Thread
+from threading import Condition, Thread, current_thread
+from time import monotonic
 
 from moto.cloudformation.exceptions import CloudFormationError
 
@@ -46,7 +47,7 @@ from sandbox.permissions import Permissions
 
 log = logging.getLogger("sandbox")
 
-_JOIN = 2.0  # seconds that a thread is given to end
+_JOIN = 2.0  # seconds that all threads are given to end
 
 
 class _Closed(Exception):
@@ -103,14 +104,18 @@ class Operations:
             log.exception("stack %s: the operation broke down", stack.name)
             status = f"{stack.status.split('_')[0]}_FAILED"
             stack.become(status, "Internal Failure", operation=operation)
+        with self._changed:
+            if self._threads.get(stack.stack_id) is current_thread():
+                del self._threads[stack.stack_id]
 
     def close(self) -> None:
         """Stop running operations."""
         self._watch.close()
         with self._changed:
             threads = list(self._threads.values())
+        deadline = monotonic() + _JOIN
         for thread in threads:
-            thread.join(_JOIN)
+            thread.join(max(0.0, deadline - monotonic()))
             if thread.is_alive():
                 log.warning("%s did not end", thread.name)
 

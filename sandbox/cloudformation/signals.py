@@ -8,6 +8,7 @@ AWS::CloudFormation::WaitCondition in the template reference).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Condition
@@ -27,6 +28,9 @@ SIGNAL_PATH = "/cloudformation-waitcondition-"
 """What the path of every handle's URL starts with; the region follows."""
 
 URL_LIFETIME = 86399  # seconds; not documented, but seen
+
+KEPT = 2000
+"""How many signals are listed, so that memory is bounded: the newest."""
 
 DATA_LIMIT = 4096  # bytes that cfn-signal can pass (AWS CloudFormation quotas)
 
@@ -95,7 +99,7 @@ class Signals:
         self._changed = changed
         self._signature_version = signature_version
         self._handles: dict[str, Handle] = {}
-        self._received: list[dict[str, Any]] = []
+        self._received: deque[dict[str, Any]] = deque(maxlen=KEPT)
 
     def open(self, key: str, region: str) -> Handle:
         """A new handle, whose URL is signed now."""

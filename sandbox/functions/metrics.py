@@ -12,6 +12,9 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 NAMESPACE = "AWS/Lambda"
 
+KEPT = 10_000
+"""How many values of all metrics of a Region are known, so that memory is bounded: the newest."""
+
 Metric = Literal[
     "AsyncEventAge",
     "AsyncEventsDropped",
@@ -28,7 +31,8 @@ Metric = Literal[
 def count(function: LambdaFunction, metric: Metric, value: float = 1) -> None:
     """Put one value of a function's metric, of now. Ages are in milliseconds, others are counts."""
     unit = "Milliseconds" if metric == "AsyncEventAge" else "Count"
-    cloudwatch_backends[function.account_id][function.region].put_metric_data(
+    cloudwatch = cloudwatch_backends[function.account_id][function.region]
+    cloudwatch.put_metric_data(
         NAMESPACE,
         [
             {
@@ -39,3 +43,4 @@ def count(function: LambdaFunction, metric: Metric, value: float = 1) -> None:
             }
         ],
     )
+    del cloudwatch.metric_data[:-KEPT]

@@ -194,8 +194,9 @@ class Functions:
         self._moto.close()
         for environment in environments:
             environment.close()
+        deadline = time.monotonic() + _JOIN_SECONDS
         for thread in threads:
-            thread.join(_JOIN_SECONDS)
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._code.close()
 
     def unpack(self, function: LambdaFunction) -> None:
