@@ -20,7 +20,7 @@ def installed() -> Iterator[None]:
     * the names by which it finds a member of an answer in an object. An answer about an
       instance has a hundred members, with up to ten names each.
 
-    And moto keeps each object that it ever made, for a page that lists them. Here it does not.
+    And moto keeps each object that it ever made, for a page that lists them. Here only S3 does.
     """
     with (
         patch.object(BaseModel, "__new__", _untracked),
@@ -31,7 +31,10 @@ def installed() -> Iterator[None]:
 
 
 def _untracked(cls: type[BaseModel], *_: Any, **__: Any) -> Any:
-    return object.__new__(cls)
+    instance = object.__new__(cls)
+    if cls.__module__ == "moto.s3.models":  # it closes the files of its objects by the list
+        cls.instances_tracked.append(instance)  # type: ignore[attr-defined]
+    return instance
 
 
 def _listing() -> Callable[[type], list[str]]:
