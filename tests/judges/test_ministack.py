@@ -30,7 +30,7 @@ and one in a ministack that evaluates IAM's policies. VERIFYING has the template
 
 SUITE = Suite(
     "ministack",
-    "1.5.33",
+    emulator.VERSION,
     "the application on its CloudFormation, Lambda, SQS, DynamoDB and EventBridge, with the "
     "sandbox's EC2 and S3",
     tuple(
@@ -335,3 +335,10 @@ def test_a_fault_that_is_named_is_still_there(
     reproducer = faults.REPRODUCERS[name]
     shown = reproducer.show(authorizing if reproducer.variables else ministack)
     assert shown.is_there, f"{name} is fixed: {shown.seen}"
+
+
+@pytest.mark.parametrize("name", sorted(faults.REPRODUCERS))
+def test_a_fault_is_not_one_of_the_sandbox(name: str, ready: dict[str, str]) -> None:
+    """A reproducer can find that a fault is not there."""
+    shown = faults.REPRODUCERS[name].show(Clients(ready["endpoint"]))
+    assert shown.seen == shown.documented

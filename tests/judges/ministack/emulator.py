@@ -1,6 +1,7 @@
 """ministack's process, on a free port of this machine."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,11 @@ from tests.fixtures import PATIENCE
 from tests.stacks.support import wait_for
 
 PROGRAM = REPOSITORY / ".venv-ministack" / "bin" / "ministack"
+
+VERSION = re.findall(
+    r"^ministack==(\S+)", (REPOSITORY / "requirements" / "ministack.txt").read_text(), re.MULTILINE
+)[0]
+"""The version that `make judges` installs."""
 
 AUTHORIZED = {"AUTH": "true"}
 """The variable by which ministack evaluates IAM's policies."""

@@ -5,6 +5,7 @@ what ministack does. It ends with status 1 if the fault is not there any more.
 """
 
 import argparse
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -147,14 +148,18 @@ def _deleted_while_created(aws: Clients) -> Shown:
 def _no_retry(aws: Clients) -> Shown:
     """A crash in an asynchronous invocation by anybody else, and in one by CloudFormation."""
     small = SmallResource(aws, "no-retry")
-    event = b'{"RequestType": "Create", "ResourceProperties": {"Crashes": "Create"}}'
-    aws.functions.invoke(FunctionName=small.name, InvocationType="Event", Payload=event)
-    by_anybody = 3
-    wait_for(lambda: len(small.requests()) == by_anybody or None, "the retries")
-    small.stack(small.declared(Id="first", Crashes="Create", ServiceTimeout="20")).at_rest()
+    small.stack(small.declared(Id="works")).at_rest()
+    properties = {"Crashes": "Create", "Id": "anybody"}
+    event = {"RequestType": "Create", "ResourceProperties": properties}
+    aws.functions.invoke(
+        FunctionName=small.name, InvocationType="Event", Payload=json.dumps(event).encode()
+    )
+    tries = 3
+    wait_for(lambda: small.creates("anybody") == tries or None, "the retries")
+    small.stack(small.declared(Id="stack", Crashes="Create", ServiceTimeout="20")).at_rest()
     return Shown(
-        by_anybody,
-        small.requests().count("Create") - by_anybody,
+        tries,
+        small.creates("stack"),
         "https://docs.aws.amazon.com/lambda/latest/dg/services-cloudformation.html, "
         "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html",
     )

@@ -17,15 +17,25 @@ from botocore.exceptions import ClientError
 def handler(event: dict[str, Any], context: Any) -> None:
     """Handle a request of CloudFormation's."""
     kind, asked = event["RequestType"], event["ResourceProperties"]
-    said = {"request": f"{kind} {event.get('PhysicalResourceId', '')}".strip()}
-    said |= _states(event) if kind == "Delete" else {}
+    said = {"request": f"{kind} {event.get('PhysicalResourceId', '')}".strip(), "id": asked["Id"]}
+    said |= _lasting_states(event) if kind == "Delete" else {}
     boto3.client("s3").put_object(
         Bucket=context.function_name, Key=str(time.time_ns()), Body=json.dumps(said).encode()
     )
     if asked.get("Crashes") == kind:
         raise RuntimeError("as asked")
     if asked.get("Silent") != kind:
-        _answer(event, "FAILED" if asked.get("Fails") == kind or not _acts(asked) else "SUCCESS")
+        _answer(event, "FAILED" if asked.get("Fails") == kind else _acts(kind, asked))
+
+
+def _lasting_states(event: dict[str, Any]) -> dict[str, str]:
+    """What CloudFormation says for 5 seconds: what it says first may be the state of before."""
+    said, since = _states(event), time.monotonic()
+    while time.monotonic() < since + 5:
+        time.sleep(1)
+        if (now := _states(event)) != said:
+            said, since = now, time.monotonic()
+    return said
 
 
 def _states(event: dict[str, Any]) -> dict[str, str]:
@@ -39,16 +49,18 @@ def _states(event: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _acts(asked: dict[str, str]) -> bool:
-    """Whether it was allowed to do what its properties say."""
+def _acts(kind: str, asked: dict[str, str]) -> str:
+    """SUCCESS, if a Create was allowed to do what its properties say."""
+    if kind != "Create":
+        return "SUCCESS"
     try:
         if queue := asked.get("Queue"):
             boto3.client("sqs").send_message(QueueUrl=queue, MessageBody=asked["Id"])
         if table := asked.get("Table"):
             boto3.client("dynamodb").put_item(TableName=table, Item={"id": {"S": asked["Id"]}})
     except ClientError:
-        return False
-    return True
+        return "FAILED"
+    return "SUCCESS"
 
 
 def _answer(event: dict[str, Any], status: str) -> None:

@@ -103,6 +103,11 @@ class SmallResource:
         """The requests so far: the kind of each, and the physical ID if it had one."""
         return [said["request"] for said in self._said()]
 
+    def creates(self, physical_id: str) -> int:
+        """How often it was invoked for a Create with this Id in its properties."""
+        said = [(each["request"], each["id"]) for each in self._said()]
+        return said.count(("Create", physical_id))
+
     def states(self, request: str) -> list[dict[str, str]]:
         """What CloudFormation said in requests of this kind and physical ID."""
         return [said for said in self._said() if said["request"] == request]
