@@ -22,8 +22,8 @@ from tests.stacks.trials import (
     carry_out,
 )
 
-from .oracle import answers, images, objects, services, stacks, wrong
-from .oracle.claimed import CALLS
+from .oracle import answers, images, objects, planted, services, stacks, wrong
+from .oracle.claimed import CALLS, answered
 from .oracle.recorder import Exchange, Judged, Recording, operation
 from .table import Fault, Suite
 
@@ -56,12 +56,16 @@ _FAULTS_OF_MODELS = re.compile(
 
 
 def _life(trial: Trial) -> Steps:
+    """Create, update with replacement, delete."""
     trial.create(trial.body("one", OnDelete="Delete"))
     yield trial.rests()
+    assert trial.problems("CREATE_COMPLETE", 1, ["one"]) == []
     trial.update(trial.body("two", OnDelete="Delete"))
     yield trial.rests()
+    assert trial.problems("UPDATE_COMPLETE", 2, ["two"]) == []
     trial.delete()
     yield trial.rests()
+    assert trial.problems("DELETE_COMPLETE", 2, []) == []
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,37 @@ def judged() -> Iterator[Judgement]:
         for exchange in server.exchanges:
             found[exchange.call].append(exchange)
         yield Judgement(server.endpoint, found)
+
+
+def _found(call: str, status: int, headers: dict[str, str], body: str) -> list[str]:
+    model = operation(call)
+    assert model is not None
+    ids = dict.fromkeys(("x-amzn-requestid", "x-amz-request-id", "x-amz-id-2"), "a")
+    answer = answers.Answer(status, ids | headers, body.encode())
+    return list(answers.problems(model, answer))
+
+
+@pytest.mark.parametrize("answer", planted.RIGHT, ids=lambda answer: answer[0])
+def test_the_oracle_finds_nothing_in_a_right_answer(
+    answer: tuple[str, int, dict[str, str], str],
+) -> None:
+    assert _found(*answer) == []
+
+
+@pytest.mark.parametrize(
+    "planted_fault", planted.WRONG, ids=lambda fault: f"{fault[0]} {fault[-1]}"
+)
+def test_the_oracle_finds_a_planted_fault(
+    planted_fault: tuple[str, int, dict[str, str], str, str],
+) -> None:
+    call, status, headers, body, words = planted_fault
+    found = _found(call, status, headers, body)
+    assert [problem for problem in found if words in problem], found
+
+
+@pytest.mark.usefixtures("judged")
+def test_each_call_that_the_sandbox_answers_is_claimed() -> None:
+    assert {*answered()} - {*CALLS} == set()
 
 
 @pytest.mark.parametrize("call", CALLS)

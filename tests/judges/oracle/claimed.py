@@ -1,6 +1,27 @@
 """The calls that the sandbox claims: those that it answers itself, or whose answers or refusals it
 changes (sandbox/README.md, docs/fidelity.md). All others are moto's."""
 
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+from botocore import xform_name
+from moto.awslambda.responses import LambdaResponse
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.dynamodb.responses import DynamoHandler
+from moto.ec2.responses import EC2Response
+from moto.events.responses import EventsHandler
+from moto.iam.responses import IamResponse
+from moto.kms.responses import KmsResponse
+from moto.s3.responses import S3Response
+from moto.sqs.responses import SQSResponse
+from moto.ssm.responses import SimpleSystemManagerResponse
+
+import sandbox
+from sandbox.cloudformation.api import Response
+
+from .recorder import model_of
+
 CLAIMED: dict[str, tuple[str, ...]] = {
     "cloudformation": (
         *("CancelUpdateStack", "ContinueUpdateRollback", "CreateChangeSet", "CreateStack"),
@@ -22,7 +43,8 @@ CLAIMED: dict[str, tuple[str, ...]] = {
         *("DisableImageDeregistrationProtection", "EnableImageDeregistrationProtection"),
         *("RegisterImage", "ListImagesInRecycleBin"),
         *("CreateRestoreImageTask", "CreateStoreImageTask", "DescribeStoreImageTasks"),
-        *("CreateSnapshot", "DeleteSnapshot", "DescribeLockedSnapshots", "DescribeSnapshots"),
+        *("CopySnapshot", "CreateSnapshot", "CreateSnapshots", "DeleteSnapshot"),
+        *("DescribeLockedSnapshots", "DescribeSnapshots"),
         *("ListSnapshotsInRecycleBin", "LockSnapshot", "UnlockSnapshot"),
         *("CreateTags", "DeleteTags", "DescribeTags", "DescribeInstances", "RunInstances"),
         *("DescribeInstanceStatus", "StopInstances", "StartInstances", "TerminateInstances"),
@@ -73,3 +95,35 @@ CLAIMED: dict[str, tuple[str, ...]] = {
 """Operations by service, by botocore's names."""
 
 CALLS = [f"{service}:{name}" for service, names in CLAIMED.items() for name in names]
+
+_ANSWERING: dict[str, type] = {
+    "cloudformation": Response,
+    "cloudwatch": CloudWatchResponse,
+    "dynamodb": DynamoHandler,
+    "ec2": EC2Response,
+    "events": EventsHandler,
+    "iam": IamResponse,
+    "kms": KmsResponse,
+    "lambda": LambdaResponse,
+    "s3": S3Response,
+    "sqs": SQSResponse,
+    "ssm": SimpleSystemManagerResponse,
+}
+"""What answers the calls of each service, by moto."""
+
+_SANDBOX = str(Path(sandbox.__file__).parent)
+
+
+def answered() -> Iterator[str]:
+    """The calls that the sandbox itself answers, by its code, as long as a `Server` runs. What it
+    changes below the answers is not among them."""
+    for service, owner in _ANSWERING.items():
+        model = model_of(service)
+        names = {
+            xform_name(name): name
+            for name in model.operation_names
+            if not model.operation_model(name).deprecated
+        }
+        for method, function in inspect.getmembers(owner, inspect.isfunction):
+            if function.__code__.co_filename.startswith(_SANDBOX) and method in names:
+                yield f"{service}:{names[method]}"

@@ -131,6 +131,8 @@ def _snapshots(clients: Clients, instance: str) -> None:
     locked = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     ec2.lock_snapshot(SnapshotId=locked, LockMode="compliance", LockDuration=1, CoolOffPeriod=1)
     ec2.describe_locked_snapshots(SnapshotIds=[locked])
+    ec2.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=snapshot)
+    ec2.create_snapshots(InstanceSpecification={"InstanceId": instance})
     ec2.delete_snapshot(SnapshotId=snapshot)
 
 

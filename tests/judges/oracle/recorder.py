@@ -108,15 +108,13 @@ class Judged(Clients):
 def operation(call: str) -> OperationModel | None:
     """The model of a call, `service:Operation`; None where there is no such call."""
     service, _, name = call.partition(":")
-    model = _service(service)
-    if model is None or name not in model.operation_names:
+    if service not in botocore.session.get_session().get_available_services():
         return None
-    return model.operation_model(name)
+    model = model_of(service)
+    return model.operation_model(name) if name in model.operation_names else None
 
 
 @cache
-def _service(name: str) -> ServiceModel | None:
-    session = botocore.session.get_session()
-    if name not in session.get_available_services():
-        return None
-    return session.get_service_model(name)
+def model_of(service: str) -> ServiceModel:
+    """The model of a service, by botocore's name."""
+    return botocore.session.get_session().get_service_model(service)
