@@ -91,7 +91,7 @@ def _uploads(clients: Clients, bucket: str) -> None:
 
 def _locks(clients: Clients, bucket: str) -> None:
     s3: Any = clients.s3
-    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(days=1)}
+    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(days=2)}
     configuration = {
         "ObjectLockEnabled": "Enabled",
         "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
