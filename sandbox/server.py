@@ -14,33 +14,13 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-from sandbox import (
-    bucket_names,
-    bucket_places,
-    conditional_deletes,
-    destination_rules,
-    event_source_rules,
-    faults,
-    function_rules,
-    https,
-    key_ids,
-    message_keys,
-    object_locks,
-    object_versions,
-    permissions,
-    policy_quotas,
-    queue_rules,
-    quotas,
-    serverless_repo,
-    shortcuts,
-    simulation,
-    table_keys,
-)
+from sandbox import bucket_names, https, serverless_repo
 from sandbox.access.guarded_app import OWN_RESPONSES, GuardedApp
 from sandbox.access.keys import AccessKey
 from sandbox.authorization.authorization import Authorization
 from sandbox.authorization.authorized_app import AuthorizedApp
-from sandbox.calls_made import CallsMade
+from sandbox.calls.tidied import Tidied
+from sandbox.calls.unknown_calls import Dispatcher, KnownCalls
 from sandbox.cloudformation import api as cloudformation
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
 from sandbox.cloudformation.reads import READ_DELAY, OfFunctions
@@ -53,15 +33,33 @@ from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, retention_rules, visibility
 from sandbox.events import api as events
 from sandbox.events.scheduled_rules import ScheduledRules
-from sandbox.events_put import EventsPut
-from sandbox.faulty_app import FaultyApp, Wsgi
+from sandbox.faults import faults
+from sandbox.faults.faulty_app import FaultyApp, Wsgi
 from sandbox.functions import event_sources
 from sandbox.functions import service as functions
 from sandbox.functions.concurrency import ACCOUNT_LIMIT
 from sandbox.functions.logs import Logs
-from sandbox.messages_sent import MessagesSent
-from sandbox.tidied import Tidied
-from sandbox.unknown_calls import Dispatcher, KnownCalls
+from sandbox.observation.calls_made import CallsMade
+from sandbox.observation.events_put import EventsPut
+from sandbox.observation.messages_sent import MessagesSent
+from sandbox.upstream import (
+    bucket_places,
+    conditional_deletes,
+    destination_rules,
+    event_source_rules,
+    function_rules,
+    key_ids,
+    message_keys,
+    object_locks,
+    object_versions,
+    permissions,
+    policy_quotas,
+    queue_rules,
+    quotas,
+    shortcuts,
+    simulation,
+    table_keys,
+)
 
 HOST = "127.0.0.1"
 

@@ -54,7 +54,7 @@ def _fast_moto() -> Iterator[None]:
     """Have moto do once what is the same in each test, and not do what no test needs."""
     from moto.core import config, models
 
-    from sandbox import shortcuts
+    from sandbox.upstream import shortcuts
 
     with (
         shortcuts.installed(),

@@ -16,8 +16,9 @@ from benchmarks.section import Section, Table
 from instance_bundle import budget
 from instance_bundle.request.properties import DEFAULT_SERVICE_TIMEOUT
 from instance_bundle.responses import response
-from sandbox import quotas, serve
+from sandbox import serve
 from sandbox.clients import Clients
+from sandbox.upstream import quotas
 
 SEEN = "test"
 """How a ceiling is shown: the sandbox has the limit, and the design was run into it."""

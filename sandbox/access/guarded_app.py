@@ -9,10 +9,10 @@ from werkzeug import Response
 
 from sandbox.access import keys, names, peers
 from sandbox.access.keys import AccessKey
-from sandbox.api_calls import ServiceError, call_name, error_answer
+from sandbox.calls.api_calls import ServiceError, call_name, error_answer
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
 from sandbox.cloudformation.signals import SIGNAL_PATH
-from sandbox.faulty_app import Wsgi
+from sandbox.faults.faulty_app import Wsgi
 
 OWN_RESPONSES = "/sandbox/responses/"
 """Where the answers to hand-made events are put."""

@@ -10,15 +10,15 @@ from typing import Any
 
 from moto.awslambda.models import LambdaFunction
 
-from sandbox.api_calls import ServiceError
 from sandbox.authorization import others, s3
 from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Demand
 from sandbox.authorization.needs import demands_of
 from sandbox.authorization.refusals import error_of
 from sandbox.authorization.sessions import Caller
-from sandbox.permissions import Permissions
-from sandbox.policies import open_to
+from sandbox.calls.api_calls import ServiceError
+from sandbox.upstream.permissions import Permissions
+from sandbox.upstream.policies import open_to
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox import lambda_calls
-from sandbox.api_calls import call_name, error_answer, read_body, region_of
 from sandbox.authorization import call as calls
 from sandbox.authorization import (
     delete_objects,
@@ -18,7 +16,9 @@ from sandbox.authorization import (
 from sandbox.authorization.authorization import Authorization
 from sandbox.authorization.call import Call
 from sandbox.authorization.sessions import Caller
-from sandbox.faulty_app import CALLER, Wsgi
+from sandbox.calls import lambda_calls
+from sandbox.calls.api_calls import call_name, error_answer, read_body, region_of
+from sandbox.faults.faulty_app import CALLER, Wsgi
 
 _HEADERS = (calls.IF_MATCH, calls.BYPASS_RETENTION)
 _READS_OF_OBJECTS = frozenset({"s3:GetObject", "s3:HeadObject"})

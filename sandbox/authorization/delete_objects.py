@@ -14,9 +14,9 @@ from xml.sax.saxutils import escape
 
 from werkzeug import Response
 
-from sandbox.api_calls import ServiceError, read_body
 from sandbox.authorization.demand import Demand
-from sandbox.faulty_app import Wsgi
+from sandbox.calls.api_calls import ServiceError, read_body
+from sandbox.faults.faulty_app import Wsgi
 
 _OBJECT = re.compile(r"<Object>.*?</Object>", re.DOTALL)
 _KEY = re.compile(r"<Key>(.*?)</Key>", re.DOTALL)

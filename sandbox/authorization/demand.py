@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sandbox.policies import Request
+from sandbox.upstream.policies import Request
 
 Context = tuple[tuple[str, str | tuple[str, ...]], ...]
 """Condition keys and their values; those that every request has are not among them."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.api_calls import ServiceError
 from sandbox.authorization.demand import Demand
+from sandbox.calls.api_calls import ServiceError
 from sandbox.ec2.images_api import UNDELETABLE
 
 Refusals = Sequence[tuple[Demand, ServiceError]]

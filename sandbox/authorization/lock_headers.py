@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sandbox.faulty_app import Wsgi
+from sandbox.faults.faulty_app import Wsgi
 
 _ACTIONS = {
     "x-amz-object-lock-mode": "s3:GetObjectRetention",

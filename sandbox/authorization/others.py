@@ -11,9 +11,9 @@ from moto.kms.models import kms_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sqs.models import Queue, sqs_backends
 
-from sandbox import message_keys, table_keys
 from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Target
+from sandbox.upstream import message_keys, table_keys
 
 _NAMES_OF_TABLES = ("TableName", "TableArn", "SourceTableName", "SourceTableArn")
 

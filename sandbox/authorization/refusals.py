@@ -6,10 +6,10 @@ reports of EC2's (https://github.com/kubernetes-sigs/karpenter/issues/2813).
 
 from __future__ import annotations
 
-from sandbox.api_calls import ServiceError
 from sandbox.authorization.call import Call
 from sandbox.authorization.demand import Demand
-from sandbox.permissions import Refusal
+from sandbox.calls.api_calls import ServiceError
+from sandbox.upstream.permissions import Refusal
 
 _ENCODED = "Zm9yIHN0czpEZWNvZGVBdXRob3JpemF0aW9uTWVzc2FnZQ" * 12
 """EC2 adds details that only sts:DecodeAuthorizationMessage reads; they are about as long."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.sts.models import sts_backends
 
-from sandbox.api_calls import access_key_of
+from sandbox.calls.api_calls import access_key_of
 
 _TEMPORARY = "ASIA"
 """How the IDs of temporary access keys begin

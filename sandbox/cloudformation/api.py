@@ -29,7 +29,6 @@ from moto.cloudformation.utils import (
 )
 from moto.core.responses import ActionResult, EmptyResult
 
-from sandbox import request_models
 from sandbox.cloudformation import changes, continuations, template_limits, wait_conditions
 from sandbox.cloudformation.change_sets import ChangeSet, ChangeSetNotFound, InvalidChangeSetStatus
 from sandbox.cloudformation.custom_resources import CustomResources
@@ -61,7 +60,8 @@ from sandbox.cloudformation.templates import (
     transforms,
 )
 from sandbox.cloudformation.views import Operation, Settings, View
-from sandbox.permissions import Permissions
+from sandbox.upstream import request_models
+from sandbox.upstream.permissions import Permissions
 
 _STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _NO_UPDATES = "No updates are to be performed."

@@ -10,7 +10,7 @@ from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult
 
-from sandbox.api_calls import error_answer
+from sandbox.calls.api_calls import error_answer
 from sandbox.cloudformation.intrinsics import invalid
 from sandbox.cloudformation.reads import THROTTLING, Throttled
 from sandbox.cloudformation.views import View

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sandbox.cloudformation.resources import Failed, Outcome, Work
-from sandbox.permissions import Permissions
+from sandbox.upstream.permissions import Permissions
 
 _OF_ROLES = (
     "AWS::IAM::ManagedPolicy",

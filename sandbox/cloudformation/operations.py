@@ -43,7 +43,7 @@ from sandbox.cloudformation.timeouts import Deadline
 from sandbox.cloudformation.views import Operation, Resource
 from sandbox.cloudformation.walks import Visit, Walk, dependents
 from sandbox.cloudformation.watch import Watch
-from sandbox.permissions import Permissions
+from sandbox.upstream.permissions import Permissions
 
 log = logging.getLogger("sandbox")
 

@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 
-from sandbox.api_calls import ServiceError, call_name
+from sandbox.calls.api_calls import ServiceError, call_name
 
 READ_DELAY = 3.0
 """Seconds."""

@@ -25,7 +25,6 @@ from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
 from moto.utilities.utils import get_partition
 
-from sandbox import aws_policies
 from sandbox.cloudformation import (
     adaptation,
     queue_policies,  # noqa: F401  defines a model, see model_of
@@ -35,6 +34,7 @@ from sandbox.cloudformation import (
 from sandbox.cloudformation.half_made import no_role_left
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudwatch import alarm_resources  # noqa: F401  defines a model, too
+from sandbox.upstream import aws_policies
 
 log = logging.getLogger("sandbox")
 

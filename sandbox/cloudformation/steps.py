@@ -19,7 +19,7 @@ from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.templates import Declaration, Template
 from sandbox.cloudformation.views import MASK, Resource
 from sandbox.cloudformation.walks import Start
-from sandbox.permissions import Permissions
+from sandbox.upstream.permissions import Permissions
 
 
 class StackNames:

@@ -12,8 +12,8 @@ from typing import Any
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.table import Table
 
-from sandbox import table_keys
 from sandbox.cloudformation.intrinsics import text
+from sandbox.upstream import table_keys
 
 
 def complete(table: Table, properties: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from moto.events.responses import EventsHandler
 from sandbox.events import ami_events, bucket_notifications, object_events, patterns
 from sandbox.events.deliveries import Deliveries
 from sandbox.events.scheduled_rules import ScheduledRules
-from sandbox.faults import Faults
+from sandbox.faults.faults import Faults
 
 _NOT_AUTHORIZED = {
     "ErrorCode": "NotAuthorizedForSourceException",

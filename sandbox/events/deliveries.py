@@ -20,7 +20,7 @@ from moto.events.models import Rule
 from sandbox.events import metrics
 from sandbox.events.inputs import InvalidJson, compact, input_of
 from sandbox.events.targets import NotDelivered, invoke, send_to_queue
-from sandbox.faults import BUS_DELIVERY, Faults
+from sandbox.faults.faults import BUS_DELIVERY, Faults
 
 Event = Mapping[str, Any]
 

@@ -14,7 +14,7 @@ from moto.kms.models import kms_backends
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Queue, sqs_backends
 
-from sandbox.policies import Context, Request, admits
+from sandbox.upstream.policies import Context, Request, admits
 
 SERVICE = "events.amazonaws.com"
 

@@ -17,8 +17,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.utils import get_backend
 
-from sandbox.calls_made import CallsMade
-from sandbox.faults import EVENT_DELIVERY, Faults
+from sandbox.faults.faults import EVENT_DELIVERY, Faults
 from sandbox.functions import metrics
 from sandbox.functions.concurrency import TooManyRequestsException, reserved_by
 from sandbox.functions.destinations import Condition, Failure, call_to, deliver
@@ -26,6 +25,7 @@ from sandbox.functions.lineage import Lineage
 from sandbox.functions.payloads import require_async_size
 from sandbox.functions.recursion import RecursiveInvocationException
 from sandbox.functions.runtime_api import InvokeResult
+from sandbox.observation.calls_made import CallsMade
 
 logger = logging.getLogger("sandbox")
 

@@ -20,14 +20,14 @@ from moto.awslambda.models import EventSourceMapping, lambda_backends
 from moto.sqs.exceptions import SQSException
 from moto.sqs.models import Message, Queue, SQSBackend, sqs_backends
 
-from sandbox.calls_made import CallsMade
-from sandbox.faults import MESSAGE_DELIVERY, Faults
+from sandbox.faults.faults import MESSAGE_DELIVERY, Faults
 from sandbox.functions import batches, message_rules, queues, trace_headers
 from sandbox.functions.batches import Batch
 from sandbox.functions.concurrency import TooManyRequestsException
 from sandbox.functions.lineage import Lineage
 from sandbox.functions.runtime_api import InvokeResult
 from sandbox.functions.service import Functions
+from sandbox.observation.calls_made import CallsMade
 
 logger = logging.getLogger("sandbox")
 

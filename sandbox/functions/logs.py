@@ -10,9 +10,9 @@ from moto.awslambda.utils import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.models import logs_backends
 
-from sandbox.calls_made import CallsMade
 from sandbox.clients import REGION
 from sandbox.functions.service import logging_config_of
+from sandbox.observation.calls_made import CallsMade
 
 STREAM = "sandbox"
 """The one log stream of each group."""

@@ -24,8 +24,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.cloudformation import parsing as moto_cloudformation
 from moto.core.common_models import CloudFormationModel
 
-from sandbox.calls_made import CallsMade
-from sandbox.faults import Faults
+from sandbox.faults.faults import Faults
 from sandbox.functions import (
     event_invoke_config,  # noqa: F401  defines a model
     metrics,
@@ -46,6 +45,7 @@ from sandbox.functions.payloads import json_payload, require_sync_size
 from sandbox.functions.process import Deployment
 from sandbox.functions.runtime import ExecutionEnvironment, LogSink, log_to_logger
 from sandbox.functions.runtime_api import InvokeResult
+from sandbox.observation.calls_made import CallsMade
 
 logger = logging.getLogger("sandbox")
 

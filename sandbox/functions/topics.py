@@ -19,7 +19,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.utils import get_backend
 from moto.sns.models import Subscription
 
-from sandbox.policies import Request, admits
+from sandbox.upstream.policies import Request, admits
 
 _SERVICE = "sns.amazonaws.com"
 

@@ -11,14 +11,14 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
 
-from sandbox.api_calls import ServiceError
 from sandbox.authorization.call import Call, read
 from sandbox.authorization.demand import Demand
 from sandbox.authorization.needs import demands_of
 from sandbox.authorization.refusals import error_of
 from sandbox.authorization.sessions import Caller
-from sandbox.permissions import Refusal, RolePolicies
-from sandbox.policies import Request
+from sandbox.calls.api_calls import ServiceError
+from sandbox.upstream.permissions import Refusal, RolePolicies
+from sandbox.upstream.policies import Request
 from tests.chaos import aws_events
 from tests.roles import ACCOUNT, REGION, ROLES, statements
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.permissions import RolePolicies
+from sandbox.upstream.permissions import RolePolicies
 from tests.chaos import roles
 from tests.chaos.sequence import carry_out
 from tests.chaos.steps import CREATE, DELETE, LATER, REGISTERS, STORES

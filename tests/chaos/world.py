@@ -38,17 +38,17 @@ from instance_bundle import app, aws, budget, last_resort
 from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.request.properties import MethodName
 from instance_bundle.settings import settings
-from sandbox import conditional_deletes
-from sandbox.api_calls import ServiceError
 from sandbox.artifact import REPOSITORY
+from sandbox.calls.api_calls import ServiceError
 from sandbox.clients import CREDENTIALS
 from sandbox.cloudformation.reads import by_function
 from sandbox.ec2 import api as ec2
 from sandbox.ec2 import bundle_tasks, images, store_tasks
 from sandbox.ec2.bundle_task import BundleTask
-from sandbox.events_put import EventsPut
 from sandbox.functions import trace_headers
 from sandbox.functions.lineage import LIMIT, Lineage
+from sandbox.observation.events_put import EventsPut
+from sandbox.upstream import conditional_deletes
 from tests.chaos import aws_events, handles, roles
 from tests.chaos.aws_events import AwsEvents
 from tests.chaos.images import WorldsImages, portrait

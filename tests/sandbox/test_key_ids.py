@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 from moto import mock_aws
 
-from sandbox import key_ids
+from sandbox.upstream import key_ids
 
 
 def test_a_key_is_disabled_and_enabled_by_its_arn() -> None:

@@ -11,8 +11,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from sandbox import permissions
-from sandbox.permissions import Permissions
+from sandbox.upstream import permissions
+from sandbox.upstream.permissions import Permissions
 from tests.fixtures import Clock
 from tests.sandbox.cloudformation.parts import TRUST, document
 

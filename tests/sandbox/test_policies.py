@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.policies import Context, Request, permits
+from sandbox.upstream.policies import Context, Request, permits
 
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:polls"
 OBJECT = "arn:aws:s3:::vault/image.manifest.xml"

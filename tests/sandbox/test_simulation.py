@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sandbox import permissions, simulation
+from sandbox.upstream import permissions, simulation
 from tests.sandbox.cloudformation.parts import TRUST, document
 
 POLLS = "arn:aws:sqs:us-east-1:123456789012:polls"

@@ -21,10 +21,10 @@ from benchmarks.ceilings.designs import ANSWER, DELAY, ITEM, MESSAGE, POLICY, st
 from benchmarks.ceilings.request_sizes import Stock
 from benchmarks.ceilings.requests import Event
 from benchmarks.ceilings.stock_crhelper import StockResource
-from sandbox import quotas
 from sandbox.clients import REGION, Clients
 from sandbox.instances import run_like
 from sandbox.server import Server
+from sandbox.upstream import quotas
 
 from .support import Aws, Observers, created, deleted, json_of, side_by_side, wait_for
 

@@ -23,7 +23,7 @@ from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.request import upload_policy
 from sandbox.authorization.needs import BY_LAMBDA, NEEDS
 from sandbox.clients import CREDENTIALS
-from sandbox.policies import Request, permits
+from sandbox.upstream.policies import Request, permits
 from tests import roles
 from tests.iam import misfit
 

@@ -18,8 +18,8 @@ from instance_bundle.errors import Denied, Doubtful, PassingFault, Unsuitable
 from instance_bundle.methods import Bundle, BundleInstance, StoreImage, Task
 from instance_bundle.request import Location, Target
 from instance_bundle.settings import Limits
-from sandbox import conditional_deletes, object_locks, object_versions
 from sandbox.ec2 import api as ec2
+from sandbox.upstream import conditional_deletes, object_locks, object_versions
 
 from .test_manifest import identity
 

@@ -19,7 +19,7 @@ from instance_bundle.aws.images import REQUEST_TAG
 from instance_bundle.responses import events
 from sandbox.cloudformation.transform import transform
 from sandbox.events.patterns import compiled
-from sandbox.policies import Request, admits, judged
+from sandbox.upstream.policies import Request, admits, judged
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())

@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 from botocore.model import OperationModel, ServiceModel
 
-from sandbox.api_calls import call_name, read_body, service_of
+from sandbox.calls.api_calls import call_name, read_body, service_of
 from sandbox.clients import Clients
 from sandbox.server import Server
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from moto.dynamodb.models import dynamodb_backends
 
-from sandbox import table_keys
+from sandbox.upstream import table_keys
 from tests.sandbox.authorization.conftest import SESSION, Account, code
 from tests.sandbox.cloudformation.parts import document
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sandbox import queue_rules
+from sandbox.upstream import queue_rules
 from tests.fixtures import Clock
 from tests.sandbox.cloudformation.parts import queue
 from tests.sandbox.cloudformation.serving import Served

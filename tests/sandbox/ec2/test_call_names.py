@@ -3,7 +3,7 @@
 import pytest
 from werkzeug.test import EnvironBuilder
 
-from sandbox.api_calls import call_name
+from sandbox.calls.api_calls import call_name
 
 
 @pytest.mark.parametrize(

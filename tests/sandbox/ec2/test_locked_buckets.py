@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox import object_locks, object_versions
 from sandbox.ec2 import api as ec2
+from sandbox.upstream import object_locks, object_versions
 from tests.fixtures import Clock
 
 from .clients import EC2, S3, create_image, known

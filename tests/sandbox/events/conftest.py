@@ -13,7 +13,7 @@ from moto import mock_aws
 from sandbox.clients import REGION, Clients
 from sandbox.ec2 import api as ec2
 from sandbox.events import api as events
-from sandbox.faults import Faults
+from sandbox.faults.faults import Faults
 from sandbox.server import Server
 from tests.fixtures import Clock
 from tests.sandbox.cloudformation.serving import Served

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from sandbox.faults import Fault, Faults
+from sandbox.faults.faults import Fault, Faults
 from tests.sandbox.faults.conftest import Function, Sandbox, deployed, once_allowed
 from tests.sandbox.functions.conftest import is_running, wait_for
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.calls_made import CallsMade
 from sandbox.functions import service as lambda_functions
+from sandbox.observation.calls_made import CallsMade
 
 from .conftest import Account, wait_for
 

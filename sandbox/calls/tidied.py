@@ -15,8 +15,8 @@ from botocore.model import ListShape, MapShape, OperationModel, Shape, Structure
 from moto.core.utils import get_service_model
 from werkzeug import Response
 
-from sandbox.api_calls import call_name
-from sandbox.faulty_app import Wsgi
+from sandbox.calls.api_calls import call_name
+from sandbox.faults.faulty_app import Wsgi
 
 _BODIES: Mapping[str, frozenset[str]] = {
     "events": frozenset({"ListRules", "ListTargetsByRule"}),

@@ -25,8 +25,8 @@ from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
 )
 
-from sandbox import request_members
-from sandbox.api_calls import (
+from sandbox.calls import request_members
+from sandbox.calls.api_calls import (
     ServiceError,
     call_name,
     error_answer,
@@ -35,9 +35,9 @@ from sandbox.api_calls import (
     usual_error,
     with_request_id,
 )
-from sandbox.faulty_app import Wsgi
-from sandbox.lambda_calls import pattern
-from sandbox.request_members import Problem
+from sandbox.calls.lambda_calls import pattern
+from sandbox.calls.request_members import Problem
+from sandbox.faults.faulty_app import Wsgi
 
 _FORM = "application/x-www-form-urlencoded"
 

@@ -20,8 +20,8 @@ from unittest.mock import patch
 
 from moto.iam.models import IAMBackend, ManagedPolicy, Policy, Role, iam_backends
 
-from sandbox import aws_policies
-from sandbox.policies import Context, Request, judged
+from sandbox.upstream import aws_policies
+from sandbox.upstream.policies import Context, Request, judged
 
 IAM_DELAY = 3.0
 """Seconds; AWS names no number. Public reports say two and more

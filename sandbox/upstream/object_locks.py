@@ -27,7 +27,7 @@ from moto.s3.exceptions import (
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend
 from moto.s3.responses import S3Response
 
-from sandbox.object_versions import Locked, version_of
+from sandbox.upstream.object_versions import Locked, version_of
 
 _BYPASS = "x-amz-bypass-governance-retention"
 _ERROR = "<Error><Code>{code}</Code><Message>{message}</Message></Error>"

@@ -16,8 +16,8 @@ from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClie
 from moto.awslambda.models import EventSourceMapping, LambdaBackend, LambdaFunction
 from moto.sqs.models import sqs_backends
 
-from sandbox import request_models
-from sandbox.permissions import Permissions
+from sandbox.upstream import request_models
+from sandbox.upstream.permissions import Permissions
 
 _NEEDED = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 

@@ -17,8 +17,8 @@ from moto.core.responses import ActionResult
 from moto.iam.exceptions import NotFoundException, ValidationError
 from moto.iam.responses import IamResponse
 
-from sandbox.permissions import Permissions, Refusal
-from sandbox.policies import Request
+from sandbox.upstream.permissions import Permissions, Refusal
+from sandbox.upstream.policies import Request
 
 _WORST = ("explicitDeny", "implicitDeny", "allowed")
 

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from werkzeug import Response
 from werkzeug.wsgi import get_input_stream
 
-from sandbox import lambda_calls
+from sandbox.calls import lambda_calls
 from sandbox.cloudformation.custom_resources import RESPONSE_PATH
 from sandbox.cloudformation.signals import SIGNAL_PATH
 

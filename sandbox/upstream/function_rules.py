@@ -18,7 +18,7 @@ from unittest.mock import patch
 from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 
-from sandbox import request_models
+from sandbox.upstream import request_models
 
 ENVIRONMENT_BYTES = 4_096
 """Of all variables of a function, names and values, as JSON."""

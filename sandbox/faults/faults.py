@@ -15,7 +15,7 @@ from typing import Any
 
 from werkzeug import Request, Response
 
-from sandbox.garbled import BODIES, TRUNCATED
+from sandbox.faults.garbled import BODIES, TRUNCATED
 
 PATH = "/sandbox/faults"
 

@@ -21,8 +21,8 @@ from moto.awslambda.models import LambdaBackend
 from moto.awslambda.utils import get_backend
 from moto.sqs.models import sqs_backends
 
-from sandbox import request_models
-from sandbox.permissions import Permissions
+from sandbox.upstream import request_models
+from sandbox.upstream.permissions import Permissions
 
 _ACTIONS = {
     "events": "PutEvents",

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from werkzeug import Response
 
-from sandbox.api_calls import (
+from sandbox.calls.api_calls import (
     ServiceError,
     call_name,
     call_text,
@@ -15,9 +15,9 @@ from sandbox.api_calls import (
     read_body,
     usual_error,
 )
-from sandbox.calls_made import CallsMade
-from sandbox.faults import Fault, Faults
-from sandbox.garbled import garbled
+from sandbox.faults.faults import Fault, Faults
+from sandbox.faults.garbled import garbled
+from sandbox.observation.calls_made import CallsMade
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 

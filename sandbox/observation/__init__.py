@@ -1,0 +1,1 @@
+"""What the sandbox has seen of calls, messages and events. It changes none of them."""
