@@ -18,8 +18,8 @@ from typing import Any, cast
 from moto.cloudformation.models import CloudFormationBackend, Event, cloudformation_backends
 from moto.cloudformation.urls import url_bases
 
-from sandbox.cloudformation.api import Response
 from sandbox.cloudformation.reads import READ_DELAY, Reads
+from sandbox.cloudformation.responses import Response
 from sandbox.cloudformation.templates import Declaration
 from sandbox.cloudformation.views import History, Operation, Resource, Settings, View
 

@@ -11,6 +11,7 @@ from sandbox.cloudformation.templates.capabilities import InsufficientCapabiliti
 from sandbox.cloudformation.templates.checks import check, transforms
 from sandbox.cloudformation.templates.parameters import pseudo_parameters
 from sandbox.cloudformation.templates.reading import read
+from sandbox.cloudformation.templates.summary import summary
 from sandbox.cloudformation.templates.syntax import parse
 from sandbox.cloudformation.templates.template import Declaration, Template
 
@@ -23,5 +24,6 @@ __all__ = [
     "parse",
     "pseudo_parameters",
     "read",
+    "summary",
     "transforms",
 ]

@@ -18,7 +18,7 @@ from moto.sqs.responses import SQSResponse
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 import sandbox
-from sandbox.cloudformation.api import Response
+from sandbox.cloudformation.responses import Response
 
 from .recorder import model_of
 
