@@ -23,9 +23,9 @@ from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.models import Engine
 from sandbox.cloudformation.nested_stacks import NestedStacks
 from sandbox.cloudformation.operations import Operations
+from sandbox.cloudformation.providers import Provider
 from sandbox.cloudformation.reads import READ_DELAY, Reads
 from sandbox.cloudformation.request_forms import USUAL_FORMS, RequestForms
-from sandbox.cloudformation.resources import Provider
 from sandbox.cloudformation.responses import Response
 from sandbox.cloudformation.signals import Signals
 from sandbox.upstream.permissions import Permissions

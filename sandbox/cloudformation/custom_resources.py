@@ -26,8 +26,7 @@ from sandbox.cloudformation.presigned import (
     signature_of,
     signed_query,
 )
-from sandbox.cloudformation.request_forms import RequestForms
-from sandbox.cloudformation.resources import (
+from sandbox.cloudformation.providers import (
     Failed,
     Finished,
     Made,
@@ -36,6 +35,7 @@ from sandbox.cloudformation.resources import (
     Work,
     generated_id,
 )
+from sandbox.cloudformation.request_forms import RequestForms
 
 log = logging.getLogger("sandbox")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sandbox.cloudformation.resources import Failed, Outcome, Work
+from sandbox.cloudformation.providers import Failed, Outcome, Work
 from sandbox.upstream.permissions import Permissions
 
 _OF_ROLES = (

@@ -16,6 +16,7 @@ from sandbox.cloudformation import changes, continuations
 from sandbox.cloudformation.custom_resources import CustomResources
 from sandbox.cloudformation.intrinsics import invalid, text
 from sandbox.cloudformation.operations import Operations
+from sandbox.cloudformation.providers import Order, generated_id
 from sandbox.cloudformation.reads import Reads
 from sandbox.cloudformation.refusals import (
     check_cancelable,
@@ -24,7 +25,6 @@ from sandbox.cloudformation.refusals import (
     check_rollback,
     check_updatable,
 )
-from sandbox.cloudformation.resources import Order, generated_id
 from sandbox.cloudformation.signals import Signals
 from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.template_source import from_s3

@@ -19,7 +19,7 @@ from typing import Protocol
 from moto.cloudformation.exceptions import CloudFormationError
 
 from sandbox.cloudformation.intrinsics import text
-from sandbox.cloudformation.resources import (
+from sandbox.cloudformation.providers import (
     Failed,
     Finished,
     Made,

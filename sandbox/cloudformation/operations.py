@@ -7,26 +7,22 @@ rollback.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Set
 from functools import partial
-from threading import Condition, Thread, current_thread
-from time import monotonic
+from threading import Condition
 
 from moto.cloudformation.exceptions import CloudFormationError
 
 from sandbox.cloudformation import clean_ups
 from sandbox.cloudformation.custom_resources import is_custom
 from sandbox.cloudformation.nested_stacks import NestedStacks
+from sandbox.cloudformation.operation_threads import Closed, OperationThreads
 from sandbox.cloudformation.outputs import output
+from sandbox.cloudformation.placeholders import Placeholders
 from sandbox.cloudformation.property_checks import Checked
+from sandbox.cloudformation.providers import Provider
 from sandbox.cloudformation.reasons import failures
-from sandbox.cloudformation.resources import (
-    ModelledResources,
-    Placeholders,
-    Provider,
-    model_of,
-)
+from sandbox.cloudformation.resources import ModelledResources, model_of
 from sandbox.cloudformation.restoration import Restoration
 from sandbox.cloudformation.retention import (
     existing,
@@ -44,14 +40,6 @@ from sandbox.cloudformation.views import Operation, Resource
 from sandbox.cloudformation.walks import Visit, Walk, dependents
 from sandbox.cloudformation.watch import Watch
 from sandbox.upstream.permissions import Permissions
-
-log = logging.getLogger("sandbox")
-
-_JOIN = 2.0  # seconds that all threads are given to end
-
-
-class _Closed(Exception):
-    """The sandbox closes, and operations stop."""
 
 
 class Operations:
@@ -74,54 +62,21 @@ class Operations:
         self._modelled = Checked(Revealing(ModelledResources()))
         self._placeholders = Checked(Placeholders())
         self._changed = changed
-        self._threads: dict[str, Thread] = {}
         self._watch = Watch(changed)
+        self._threads = OperationThreads(changed, self._check_open)
 
     def start(self, stack: Stack, operation: Operation, run: Callable[[], None]) -> None:
         """Run `operation`, which has begun on the stack, once the one before it has ended."""
-        with self._changed:
-            before = self._threads.get(stack.stack_id)
-            thread = Thread(
-                target=self._run,
-                args=(stack, operation, run, before),
-                name=f"stack-{stack.name}",
-                daemon=True,
-            )
-            self._threads[stack.stack_id] = thread
-            thread.start()
-
-    def _run(
-        self, stack: Stack, operation: Operation, run: Callable[[], None], before: Thread | None
-    ) -> None:
-        if before:
-            before.join()
-        try:
-            self._check_open(stack)
-            run()
-        except _Closed:
-            log.info("stack %s is left as it is", stack.name)
-        except Exception:
-            log.exception("stack %s: the operation broke down", stack.name)
-            status = f"{stack.status.split('_')[0]}_FAILED"
-            stack.become(status, "Internal Failure", operation=operation)
-        with self._changed:
-            if self._threads.get(stack.stack_id) is current_thread():
-                del self._threads[stack.stack_id]
+        self._threads.start(stack, operation, run)
 
     def close(self) -> None:
         """Stop running operations."""
         self._watch.close()
-        with self._changed:
-            threads = list(self._threads.values())
-        deadline = monotonic() + _JOIN
-        for thread in threads:
-            thread.join(max(0.0, deadline - monotonic()))
-            if thread.is_alive():
-                log.warning("%s did not end", thread.name)
+        self._threads.join()
 
     def _check_open(self, stack: Stack) -> None:
         if self._watch.closed or stack.abandoned:
-            raise _Closed
+            raise Closed
 
     def _provider(self, resource_type: str) -> Provider:
         if is_custom(resource_type):

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sandbox.cloudformation.resources import Failed, Finished, Made, Order, Provider, Work
+from sandbox.cloudformation.providers import Failed, Finished, Made, Order, Provider, Work
 from sandbox.cloudformation.schemas import schema
 
 _NAMES = {

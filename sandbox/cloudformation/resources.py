@@ -1,25 +1,16 @@
-"""What CloudFormation asks of a resource's provider, and the providers that are no custom resource.
-
-A provider starts a piece of work, and the stack polls the work's outcome until there is one: the
-work of moto's own resource models is finished at once, that of a custom resource when its function
-has answered.
-"""
+"""The resources that moto has models of."""
 
 from __future__ import annotations
 
 import inspect
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from moto.awslambda.models import lambda_backends
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
-from moto.cloudformation.parsing import generate_resource_name
 from moto.core.common_models import CloudFormationModel
-from moto.ec2.models import ec2_backends
-from moto.ec2.models.core import TaggedEC2Resource
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
@@ -29,118 +20,26 @@ from sandbox.cloudformation import (
     adaptation,
     queue_policies,  # noqa: F401  defines a model, see model_of
     schemas,
-    tables,
 )
+from sandbox.cloudformation.completions import complete, detach_policies
 from sandbox.cloudformation.half_made import no_role_left
-from sandbox.cloudformation.intrinsics import invalid, text
+from sandbox.cloudformation.intrinsics import invalid
+from sandbox.cloudformation.providers import (
+    Failed,
+    Finished,
+    Made,
+    Order,
+    Outcome,
+    generated_id,
+    no_attribute,
+)
 from sandbox.cloudwatch import alarm_resources  # noqa: F401  defines a model, too
-from sandbox.upstream import aws_policies
 
 log = logging.getLogger("sandbox")
 
-# Generated names are cut to these lengths, since the services accept no longer ones.
-_NAME_LIMITS = {"AWS::IAM::Role": 64, "AWS::Lambda::Function": 64, "AWS::SQS::Queue": 80}
 # moto's model of a nested stack does not wait for it.
 _NOT_MODELLED = ("AWS::CloudFormation::Stack",)
 _GONE = ("NotFound", "NoSuch", "NonExistent", "DoesNotExist")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One resource, as CloudFormation asks its provider for it.
-
-    properties: with intrinsic functions worked out. tags: the stack's. since: when the resource's
-    turn was announced, in epoch seconds. role_arn: of the stack's service role, if it has one.
-    """
-
-    stack_id: str
-    stack_name: str
-    account: str
-    region: str
-    logical_id: str
-    type: str
-    properties: dict[str, Any]
-    tags: Mapping[str, str]
-    since: float
-    role_arn: str | None = None
-
-
-class Attributes(Protocol):
-    """What ``Fn::GetAtt`` reads."""
-
-    @property
-    def hidden(self) -> bool:
-        """Whether people are to see the attributes masked (NoEcho)."""
-
-    def attribute(self, name: str) -> Any:
-        """The attribute's value. Raises ValidationError where there is none of that name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A resource that exists. order: the last one that its provider was given for it."""
-
-    physical_id: str
-    order: Order
-    attributes: Attributes
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Work that failed. physical_id: of what has to be deleted anyway. untouched: an update
-    was refused before anything was done."""
-
-    reason: str
-    physical_id: str | None = None
-    untouched: bool = False
-
-
-Outcome = Made | Failed
-
-
-class Work(Protocol):
-    """A provider's work on one resource, under way or done."""
-
-    def outcome(self) -> Outcome | None:
-        """The result; None while it is under way."""
-
-    def abandon(self) -> str | None:
-        """Stop waiting for it. Returns the physical ID by which the resource is to be deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """Work that was done at once."""
-
-    result: Outcome
-
-    def outcome(self) -> Outcome:
-        return self.result
-
-    def abandon(self) -> str | None:
-        return self.result.physical_id
-
-
-class Provider(Protocol):
-    """Makes, changes and removes resources of some types."""
-
-    def create(self, order: Order) -> Work:
-        """Start making the resource."""
-
-    def update(self, order: Order, made: Made) -> Work:
-        """Start changing what was made into what is ordered now. Another physical ID in the outcome
-        means that the resource was replaced, and that the old one is to be deleted."""
-
-    def delete(self, order: Order, physical_id: str, made: Made | None) -> Work:
-        """Start removing the resource; `made` is None where its creation failed."""
-
-
-def generated_id(order: Order) -> str:
-    """A physical ID as CloudFormation generates it: ``<stack>-<logical ID>-<12 characters>``."""
-    name = generate_resource_name(order.type, order.stack_name, order.logical_id)
-    limit = _NAME_LIMITS.get(order.type, len(name))
-    prefix, _, suffix = name.rpartition("-")
-    return f"{prefix[: limit - len(suffix) - 1]}-{suffix}"
 
 
 # Looked up each time: moto caches its list, and so misses models that are defined later.
@@ -169,14 +68,6 @@ class _ModelAttributes:
         if value is None:
             raise no_attribute(self.order, name)
         return value
-
-
-def no_attribute(order: Order, name: str) -> Exception:
-    """What says that the resource has no attribute of that name."""
-    return invalid(
-        f"Template error: resource {order.logical_id} does not support attribute type {name} "
-        "in Fn::GetAtt"
-    )
 
 
 class ModelledResources:
@@ -221,7 +112,7 @@ class ModelledResources:
             StackId=order.stack_id,
             ResourceType=order.type,
         )
-        _complete(order, resource)
+        complete(order, resource)
         return _made(order, resource, generated_id(order))
 
     def _update(self, order: Order, made: Made) -> Made:
@@ -243,7 +134,7 @@ class ModelledResources:
         )
         if resource is None:
             return replace(made, order=order)
-        _complete(order, resource)
+        complete(order, resource)
         return _made(order, resource, made.physical_id)
 
     def _delete(self, order: Order, physical_id: str, made: Made | None) -> Made:
@@ -252,7 +143,7 @@ class ModelledResources:
         gone = made or Made(physical_id, order, _ModelAttributes(None, order))
         try:
             if order.type == "AWS::IAM::Role":
-                _detach_policies(order, physical_id)
+                detach_policies(order, physical_id)
             if _deletes_itself(resource):
                 resource.delete(order.account, order.region)
             elif _implements(model.delete_from_cloudformation_json):
@@ -376,99 +267,3 @@ def _check_bucket_gone(order: Order, name: str) -> None:
     # moto leaves a bucket that has objects, and says nothing.
     if name in s3_backends[order.account][get_partition(order.region)].buckets:
         raise invalid(f"The bucket you tried to delete is not empty: {name}")
-
-
-def _complete(order: Order, resource: Any) -> None:
-    """Give the resource what its model leaves out."""
-    if isinstance(resource, TaggedEC2Resource):
-        _tag(order, resource)
-    if order.type == "AWS::DynamoDB::Table":
-        tables.complete(resource, order.properties)
-    if order.type == "AWS::IAM::Role":
-        _complete_role(order, resource)
-    if order.type == "AWS::Lambda::Function":
-        _complete_function(order, resource)
-    if order.type == "AWS::SQS::Queue":
-        _complete_queue(order, resource)
-
-
-def _tag(order: Order, resource: Any) -> None:
-    tags = {
-        **order.tags,
-        "aws:cloudformation:stack-name": order.stack_name,
-        "aws:cloudformation:stack-id": order.stack_id,
-        "aws:cloudformation:logical-id": order.logical_id,
-    }
-    ec2_backends[order.account][order.region].create_tags([resource.physical_resource_id], tags)
-
-
-def _complete_queue(order: Order, queue: Any) -> None:
-    key = order.properties.get("KmsMasterKeyId")
-    managed = order.properties.get("SqsManagedSseEnabled", not key)
-    queue.kms_master_key_id = key
-    queue.sqs_managed_sse_enabled = text(managed)
-
-
-def _complete_role(order: Order, role: Any) -> None:
-    backend = iam_backends[order.account][get_partition(order.region)]
-    for policy in order.properties.get("Policies", []):
-        role.put_policy(policy["PolicyName"], json.dumps(policy["PolicyDocument"]))
-    attached = set(role.managed_policies)
-    wanted = set(order.properties.get("ManagedPolicyArns", []))
-    for arn in wanted - attached:
-        aws_policies.make_known(backend, arn)
-        backend.attach_role_policy(arn, role.name)
-    for arn in attached - wanted:
-        backend.detach_role_policy(arn, role.name)
-
-
-def _detach_policies(order: Order, name: str) -> None:
-    # CloudFormation detaches what it attached; moto refuses to delete the role before.
-    backend = iam_backends[order.account][get_partition(order.region)]
-    for arn in list(backend.get_role(name).managed_policies):
-        backend.detach_role_policy(arn, name)
-
-
-def _complete_function(order: Order, function: Any) -> None:
-    properties = order.properties
-    function.architectures = properties.get("Architectures", ["x86_64"])
-    function.tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
-    log_group = properties.get("LoggingConfig", {}).get("LogGroup")
-    if log_group:
-        function.logs_group_name = log_group
-
-
-@dataclass(frozen=True, slots=True)
-class _PlaceholderAttributes:
-    order: Order
-    physical_id: str
-    hidden: bool = False
-
-    def attribute(self, name: str) -> Any:
-        if not name.endswith("Arn"):
-            return f"{self.physical_id}.{name}"
-        service = self.order.type.split("::")[1].lower()
-        partition = get_partition(self.order.region)
-        place = f"{self.order.region}:{self.order.account}"
-        return f"arn:{partition}:{service}:{place}:{self.physical_id}"
-
-
-class Placeholders:
-    """The resources that nothing here models: an ID, and no resource."""
-
-    def create(self, order: Order) -> Finished:
-        log.info("not modelled: %s (%s)", order.type, order.logical_id)
-        return Finished(_placeholder(order, generated_id(order)))
-
-    def update(self, order: Order, made: Made) -> Finished:
-        before, after = made.order.properties, order.properties
-        if schemas.replaces(order.type, order.region, before, after):
-            return self.create(order)
-        return Finished(_placeholder(order, made.physical_id))
-
-    def delete(self, order: Order, physical_id: str, made: Made | None) -> Finished:
-        return Finished(made or _placeholder(order, physical_id))
-
-
-def _placeholder(order: Order, physical_id: str) -> Made:
-    return Made(physical_id, order, _PlaceholderAttributes(order, physical_id))

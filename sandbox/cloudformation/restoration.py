@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from sandbox.cloudformation.resources import Failed, Outcome, Provider, Work
+from sandbox.cloudformation.providers import Failed, Outcome, Provider, Work
 from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.views import Resource
 from sandbox.cloudformation.walks import Start

@@ -21,7 +21,8 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.ssm.models import ssm_backends
 
 from sandbox.cloudformation.intrinsics import invalid, text
-from sandbox.cloudformation.resources import Failed, Finished, Made, ModelledResources, Order
+from sandbox.cloudformation.providers import Failed, Finished, Made, Order
+from sandbox.cloudformation.resources import ModelledResources
 
 _SECURE = re.compile(r"\{\{resolve:ssm-secure:([^{}]+)\}\}")
 _SECRET = re.compile(r"\{\{resolve:secretsmanager:([^{}]+)\}\}")

@@ -14,7 +14,7 @@ from sandbox.cloudformation import dynamic_references, inconvenience
 from sandbox.cloudformation.custom_resources import is_custom
 from sandbox.cloudformation.inconvenience import Spreading
 from sandbox.cloudformation.intrinsics import invalid
-from sandbox.cloudformation.resources import Failed, Finished, Made, Order, Outcome, Provider, Work
+from sandbox.cloudformation.providers import Failed, Finished, Made, Order, Outcome, Provider, Work
 from sandbox.cloudformation.stacks import Stack
 from sandbox.cloudformation.templates import Declaration, Template
 from sandbox.cloudformation.views import MASK, Resource

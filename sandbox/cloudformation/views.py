@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from moto.cloudformation.models import Event
 
-from sandbox.cloudformation.resources import Made, Order
+from sandbox.cloudformation.providers import Made, Order
 from sandbox.cloudformation.templates import Declaration, Template
 
 MASK = "****"

@@ -14,7 +14,7 @@ from threading import Condition
 from typing import Any
 
 from sandbox.cloudformation.intrinsics import text
-from sandbox.cloudformation.resources import (
+from sandbox.cloudformation.providers import (
     Failed,
     Finished,
     Made,

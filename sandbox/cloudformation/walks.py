@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from graphlib import TopologicalSorter
 from typing import Protocol
 
-from sandbox.cloudformation.resources import Outcome, Work
+from sandbox.cloudformation.providers import Outcome, Work
 from sandbox.cloudformation.views import Resource
 
 Start = Callable[[], Work]
