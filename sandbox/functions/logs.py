@@ -11,7 +11,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.logs.models import logs_backends
 
 from sandbox.clients import REGION
-from sandbox.functions.service import logging_config_of
+from sandbox.functions.logging_config import logging_config_of
 from sandbox.observation.calls_made import CallsMade
 
 STREAM = "sandbox"

@@ -41,6 +41,7 @@ from sandbox.functions.concurrency import (
 from sandbox.functions.interpreter import Runtime, prepare_runtime
 from sandbox.functions.lineage import HEADER, Lineage
 from sandbox.functions.log_results import Tail, log_result
+from sandbox.functions.logging_config import logging_config_of
 from sandbox.functions.payloads import json_payload, require_sync_size
 from sandbox.functions.process import Deployment
 from sandbox.functions.runtime import ExecutionEnvironment, LogSink, log_to_logger
@@ -395,12 +396,3 @@ def install(
     ):
         cache.cache_clear()
     return functions
-
-
-def logging_config_of(function: LambdaFunction) -> dict[str, str]:
-    """A function's LoggingConfig with AWS's defaults: LogFormat, LogGroup, for JSON the levels."""
-    given = getattr(function, "logging_config", {})
-    defaults = {"LogFormat": "Text", "LogGroup": function.logs_group_name}
-    if given.get("LogFormat") == "JSON":
-        defaults |= {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
-    return {**defaults, **given}
