@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
 import threading
@@ -11,12 +12,19 @@ from pathlib import Path
 
 from moto.awslambda.exceptions import LambdaClientError
 
+PLACE = Path("/var/tmp")  # noqa: S108  the directory below it is only this process's
+"""Where functions may not write, other than in /tmp: a task root is read-only."""
+
 
 class CodeStore:
     """Code packages, unpacked once each into a temporary directory."""
 
     def __init__(self) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="sandbox-lambda-"))
+        self._directory = Path(
+            tempfile.mkdtemp(
+                prefix="sandbox-lambda-", dir=PLACE if os.access(PLACE, os.W_OK) else None
+            )
+        )
         self._lock = threading.Lock()
 
     def unpacked(self, digest: str, package: bytes) -> Path:

@@ -13,6 +13,9 @@ SYNC_BYTES = 6 * 1024 * 1024
 """Of a request that waits for its answer, a batch of an event source mapping among them."""
 ASYNC_BYTES = 1024 * 1024
 """Of an event."""
+ANSWER_BYTES = SYNC_BYTES + 100
+"""Of what a handler returns, as the error for more says
+(https://github.com/aws/aws-lambda-dotnet/issues/1815)."""
 
 
 class RequestEntityTooLargeException(LambdaClientError):

@@ -23,6 +23,7 @@ import psutil
 
 from sandbox.functions.interpreter import Runtime
 from sandbox.functions.output import Output
+from sandbox.functions.payloads import ANSWER_BYTES
 from sandbox.functions.process import Deployment, confined, variables
 from sandbox.functions.runtime_api import (
     Event,
@@ -32,6 +33,7 @@ from sandbox.functions.runtime_api import (
     InvokeResult,
     RuntimeApi,
     Taken,
+    TooLarge,
 )
 
 logger = logging.getLogger("sandbox")
@@ -45,6 +47,14 @@ INIT_SECONDS = 10.0
 """Time for the code outside the handler to load; past it, loading uses up the timeout of the first
 invocation (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html)."""
 
+_TOO_LARGE = json.dumps(
+    {
+        "errorMessage": (
+            f"Response payload size exceeded maximum allowed payload size ({ANSWER_BYTES} bytes)."
+        ),
+        "errorType": "Function.ResponseSizeTooLarge",
+    }
+).encode()
 _JOIN_SECONDS = 1.0
 
 
@@ -143,6 +153,9 @@ class ExecutionEnvironment:
         match event:
             case InvokeResult():
                 return event
+            case TooLarge():
+                self.close()
+                return InvokeResult(_TOO_LARGE, "Unhandled")
             case InitFailed(payload):
                 self.close()
                 return InvokeResult(payload, "Unhandled")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import logging
 import queue
 import socket
@@ -17,8 +18,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from sandbox.functions.payloads import ANSWER_BYTES
+
 logger = logging.getLogger("sandbox")
 
+_TOO_LARGE = json.dumps(
+    {
+        "errorMessage": f"Exceeded maximum allowed payload size ({ANSWER_BYTES} bytes).",
+        "errorType": "RequestEntityTooLarge",
+    }
+).encode()
 _JOIN_SECONDS = 1.0
 
 
@@ -50,6 +59,11 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The handler's answer was refused for its size; the process ends of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class InitFailed:
     payload: bytes
 
@@ -59,7 +73,7 @@ class Exited:
     status: int
 
 
-Event = Taken | InvokeResult | InitFailed | Exited
+Event = Taken | InvokeResult | TooLarge | InitFailed | Exited
 
 
 class RuntimeApi(socketserver.TCPServer):
@@ -132,6 +146,10 @@ class _RuntimeApiHandler(http.server.BaseHTTPRequestHandler):
         if len(payload) < length:  # the process died while it answered
             return
         match self.path.removeprefix("/2018-06-01/runtime/").split("/"):
+            case ["invocation", _, "response"] if length > ANSWER_BYTES:
+                self.server.events.put(TooLarge())
+                self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE, {})
+                return
             case ["invocation", _, "response"]:
                 self.server.events.put(InvokeResult(payload))
             case ["invocation", _, "error"]:

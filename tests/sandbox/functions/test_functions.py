@@ -1,5 +1,4 @@
 import json
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.functions import code_store
 from sandbox.functions import service as lambda_functions
 from tests.fixtures import Clock
 from tests.moto_server import moto_server
@@ -333,7 +333,7 @@ def test_a_function_calls_the_server_that_runs_it(tmp_path: Path) -> None:
 def test_close_leaves_nothing_behind_even_while_a_function_runs(
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(code_store, "PLACE", tmp_path)
     before = threading.enumerate()
     service = lambda_functions.install({}, account.log)
     try:

@@ -31,6 +31,17 @@ def test_a_request_that_waits_has_six_mib_at_most(account: Account) -> None:
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
+def test_an_answer_has_six_mib_at_most(account: Account, functions: Functions) -> None:
+    """moto refuses answers from 6,000,000 bytes on, whatever the runtime took."""
+    account.deploy("grow")
+
+    assert len(account.invoke({"size": 5_900_000})["Payload"]) == 5_900_000
+    refused = account.invoke({"size": 6 * MIB + 100})
+    assert refused["FunctionError"] == "Unhandled"
+    assert refused["Payload"]["errorType"] == "Function.ResponseSizeTooLarge"
+    assert len(account.invoke({"size": 1})["Payload"]) == 1
+
+
 def test_an_event_has_one_mib_at_most(account: Account) -> None:
     account.deploy("take_anything")
     account.invoke("x" * (MIB - QUOTES), InvocationType="Event")

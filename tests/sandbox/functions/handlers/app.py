@@ -34,6 +34,10 @@ def say(event: Any, context: Any) -> None:
         sys.stdout.write(line + "\n")
 
 
+def grow(event: Any, context: Any) -> str:
+    return "x" * int(event["size"])
+
+
 def take_anything(event: Any, context: Any) -> None:
     pass
 

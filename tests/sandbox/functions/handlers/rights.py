@@ -28,4 +28,5 @@ def attempts(event: Any, context: Any) -> dict[str, str]:
         "environment": outcome(Path(f"/proc/{event['process']}/environ").read_bytes),
         "tmp": outcome(lambda: Path("/tmp", event["name"]).write_text("own")),  # noqa: S108
         "task root": outcome(lambda: list(Path(os.environ["LAMBDA_TASK_ROOT"]).iterdir())),
+        "write to the task root": outcome(Path(os.environ["LAMBDA_TASK_ROOT"], "new").touch),
     }
