@@ -1,11 +1,14 @@
 """The suites' results, gathered for the table. A test file's `SUITE` says which suite it is."""
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from . import table
+from tests.sandbox.cloudformation.serving import Served
+
+from . import providers, table
 from .table import Suite
 
 _HERE = Path(__file__).parent
@@ -35,3 +38,10 @@ def pytest_terminal_summary() -> None:
     """Show the table."""
     if _SUITES:
         table.show(_SUITES[name] for name in sorted(_SUITES))
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A sandbox for the custom resources of one package."""
+    with providers.sandbox() as served:
+        yield served

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from tests.sandbox.functions.conftest import wait_for
 
@@ -14,6 +17,9 @@ OUTPUTS: dict[str, Any] = {
     "Shout": {"Fn::GetAtt": ["Thing", "Shout"]},
     "Length": {"Fn::GetAtt": ["Thing", "Length"]},
 }
+
+
+Story = Callable[[Provider], None]
 
 
 def create_update_and_delete(provider: Provider) -> None:
@@ -89,6 +95,13 @@ def secret_attributes(provider: Provider) -> None:
     assert found["Value"] == "HIDDEN"
     served.delete(stack)
     _nothing_is_left(provider)
+
+
+each_story = pytest.mark.parametrize(
+    "story",
+    [create_update_and_delete, failing_create, failing_update, secret_attributes],
+    ids=lambda story: story.__name__,
+)
 
 
 def _name() -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.sandbox.cloudformation.serving import Served
 
-from . import providers, stories
+from . import providers
 from .providers import Provider
+from .stories import Story, each_story
 from .table import Suite
 
 SUITE = Suite(
@@ -35,12 +34,6 @@ def handler(event, context):
 PACKAGES = ("accustom", "requests", "certifi", "charset-normalizer", "idna", "typing-extensions")
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with providers.sandbox() as served:
-        yield served
-
-
 @pytest.fixture(scope="module", params=["in a child", "in the function itself"])
 def provider(request: pytest.FixtureRequest, served: Served) -> Provider:
     in_child = str(request.param == "in a child")
@@ -48,17 +41,6 @@ def provider(request: pytest.FixtureRequest, served: Served) -> Provider:
     return providers.deploy(served, handler, PACKAGES, polls=False)
 
 
-def test_create_update_and_delete(provider: Provider) -> None:
-    stories.create_update_and_delete(provider)
-
-
-def test_a_failing_create_rolls_back(provider: Provider) -> None:
-    stories.failing_create(provider)
-
-
-def test_a_failing_update_rolls_back(provider: Provider) -> None:
-    stories.failing_update(provider)
-
-
-def test_secret_attributes_are_masked(provider: Provider) -> None:
-    stories.secret_attributes(provider)
+@each_story
+def test_what_its_resources_go_through(story: Story, provider: Provider) -> None:
+    story(provider)

@@ -3,14 +3,13 @@ package."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.sandbox.cloudformation.serving import Served
 
-from . import providers, stories
+from . import providers
 from .providers import Provider
+from .stories import Story, each_story
 from .table import Suite
 
 SUITE = Suite(
@@ -45,12 +44,6 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with providers.sandbox() as served:
-        yield served
-
-
 @pytest.fixture(scope="module", params=["inline", "package"])
 def provider(request: pytest.FixtureRequest, served: Served) -> Provider:
     if request.param == "inline":
@@ -58,17 +51,6 @@ def provider(request: pytest.FixtureRequest, served: Served) -> Provider:
     return providers.deploy(served, HANDLER, ["cfnresponse"], polls=False)
 
 
-def test_create_update_and_delete(provider: Provider) -> None:
-    stories.create_update_and_delete(provider)
-
-
-def test_a_failing_create_rolls_back(provider: Provider) -> None:
-    stories.failing_create(provider)
-
-
-def test_a_failing_update_rolls_back(provider: Provider) -> None:
-    stories.failing_update(provider)
-
-
-def test_secret_attributes_are_masked(provider: Provider) -> None:
-    stories.secret_attributes(provider)
+@each_story
+def test_what_its_resources_go_through(story: Story, provider: Provider) -> None:
+    story(provider)

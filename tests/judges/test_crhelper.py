@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.sandbox.cloudformation.serving import Served
 
-from . import providers, stories
+from . import providers
 from .providers import Provider
+from .stories import Story, each_story
 from .table import Suite
 
 SUITE = Suite(
@@ -77,29 +76,12 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with providers.sandbox() as served:
-        yield served
-
-
 @pytest.fixture(scope="module", params=["at once", "polling"])
 def provider(request: pytest.FixtureRequest, served: Served) -> Provider:
     polls = request.param == "polling"
     return providers.deploy(served, POLLING if polls else AT_ONCE, ["crhelper"], polls=polls)
 
 
-def test_create_update_and_delete(provider: Provider) -> None:
-    stories.create_update_and_delete(provider)
-
-
-def test_a_failing_create_rolls_back(provider: Provider) -> None:
-    stories.failing_create(provider)
-
-
-def test_a_failing_update_rolls_back(provider: Provider) -> None:
-    stories.failing_update(provider)
-
-
-def test_secret_attributes_are_masked(provider: Provider) -> None:
-    stories.secret_attributes(provider)
+@each_story
+def test_what_its_resources_go_through(story: Story, provider: Provider) -> None:
+    story(provider)
