@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.artifact import REPOSITORY
 from sandbox.clients import CREDENTIALS, REGION
 
-from .support import Aws
+from .support import Aws, wait_for
 
 _OWN = [sys.executable, "-P", "-m", "cli"]
 _AWS = [str(REPOSITORY / ".venv" / "bin" / "aws")]
@@ -31,10 +31,19 @@ def asked(aws: Aws, *arguments: str) -> tuple[int, Any]:
     return done.returncode, json.loads(done.stdout)
 
 
-def typed(command: str) -> str:
-    """Type a command that was shown, as it is, which succeeds; what it writes."""
+def typed(command: str, *, again: str = "") -> str:
+    """Type a command that was shown, as it is, which succeeds; what it writes.
+
+    Args:
+        again: an error for which it is typed again, such as that of an ID that is new.
+    """
     program, *arguments = shlex.split(command)
-    done = _run([*{"aws": _AWS, "instance-bundle": _OWN}[program], *arguments])
+
+    def ended() -> "subprocess.CompletedProcess[str] | None":
+        done = _run([*{"aws": _AWS, "instance-bundle": _OWN}[program], *arguments])
+        return None if again and again in done.stderr else done
+
+    done = wait_for(ended, f"{command} to end without {again}")
     assert done.returncode in (0, 1 if program == "instance-bundle" else 0), done.stderr
     assert done.stderr == ""
     return done.stdout
