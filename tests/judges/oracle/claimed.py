@@ -29,7 +29,7 @@ CLAIMED: dict[str, tuple[str, ...]] = {
         *("DescribeStackResource", "DescribeStackResources", "DescribeStacks"),
         *("ExecuteChangeSet", "GetTemplate", "GetTemplateSummary", "ListChangeSets"),
         *("ListExports", "ListImports", "ListStackResources", "ListStacks", "RollbackStack"),
-        *("UpdateStack", "ValidateTemplate"),
+        *("UpdateStack", "UpdateTerminationProtection", "ValidateTemplate"),
     ),
     "cloudwatch": (
         *("DeleteAlarms", "DescribeAlarms", "GetDashboard", "GetMetricData"),

@@ -99,6 +99,13 @@ def _whole_life(clients: Clients) -> None:
     )
     assert _rested(clients, name) == "UPDATE_COMPLETE"
     stacks.describe_stack_events(StackName=name)
+    for protected in (True, False):
+        stacks.update_termination_protection(
+            StackName=importing, EnableTerminationProtection=protected
+        )
+        stacks.describe_stacks(StackName=importing)
+        if protected:
+            refused(stacks, "delete_stack", StackName=importing)
     stacks.delete_stack(StackName=importing)
     _deleted(clients, importing)
     stacks.delete_stack(StackName=name)
@@ -241,6 +248,7 @@ def _refusals(clients: Clients) -> None:
         "rollback_stack": {},
         "create_change_set": {"ChangeSetName": "one", "TemplateBody": template},
         "list_change_sets": {},
+        "update_termination_protection": {"EnableTerminationProtection": True},
     }
     for call, request in refusals.items():
         refused(stacks, call, StackName=name, **request)
