@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from typing import Any
+
+import psutil
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
@@ -38,13 +41,22 @@ def user_of(connection: socket.socket) -> int | None:
         CannotSay: the system has no sock_diag.
     """
     here, there = connection.getsockname(), connection.getpeername()
-    family = connection.family
+    user = _owner(connection.family, there, here)
+    if user is None and _is_of_this_machine(there[0]):
+        # Docker masquerades what this machine sends to its bridge's address: it seems to come from
+        # another address of the machine. The socket itself has the one that it was sent to.
+        user = _owner(connection.family, (here[0], there[1]), here)
+    return user
+
+
+def _owner(family: int, local: tuple[Any, ...], remote: tuple[Any, ...]) -> int | None:
+    """The ID of the user whose socket has these ends; None if there is none."""
     ends = b"".join(
-        socket.inet_pton(family, address).ljust(16, b"\0") for address in (there[0], here[0])
+        socket.inet_pton(family, address).ljust(16, b"\0") for address in (local[0], remote[0])
     )
     request = (
         _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, _ALL_STATES)
-        + _PORTS.pack(there[1], here[1])
+        + _PORTS.pack(local[1], remote[1])
         + ends
         + _ANY
     )
@@ -61,6 +73,12 @@ def user_of(connection: socket.socket) -> int | None:
         return None
     user, inode = _OWNER.unpack_from(answer, _OWNER_AT)
     return int(user) if inode else None
+
+
+def _is_of_this_machine(address: str) -> bool:
+    return any(
+        each.address == address for found in psutil.net_if_addrs().values() for each in found
+    )
 
 
 def is_own(connection: socket.socket, users: frozenset[int]) -> bool:
