@@ -129,7 +129,7 @@ class Server:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)
         self._moto = cast(Wsgi, Dispatcher(create_backend_app))
         self.key = AccessKey.new()
-        self._guarded = GuardedApp(self._answer, host, self.key, frozenset())
+        self._guarded = GuardedApp(self._answer, host, self.key)
         self._http = make_server(
             host, port, self._guarded, threaded=True, request_handler=_RequestHandler
         )

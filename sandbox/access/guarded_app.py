@@ -43,14 +43,12 @@ class GuardedApp:
         app: what answers.
         host: where the sandbox listens.
         key: with which all others have to sign their requests.
-        users: the IDs of other users who may call without it.
     """
 
-    def __init__(self, app: Wsgi, host: str, key: AccessKey, users: frozenset[int]) -> None:
+    def __init__(self, app: Wsgi, host: str, key: AccessKey) -> None:
         self._app = app
         self._is_own_name = names.own_names(host)
         self._key = key
-        self._users = users
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         refusal = names.refusal(environ, self._is_own_name)
@@ -63,7 +61,7 @@ class GuardedApp:
     def _may_call(self, environ: dict[str, Any]) -> bool:
         if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].startswith(_PUT_BY_ANYBODY):
             return True
-        if peers.is_own(environ["werkzeug.socket"], self._users):
+        if peers.is_own(environ["werkzeug.socket"]):
             return True
         return keys.is_signed(environ, self._key)
 

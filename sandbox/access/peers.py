@@ -81,8 +81,8 @@ def _is_of_this_machine(address: str) -> bool:
     )
 
 
-def is_own(connection: socket.socket, users: frozenset[int]) -> bool:
-    """Whether one of these users, root, or who runs this process has the other end.
+def is_own(connection: socket.socket) -> bool:
+    """Whether root, or the user who runs this process, has the other end.
 
     Where the system can't say that, all that comes from an address of loopback counts.
     """
@@ -90,4 +90,4 @@ def is_own(connection: socket.socket, users: frozenset[int]) -> bool:
         user = user_of(connection)
     except CannotSay:
         return str(connection.getpeername()[0]) in ("127.0.0.1", "::1")
-    return user is not None and user in {*users, ROOT, os.geteuid()}
+    return user in {ROOT, os.geteuid()}

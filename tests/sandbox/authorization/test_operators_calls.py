@@ -104,31 +104,8 @@ WRITES: list[tuple[str, str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("service", "call", "parameters", "action", "resource"), READS)
-def test_a_read_is_allowed_by_its_action_on_its_resource(
-    account: Account,
-    service: str,
-    call: str,
-    parameters: dict[str, Any],
-    action: str,
-    resource: str,
-) -> None:
-    _is_allowed_by(account, service, call, parameters, action, resource)
-
-
-@pytest.mark.parametrize(("service", "call", "parameters", "action", "resource"), WRITES)
-def test_a_rule_and_a_permission_are_made_and_removed_by_who_may(
-    account: Account,
-    service: str,
-    call: str,
-    parameters: dict[str, Any],
-    action: str,
-    resource: str,
-) -> None:
-    _is_allowed_by(account, service, call, parameters, action, resource)
-
-
-def _is_allowed_by(
+@pytest.mark.parametrize(("service", "call", "parameters", "action", "resource"), [*READS, *WRITES])
+def test_a_call_is_allowed_by_its_action_on_its_resource(
     account: Account,
     service: str,
     call: str,
