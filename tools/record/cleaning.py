@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -92,7 +91,7 @@ def clean(
         if opened is not None and mailbox is None:
             opened.close()
     if not left:
-        _delete_images(site, run)
+        _delete_images(site, run, say, pause, deadline)
         _delete_tables(site, run)
         _delete_own(site, stacks(site, run).get(own), pause, deadline)
     return remaining(site, run)
@@ -129,15 +128,22 @@ def _tables(site: Site, run: str) -> list[str]:
     return [name for name in names if name.startswith(f"{PREFIX}-{run}-{APPLICATION}-")]
 
 
-def _delete_images(site: Site, run: str) -> None:
-    """Delete AMIs and snapshots that no stack has deleted, as far as that is possible now."""
+def _delete_images(
+    site: Site, run: str, say: Callable[[str], None], pause: float, deadline: float
+) -> None:
+    """Delete AMIs and snapshots that no stack has deleted. A snapshot is in use for a while after
+    its AMI has gone, and EC2 may describe both for longer."""
     ec2 = site.client("ec2")
-    for image_id in images(site, run):
-        with suppress(ClientError):
-            ec2.deregister_image(ImageId=image_id)
-    for snapshot_id in _snapshots(site, run):
-        with suppress(ClientError):
-            ec2.delete_snapshot(SnapshotId=snapshot_id)
+    while (left := [*images(site, run), *_snapshots(site, run)]) and time.monotonic() < deadline:
+        for each in left:
+            try:
+                if each.startswith("ami-"):
+                    ec2.deregister_image(ImageId=each)
+                else:
+                    ec2.delete_snapshot(SnapshotId=each)
+            except ClientError as error:
+                say(f"{each} is not deleted yet: {error}")
+        time.sleep(pause)
 
 
 def _delete_tables(site: Site, run: str) -> None:
@@ -193,9 +199,10 @@ def _delete(
     if name not in asked:
         say(f"Deleting stack {name}")
     asked[name] = asked.get(name, 0) + 1
-    # One that is refused now is tried again, and reported at last.
-    with suppress(ClientError):
+    try:
         client.delete_stack(StackName=name, **kept)
+    except ClientError as error:
+        say(f"{name} is not deleted yet: {error}")
 
 
 def _delete_own(site: Site, own: dict[str, Any] | None, pause: float, deadline: float) -> None:
